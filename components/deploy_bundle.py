@@ -1,0 +1,22 @@
+"""Step 7, optional: serve a bundle as a KServe InferenceService."""
+
+from kfp import dsl
+
+from components.images import PIPELINE_IMAGE
+
+
+@dsl.component(base_image=PIPELINE_IMAGE, install_kfp_package=False)
+def deploy_bundle(release: dsl.Input[dsl.Model], namespace: str, name: str = "redrec", timeout_s: int = 600) -> str:
+    """Apply the InferenceService for this bundle, wait until it is ready, and return its address.
+
+    Args:
+        release: Folder with bundle and features; its URI becomes the service's storageUri.
+        namespace: Where the service runs.
+        name: Name of the InferenceService.
+        timeout_s: Seconds to wait for Ready.
+    """
+    from components.logs import quiet_libraries
+    from serving.deploy import deploy
+
+    quiet_libraries()
+    return deploy(release.uri, name=name, namespace=namespace, timeout_s=timeout_s)

@@ -1,0 +1,32 @@
+"""Step 3: towers in, full-catalogue metrics per scenario out, beside the baselines."""
+
+from kfp import dsl
+
+from components.images import PIPELINE_IMAGE
+
+
+@dsl.component(base_image=PIPELINE_IMAGE, install_kfp_package=False)
+def evaluate_model(
+    data: dsl.Input[dsl.Dataset],
+    model: dsl.Input[dsl.Model],
+    evaluation: dsl.Output[dsl.Artifact],
+    metrics: dsl.Output[dsl.Metrics],
+) -> None:
+    """Rank the full catalogue of each scenario for the test users, with the model and with the baselines.
+
+    Args:
+        data: Folder written by prepare_data.
+        model: Folder written by train_towers.
+        evaluation: Folder with metrics.json and examples.json.
+        metrics: hit_rate@10 per scenario and model.
+    """
+    from pathlib import Path
+
+    from components.logs import quiet_libraries
+    from redrec.evaluation.evaluate import evaluate
+
+    quiet_libraries()
+    results = evaluate(Path(data.path), Path(model.path), Path(evaluation.path))
+    for scenario, models in results["scenarios"].items():
+        for name, figures in models.items():
+            metrics.log_metric(f"{scenario}/{name}/hit_rate@10", figures["hit_rate@10"]["value"])

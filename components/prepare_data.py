@@ -1,0 +1,37 @@
+"""Step 1: raw tables in, the checked data folder out."""
+
+from kfp import dsl
+
+from components.images import PIPELINE_IMAGE
+
+
+@dsl.component(base_image=PIPELINE_IMAGE, install_kfp_package=False)
+def prepare_data(
+    events: str,
+    items: str,
+    data: dsl.Output[dsl.Dataset],
+    metrics: dsl.Output[dsl.Metrics],
+    recipe: str = "",
+) -> None:
+    """Check and clean an event log and an item table, set bad rows aside, and fix the time split.
+
+    Args:
+        events: Event log, a Parquet or CSV file.
+        items: Item table, a Parquet or CSV file.
+        data: Folder of clean tables, histories, split and data quality.
+        metrics: Rows kept and quarantined.
+        recipe: Fields of `redrec.recipe.Recipe` as JSON; empty for the defaults.
+    """
+    from pathlib import Path
+
+    from components.logs import quiet_libraries
+    from redrec.data.prepare import prepare
+    from redrec.recipe import Recipe
+
+    quiet_libraries()
+    config = Recipe.model_validate_json(recipe or "{}").data
+    quality = prepare(Path(events), Path(items), Path(data.path), config)
+    for table in ("events", "items"):
+        counts = getattr(quality, table)
+        metrics.log_metric(f"{table}_kept", counts.kept)
+        metrics.log_metric(f"{table}_quarantined", sum(counts.quarantined.values()))

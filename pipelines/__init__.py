@@ -1,0 +1,1 @@
+"""KFP pipelines, their local run, and the command line."""

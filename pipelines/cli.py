@@ -1,0 +1,203 @@
+"""The command line: `redrec validate|run|serve|query|compile|demo`.
+
+A command calls one function and prints its result: a text for people, one JSON document with `--json`.
+Progress and errors go to standard error. Exit status 0 is done, 2 is an input to correct, 1 is anything else.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pipelines.local import RunError
+from redrec.config import InputError
+
+if TYPE_CHECKING:
+    from redrec.recipe import Recipe
+
+
+EXAMPLE_TABLES = "--events demo/input/events.parquet --items demo/input/items.parquet"  # `redrec demo` writes them
+
+
+class Outcome(NamedTuple):
+    result: dict[str, Any]  # printed with --json
+    text: str  # printed without: what was done, where the files are, the next command
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = parser().parse_args(argv)
+    try:
+        outcome: Outcome = arguments.run(arguments)
+    except InputError as error:
+        say(f"redrec {arguments.command}: {error}")
+        return 2
+    except RunError as error:
+        say(f"redrec {arguments.command}: {error}")
+        return 1
+    except ModuleNotFoundError as error:
+        say(f"redrec {arguments.command} needs the Python package {error.name}. Install it: pip install 'redrec[all]'")
+        return 1
+    except KeyboardInterrupt:
+        say(f"redrec {arguments.command}: stopped")
+        return 130
+    print(json.dumps(outcome.result) if arguments.json else outcome.text)
+    return 0
+
+
+def say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="redrec",
+        description="Cross-scenario item retrieval: one user representation, asked one query per scenario.",
+        epilog="Begin with: redrec demo",
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    validate = add(commands, "validate", run_validate, "check an event log and an item table", EXAMPLE_TABLES)
+    add_tables(validate)
+    validate.add_argument("--out", type=Path, help="keep the checked tables here (default: thrown away)")
+    add_recipe(validate)
+
+    run = add(
+        commands, "run", run_run, "train, evaluate and bundle, on this machine", f"{EXAMPLE_TABLES} --out runs/first"
+    )
+    add_tables(run)
+    run.add_argument("--out", type=Path, required=True, help="run folder, new or of an earlier run")
+    add_recipe(run)
+
+    serve = add(
+        commands, "serve", run_serve, "serve a bundle (V1 and V2 inference protocol)", "--bundle demo/run/bundle"
+    )
+    serve.add_argument("--bundle", type=Path, required=True, help="a release bundle: RUN/bundle")
+    serve.add_argument("--features", type=Path, help="feature folder (default: `features` beside the bundle)")
+    serve.add_argument("--port", type=int, default=8080, help="HTTP port (default: 8080)")
+
+    query = add(commands, "query", run_query, "ask a running server for items", "--user 1 --scenario organic")
+    query.add_argument("--user", required=True, help="user id")
+    query.add_argument("--scenario", required=True, help="scenario of the bundle")
+    query.add_argument("--k", type=int, default=10, help="number of items (default: 10)")
+    query.add_argument("--url", default="http://localhost:8080", help="server (default: http://localhost:8080)")
+
+    compile_ = add(
+        commands, "compile", run_compile, "compile the pipeline for Kubeflow Pipelines", "--out training.yaml"
+    )
+    compile_.add_argument("--out", type=Path, default=Path("training.yaml"), help="file (default: training.yaml)")
+
+    demo = add(commands, "demo", run_demo, "the whole way on example data, in minutes", "--data world --out demo")
+    demo.add_argument(
+        "--data",
+        choices=("complete-journey", "world"),
+        default="complete-journey",
+        help="grocery purchases in four scenarios, or a generated world of known truth (default: complete-journey)",
+    )
+    demo.add_argument("--out", type=Path, default=Path("demo"), help="folder for inputs and run (default: demo)")
+    add_recipe(demo)
+    return top
+
+
+def add(commands: Any, name: str, run: Callable, summary: str, example: str) -> argparse.ArgumentParser:
+    command = commands.add_parser(
+        name,
+        help=summary,
+        description=summary,
+        epilog=f"Example:\n  redrec {name} {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,  # a wrapped example would not work as pasted
+    )
+    command.add_argument("--json", action="store_true", help="print the result as one JSON document")
+    command.set_defaults(run=run)
+    return command
+
+
+def add_tables(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--events", type=Path, required=True, help="event log: Parquet or CSV (.gz), one row per interaction"
+    )
+    command.add_argument("--items", type=Path, required=True, help="item table: Parquet or CSV (.gz), one row per item")
+
+
+def add_recipe(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--recipe", type=Path, help="YAML or JSON file with fields of redrec.recipe.Recipe")
+
+
+def recipe_json(path: Path | None) -> str:
+    """Return the recipe file checked and as JSON, or "" for the defaults."""
+    return load_recipe(path).model_dump_json() if path else ""
+
+
+def load_recipe(path: Path) -> "Recipe":
+    from redrec.config import load_config
+    from redrec.recipe import Recipe
+
+    return load_config(Recipe, path)
+
+
+def run_validate(arguments: argparse.Namespace) -> Outcome:
+    from pipelines.report import program, quality_text
+    from redrec.data.prepare import DataConfig, prepare
+
+    config = load_recipe(arguments.recipe).data if arguments.recipe else DataConfig()
+    with tempfile.TemporaryDirectory() as scratch:
+        quality = prepare(arguments.events, arguments.items, arguments.out or Path(scratch) / "data", config)
+    kept = f"The checked tables are in {arguments.out}.\n\n" if arguments.out else ""
+    next_command = f"{program()} run --events {arguments.events} --items {arguments.items} --out runs/first"
+    return Outcome(quality.model_dump(), f"{quality_text(quality)}\n\n{kept}Next: {next_command}")
+
+
+def run_run(arguments: argparse.Namespace) -> Outcome:
+    from pipelines.local import run_training
+    from pipelines.report import read_run, run_text
+
+    run_training(arguments.events, arguments.items, arguments.out, recipe_json(arguments.recipe), say)
+    run = read_run(arguments.out)
+    return Outcome(run.as_json(), run_text(run))
+
+
+def run_serve(arguments: argparse.Namespace) -> Outcome:
+    from serving.app import serve
+
+    features = arguments.features
+    if features is None and (beside := arguments.bundle.parent / "features").is_dir():
+        features = beside
+    url = f"http://localhost:{arguments.port}"
+    say(
+        f"Serving {arguments.bundle} at {url}. Ask it from another terminal:\n"
+        f"  redrec query --user U --scenario S --url {url}"
+    )
+    serve(arguments.bundle, features, arguments.port)
+    return Outcome({"bundle": str(arguments.bundle), "url": url}, f"Stopped serving {arguments.bundle}.")
+
+
+def run_query(arguments: argparse.Namespace) -> Outcome:
+    from pipelines.report import answer_text
+    from serving.client import query
+
+    answer = query(arguments.url, arguments.user, arguments.scenario, arguments.k)
+    return Outcome(answer, answer_text(answer))
+
+
+def run_compile(arguments: argparse.Namespace) -> Outcome:
+    from pipelines.compile import compile_training
+
+    out = compile_training(arguments.out)
+    return Outcome(
+        {"pipeline": str(out)},
+        f"Wrote {out}. Upload it in the Kubeflow Pipelines UI, or by its command line:\n"
+        f"  kfp --endpoint URL pipeline create -p redrec-training {out}",
+    )
+
+
+def run_demo(arguments: argparse.Namespace) -> Outcome:
+    from pipelines.demo import demo
+
+    found = demo(arguments.data, arguments.out, recipe_json(arguments.recipe), say)
+    return Outcome(found.as_json(), found.text())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Tables: event log and item table in, clean tables, histories and the global time split out."""

@@ -1,0 +1,97 @@
+"""Checks of the two tables: each bad row gets the first reason that holds, none disappears.
+
+A check is a boolean Ibis expression. Bad rows go to the quarantine table with their reason; the run stops when
+their share is above the configured limit.
+"""
+
+from datetime import datetime
+
+import ibis
+import ibis.expr.types as ir
+
+from redrec.data import columns as c
+
+ASCII = "^[!-~]+$"  # printable, no blanks: bucketing hashes bytes, and other systems' hashes differ beyond ASCII
+MAX_ID_LENGTH = 128
+REASON = "reason"
+
+
+def typed_events(mapped: ir.Table) -> ir.Table:
+    """Cast to the contract's types; what cannot be cast becomes null and is caught below."""
+    timestamp = mapped[c.TIMESTAMP]
+    if timestamp.type().is_integer():
+        timestamp = timestamp.as_timestamp("ms")
+    return mapped.select(
+        **{name: mapped[name].cast("string") for name in (c.USER_ID, c.ITEM_ID, c.SCENARIO, c.ACTION)},
+        **{c.TIMESTAMP: timestamp.try_cast("timestamp(6)")},
+        row=_row_text(mapped, c.EVENT_COLUMNS),
+    )
+
+
+def typed_items(mapped: ir.Table) -> ir.Table:
+    """Cast to the contract's types; absent optional columns are null."""
+
+    def text(name: str) -> ir.Value:
+        return mapped[name].cast("string") if name in mapped.columns else ibis.null("string")
+
+    def words(name: str) -> ir.Value:
+        return mapped[name].try_cast("array<string>") if name in mapped.columns else ibis.null("array<string>")
+
+    return mapped.select(
+        **{name: text(name) for name in (c.ITEM_ID, c.TITLE, c.BODY, c.CATEGORY)},
+        **{name: words(name) for name in (c.TAGS, c.SCENARIOS)},
+        row=_row_text(mapped, (c.ITEM_ID, c.TITLE)),
+    )
+
+
+def checked_events(events: ir.Table, item_ids: ir.Table, scenarios: tuple[str, ...] | None, now: datetime) -> ir.Table:
+    """Return the events with their `reason`, null where the row is good."""
+    known = item_ids.select(known_item_id=item_ids[c.ITEM_ID])
+    joined = events.left_join(known, events[c.ITEM_ID] == known.known_item_id)
+    allowed = joined[c.SCENARIO].isin(scenarios) if scenarios else ibis.literal(True)
+    listed = ", ".join(scenarios or ())
+    reason = ibis.cases(
+        *_id_checks(joined, c.USER_ID),
+        *_id_checks(joined, c.ITEM_ID),
+        (_is_absent(joined[c.SCENARIO]), "scenario is missing"),
+        (~allowed, f"unknown scenario (configured: {listed})"),
+        (_is_absent(joined[c.ACTION]), "action is missing"),
+        (joined[c.TIMESTAMP].isnull(), "timestamp is missing or not a time"),
+        (joined[c.TIMESTAMP] > ibis.literal(now.replace(tzinfo=None)), "timestamp lies after now"),
+        (joined.known_item_id.isnull(), "item_id is not in the item table"),
+        else_=ibis.null("string"),
+    )
+    with_reason = joined.mutate(**{REASON: reason}).drop("known_item_id")
+    return _mark_repeated(with_reason, c.EVENT_COLUMNS, "duplicate of another row")
+
+
+def checked_items(items: ir.Table) -> ir.Table:
+    """Return the items with their `reason`, null where the row is good."""
+    reason = ibis.cases(*_id_checks(items, c.ITEM_ID), else_=ibis.null("string"))
+    return _mark_repeated(items.mutate(**{REASON: reason}), (c.ITEM_ID,), "item_id appears twice")
+
+
+def _id_checks(table: ir.Table, name: str) -> list[tuple[ir.BooleanValue, str]]:
+    column = table[name]
+    return [
+        (_is_absent(column), f"{name} is missing"),
+        (~column.re_search(ASCII), f"{name} is not printable ASCII without blanks"),
+        (column.length() > MAX_ID_LENGTH, f"{name} is longer than {MAX_ID_LENGTH} characters"),
+    ]
+
+
+def _is_absent(column: ir.Value) -> ir.BooleanValue:
+    return column.isnull() | (column == "")
+
+
+def _mark_repeated(table: ir.Table, key: tuple[str, ...], reason: str) -> ir.Table:
+    """Give `reason` to the good rows that repeat the key of another good row; one of them stays good."""
+    window = ibis.window(group_by=[*key, table[REASON].isnull()], order_by=table.row)
+    is_repeated = (ibis.row_number().over(window) > 0) & table[REASON].isnull()
+    return table.mutate(**{REASON: is_repeated.ifelse(reason, table[REASON])})
+
+
+def _row_text(table: ir.Table, names: tuple[str, ...]) -> ir.StringValue:
+    """Return the row as it came, for the quarantine: `user_id=u1, item_id=i9, ...`."""
+    parts = [ibis.literal(f"{name}=") + table[name].cast("string").fill_null("") for name in names]
+    return ibis.literal(", ").join(parts)

@@ -1,0 +1,15 @@
+"""Column names of the two tables, written once; the contract itself is in `redrec/data/prepare.py`."""
+
+USER_ID = "user_id"
+ITEM_ID = "item_id"
+SCENARIO = "scenario"
+ACTION = "action"
+TIMESTAMP = "timestamp"
+TITLE = "title"
+BODY = "body"
+TAGS = "tags"
+CATEGORY = "category"
+SCENARIOS = "scenarios"
+
+EVENT_COLUMNS = (USER_ID, ITEM_ID, SCENARIO, ACTION, TIMESTAMP)
+ITEM_COLUMNS = (ITEM_ID, TITLE, BODY, TAGS, CATEGORY, SCENARIOS)

@@ -1,0 +1,208 @@
+"""Prepare: an event log and an item table in, the data folder that every later step reads out.
+
+The contract with the user. `events`: user_id, item_id, scenario, action (strings), timestamp (UTC; a time, or
+an integer of epoch milliseconds), one row per interaction. `items`: item_id, title; optional body, tags (list),
+category, scenarios (list: where the item may be shown; absent = everywhere).
+
+The folder holds `events.parquet`, `items.parquet` (row = item index), `quarantine.parquet`, `histories/`,
+`split.json` and `data_quality.json`. It is written beside its place and renamed at the end.
+"""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import ibis
+import ibis.expr.types as ir
+from ibis.backends.duckdb import Backend
+from pydantic import Field
+
+from redrec.config import Config, InputError
+from redrec.data import columns as c
+from redrec.data.checks import REASON, checked_events, checked_items, typed_events, typed_items
+from redrec.data.histories import Split, write_histories
+from redrec.data.mapping import EVENT_MAPPINGS, ITEM_MAPPINGS, recognise
+from redrec.data.tables import connect, read
+from redrec.model.history import Vocabulary
+from redrec.staging import staged
+
+NUM_EXAMPLES = 3
+
+
+class DataConfig(Config):
+    scenarios: tuple[str, ...] | None = None  # absent: those the events show, the busiest first
+    split: Literal["global_time", "leave_last_out"] = "global_time"
+    test_share: float = Field(default=0.1, gt=0, lt=1)  # of all events, the newest
+    max_quarantined_share: float = Field(default=0.05, ge=0, le=1)
+
+
+DEFAULTS = DataConfig()
+
+
+class TableQuality(Config):
+    """What happened to one table's rows; `examples` are quarantined rows as they came, by reason."""
+
+    mapping: str
+    rows: int
+    kept: int
+    quarantined: dict[str, int]
+    examples: dict[str, tuple[str, ...]]
+
+
+class ScenarioQuality(Config):
+    events: int
+    users: int
+    items: int
+
+
+class DataQuality(Config):
+    events: TableQuality
+    items: TableQuality
+    scenarios: dict[str, ScenarioQuality]
+    users_with_one_event: int  # kept: they can be served and evaluated, but give no training target
+
+
+def prepare(events: Path, items: Path, out: Path, config: DataConfig = DEFAULTS) -> DataQuality:
+    """Check both tables, write the data folder `out`, and return what was found.
+
+    Raises:
+        InputError: A file or column is missing, too many rows are bad, or a configured scenario is empty.
+    """
+    with staged(out) as folder:
+        return _prepare(connect(), events, items, folder, config)
+
+
+def _prepare(connection: Backend, events: Path, items: Path, out: Path, config: DataConfig) -> DataQuality:
+    raw_items, raw_events = read(connection, items, "items"), read(connection, events, "events")
+    item_mapping = recognise(raw_items, ITEM_MAPPINGS, "items")
+    event_mapping = recognise(raw_events, EVENT_MAPPINGS, "events")
+
+    all_items = _stored(connection, checked_items(typed_items(item_mapping.apply(raw_items))), out / "_items.parquet")
+    good_items = all_items.filter(all_items[REASON].isnull()).drop(REASON, "row")
+    now = datetime.now(UTC)
+    candidates = checked_events(typed_events(event_mapping.apply(raw_events)), good_items, config.scenarios, now)
+    all_events = _stored(connection, candidates, out / "_events.parquet")
+    good_events = all_events.filter(all_events[REASON].isnull()).drop(REASON, "row")
+
+    item_quality = _quality(all_items, item_mapping.name)
+    event_quality = _quality(all_events, event_mapping.name)
+    _require_enough(item_quality, "items", config.max_quarantined_share)
+    _require_enough(event_quality, "events", config.max_quarantined_share)
+    scenarios = _scenarios(good_events, config)
+    vocabulary = Vocabulary(scenarios=tuple(scenarios), actions=_distinct(good_events, c.ACTION))
+
+    item_rows = _write_items(connection, good_items, vocabulary, out)
+    kept = _write_events(connection, good_events, out)
+    split = Split(config.split, _test_start_ms(kept, config.test_share))
+    write_histories(kept, item_rows, vocabulary, split, out / "histories")
+    _write_quarantine(all_events, all_items, out)
+    _write_json(out / "split.json", {**vocabulary.model_dump(), **split._asdict()})
+    per_user = kept.group_by(c.USER_ID).aggregate(num=kept.count())
+    quality = DataQuality(
+        events=event_quality,
+        items=item_quality,
+        scenarios=scenarios,
+        users_with_one_event=int(per_user.filter(per_user.num == 1).count().execute()),
+    )
+    _write_json(out / "data_quality.json", quality.model_dump())
+    for name in ("_items.parquet", "_events.parquet"):
+        (out / name).unlink()
+    return quality
+
+
+def read_vocabulary(data: Path) -> Vocabulary:
+    """Return the scenarios and actions of a data folder, in their fixed order."""
+    split = json.loads((data / "split.json").read_text())
+    return Vocabulary(scenarios=split["scenarios"], actions=split["actions"])
+
+
+def _stored(connection: Backend, table: ir.Table, path: Path) -> ir.Table:
+    """Compute `table` once, into a file, so that the source is parsed once and memory stays bounded."""
+    table.to_parquet(path)
+    return connection.read_parquet(path)
+
+
+def _quality(table: ir.Table, mapping: str) -> TableQuality:
+    counts = table.group_by(REASON).aggregate(num=table.count()).order_by(REASON).to_pyarrow().to_pylist()
+    bad = table.filter(table[REASON].notnull())
+    position = ibis.row_number().over(group_by=REASON, order_by=bad.row)
+    first = bad.mutate(position=position)
+    rows = first.filter(first.position < NUM_EXAMPLES).select(REASON, "row").to_pyarrow().to_pylist()
+    quarantined = {row[REASON]: row["num"] for row in counts if row[REASON] is not None}
+    total = sum(row["num"] for row in counts)
+    return TableQuality(
+        mapping=mapping,
+        rows=total,
+        kept=total - sum(quarantined.values()),
+        quarantined=quarantined,
+        examples={reason: tuple(r["row"] for r in rows if r[REASON] == reason) for reason in quarantined},
+    )
+
+
+def _require_enough(quality: TableQuality, name: str, max_share: float) -> None:
+    if quality.rows == 0:
+        raise InputError(f"{name}: the table has a header and no rows. Give at least one row.")
+    num_bad = quality.rows - quality.kept
+    if quality.kept == 0 or num_bad > max_share * quality.rows:
+        reasons = "; ".join(
+            f"{count:,} x {reason} (such as: {quality.examples[reason][0]})"
+            for reason, count in quality.quarantined.items()
+        )
+        raise InputError(
+            f"{name}: {num_bad:,} of {quality.rows:,} rows are bad, allowed is a share of {max_share}: {reasons}. "
+            "Mend the table, or raise data.max_quarantined_share in the recipe."
+        )
+
+
+def _scenarios(events: ir.Table, config: DataConfig) -> dict[str, ScenarioQuality]:
+    by_scenario = events.group_by(c.SCENARIO).aggregate(
+        events=events.count(), users=events[c.USER_ID].nunique(), items=events[c.ITEM_ID].nunique()
+    )
+    ordered = by_scenario.order_by(ibis.desc("events"), c.SCENARIO).to_pyarrow().to_pylist()
+    seen = {row.pop(c.SCENARIO): ScenarioQuality(**row) for row in ordered}
+    empty = [name for name in config.scenarios or () if name not in seen]
+    if empty:
+        raise InputError(
+            f"events: scenario {', '.join(empty)} is configured and has no events; seen: {', '.join(seen)}. "
+            "Remove it from data.scenarios, or bring its events."
+        )
+    return {name: seen[name] for name in config.scenarios or seen}
+
+
+def _distinct(events: ir.Table, name: str) -> tuple[str, ...]:
+    return tuple(events.select(name).distinct().order_by(name).to_pyarrow()[name].to_pylist())
+
+
+def _write_items(connection: Backend, items: ir.Table, vocabulary: Vocabulary, out: Path) -> ir.Table:
+    """Write the catalog in index order and return (item_id, item_index)."""
+    everywhere = ibis.array(list(vocabulary.scenarios))
+    filled = items.mutate(**{c.SCENARIOS: ibis.coalesce(items[c.SCENARIOS], everywhere)})
+    filled.order_by(c.ITEM_ID).select(*c.ITEM_COLUMNS).to_parquet(out / "items.parquet")
+    catalog = connection.read_parquet(out / "items.parquet")
+    return catalog.select(c.ITEM_ID, item_index=ibis.row_number().over(order_by=c.ITEM_ID))
+
+
+def _write_events(connection: Backend, events: ir.Table, out: Path) -> ir.Table:
+    """Write the clean events in UTC, by user and time, and return them."""
+    in_utc = events.mutate(**{c.TIMESTAMP: events[c.TIMESTAMP].cast("timestamp('UTC', 6)")})
+    in_utc.order_by(c.USER_ID, c.TIMESTAMP, c.ITEM_ID).to_parquet(out / "events.parquet")
+    return connection.read_parquet(out / "events.parquet")
+
+
+def _test_start_ms(events: ir.Table, test_share: float) -> int:
+    """Return the time from which the newest `test_share` of the events lie."""
+    seconds = events[c.TIMESTAMP].truncate("s").epoch_seconds()
+    return int(seconds.quantile(1 - test_share).execute()) * 1000
+
+
+def _write_quarantine(events: ir.Table, items: ir.Table, out: Path) -> None:
+    tables = [
+        bad.filter(bad[REASON].notnull()).select(REASON, "row", table=ibis.literal(name))
+        for name, bad in (("events", events), ("items", items))
+    ]
+    ibis.union(*tables).order_by("table", REASON, "row").to_parquet(out / "quarantine.parquet")
+
+
+def _write_json(path: Path, content: object) -> None:
+    path.write_text(json.dumps(content, indent=1), encoding="utf-8")

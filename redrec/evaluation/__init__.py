@@ -1,0 +1,1 @@
+"""Evaluation: ranks over the full catalogue, metrics per user, intervals, baselines."""

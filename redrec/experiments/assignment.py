@@ -1,0 +1,101 @@
+"""Assignment: a user id in, a bucket in 0..1 and an arm out, the same on every machine and every day.
+
+The hash is GrowthBook's version 2, bit for bit, so an experiment may be assigned by GrowthBook's SDKs and
+read here. Version 1 is not offered: its buckets are correlated between parallel experiments. Ids are ASCII,
+since the SDKs hash code units where other languages hash UTF-8 bytes, and a user must not change arms with
+the language of the client.
+
+The seed is the experiment's name when a shared model changes (one arm for a user everywhere), and
+`experiment:scenario` when only one scenario's model does.
+
+Source: https://docs.growthbook.io/lib/build-your-own (hash, getBucketRanges, chooseVariation).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from redrec.config import InputError
+
+NUM_BUCKETS = 10_000  # GrowthBook v2; the smallest share is 1 / 10 000
+FNV_OFFSET = 0x811C9DC5
+FNV_PRIME = 0x01000193
+
+Range = tuple[float, float]
+
+
+def bucket(seed: str, value: str) -> float:
+    """Return the bucket of `value` in [0, 1), in steps of 1 / 10 000.
+
+    >>> bucket("", "a"), bucket("b", "ef"), bucket("exp1:ads", "u123")
+    (0.0216, 0.4549, 0.9318)
+    """
+    return _fnv1a32(str(_fnv1a32(_ascii(seed + value))).encode()) % NUM_BUCKETS / NUM_BUCKETS
+
+
+def buckets(seed: str, values: Sequence[str]) -> NDArray[np.float64]:
+    """Return `bucket(seed, value)` of every value, `bucket_N`, for logs of millions of users."""
+    first_N = _fnv1a32_many([_ascii(seed + value) for value in values])
+    second_N = _fnv1a32_many([str(number).encode() for number in first_N.tolist()])
+    return second_N % NUM_BUCKETS / NUM_BUCKETS
+
+
+def bucket_ranges(weights: Sequence[float], coverage: float = 1.0) -> tuple[Range, ...]:
+    """Return one half-open range per arm; growing `coverage` later leaves every assigned user in the same arm.
+
+    >>> bucket_ranges([0.4, 0.6], coverage=0.5)
+    ((0.0, 0.2), (0.4, 0.7))
+    """
+    if not 0 < coverage <= 1 or min(weights) <= 0 or abs(sum(weights) - 1) > 1e-9:
+        raise InputError(
+            f"Arm weights {list(weights)} with coverage {coverage} cannot be assigned: weights are positive and sum "
+            "to 1, coverage is above 0 and at most 1. Correct the plan."
+        )
+    starts = [sum(weights[:position], start=0.0) for position in range(len(weights))]
+    return tuple((start, start + coverage * weight) for start, weight in zip(starts, weights, strict=True))
+
+
+def choose_arm(bucket_value: float, ranges: Sequence[Range]) -> int | None:
+    """Return the position of the arm whose range holds the bucket; None is outside the experiment.
+
+    >>> choose_arm(0.5, ((0.0, 0.2), (0.4, 0.7))), choose_arm(0.3, ((0.0, 0.2), (0.4, 0.7)))
+    (1, None)
+    """
+    inside = [position for position, (low, high) in enumerate(ranges) if low <= bucket_value < high]
+    return inside[0] if inside else None
+
+
+def choose_arms(bucket_N: NDArray[np.float64], ranges: Sequence[Range]) -> NDArray[np.int64]:
+    """Return `choose_arm` of every bucket, `arm_N`, with -1 for users outside the experiment."""
+    arm_N = np.full(len(bucket_N), -1)
+    for position, (low, high) in enumerate(ranges):
+        arm_N[(bucket_N >= low) & (bucket_N < high)] = position
+    return arm_N
+
+
+def _ascii(text: str) -> bytes:
+    if not text.isascii():
+        raise InputError(
+            f"Id {text!r} cannot be assigned: bucketing takes ASCII ids only, since hashes of other characters differ "
+            "between GrowthBook SDKs. Map such ids to ASCII (for example to their hexadecimal SHA-1) before logging."
+        )
+    return text.encode("ascii")
+
+
+def _fnv1a32(data: bytes) -> int:
+    value = FNV_OFFSET
+    for byte in data:
+        value = (value ^ byte) * FNV_PRIME & 0xFFFFFFFF
+    return value
+
+
+def _fnv1a32_many(texts: Sequence[bytes]) -> NDArray[np.uint32]:
+    length_N = np.array([len(text) for text in texts], dtype=np.int64)
+    width = int(length_N.max(initial=1))
+    byte_NW = np.array(texts, dtype=f"S{width}").view(np.uint8).reshape(len(texts), width).astype(np.uint32)
+    value_N = np.full(len(texts), FNV_OFFSET, dtype=np.uint32)
+    for position in range(width):
+        next_N = (value_N ^ byte_NW[:, position]) * np.uint32(FNV_PRIME)  # wraps at 2^32, as FNV-1a does
+        value_N = np.where(position < length_N, next_N, value_N)
+    return value_N

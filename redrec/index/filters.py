@@ -1,0 +1,83 @@
+"""Filters: which items a request may get, as one Milvus expression and as one mask over the catalog.
+
+Both forms say the same, since the second answers when the first cannot: allowed scenario, category, and ids to
+leave out. Values enter the expression as quoted literals only, never as expression text.
+
+A row says where it may be shown by one boolean field per scenario, not by an array of names: Milvus Lite evaluates
+an array condition, and every condition beside it, row by row in Python. CPU of one search at 50 k items: array 560 ms,
+boolean 67 ms; with 500 ids to leave out 4.9 s and 74 ms.
+
+Shapes: N items.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+
+class ItemFilter(NamedTuple):
+    """None and empty restrict nothing."""
+
+    scenario: str | None = None  # the item may be shown there
+    category: str | None = None
+    exclude_ids: tuple[str, ...] = ()
+
+    def expression(self) -> str:
+        r"""Return the Milvus boolean expression; empty when nothing is restricted.
+
+        >>> ItemFilter(scenario="ads", exclude_ids=('a"b',)).expression()
+        'shown_in_ads == true and item_id not in ["a\\"b"]'
+        """
+        clauses = []
+        if self.scenario is not None:
+            clauses.append(f"{scenario_field(self.scenario)} == true")
+        if self.category is not None:
+            clauses.append(f"category == {literal(self.category)}")
+        if self.exclude_ids:
+            clauses.append(f"item_id not in [{', '.join(map(literal, self.exclude_ids))}]")
+        return " and ".join(clauses)
+
+
+def scenario_field(scenario: str) -> str:
+    """Return the name of the scenario's field; different scenarios never share one.
+
+    >>> scenario_field("Home & Garden"), scenario_field("Home_Garden")
+    ('shown_in_Home_20__26__20_Garden', 'shown_in_Home_5f_Garden')
+    """
+    return "shown_in_" + re.sub("[^A-Za-z0-9]", lambda character: f"_{ord(character[0]):x}_", scenario)
+
+
+def literal(text: str) -> str:
+    """Return `text` as a string literal of Milvus's expressions, whose escapes are those of JSON."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+class Catalog:
+    """The filterable columns of the items table, in item_index order."""
+
+    def __init__(self, items: pa.Table, item_index: Mapping[str, int]) -> None:
+        self.item_index = item_index
+        self.num_items = items.num_rows
+        self.categories = items["category"].combine_chunks()
+        scenarios = items["scenarios"].combine_chunks()
+        self._item_of_pair, self._scenario_of_pair = pc.list_parent_indices(scenarios), pc.list_flatten(scenarios)
+
+    def is_allowed(self, item_filter: ItemFilter) -> NDArray[np.bool_]:
+        """Return `is_allowed_N`, true for the items that `expression()` would match."""
+        is_allowed_N = np.ones(self.num_items, dtype=bool)
+        if item_filter.scenario is not None:
+            is_shown = pc.equal(self._scenario_of_pair, item_filter.scenario)
+            is_allowed_N[:] = False
+            is_allowed_N[self._item_of_pair.filter(is_shown).to_numpy()] = True
+        if item_filter.category is not None:
+            is_category = pc.equal(self.categories, item_filter.category).fill_null(False)
+            is_allowed_N &= is_category.to_numpy(zero_copy_only=False)
+        excluded = [self.item_index[item] for item in item_filter.exclude_ids if item in self.item_index]
+        is_allowed_N[excluded] = False
+        return is_allowed_N

@@ -1,0 +1,42 @@
+"""Merge: the results of a user's interests become one list, each item with the interest that found it.
+
+Policy `max`: an item scores as its best interest does. The top K per interest hold the top K of the maximum,
+so merging K results of each interest loses nothing.
+
+Shapes: Q interests, K results.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from redrec.index.exact import NO_ITEM
+
+SCORE_DECIMALS = (
+    5  # float32 inner products of unit vectors differ by about 1e-7 between libraries; equal items must tie
+)
+
+
+class Merged(NamedTuple):
+    """One user's list, best first; it may be shorter than k."""
+
+    items_K: NDArray[np.int64]
+    scores_K: NDArray[np.float32]
+    interests_K: NDArray[np.int64]
+
+
+def merge_max(scores_QK: NDArray[np.float32], items_QK: NDArray[np.int64], k: int) -> Merged:
+    """Return the k best distinct items; ties go to the lower item, then to the lower interest.
+
+    >>> merged = merge_max(np.array([[0.9, 0.5], [0.8, 0.7]]), np.array([[4, 2], [2, 9]]), k=2)
+    >>> merged.items_K, merged.interests_K
+    (array([4, 2]), array([0, 1]))
+    """
+    is_item_QK = items_QK != NO_ITEM
+    items_C, scores_C = items_QK[is_item_QK], scores_QK[is_item_QK]
+    interests_C = np.nonzero(is_item_QK)[0]
+    order_C = np.lexsort((interests_C, items_C, -scores_C.round(SCORE_DECIMALS)))
+    _, first_C = np.unique(items_C[order_C], return_index=True)
+    best_K = order_C[np.sort(first_C)[:k]]
+    return Merged(items_C[best_K], scores_C[best_K], interests_C[best_K])

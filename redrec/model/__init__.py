@@ -1,0 +1,1 @@
+"""Model: item tower, mixing of histories, user tower, losses."""

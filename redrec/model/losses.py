@@ -1,0 +1,105 @@
+"""Window loss: every target of the next window pulls the interest that its cluster was matched to.
+
+The targets of one query group are clustered on the sphere into as many clusters as there are interests; the
+clusters are matched to the interests by exact search over permutations on the device (the released RED-Rec
+calls SciPy on the CPU for each user); each target is then the positive of one InfoNCE term. Clustering and
+matching only choose who answers for what, so no gradient runs through them; it reaches every target and the
+interest matched to it.
+
+Negatives are drawn for the whole batch from a mixture of a uniform and a popularity proposal. The logQ
+correction subtracts the log of a negative's expected count in the draw, so the sum over the draw estimates the
+sum over the catalog (Bengio and Senecal, 2008; Yi et al., 2019); the positive is there for certain and is not
+corrected. A negative that is a target of the group, or nearly equal to one by cosine, is masked.
+
+Shapes: G query groups, W targets in the window, Q interests, N negatives, D embedding, P permutations.
+"""
+
+from itertools import permutations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
+
+NUM_KMEANS_STEPS = 5
+MAX_NEGATIVE_COSINE = 0.99  # above it a negative is the target itself under another id (HLLM)
+
+
+@torch.no_grad()
+def cluster_targets(targets_GWD: Tensor, is_target_GW: Tensor, num_clusters: int) -> tuple[Tensor, Tensor]:
+    """Spherical k-means of each group's targets: `centers_GQD` (unit norm or zero) and `cluster_GW`.
+
+    It starts from the first target and then the farthest from all chosen so far, so it is deterministic. A
+    group with fewer distinct targets than clusters leaves clusters empty: their center is zero.
+    """
+    centers = [targets_GWD[:, 0]]
+    hidden_GW = ~is_target_GW
+    for _ in range(num_clusters - 1):
+        nearest_GW = torch.stack([(targets_GWD * c[:, None]).sum(-1) for c in centers], -1).amax(-1)
+        farthest_G = nearest_GW.masked_fill(hidden_GW, float("inf")).argmin(1)
+        centers.append(targets_GWD[torch.arange(len(targets_GWD)), farthest_G])
+    centers_GQD = torch.stack(centers, 1)
+    for _ in range(NUM_KMEANS_STEPS):
+        cluster_GW = (targets_GWD @ centers_GQD.transpose(1, 2)).argmax(-1)
+        belongs_GWQ = F.one_hot(cluster_GW, num_clusters).to(targets_GWD.dtype) * is_target_GW[..., None]
+        centers_GQD = F.normalize(belongs_GWQ.transpose(1, 2) @ targets_GWD, dim=-1)
+    return centers_GQD, cluster_GW
+
+
+@torch.no_grad()
+def match_interests(centers_GQD: Tensor, interests_GQD: Tensor) -> Tensor:
+    """Return `interest_GQ`, the interest of each cluster, with the greatest sum of cosines over all permutations."""
+    num_queries = interests_GQD.shape[1]
+    orders_PQ = torch.tensor(list(permutations(range(num_queries))), device=interests_GQD.device)
+    cosine_GQQ = centers_GQD @ interests_GQD.transpose(1, 2)  # cluster, interest
+    clusters_Q = torch.arange(num_queries, device=interests_GQD.device)
+    best_G = cosine_GQQ[:, clusters_Q, orders_PQ].sum(-1).argmax(1)
+    return orders_PQ[best_G]
+
+
+def window_loss(
+    interests_GQD: Tensor,
+    targets_GWD: Tensor,
+    is_target_GW: Tensor,
+    negatives_ND: Tensor,
+    log_count_N: Tensor,
+    logit_scale: Tensor,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Mean InfoNCE over all targets, and what to watch: `top1` (share of targets above all negatives) and `cosine`.
+
+    Args:
+        interests_GQD: Unit-norm interests.
+        targets_GWD: Unit-norm targets; target 0 of each group is present.
+        is_target_GW: False where a group has fewer than W targets.
+        negatives_ND: Unit-norm negatives, shared by all groups.
+        log_count_N: Log of the expected count of each negative in the draw.
+        logit_scale: Inverse temperature, a scalar above zero.
+    """
+    centers_GQD, cluster_GW = cluster_targets(targets_GWD, is_target_GW, interests_GQD.shape[1])
+    interest_GW = match_interests(centers_GQD, interests_GQD).gather(1, cluster_GW)
+    matched_GWD = interests_GQD.gather(1, interest_GW[..., None].expand(-1, -1, interests_GQD.shape[2]))
+
+    positive_GW = logit_scale * (matched_GWD * targets_GWD).sum(-1)
+    logits_GQN = logit_scale * (interests_GQD @ negatives_ND.T)
+    is_false_GN = _is_false_negative(targets_GWD, is_target_GW, negatives_ND)
+    logits_GQN = logits_GQN.masked_fill(is_false_GN[:, None], float("-inf"))
+    negatives_GW = (logits_GQN - log_count_N).logsumexp(-1).gather(1, interest_GW)
+    loss_GW = torch.logaddexp(positive_GW, negatives_GW) - positive_GW
+    with torch.no_grad():
+        best_negative_GW = logits_GQN.amax(-1).gather(1, interest_GW)
+        top1 = (positive_GW > best_negative_GW)[is_target_GW].float().mean()
+    return loss_GW[is_target_GW].mean(), {"top1": top1, "cosine": _mean_cosine(interests_GQD.detach())}
+
+
+@torch.no_grad()
+def _is_false_negative(targets_GWD: Tensor, is_target_GW: Tensor, negatives_ND: Tensor) -> Tensor:
+    """Return `is_false_GN`: equal to a target of the group; the same item has cosine 1, so ids need no check."""
+    is_equal_GWN = targets_GWD @ negatives_ND.T > MAX_NEGATIVE_COSINE
+    return (is_equal_GWN & is_target_GW[..., None]).any(1)
+
+
+def _mean_cosine(interests_GQD: Tensor) -> Tensor:
+    """Mean cosine between different interests of a group: 1 is collapse. Zero for a single interest."""
+    num_queries = interests_GQD.shape[1]
+    cosine_GQQ = interests_GQD @ interests_GQD.transpose(1, 2)
+    off_diagonal = cosine_GQQ.sum((1, 2)) - num_queries
+    return (off_diagonal / max(1, num_queries * (num_queries - 1))).mean()

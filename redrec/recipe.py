@@ -1,0 +1,30 @@
+"""Recipe: every choice of one training run in one frozen object, saved beside what it made."""
+
+from redrec.config import Config
+from redrec.data.prepare import DataConfig
+from redrec.model.history import HistoryConfig
+from redrec.model.item_tower import ItemTowerConfig
+from redrec.model.user_tower import UserTowerConfig
+from redrec.training.batches import BatchConfig
+from redrec.training.optimizer import OptimizerConfig
+
+
+class Recipe(Config):
+    data: DataConfig = DataConfig()
+    history: HistoryConfig = HistoryConfig()
+    item_tower: ItemTowerConfig = ItemTowerConfig()
+    user_tower: UserTowerConfig = UserTowerConfig()
+    batch: BatchConfig = BatchConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    seed: int = 0
+
+
+def tiny() -> Recipe:
+    """A recipe that trains in seconds, for tests of the path rather than of the quality."""
+    return Recipe(
+        history=HistoryConfig(max_events_per_scenario=8),
+        item_tower=ItemTowerConfig(num_buckets=1024, item_dim=16, embedding_dim=16),
+        user_tower=UserTowerConfig(hidden_dim=16, num_layers=1, num_heads=2),
+        batch=BatchConfig(num_users=16, num_cuts=2, num_uniform_negatives=32, num_popular_negatives=32),
+        optimizer=OptimizerConfig(num_steps=20),
+    )

@@ -1,0 +1,1 @@
+"""Training: batches with many cut points, the trainer, its checkpoint and the exported towers."""

@@ -1,0 +1,90 @@
+"""Export: the user tower as ONNX and the catalog's vectors as memory-mapped arrays.
+
+Evaluation, index and serving read these files and no model: what is measured is what is served. The catalog is
+encoded block by block. Vectors are stored in half precision.
+
+Shapes: B users, L events, Q interests, N items, E item vector, D embedding.
+"""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from redrec.model.history import NUM_HOURS, Vocabulary
+from redrec.model.item_tower import ItemTokens
+from redrec.model.user_tower import UserTower
+from redrec.training.towers import Towers
+
+ITEMS_PER_BLOCK = 8192
+INPUTS = ("vectors_BLE", "action_BL", "scenario_BL", "hour_BL", "gap_BL", "position_BL", "order_BL", "is_event_BL")
+
+
+class ServedUserTower(nn.Module):
+    """The user tower with one query group whose cut lies after the newest event."""
+
+    def __init__(self, tower: UserTower) -> None:
+        super().__init__()
+        self.tower = tower
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        *events, is_event_BL, query_scenario_B = inputs
+        cut_B1 = is_event_BL.long().sum(1, keepdim=True)
+        interests_B1QD = self.tower(*events, is_event_BL, query_scenario_B[:, None], cut_B1)
+        return interests_B1QD[:, 0]
+
+
+def export_towers(towers: Towers, tokens: ItemTokens, vocabulary: Vocabulary, folder: Path) -> None:
+    """Write `user_tower.onnx`, `item_vectors.npy` [N, E] and `item_embeddings.npy` [N, D] into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    towers.eval()
+    export_user_tower(towers.users, len(vocabulary.scenarios), folder / "user_tower.onnx")
+    export_items(towers, tokens, folder)
+
+
+@torch.inference_mode()
+def export_items(towers: Towers, tokens: ItemTokens, folder: Path) -> None:
+    """Encode the catalog block by block into two memory-mapped arrays."""
+    dims = {"item_vectors": towers.items.head.in_features, "item_embeddings": towers.items.head.out_features}
+    vectors_NE, embeddings_ND = (
+        np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=np.float16, shape=(len(tokens), dim))
+        for name, dim in dims.items()
+    )
+    for start in range(0, len(tokens), ITEMS_PER_BLOCK):
+        stop = min(start + ITEMS_PER_BLOCK, len(tokens))
+        vectors_ME = towers.items(*tokens.of(np.arange(start, stop)))
+        vectors_NE[start:stop] = vectors_ME.numpy()
+        embeddings_ND[start:stop] = towers.items.embed(vectors_ME).numpy()
+    vectors_NE.flush()
+    embeddings_ND.flush()
+
+
+def export_user_tower(tower: UserTower, num_scenarios: int, path: Path) -> None:
+    """Write the tower as one ONNX file; users and events are dynamic axes."""
+    served = ServedUserTower(tower).eval()
+    batch, length = 2, 3
+    integers = {"action_BL": 1, "scenario_BL": num_scenarios, "hour_BL": NUM_HOURS, "gap_BL": 2, "position_BL": 1}
+    order_BL = torch.arange(length).expand(batch, length).contiguous()
+    example = (
+        torch.zeros(batch, length, tower.project.in_features),
+        *(torch.randint(high, (batch, length)) for high in integers.values()),
+        order_BL,
+        torch.ones(batch, length, dtype=torch.bool),
+        torch.zeros(batch, dtype=torch.long),
+    )
+    users, events = torch.export.Dim("users", min=1), torch.export.Dim("events", min=1)
+    shapes = (*({0: users, 1: events} for _ in INPUTS), {0: users})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own deprecations, nothing about our model
+        torch.onnx.export(
+            served,
+            example,
+            path,
+            input_names=[*INPUTS, "query_scenario_B"],
+            output_names=["interests_BQD"],
+            dynamic_shapes=(shapes,),
+            external_data=False,
+            verbose=False,
+        )

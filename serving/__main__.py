@@ -1,0 +1,53 @@
+"""`python -m serving --bundle DIR`: serve one release bundle; exit status 2 when it, or its index, is refused."""
+
+import argparse
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+
+def parse_arguments(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m serving",
+        description="Serve a release bundle by KServe's V1 and V2 protocols.",
+        epilog="example: python -m serving --bundle demo/run/bundle --features demo/run/features",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--bundle", type=Path, required=True, help="a release bundle; it may be read-only")
+    parser.add_argument("--features", type=Path, help="feature folder; without it histories come with the request")
+    parser.add_argument("--serving_config", type=Path, help="YAML or JSON file of serving.config.ServingConfig")
+    parser.add_argument("--model_name", default="redrec", help="name in the URL (default: redrec)")
+    parser.add_argument("--http_port", type=int, default=8080, help="port of V1 and V2 (default: 8080)")
+    return parser.parse_args(arguments)
+
+
+def leave(signum: int, frame: FrameType | None) -> None:
+    sys.exit(128 + signum)
+
+
+def main() -> int:
+    signal.signal(signal.SIGTERM, leave)  # process 1 has no default for it, and loading takes seconds
+    arguments = parse_arguments(sys.argv[1:])
+    from redrec.config import InputError
+    from serving.app import serve
+    from serving.config import serving_config
+
+    try:
+        config = serving_config(arguments.serving_config, os.environ)
+        serve(
+            arguments.bundle,
+            arguments.features,
+            arguments.http_port,
+            model_name=arguments.model_name,
+            config=config,
+        )
+    except InputError as error:
+        print(f"serving: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

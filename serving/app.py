@@ -1,0 +1,110 @@
+"""App: KServe's ModelServer around one bundle.
+
+One worker, since KServe's further ones crash-loop on slow imports and pickle the model: scale by replicas. The
+load and unload routes of KServe's public port are closed, since a bundle is replaced by a new revision.
+"""
+
+import asyncio
+import logging
+import logging.config
+import os
+import warnings
+from pathlib import Path
+
+import fastapi
+import uvloop
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from kserve import ModelServer
+from kserve.errors import InvalidInput, ModelNotFound, ModelNotReady
+from kserve.model_server import app
+from kserve.protocol.model_repository_extension import ModelRepositoryExtension
+
+from serving.config import ServingConfig, serving_config
+from serving.predictor import MAX_REASON, Predictor
+
+logger = logging.getLogger(__name__)
+
+MODEL_NAME = "redrec"
+HTTP_PORT = 8080
+MAX_BODY_BYTES = 16 * 1024 * 1024  # 64 instances of 2000 events of 120 bytes fit
+GRACE_SECONDS = 10  # every stage's budget together, several times over
+
+
+class ExpectedErrorFilter(logging.Filter):
+    """KServe logs a traceback for every error it answers; the caller has the reason of those that are expected."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, ModelNotReady) and error.__cause__ is not None:  # another bundle's index: ours to mend
+            record.msg, record.args, record.exc_info = str(error), (), None
+            return True
+        return not isinstance(error, InvalidInput | ModelNotFound | ModelNotReady | NotImplementedError)
+
+
+def logging_config() -> dict:
+    """Whole lines of our own; of the libraries, warnings. KServe would write four lines per request."""
+    quiet = {"level": "WARNING", "handlers": ["stderr"], "propagate": False}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "filters": {"expected": {"()": ExpectedErrorFilter}},
+        "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["expected"]}},
+        "loggers": {
+            "kserve": quiet,
+            "kserve.trace": quiet,
+            "uvicorn": quiet,
+            "uvicorn.access": quiet,
+            "pymilvus": {"level": "CRITICAL"},  # a page per failed call; the retriever says it in a line
+            "serving": {"level": "INFO", "handlers": ["stderr"], "propagate": False},
+        },
+    }
+
+
+class ClosedRepository(ModelRepositoryExtension):
+    async def load(self, model_name: str) -> None:
+        raise NotImplementedError(f"Loading {model_name} over HTTP is closed. Roll out a new revision.")
+
+    async def unload(self, model_name: str) -> None:
+        raise NotImplementedError(f"Unloading {model_name} over HTTP is closed. Scale the deployment.")
+
+
+async def bad_request(_: fastapi.Request, error: Exception) -> JSONResponse:
+    """Answer what KServe's own V2 model refuses as we answer all bad input: 400 with the reason."""
+    assert isinstance(error, RequestValidationError)
+    problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+    return JSONResponse({"error": f"This is no V2 request: {problems}"[:MAX_REASON]}, 400)
+
+
+def serve(
+    bundle: Path,
+    features: Path | None = None,
+    port: int = HTTP_PORT,
+    *,
+    model_name: str = MODEL_NAME,
+    config: ServingConfig | None = None,
+) -> None:
+    """Serve a bundle until SIGTERM or SIGINT; without `config`, as the environment says.
+
+    Raises:
+        InputError: The bundle, its index or its features are not what they should be.
+    """
+    logging.config.dictConfig(logging_config())
+    warnings.filterwarnings("ignore", message="ORJSONResponse is deprecated")  # KServe 0.21 on newer FastAPI
+    uvloop.install()
+    asyncio.set_event_loop(uvloop.new_event_loop())  # KServe 0.21 runs one worker on plain asyncio otherwise
+    predictor = Predictor(model_name, bundle, features, config or serving_config(None, os.environ))
+    predictor.load()
+    logger.info("bundle %s: %s items, port %s", predictor.bundle.manifest.id, len(predictor.bundle.item_ids), port)
+    app.add_exception_handler(RequestValidationError, bad_request)
+    app.max_body_size = MAX_BODY_BYTES
+    server = ModelServer(
+        http_port=port,
+        enable_grpc=False,
+        enable_latency_logging=False,
+        workers=1,
+        grace_period=GRACE_SECONDS,
+    )
+    server.model_repository_extension = ClosedRepository(server.registered_models)
+    server.start([predictor])

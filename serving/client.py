@@ -1,0 +1,57 @@
+"""Client: one question to a running server, over V1; only the standard library."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote
+from urllib.request import Request, urlopen
+
+from redrec.config import InputError
+
+
+def query(
+    url: str,
+    user_id: str,
+    scenario: str,
+    k: int = 10,
+    *,
+    history: Sequence[dict[str, object]] | None = None,
+    exclude_seen: bool = False,
+    category: str | None = None,
+    model_name: str = "redrec",
+    timeout_s: float = 10,
+) -> dict[str, Any]:
+    """Return the server's prediction: items, source, reason, bundle_id.
+
+    Raises:
+        InputError: The server refused the request, or did not answer; the message has its reason.
+    """
+    instance = {"user_id": user_id, "scenario": scenario, "k": k, "exclude_seen": exclude_seen}
+    optional = {"history": history, "category": category}
+    instance |= {name: value for name, value in optional.items() if value is not None}
+    body = post(f"{url.rstrip('/')}/v1/models/{quote(model_name)}:predict", {"instances": [instance]}, timeout_s)
+    prediction: dict[str, Any] = body["predictions"][0]
+    return prediction
+
+
+def post(url: str, body: object, timeout_s: float) -> dict[str, Any]:
+    if not url.startswith(("http://", "https://")):
+        raise InputError(f"Server address {url!r} is not allowed. Give http://HOST:PORT.")
+    request = Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    try:
+        with urlopen(request, timeout=timeout_s) as response:
+            answer: dict[str, Any] = json.load(response)
+            return answer
+    except HTTPError as error:
+        raise InputError(f"{url} answered {error.code}: {reason(error)}") from error
+    except (URLError, TimeoutError) as error:
+        raise InputError(f"No answer from {url}: {error}. Is `redrec serve` running there?") from error
+
+
+def reason(error: HTTPError) -> str:
+    text = error.read().decode(errors="replace")
+    try:
+        return str(json.loads(text)["error"])
+    except (json.JSONDecodeError, KeyError, TypeError):
+        return text

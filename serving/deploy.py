@@ -1,0 +1,85 @@
+"""Deploy: a release folder's URI in, a ready InferenceService and its address out.
+
+The InferenceService is the one of serving/manifests, with its name and storageUri set. ServingRuntime and
+ServiceAccount are the platform's, installed once by the chart or by kubectl. Server-side apply makes a second
+call with the same release a no-op; KServe's own client has no such call.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+MANIFEST = Path(__file__).parent / "manifests" / "inferenceservice.yaml"
+FIELD_MANAGER = "redrec-pipeline"
+FAILED = {"BlockedByFailedLoad", "InvalidSpec"}  # KServe keeps waiting after these; nothing mends them but a new spec
+POLL_S = 2.0
+
+
+class DeployError(RuntimeError):
+    """The InferenceService cannot become ready, or did not in time."""
+
+
+def deploy(storage_uri: str, *, name: str, namespace: str, timeout_s: float) -> str:
+    """Apply the InferenceService for the release at `storage_uri` and return its address once it is ready.
+
+    Raises:
+        DeployError: KServe refuses the spec, the server cannot load the bundle, or the time is up.
+    """
+    from kubernetes import client, config, dynamic
+
+    config.load_config()  # the pod's service account, or the kubeconfig
+    services = dynamic.DynamicClient(client.ApiClient()).resources.get(
+        api_version="serving.kserve.io/v1beta1", kind="InferenceService"
+    )
+    services.server_side_apply(
+        inference_service(storage_uri, name),
+        namespace=namespace,
+        field_manager=FIELD_MANAGER,
+        force_conflicts=True,
+    )
+    return wait_until_ready(lambda: services.get(name=name, namespace=namespace).to_dict(), timeout_s)
+
+
+def inference_service(storage_uri: str, name: str) -> dict[str, Any]:
+    """Return the manifest for one release.
+
+    >>> inference_service("minio://mlpipeline/v2/release", "redrec")["spec"]["predictor"]["model"]["storageUri"]
+    's3://mlpipeline/v2/release'
+    """
+    manifest: dict[str, Any] = yaml.safe_load(MANIFEST.read_text(encoding="utf-8"))
+    manifest["metadata"]["name"] = name
+    # Kubeflow Pipelines writes minio:// for its own object store; KServe reads the same objects as s3://.
+    manifest["spec"]["predictor"]["model"]["storageUri"] = storage_uri.replace("minio://", "s3://", 1)
+    return manifest
+
+
+def wait_until_ready(read: Callable[[], dict[str, Any]], timeout_s: float, poll_s: float = POLL_S) -> str:
+    """Return the service's address once the controller has seen the newest spec and finds it ready."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        service = read()
+        status = service.get("status") or {}
+        if status.get("observedGeneration", 0) >= service["metadata"]["generation"]:
+            if condition(status, "Ready").get("status") == "True":
+                return str((status.get("address") or status)["url"])
+            model = status.get("modelStatus") or {}
+            if model.get("transitionStatus") in FAILED:
+                failure = (model.get("lastFailureInfo") or {}).get("message", "no message")
+                raise DeployError(
+                    f"InferenceService {service['metadata']['name']}: {model['transitionStatus']}: {failure}. "
+                    "Look at the predictor pod's log, mend the release or the ServingRuntime, and deploy again."
+                )
+        if time.monotonic() > deadline:
+            ready = condition(status, "Ready")
+            raise DeployError(
+                f"InferenceService {service['metadata']['name']} was not ready after {timeout_s:.0f} s: "
+                f"{ready.get('reason', 'no condition yet')} {ready.get('message', '')}".rstrip()
+            )
+        time.sleep(poll_s)
+
+
+def condition(status: dict[str, Any], kind: str) -> dict[str, Any]:
+    return next((c for c in status.get("conditions") or [] if c["type"] == kind), {})

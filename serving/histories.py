@@ -1,0 +1,58 @@
+"""Histories at request time: where a user's events come from."""
+
+import sqlite3
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Protocol
+
+from redrec.bundle import Bundle
+from redrec.config import InputError
+from redrec.model.history import History, encode_history
+from serving.requests import Event
+
+READ_ERRORS = (OSError, sqlite3.Error)  # the store is away; anything else is our own mistake
+
+
+class HistorySource(Protocol):
+    """A user's events as the parallel lists item_ids, actions, scenarios, timestamps_ms; None for an unknown user."""
+
+    def read(self, user_id: str) -> Mapping[str, Any] | None: ...
+
+
+def open_features(folder: Path, bundle: Bundle, thread: ThreadPoolExecutor) -> HistorySource:
+    """Open the feature store on the one thread that will read it.
+
+    Raises:
+        InputError: Its definitions are not those the bundle was trained with.
+    """
+    from feature_repo.online import OnlineHistories  # feast takes seconds to import
+
+    source = thread.submit(OnlineHistories, folder).result()
+    if source.feature_hash != bundle.manifest.feature_hash:
+        raise InputError(
+            f"Bundle {bundle.manifest.id} was built with feature definitions {bundle.manifest.feature_hash}, "
+            f"but {folder} has {source.feature_hash}. Give the feature folder of the bundle's own run."
+        )
+    return source
+
+
+def encode_columns(columns: Mapping[str, Any], bundle: Bundle) -> History:
+    return encode_history(
+        columns["item_ids"],
+        columns["actions"],
+        columns["scenarios"],
+        columns["timestamps_ms"],
+        bundle.item_index,
+        bundle.vocabulary,
+    )
+
+
+def event_columns(events: list[Event]) -> dict[str, list]:
+    """Return inline events in the form that a source gives."""
+    return {
+        "item_ids": [event.item_id for event in events],
+        "actions": [event.action for event in events],
+        "scenarios": [event.scenario for event in events],
+        "timestamps_ms": [event.timestamp_ms for event in events],
+    }

@@ -1,0 +1,55 @@
+"""The index a server searches: a private copy of the bundle's, or a Milvus server's, checked before it is used."""
+
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from redrec.bundle import EMBEDDED_INDEX, Bundle
+from redrec.config import InputError
+from redrec.index.milvus import AsyncItemIndex, ItemIndex, check_server_uri, release_embedded
+
+
+class ServedIndex:
+    """A verified index; `connect` gives the client of the event loop it is called on."""
+
+    def __init__(self, bundle: Bundle, milvus_uri: str | None) -> None:
+        self.bundle = bundle
+        self._folder: TemporaryDirectory[str] | None = None
+        if milvus_uri is None:
+            self._folder = TemporaryDirectory(prefix="redrec-index-")
+            self.uri = str(copy_embedded(bundle, Path(self._folder.name) / "milvus.db"))
+        else:
+            self.uri = check_server_uri(milvus_uri)
+        try:
+            verified = ItemIndex(self.uri, bundle.manifest.id, bundle.item_index)
+        except InputError:
+            self.close()
+            raise
+        self.index_type = verified.index_type
+        verified.close()
+
+    def connect(self) -> AsyncItemIndex:
+        return AsyncItemIndex(self.uri, self.bundle.manifest.id, self.index_type, self.bundle.item_index)
+
+    def close(self) -> None:
+        if self._folder is not None:
+            release_embedded(Path(self.uri))
+            self._folder.cleanup()
+
+
+def copy_embedded(bundle: Bundle, to: Path) -> Path:
+    """Copy the embedded index, contents only: the bundle may be mounted read-only, and Milvus Lite writes."""
+    source = bundle.path / EMBEDDED_INDEX
+    if not source.is_dir():
+        raise InputError(
+            f"Bundle {bundle.manifest.id} has no embedded index: its collection {bundle.manifest.index.collection} "
+            "is on a Milvus server. Set REDREC_MILVUS_URI to that server."
+        )
+    to.mkdir(parents=True)
+    for path in sorted(source.rglob("*")):
+        target = to / path.relative_to(source)
+        if path.is_dir():
+            target.mkdir()
+        else:
+            shutil.copyfile(path, target)
+    return to

@@ -1,0 +1,101 @@
+"""Predictor: the retriever as a KServe model; it translates and does nothing else.
+
+What a caller got wrong is 400, another bundle's index is 503 with both ids, all else is an answer.
+"""
+
+import asyncio
+import struct
+from pathlib import Path
+from typing import Any
+
+from kserve import InferOutput, InferRequest, InferResponse, Model
+from kserve.errors import InvalidInput, ModelNotReady
+from prometheus_client import Counter
+
+from redrec.bundle import Bundle
+from redrec.config import InputError
+from redrec.index.milvus import BundleMismatchError
+from serving.answers import v1_answers, v2_answers
+from serving.config import ServingConfig
+from serving.requests import V2_INPUTS, Query, parse_instances, read_v1, read_v2
+from serving.retriever import Answer, Retriever
+
+MAX_REASON = 1000  # characters; a history of bad events has a complaint about each
+V2_OUTPUTS = {"item_id": "BYTES", "score": "FP32", "interest": "INT32", "source": "BYTES", "reason": "BYTES"}
+ANSWERS = Counter("redrec_answers", "Answers by what gave them and why", ["scenario", "source", "reason"])
+
+
+class Predictor(Model):
+    """One bundle under one model name; `load` before the server starts, `start_engine` on its event loop."""
+
+    def __init__(self, name: str, bundle: Path, features: Path | None, config: ServingConfig) -> None:
+        super().__init__(name)
+        self.engine = True  # KServe then awaits start_engine beside the server
+        self.bundle_path, self.features, self.config = bundle, features, config
+
+    def load(self) -> bool:
+        """Open and check everything; KServe registers only models that say ready before it listens."""
+        self.bundle = Bundle.load(self.bundle_path)
+        self.retriever = Retriever(self.bundle, self.config, self.features)
+        self.ready = True
+        return self.ready
+
+    def start(self) -> None:
+        """Nothing: KServe's own would say ready."""
+
+    async def start_engine(self) -> None:
+        """Connect and warm up, unready meanwhile; then hold what was opened until the server stops."""
+        self.ready = False
+        self.stopped = asyncio.Event()
+        try:
+            await self.retriever.start()
+            self.ready = True
+            await self.stopped.wait()
+        finally:
+            await self.retriever.close()
+
+    def stop(self) -> None:
+        self.ready = False
+        self.stopped.set()
+
+    def get_input_types(self) -> list[dict[str, object]]:
+        return [{"name": name, "datatype": datatype, "shape": [-1]} for name, datatype in V2_INPUTS.items()]
+
+    def get_output_types(self) -> list[dict[str, object]]:
+        return [{"name": name, "datatype": datatype, "shape": [-1]} for name, datatype in V2_OUTPUTS.items()]
+
+    async def predict(self, payload: Any, headers: dict[str, str] | None = None) -> Any:
+        """Answer a V1 body or a V2 request."""
+        is_v2 = isinstance(payload, InferRequest)
+        try:
+            instances = read_v2(flat_tensors(payload)) if is_v2 else read_v1(payload)
+            queries = parse_instances(instances, self.bundle.vocabulary)
+            answers = await asyncio.gather(*map(self._answer, queries))
+        except BundleMismatchError as mismatch:
+            raise ModelNotReady(self.name, str(mismatch)) from mismatch  # KServe's 503, with this message
+        except InputError as error:
+            raise InvalidInput(str(error)[:MAX_REASON]) from error
+        if not is_v2:
+            return v1_answers(answers, self.bundle.manifest.id)
+        outputs = [InferOutput(**tensor._asdict()) for tensor in v2_answers(answers, self.bundle.manifest.id)]
+        return InferResponse(payload.id, self.name, outputs)
+
+    async def _answer(self, query: Query) -> Answer:
+        answer = await self.retriever.answer(query)
+        ANSWERS.labels(query.scenario, answer.source, answer.reason or "").inc()
+        return answer
+
+
+def flat_tensors(request: InferRequest) -> dict[str, list]:
+    """Return V2's inputs as flat lists of Python values, texts decoded."""
+    tensors: dict[str, list] = {}
+    for tensor in request.inputs:
+        expected = V2_INPUTS.get(tensor.name, tensor.datatype)  # unknown names are named by read_v2
+        if tensor.datatype != expected or tensor.name in tensors:
+            raise InputError(f"V2 input {tensor.name} comes once, as {expected}; seen: {tensor.datatype}.")
+        try:
+            values = tensor.as_numpy().ravel().tolist()
+            tensors[tensor.name] = [v.decode() if isinstance(v, bytes) else v for v in values]
+        except (ValueError, TypeError, OverflowError, struct.error) as error:
+            raise InputError(f"V2 input {tensor.name} does not fit {expected} {tensor.shape}: {error}.") from error
+    return tensors

@@ -1,0 +1,128 @@
+"""Requests: instances of either protocol in, bounded and checked queries out.
+
+Both protocols become the same mapping per instance and pass the same check, so they cannot come to differ. What
+a caller gets wrong is an InputError that names the instance, what was seen, and what is allowed.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import AfterValidator, ConfigDict, Field, NonNegativeInt
+
+from redrec.config import Config, InputError, validated
+from redrec.model.history import Vocabulary
+
+MAX_INSTANCES = 64
+MAX_K = 1000
+MAX_HISTORY = 2000
+MAX_ID = 256
+MAX_SHOWN = 80  # characters of a caller's text in an error
+
+
+def ascii_id(text: str) -> str:
+    """Return an id as it was given; experiments hash ids by their bytes, so encodings must not differ."""
+    if not (text.isascii() and text.isprintable() and 0 < len(text) <= MAX_ID):
+        raise ValueError(f"ids are 1 to {MAX_ID} printable ASCII characters, not {text[:MAX_SHOWN]!r}")
+    return text
+
+
+Id = Annotated[str, AfterValidator(ascii_id)]
+
+
+class Event(Config):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    item_id: Id
+    action: str
+    scenario: str
+    timestamp_ms: NonNegativeInt = Field(le=2**53)  # the largest integer that every JSON reader keeps
+
+
+class Query(Config):
+    """One instance: whose items, for which scenario, how many, and what to leave out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    user_id: Id
+    scenario: str
+    k: int = Field(default=10, ge=1, le=MAX_K)
+    history: list[Event] | None = Field(default=None, max_length=MAX_HISTORY)  # absent: the feature store's
+    exclude_seen: bool = False
+    category: str | None = None
+
+
+def parse_instances(instances: object, vocabulary: Vocabulary) -> list[Query]:
+    """Return one checked query per instance.
+
+    Raises:
+        InputError: The reason, for the caller.
+    """
+    if not isinstance(instances, list) or not 1 <= len(instances) <= MAX_INSTANCES:
+        seen = f"{len(instances)} of them" if isinstance(instances, list) else type(instances).__name__
+        raise InputError(f"`instances` is a list of 1 to {MAX_INSTANCES} objects, not {seen}.")
+    return [parse_instance(instance, f"instances[{i}]", vocabulary) for i, instance in enumerate(instances)]
+
+
+def parse_instance(instance: object, name: str, vocabulary: Vocabulary) -> Query:
+    if not isinstance(instance, dict):
+        raise InputError(
+            f"{name} is {type(instance).__name__}; allowed is an object with {', '.join(Query.model_fields)}."
+        )
+    query = validated(Query, instance, name)
+    require_known(query.scenario, vocabulary.scenarios, f"{name}: scenario")
+    for i, event in enumerate(query.history or ()):
+        require_known(event.scenario, vocabulary.scenarios, f"{name}: history[{i}]: scenario")
+        require_known(event.action, vocabulary.actions, f"{name}: history[{i}]: action")
+    return query
+
+
+def require_known(value: str, known: tuple[str, ...], name: str) -> None:
+    if value not in known:
+        raise InputError(f"{name} {value[:MAX_SHOWN]!r} is not one this model knows; allowed: {', '.join(known)}.")
+
+
+def read_v1(body: object) -> object:
+    """Return the `instances` of a V1 body."""
+    if not isinstance(body, dict) or set(body) != {"instances"}:
+        seen = ", ".join(map(str, body))[:MAX_SHOWN] if isinstance(body, dict) else type(body).__name__
+        raise InputError(f'A V1 body is JSON {{"instances": [...]}} and nothing else; seen: {seen or "no keys"}.')
+    return body["instances"]
+
+
+V2_INPUTS = {
+    "user_id": "BYTES",
+    "scenario": "BYTES",
+    "k": "INT32",
+    "history": "BYTES",  # a JSON list of events
+    "exclude_seen": "BOOL",
+    "category": "BYTES",
+}
+V2_REQUIRED = {"user_id", "scenario"}
+
+
+def read_v2(tensors: Mapping[str, list]) -> list[dict[str, object]]:
+    """Return one mapping per row of V2's tensors, each given as a flat list; an empty text is an absent value."""
+    names = set(tensors)
+    if not V2_REQUIRED <= names <= set(V2_INPUTS):
+        raise InputError(
+            f"V2 inputs are {', '.join(f'{name} {kind}[n]' for name, kind in V2_INPUTS.items())}, "
+            f"the first two required; seen: {', '.join(sorted(names))[:MAX_SHOWN] or 'none'}."
+        )
+    lengths = {name: len(values) for name, values in tensors.items()}
+    if len(set(lengths.values())) > 1:
+        raise InputError(
+            f"V2 inputs have one length n; seen: {', '.join(f'{n} {size}' for n, size in lengths.items())}."
+        )
+    rows = [dict(zip(tensors, values, strict=True)) for values in zip(*tensors.values(), strict=True)]
+    return [
+        {name: read_history(value) if name == "history" else value for name, value in row.items() if value != ""}
+        for row in rows
+    ]
+
+
+def read_history(text: object) -> object:
+    try:
+        return json.loads(str(text))
+    except json.JSONDecodeError as error:
+        raise InputError(f"history is no JSON list of events: {error}.") from error

@@ -1,0 +1,188 @@
+"""Retriever: a query in, a marked list of items out; it always answers, or refuses another bundle's index.
+
+Stages: history -> event vectors -> user tower (ONNX Runtime) -> one Milvus search for all interests -> merge. Each
+has a time budget, and none runs on the event loop. Past a budget, or when Milvus is away, exact search over the
+bundle's own vectors answers (source `exact`), and where there is no history or the catalog is too large for that,
+the scenario's popular items (source `fallback`). The reason says which stage gave up.
+
+Shapes: Q interests, N items, D embedding, K results.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from redrec.bundle import TOWER, Bundle
+from redrec.index.exact import exact_search
+from redrec.index.filters import Catalog, ItemFilter
+from redrec.index.merge import Merged, merge_max
+from redrec.index.milvus import AsyncItemIndex, IndexUnavailableError
+from redrec.model.history import History, tower_inputs
+from serving.config import ServingConfig
+from serving.histories import READ_ERRORS, HistorySource, encode_columns, event_columns, open_features
+from serving.index import ServedIndex
+from serving.requests import Query
+
+logger = logging.getLogger(__name__)
+
+WARM_UP_RUNS = 20  # after these, ONNX Runtime's and the client's first-call costs are paid
+ResultT = TypeVar("ResultT")
+
+
+class Item(NamedTuple):
+    """One recommendation; a fallback's has no score and no interest."""
+
+    item_id: str
+    title: str
+    score: float | None
+    interest: int | None
+
+
+class Answer(NamedTuple):
+    items: list[Item]
+    source: str  # model, exact, fallback
+    reason: str | None  # why it is not the model's
+
+
+class StageError(RuntimeError):
+    """A stage gave up; `args[0]` is the reason in the answer."""
+
+
+class Retriever:
+    """One bundle, ready to answer between `start` and `close`, both on the serving event loop."""
+
+    def __init__(self, bundle: Bundle, config: ServingConfig, features: Path | None) -> None:
+        self.bundle, self.config = bundle, config
+        self.feature_thread = ThreadPoolExecutor(1, thread_name_prefix="features")
+        self.tower_threads = ThreadPoolExecutor(config.tower_threads, thread_name_prefix="tower")
+        self.source: HistorySource | None = None
+        if features is not None:
+            self.source = open_features(features, bundle, self.feature_thread)
+        self.session = tower_session(bundle.path / TOWER)
+        self.catalog = Catalog(bundle.items, bundle.item_index)
+        self.titles = bundle.items["title"].to_pylist()
+        self.index = ServedIndex(bundle, config.milvus_uri)
+        self.client: AsyncItemIndex | None = None
+
+    async def start(self) -> None:
+        """Connect on this event loop and answer until the first calls are behind us."""
+        self.client = self.index.connect()
+        newest = History(*np.zeros((4, 1), dtype=np.int64))
+        for _ in range(WARM_UP_RUNS):
+            for scenario in self.bundle.manifest.scenarios:
+                interests_QD = self._interests(newest, scenario)
+            await self.client.search(interests_QD, 1, ItemFilter())
+
+    async def close(self) -> None:
+        for threads in (self.feature_thread, self.tower_threads):
+            threads.shutdown(wait=False, cancel_futures=True)
+        if self.client is not None:
+            await self.client.close()
+        self.index.close()
+
+    async def answer(self, query: Query) -> Answer:
+        """Return up to `query.k` items.
+
+        Raises:
+            BundleMismatchError: The index holds another bundle's rows.
+        """
+        item_filter = ItemFilter(scenario=query.scenario, category=query.category)
+        try:
+            history = await self._history(query)
+            if query.exclude_seen:
+                seen = np.unique(history.item_L)
+                item_filter = item_filter._replace(exclude_ids=tuple(self.bundle.item_ids[i] for i in seen))
+            interests_QD = await self._on_tower_thread(self._interests, history, query.scenario)
+            return await self._found(interests_QD, query.k, item_filter)
+        except StageError as stage:
+            return self._fallback(query, item_filter, str(stage))
+
+    async def _found(self, interests_QD: NDArray[np.float32], k: int, item_filter: ItemFilter) -> Answer:
+        """Return what Milvus finds, or exact search where it does not answer and the catalog allows it."""
+        try:
+            return Answer(self._items(await self._search(interests_QD, k, item_filter)), "model", None)
+        except StageError as stage:
+            if len(self.bundle.item_ids) > self.config.max_exact_items:
+                raise
+            merged = await self._on_tower_thread(self._exact, interests_QD, k, item_filter)
+            return Answer(self._items(merged), "exact", str(stage))
+
+    async def _history(self, query: Query) -> History:
+        """Return the inline history, or the feature store's; raise StageError where the model would know nothing."""
+        if query.history is not None:
+            columns = event_columns(query.history)
+        elif self.source is None:
+            raise StageError("unknown_user")
+        else:
+            columns = await self._read(self.source, query.user_id)
+        history = encode_columns(columns, self.bundle)
+        if len(history.item_L) == 0:
+            raise StageError("no_known_events")
+        return history
+
+    async def _read(self, source: HistorySource, user_id: str) -> Any:
+        read = asyncio.get_running_loop().run_in_executor(self.feature_thread, source.read, user_id)
+        try:
+            columns = await within(read, self.config.features_budget_ms, "features_timeout")
+        except READ_ERRORS as error:
+            logger.warning("feature store: %s", error)
+            raise StageError("features_unavailable") from error
+        if columns is None:
+            raise StageError("unknown_user")
+        return columns
+
+    async def _on_tower_thread(self, function: Any, *arguments: Any) -> Any:
+        run = asyncio.get_running_loop().run_in_executor(self.tower_threads, function, *arguments)
+        return await within(run, self.config.tower_budget_ms, "tower_timeout")
+
+    def _interests(self, history: History, scenario: str) -> NDArray[np.float32]:
+        """Return `interests_QD` of one user."""
+        query_scenario = self.bundle.manifest.scenarios.index(scenario)
+        inputs = tower_inputs([history], [query_scenario], self.bundle.vectors_NE, self.bundle.history_config)
+        return self.session.run(["interests_BQD"], inputs)[0][0]
+
+    async def _search(self, interests_QD: NDArray[np.float32], k: int, item_filter: ItemFilter) -> Merged:
+        assert self.client is not None, "start() comes first"
+        search = self.client.search(interests_QD, k, item_filter)
+        try:
+            return merge_max(*await within(search, self.config.search_budget_ms, "index_timeout"), k)
+        except IndexUnavailableError as error:
+            logger.warning("index: %s", error)
+            raise StageError("index_unavailable") from error
+
+    def _exact(self, interests_QD: NDArray[np.float32], k: int, item_filter: ItemFilter) -> Merged:
+        is_allowed_N = self.catalog.is_allowed(item_filter)
+        return merge_max(*exact_search(interests_QD, self.bundle.embeddings_ND, k, is_allowed_N), k)
+
+    def _items(self, merged: Merged) -> list[Item]:
+        found = zip(merged.items_K.tolist(), merged.scores_K.tolist(), merged.interests_K.tolist(), strict=True)
+        return [Item(self.bundle.item_ids[i], self.titles[i], score, interest) for i, score, interest in found]
+
+    def _fallback(self, query: Query, item_filter: ItemFilter, reason: str) -> Answer:
+        popular = [self.bundle.item_index[item] for item in self.bundle.fallback[query.scenario]]
+        is_allowed_N = self.catalog.is_allowed(item_filter)
+        kept = [i for i in popular if is_allowed_N[i]][: query.k]
+        return Answer([Item(self.bundle.item_ids[i], self.titles[i], None, None) for i in kept], "fallback", reason)
+
+
+async def within(work: Awaitable[ResultT], budget_ms: int, reason: str) -> ResultT:
+    """Return the result, or raise StageError with `reason` when it takes longer than its budget."""
+    try:
+        return await asyncio.wait_for(work, budget_ms / 1000)
+    except TimeoutError as error:
+        raise StageError(reason) from error
+
+
+def tower_session(path: Path) -> onnxruntime.InferenceSession:
+    """Open the tower with one thread per run that never spins: pods share cores, and replicas scale better."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])

@@ -1,0 +1,52 @@
+"""Measuring, the same way in every benchmark: warm up, repeat, median with extremes, CPU seconds beside wall seconds."""
+
+import argparse
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+
+
+def say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def timed(call: Callable[[], object], repeats: int) -> dict[str, float]:
+    """Return wall and CPU milliseconds of one call; the first call warms up and is left out."""
+    call()
+    walls, cpus = [], []
+    for _ in range(repeats):
+        wall, cpu = time.perf_counter(), time.process_time()
+        call()
+        walls.append(1000 * (time.perf_counter() - wall))
+        cpus.append(1000 * (time.process_time() - cpu))
+    return {
+        "wall_ms": statistics.median(walls),
+        "wall_ms_min": min(walls),
+        "wall_ms_max": max(walls),
+        "cpu_ms": statistics.median(cpus),
+    }
+
+
+def main(name: str, run: Callable[[int], dict[str, Any]], repeats: int) -> None:
+    """Parse `--json` and `--repeats`, run, and end on one line."""
+    parser = argparse.ArgumentParser(prog=f"python -m tests.benchmarks.{name}")
+    parser.add_argument("--json", action="store_true", help="end on one JSON line (default: an indented document)")
+    parser.add_argument("--repeats", type=int, default=repeats, help=f"measured calls (default: {repeats})")
+    arguments = parser.parse_args()
+    result = {"benchmark": name, "commit": commit(), "machine": platform.processor() or platform.machine()}
+    result |= run(arguments.repeats)
+    print(json.dumps(result, indent=None if arguments.json else 1))
+
+
+def commit() -> str:
+    """Return the commit, marked where the tree differs from it."""
+    words = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
+    return subprocess.run(words, text=True, capture_output=True, check=False).stdout.strip() or "no commit"

@@ -1,0 +1,159 @@
+"""A tiny bundle on real files: a data folder by `prepare`, a tower of a few ONNX nodes, random item vectors.
+
+The tower's interests are `normalize(mean(vectors) @ P + query)`, so `numpy_interests` can say the same thing a
+second way.
+"""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from redrec.bundle import Bundle, build_bundle
+from redrec.data.prepare import prepare
+from redrec.index.milvus import IndexConfig, build_collection, collection_name, connect
+
+SCENARIOS = ("homefeed", "search", "ads")
+ACTIONS = ("click", "buy")
+CATEGORIES = ("tools", "garden", 'so-called "misc"', "Küche")
+NOUNS = ("kettle", "rake", "lamp", "teapot", "ladder", "notebook", "drill", "vase")
+NUM_QUERIES, VECTOR_DIM, EMBEDDING_DIM = 3, 12, 8
+START = datetime(2025, 3, 1, tzinfo=UTC)
+
+
+def write_tables(folder: Path, num_items: int = 48, num_users: int = 12, seed: int = 0) -> tuple[Path, Path]:
+    """Write events.parquet and items.parquet as a user would bring them; every third item has a scenario of its own."""
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    items = [
+        {
+            "item_id": f"item-{i:03d}",
+            "title": f"{CATEGORIES[i % 4].title()} {NOUNS[i % 8]} no. {i}",
+            "category": CATEGORIES[i % 4],
+            "scenarios": [SCENARIOS[i // 3 % 3]] if i % 3 == 0 else list(SCENARIOS),
+        }
+        for i in range(num_items)
+    ]
+    events = []
+    for user in range(num_users):
+        for event in range(10):
+            item = items[int(rng.integers(num_items))]
+            events.append(
+                {
+                    "user_id": f"user-{user}",
+                    "item_id": item["item_id"],
+                    "scenario": item["scenarios"][event % len(item["scenarios"])],
+                    "action": ACTIONS[event % 2],
+                    "timestamp": START + timedelta(minutes=int(rng.integers(60 * 24 * 30)), seconds=user),
+                }
+            )
+    pq.write_table(pa.Table.from_pylist(items), folder / "items.parquet")
+    pq.write_table(pa.Table.from_pylist(events), folder / "events.parquet")
+    return folder / "events.parquet", folder / "items.parquet"
+
+
+def write_data(folder: Path, num_items: int = 48, seed: int = 0) -> Path:
+    """Write the data folder `folder/data` and return it."""
+    prepare(*write_tables(folder / "tables", num_items, seed=seed), folder / "data")
+    return folder / "data"
+
+
+def write_tiny_model(folder: Path, num_items: int, num_scenarios: int, seed: int = 0) -> Path:
+    """Write the model folder `folder/model` (recipe and export, no checkpoint) and return it."""
+    rng = np.random.default_rng(seed)
+    export = folder / "model" / "export"
+    export.mkdir(parents=True)
+    embeddings_ND = rng.normal(size=(num_items, EMBEDDING_DIM))
+    embeddings_ND /= np.linalg.norm(embeddings_ND, axis=1, keepdims=True)
+    np.save(export / "item_embeddings.npy", embeddings_ND.astype(np.float16))
+    np.save(export / "item_vectors.npy", rng.normal(size=(num_items, VECTOR_DIM)).astype(np.float16))
+    weights_ED, queries_SQD = tower_weights(num_scenarios, seed)
+    onnx.save(tiny_tower(weights_ED, queries_SQD), export / "user_tower.onnx")
+    recipe = {"history": {"policy": "quota_2d", "max_events_per_scenario": 8}}
+    (folder / "model" / "recipe.json").write_text(json.dumps(recipe))
+    return folder / "model"
+
+
+def tower_weights(num_scenarios: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    rng = np.random.default_rng([seed, 1])
+    weights_ED = rng.normal(size=(VECTOR_DIM, EMBEDDING_DIM)).astype(np.float32)
+    queries_SQD = rng.normal(size=(num_scenarios, NUM_QUERIES, EMBEDDING_DIM)).astype(np.float32)
+    return weights_ED, queries_SQD
+
+
+def tiny_tower(weights_ED: NDArray[np.float32], queries_SQD: NDArray[np.float32]) -> onnx.ModelProto:
+    """Return a tower with the inputs and output of the real one."""
+    integers = ("action_BL", "scenario_BL", "hour_BL", "gap_BL", "position_BL", "order_BL")
+    inputs = [
+        helper.make_tensor_value_info("vectors_BLE", TensorProto.FLOAT, ["B", "L", VECTOR_DIM]),
+        *(helper.make_tensor_value_info(name, TensorProto.INT64, ["B", "L"]) for name in integers),
+        helper.make_tensor_value_info("is_event_BL", TensorProto.BOOL, ["B", "L"]),
+        helper.make_tensor_value_info("query_scenario_B", TensorProto.INT64, ["B"]),
+    ]
+    output = helper.make_tensor_value_info("interests_BQD", TensorProto.FLOAT, ["B", NUM_QUERIES, EMBEDDING_DIM])
+    constants = {
+        "weights_ED": weights_ED,
+        "queries_SQD": queries_SQD,
+        "axis_1": np.array([1], dtype=np.int64),
+        "axis_2": np.array([2], dtype=np.int64),
+        "one": np.array(1, dtype=np.float32),
+    }
+    nodes = [
+        helper.make_node("Cast", ["is_event_BL"], ["weight_BL"], to=TensorProto.FLOAT),
+        helper.make_node("Unsqueeze", ["weight_BL", "axis_2"], ["weight_BL1"]),
+        helper.make_node("Mul", ["vectors_BLE", "weight_BL1"], ["kept_BLE"]),
+        helper.make_node("ReduceSum", ["kept_BLE", "axis_1"], ["sum_B1E"], keepdims=1),
+        helper.make_node("ReduceSum", ["weight_BL1", "axis_1"], ["count_B11"], keepdims=1),
+        helper.make_node("Max", ["count_B11", "one"], ["divisor_B11"]),
+        helper.make_node("Div", ["sum_B1E", "divisor_B11"], ["mean_B1E"]),
+        helper.make_node("MatMul", ["mean_B1E", "weights_ED"], ["user_B1D"]),
+        helper.make_node("Gather", ["queries_SQD", "query_scenario_B"], ["query_BQD"]),
+        helper.make_node("Add", ["user_B1D", "query_BQD"], ["raw_BQD"]),
+        helper.make_node("LpNormalization", ["raw_BQD"], ["interests_BQD"], axis=-1, p=2),
+    ]
+    weights = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "tiny_tower", inputs, [output], weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.checker.check_model(model)
+    return model
+
+
+def numpy_interests(bundle: Bundle, item_ids: list[str], scenario: str, seed: int = 0) -> NDArray[np.float32]:
+    """Return `interests_QD` of the tiny tower for a history of at most 8 known events per scenario."""
+    weights_ED, queries_SQD = tower_weights(len(bundle.manifest.scenarios), seed)
+    vectors_LE = bundle.vectors_NE[[bundle.item_index[item] for item in item_ids]].astype(np.float32)
+    raw_QD = vectors_LE.mean(axis=0) @ weights_ED + queries_SQD[bundle.manifest.scenarios.index(scenario)]
+    return raw_QD / np.linalg.norm(raw_QD, axis=1, keepdims=True)
+
+
+def tiny_run(folder: Path, num_items: int = 48, seed: int = 0) -> Bundle:
+    """Build `folder/data`, `folder/features` and `folder/bundle` that belong together."""
+    from feature_repo.materialize import materialize
+
+    features = materialize(write_data(folder, num_items, seed), folder / "features")
+    model = write_tiny_model(folder, num_items, len(SCENARIOS), seed)
+    feature_hash = features["feature_hash"]
+    return build_bundle(folder / "data", model, folder / "bundle", metrics=None, feature_hash=feature_hash)
+
+
+def tiny_bundle(folder: Path, num_items: int = 48, seed: int = 0, feature_hash: str = "0" * 16) -> Bundle:
+    """Build `folder/bundle` on `folder/data` and `folder/model`, with an embedded index, and return it loaded."""
+    data = write_data(folder, num_items, seed)
+    model = write_tiny_model(folder, num_items, len(SCENARIOS), seed)
+    return build_bundle(data, model, folder / "bundle", metrics=None, feature_hash=feature_hash)
+
+
+def swap(uri: str, bundle: Bundle, other: Bundle) -> None:
+    """Put another bundle's rows under this bundle's collection name."""
+    client, name = connect(uri), collection_name(bundle.manifest.id)
+    client.drop_collection(name)
+    build_collection(uri, other.manifest.id, other.items, other.embeddings_ND, other.manifest.scenarios, IndexConfig())
+    client.rename_collection(collection_name(other.manifest.id), name)
+    client.load_collection(name)
+    client.close()

@@ -1,0 +1,147 @@
+"""One Kubernetes API with KServe and pods, the serving image, a run folder on a claim, and the service that serves it."""
+
+import fcntl
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.cluster.tools import HOME, ROOT, TOOLS, require_pods, run, run_tool
+
+IMAGE = "redrec-serving:0.1.0"  # as serving/manifests/servingruntime.yaml names it
+START_S = 120
+
+
+class Cluster(NamedTuple):
+    env: dict[str, str]
+
+    def kubectl(self, *words: str | Path, stdin: str | None = None) -> str:
+        return run("kubectl", *words, env=self.env, stdin=stdin)
+
+    def podman(self, *words: str | Path) -> str:
+        return run("podman", *words, env=self.env)
+
+
+class Service(NamedTuple):
+    """A server that answers: where, and in which container if it is a pod's."""
+
+    url: str
+    container: str = ""
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """Start Kubernetes; its ports are fixed, so another test session on this machine waits for this one to end."""
+    require_pods()
+    environment = {
+        "KUBECONFIG": str(HOME / "kubeconfig"),
+        "CONTAINERS_CONF": str(HOME / "containers.conf"),
+        "PATH": f"{HOME / 'bin'}:{os.environ['PATH']}",
+    }
+    with HOME.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            run_tool(TOOLS / "kube" / "kube", "up", HOME, "--kserve", "--pods")
+            yield Cluster(os.environ | environment)
+        finally:
+            run(TOOLS / "kube" / "kube", "down", HOME)
+
+
+@pytest.fixture(scope="session")
+def image(cluster: Cluster) -> str:
+    """Build the serving image on a `python:3.11-slim` made from Debian's packages, since there is no registry."""
+    run(TOOLS / "base-image", env=cluster.env)
+    settings = Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pip.conf")  # how pip reaches its index here
+    mounts = [f"--volume={path}:{path}:ro" for path in settings if path.exists()]
+    cluster.podman("build", "--quiet", *mounts, "--tag", IMAGE, "--file", "serving/Dockerfile", ".")
+    return IMAGE
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with `bundle` and `features`: the run that REDREC_RUN_DIR names, or a tiny one."""
+    if "REDREC_RUN_DIR" in os.environ:
+        return Path(os.environ["REDREC_RUN_DIR"])
+    from tests.bundles import tiny_run
+
+    folder = tmp_path_factory.mktemp("run")
+    tiny_run(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def claim(cluster: Cluster, run_folder: Path) -> None:
+    """Put the run into the folder `demo` of the claim, as an operator copies a release to shared storage."""
+    cluster.kubectl("apply", "--server-side", "-f", "serving/manifests/pvc.yaml")
+    cluster.kubectl("wait", "--for=jsonpath={.status.phase}=Bound", "pvc/redrec-bundles", "--timeout=60s")
+    volume = cluster.kubectl("get", "pvc", "redrec-bundles", "-o", "jsonpath={.spec.volumeName}")
+    folder = Path(cluster.kubectl("get", "pv", volume, "-o", "jsonpath={.spec.hostPath.path}"))
+    for part in ("bundle", "features"):
+        shutil.copytree(run_folder / part, folder / "demo" / part)
+
+
+@pytest.fixture(scope="session")
+def service(cluster: Cluster, image: str, claim: None) -> Service:
+    """Apply serving/manifests as they are, and wait until KServe's controller says Ready."""
+    cluster.kubectl("apply", "--server-side", "-f", "serving/manifests")
+    label = "serving.kserve.io/inferenceservice=redrec"
+    try:
+        cluster.kubectl("wait", "--for=condition=Ready", "isvc/redrec", f"--timeout={START_S}s")
+    except AssertionError as error:
+        state = cluster.kubectl("describe", "isvc,pods")
+        raise AssertionError(f"{error}\n{state[-6000:]}\n{logs(cluster, label)}") from error
+    address = cluster.kubectl("get", "svc", "-l", label, "-o", "jsonpath={.items[0].spec.clusterIP}")
+    return Service(f"http://{address}", containers(cluster, label)[0])
+
+
+def containers(cluster: Cluster, label: str) -> list[str]:
+    pods = cluster.kubectl("get", "pods", "-l", label, "-o", "jsonpath={.items[*].metadata.name}").split()
+    return [f"default-{pod}-kserve-container" for pod in pods]
+
+
+def logs(cluster: Cluster, label: str) -> str:
+    """Return the end of what the pods printed, on either stream."""
+    commands = [["podman", "logs", name] for name in containers(cluster, label)]
+    done = [subprocess.run(words, env=cluster.env, text=True, capture_output=True) for words in commands]
+    return "\n".join((one.stdout + one.stderr)[-4000:] for one in done)
+
+
+@pytest.fixture(scope="session")
+def local(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Serve the same run from a process of this machine."""
+    port, log = free_port(), tmp_path_factory.mktemp("local") / "log.txt"
+    words = [sys.executable, "-m", "serving", "--bundle", run_folder / "bundle", "--features", run_folder / "features"]
+    with log.open("w") as file:
+        server = subprocess.Popen([*words, "--http_port", str(port)], cwd=ROOT, stdout=file, stderr=file)
+    try:
+        wait_until_ready(f"http://127.0.0.1:{port}", server, log)
+        yield Service(f"http://127.0.0.1:{port}")
+    finally:
+        server.terminate()
+        server.wait(timeout=40)
+
+
+def wait_until_ready(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{url}/v2/models/redrec/ready", timeout=5):
+                return
+        except urllib.error.URLError:
+            time.sleep(0.3)
+    raise AssertionError(f"the local server is not ready; its log ends:\n{log.read_text()[-4000:]}")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,52 @@
+"""Where the tools for a real Kubernetes API and Helm are, and how a test runs them.
+
+They lie beside the repository (`../shared/tools`); who lacks them has these tests skipped, with the reason.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TOOLS = ROOT.parent / "shared" / "tools"
+HOME = Path(tempfile.gettempdir()) / "redrec-kube"  # binaries stay here between runs; one cluster a machine
+
+
+def run(*words: str | Path, env: dict[str, str] | None = None, stdin: str | None = None) -> str:
+    """Return what the command prints; where it fails, the test fails with its error output."""
+    done = subprocess.run([str(word) for word in words], env=env, input=stdin, text=True, capture_output=True, cwd=ROOT)
+    assert done.returncode == 0, f"{' '.join(map(str, words))}: {(done.stdout + done.stderr).strip()[-3000:]}"
+    return done.stdout
+
+
+def run_tool(*words: str | Path) -> None:
+    """Run a tool of `../shared/tools`, twice if need be: now and then its `kubectl version | head -1` dies of the pipe."""
+    try:
+        run(*words)
+    except AssertionError:
+        run(*words)
+
+
+def helm() -> str:
+    """Return the path of a real helm: the machine's own, or one installed from `../shared/tools`."""
+    found = shutil.which("helm") or shutil.which("helm", path=HOME / "bin")
+    if found is None and not TOOLS.is_dir():
+        pytest.skip(f"helm is not on PATH and {TOOLS} is absent; install helm 3 or 4")
+    if found is None:
+        run_tool(TOOLS / "install-kube-tools", HOME / "bin")
+    return found or str(HOME / "bin" / "helm")
+
+
+def require_pods() -> None:
+    """Skip where pods cannot run: they need root, podman and the tools."""
+    if not TOOLS.is_dir():
+        pytest.skip(f"{TOOLS} is absent; it starts the Kubernetes API")
+    if os.getuid() != 0:
+        pytest.skip("pods run with podman as root; run as root")
+    missing = [tool for tool in ("podman", "mmdebstrap", "iptables") if shutil.which(tool) is None]
+    if missing:
+        pytest.skip(f"{', '.join(missing)} not installed; run .ci/install-cluster-tools")

@@ -1,0 +1,35 @@
+"""A small data folder as `prepare` writes it: 60 users, three scenarios, ads sparse."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+SCENARIOS = ["homefeed", "search", "ads"]
+START_MS = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1000)
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    number_N = np.arange(2_000)
+    events = pa.table(
+        {
+            "user_id": [f"u{user}" for user in rng.integers(0, 60, len(number_N))],
+            "item_id": [f"i{item}" for item in rng.integers(0, 200, len(number_N))],
+            "scenario": np.array(SCENARIOS)[rng.choice(3, len(number_N), p=[0.7, 0.28, 0.02])],
+            "action": np.array(["click", "like"])[rng.integers(0, 2, len(number_N))],
+            # one event each 1 001 ms, so that no two share a second and milliseconds matter
+            "timestamp": pa.array((START_MS + 1_001 * number_N) * 1_000, pa.timestamp("us", "UTC")),
+        }
+    )
+    by = [("user_id", "ascending"), ("timestamp", "ascending"), ("item_id", "ascending")]
+    pq.write_table(events.sort_by(by), folder / "events.parquet")
+    split = {"scenarios": SCENARIOS, "actions": ["click", "like"], "policy": "global_time", "test_start_ms": START_MS}
+    (folder / "split.json").write_text(json.dumps(split), encoding="utf-8")
+    return folder

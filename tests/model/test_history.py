@@ -1,0 +1,52 @@
+"""Mixing and layout: quotas per scenario, time order kept beside the layout, one encoding for all callers."""
+
+import numpy as np
+
+from redrec.model.history import History, HistoryConfig, Vocabulary, encode_history, layout, mix, tower_inputs
+
+VOCABULARY = Vocabulary(scenarios=("feed", "ads"), actions=("click",))
+TWO = HistoryConfig(max_events_per_scenario=2)
+MINUTE = 60_000
+
+
+def history(scenarios: list[int], minutes: list[int]) -> History:
+    n = len(scenarios)
+    return History(np.arange(n), np.zeros(n, int), np.array(scenarios, int), np.array(minutes, int) * MINUTE)
+
+
+def test_quota_2d_keeps_the_newest_of_each_scenario_in_fixed_scenario_order():
+    assert mix(history([0, 1, 0, 0, 1, 0], [1, 2, 3, 4, 5, 6]), TWO).tolist() == [3, 5, 1, 4]
+
+
+def test_a_busy_scenario_cannot_push_out_a_sparse_one():
+    kept = mix(history([1] + [0] * 50, list(range(51))), TWO)
+    assert 0 in kept
+
+
+def test_order_follows_time_position_and_gap_follow_the_scenario():
+    events = history([0, 1, 0, 1], [0, 10, 64, 11])
+    row = layout(events, mix(events, TWO))
+    assert row["scenario_L"].tolist() == [0, 0, 1, 1]
+    assert row["order_L"].tolist() == [0, 2, 1, 3]
+    assert row["position_L"].tolist() == [0, 1, 0, 1]
+    assert row["gap_L"].tolist() == [0, 7, 0, 1]  # 64 minutes are 2**6; one minute is the first bucket
+
+
+def test_ties_in_time_keep_their_order():
+    encoded = encode_history(["b", "a"], ["click"] * 2, ["feed"] * 2, [5, 5], {"a": 0, "b": 1}, VOCABULARY)
+    assert encoded.item_L.tolist() == [1, 0]
+
+
+def test_unknown_items_scenarios_and_actions_are_left_out():
+    encoded = encode_history(
+        ["a", "nowhere", "a", "a"], ["click", "click", "click", "wink"], ["feed", "feed", "mars", "feed"], [3, 1, 2, 4],
+        {"a": 0}, VOCABULARY,
+    )  # fmt: skip
+    assert encoded.timestamp_ms_L.tolist() == [3]
+
+
+def test_a_user_without_events_is_padding():
+    inputs = tower_inputs([history([], [])], [1], np.ones((3, 4), np.float16), TWO)
+    assert inputs["vectors_BLE"].shape == (1, 1, 4)
+    assert not inputs["is_event_BL"].any()
+    assert not inputs["vectors_BLE"].any()

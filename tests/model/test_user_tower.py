@@ -1,0 +1,91 @@
+"""The user tower sees the past alone: not the future, not padding, not its neighbours in the batch."""
+
+import pytest
+import torch
+from torch import nn
+
+from redrec.model.user_tower import UserTower, UserTowerConfig
+
+B, L, E, D = 3, 12, 8, 6
+
+
+@pytest.fixture
+def tower() -> UserTower:
+    torch.manual_seed(0)
+    config = UserTowerConfig(hidden_dim=16, num_heads=2, num_queries=3)
+    return UserTower(
+        config, nn.Linear(E, D, bias=False), num_scenarios=2, num_actions=2, max_events_per_scenario=L
+    ).eval()
+
+
+@pytest.fixture
+def inputs() -> dict[str, torch.Tensor]:
+    """Two scenario segments of six events whose times interleave, and two query groups a user."""
+    generator = torch.Generator().manual_seed(1)
+    order_BL = torch.stack([torch.randperm(L, generator=generator) for _ in range(B)])
+    integers = {name: torch.randint(2, (B, L), generator=generator) for name in ("action_BL", "scenario_BL", "gap_BL")}
+    return {
+        "vectors_BLE": torch.randn(B, L, E, generator=generator),
+        **integers,
+        "hour_BL": torch.randint(24, (B, L), generator=generator),
+        "position_BL": torch.arange(L).expand(B, L) % 6,
+        "order_BL": order_BL,
+        "is_event_BL": torch.ones(B, L, dtype=torch.bool),
+        "query_scenario_BG": torch.tensor([[0, 1]] * B),
+        "cut_BG": torch.tensor([[4, 9]] * B),
+    }
+
+
+def with_noise(inputs, is_changed_BL):
+    noise = torch.randn(inputs["vectors_BLE"].shape, generator=torch.Generator().manual_seed(2))
+    return inputs | {"vectors_BLE": inputs["vectors_BLE"] + noise * is_changed_BL[..., None]}
+
+
+def test_interests_have_unit_norm(tower, inputs):
+    torch.testing.assert_close(tower(**inputs).norm(dim=-1), torch.ones(B, 2, 3))
+
+
+def test_an_event_after_the_cut_changes_nothing_before_it(tower, inputs):
+    later_BL = inputs["order_BL"] >= 4
+    before, after = tower(**inputs), tower(**with_noise(inputs, later_BL))
+    torch.testing.assert_close(after[:, 0], before[:, 0])
+    assert not torch.allclose(after[:, 1], before[:, 1], atol=1e-3)  # the later cut does see them
+
+
+def test_every_event_before_the_cut_counts(tower, inputs):
+    for order in range(4):
+        changed = tower(**with_noise(inputs, inputs["order_BL"] == order))
+        assert (changed[:, 0] - tower(**inputs)[:, 0]).abs().amax() > 1e-4
+
+
+def test_the_position_and_content_of_padding_change_nothing(tower, inputs):
+    shuffled = torch.randperm(L + 5, generator=torch.Generator().manual_seed(3))
+
+    def padded(tensor: torch.Tensor) -> torch.Tensor:
+        rest = torch.full((B, 5, *tensor.shape[2:]), 1, dtype=tensor.dtype)
+        if tensor.dtype == torch.bool:
+            rest = torch.zeros_like(rest)
+        return torch.cat([tensor, rest], dim=1)[:, shuffled]
+
+    moved = {name: padded(value) if name.endswith(("BL", "BLE")) else value for name, value in inputs.items()}
+    torch.testing.assert_close(tower(**moved), tower(**inputs), atol=1e-5, rtol=1e-4)
+
+
+def test_the_batch_changes_nothing(tower, inputs):
+    alone = {name: value[1:2] for name, value in inputs.items()}
+    torch.testing.assert_close(tower(**alone)[0], tower(**inputs)[1], atol=1e-5, rtol=1e-4)
+
+
+def test_query_groups_do_not_see_each_other(tower, inputs):
+    other = inputs | {"query_scenario_BG": torch.tensor([[0, 0]] * B)}
+    torch.testing.assert_close(tower(**other)[:, 0], tower(**inputs)[:, 0])
+
+
+def test_the_queried_scenario_matters(tower, inputs):
+    other = inputs | {"query_scenario_BG": torch.tensor([[1, 1]] * B)}
+    assert (tower(**other)[:, 0] - tower(**inputs)[:, 0]).abs().amax() > 1e-3
+
+
+def test_a_user_without_events_gets_finite_interests(tower, inputs):
+    empty = inputs | {"is_event_BL": torch.zeros(B, L, dtype=torch.bool), "cut_BG": torch.zeros(B, 2, dtype=torch.long)}
+    assert tower(**empty).isfinite().all()

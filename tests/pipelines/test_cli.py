@@ -1,0 +1,110 @@
+"""The command line: what goes wrong is said, with its remedy and an exit status, and nothing is half-written."""
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+
+from pipelines import cli
+
+EVENTS = "user_id,item_id,scenario,action,timestamp\nu1,i1,ads,click,2024-01-01 00:00:00\n"
+ITEMS = "item_id,title\ni1,Green tea\n"
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> tuple[Path, Path]:
+    events, items = tmp_path / "events.csv", tmp_path / "items.csv"
+    events.write_text(EVENTS)
+    items.write_text(ITEMS)
+    return events, items
+
+
+def status_and_error(capsys: pytest.CaptureFixture[str], *argv: object) -> tuple[int, str]:
+    status = cli.main([str(argument) for argument in argv])
+    return status, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["validate", "run"])
+@pytest.mark.parametrize(
+    ("events", "complaint"),
+    [
+        (EVENTS.replace("scenario,", "place,"), "scenario"),
+        ("", "events.csv"),
+        (None, "events.csv"),
+    ],
+    ids=["missing column", "0-byte file", "missing file"],
+)
+def test_unusable_input_exits_with_2_and_writes_nothing(
+    command: str, events: str | None, complaint: str, tables: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+):
+    path, items = tables
+    path.unlink() if events is None else path.write_text(events)
+    out = path.parent / "out"
+
+    status, error = status_and_error(capsys, command, "--events", path, "--items", items, "--out", out)
+
+    assert status == 2
+    assert complaint in error
+    assert "Traceback" not in error
+    left = {p.name for p in path.parent.rglob("*")} - {"events.csv", "items.csv"}
+    assert left <= {"out", "log.txt"}
+
+
+def test_a_run_folder_with_other_files_is_left_alone(tables: tuple[Path, Path], capsys: pytest.CaptureFixture[str]):
+    events, items = tables
+    status, error = status_and_error(capsys, "run", "--events", events, "--items", items, "--out", events.parent)
+    assert status == 2
+    assert "events.csv" in error and "Give a new folder" in error
+    assert events.read_text() == EVENTS
+
+
+def test_an_unknown_recipe_key_is_named(tables: tuple[Path, Path], capsys: pytest.CaptureFixture[str]):
+    events, items = tables
+    recipe = events.with_name("recipe.yaml")
+    recipe.write_text("optimiser: {num_steps: 3}\n")
+    status, error = status_and_error(
+        capsys, "run", "--events", events, "--items", items, "--out", events.parent / "out", "--recipe", recipe
+    )
+    assert status == 2
+    assert "optimiser" in error and "optimizer" in error
+
+
+def test_validate_says_what_it_read_and_why_rows_are_set_aside(
+    tables: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+):
+    events, items = tables
+    good = "".join(f"u{i},i1,ads,click,2024-01-01 00:00:00\n" for i in range(2, 60))
+    events.write_text(EVENTS + good + "u99,absent,ads,click,2024-01-01 00:00:00\n")
+
+    assert cli.main(["validate", "--events", str(events), "--items", str(items)]) == 0
+
+    text = capsys.readouterr().out
+    assert "59 of 60 rows kept" in text
+    assert "mapping contract" in text
+    assert "1 in quarantine" in text and "absent" in text
+    assert "redrec run --events" in text
+
+
+def test_validate_prints_one_json_document(tables: tuple[Path, Path], capsys: pytest.CaptureFixture[str]):
+    events, items = tables
+    assert cli.main(["validate", "--events", str(events), "--items", str(items), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["scenarios"]["ads"] == {"events": 1, "users": 1, "items": 1}
+
+
+def test_compile_writes_the_pipeline_and_says_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out = tmp_path / "new" / "training.yaml"
+    assert cli.main(["compile", "--out", str(out), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"pipeline": str(out)}
+    assert out.stat().st_size > 0
+
+
+@pytest.mark.parametrize("command", ["validate", "run", "serve", "query", "compile", "demo"])
+def test_help_shows_a_command_that_parses(command: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit, match="0"):
+        cli.main([command, "--help"])
+    example = capsys.readouterr().out.split("Example:\n")[1].strip()
+    words = shlex.split(example)
+    assert words[:2] == ["redrec", command]
+    parsed = cli.parser().parse_args([*words[1:], "--json"])
+    assert parsed.command == command and parsed.json

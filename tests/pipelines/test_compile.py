@@ -1,0 +1,98 @@
+"""The compiled pipeline: it parses as the backend reads it, and its steps depend on each other as drawn."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from google.protobuf import json_format
+from kfp.pipeline_spec import pipeline_spec_pb2 as spec_pb2
+
+from components.images import TELEMETRY_OFF
+from pipelines.compile import compile_training
+from redrec.config import InputError
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    out = compile_training(tmp_path_factory.mktemp("compiled") / "training.yaml")
+    (document,) = yaml.safe_load_all(out.read_text())
+    return document
+
+
+def parse(document: dict[str, Any]) -> spec_pb2.PipelineSpec:
+    """Parse strictly; executors lie in a free-form Struct, where typos pass unless they are parsed again."""
+    spec = json_format.ParseDict(document, spec_pb2.PipelineSpec())
+    for executor in spec.deployment_spec["executors"].values():
+        json_format.ParseDict(json_format.MessageToDict(executor), spec_pb2.PipelineDeploymentConfig.ExecutorSpec())
+    return spec
+
+
+def test_the_compiled_pipeline_parses(compiled: dict[str, Any]):
+    spec = parse(compiled)
+    assert spec.pipeline_info.name == "redrec-training"
+    assert len(spec.deployment_spec["executors"]) == 7
+
+
+def test_a_misspelt_field_does_not_parse(compiled: dict[str, Any]):
+    executors = compiled["deploymentSpec"]["executors"]
+    name = next(iter(executors))
+    container = {**executors[name]["container"], "imagee": "x"}
+    broken = {**compiled, "deploymentSpec": {"executors": {**executors, name: {"container": container}}}}
+    with pytest.raises(json_format.ParseError, match="imagee"):
+        parse(broken)
+
+
+def test_each_step_waits_for_what_it_reads(compiled: dict[str, Any]):
+    tasks = compiled["root"]["dag"]["tasks"]
+    assert {name: set(task.get("dependentTasks", [])) for name, task in tasks.items()} == {
+        "prepare-data": set(),
+        "train-towers": {"prepare-data"},
+        "evaluate-model": {"prepare-data", "train-towers"},
+        "materialize-features": {"prepare-data"},
+        "build-bundle": {"prepare-data", "train-towers", "evaluate-model", "materialize-features"},
+        "report-drift": {"prepare-data"},
+        "condition-1": {"build-bundle"},
+    }
+
+
+def test_deployment_waits_for_the_release_and_for_consent(compiled: dict[str, Any]):
+    condition = compiled["root"]["dag"]["tasks"]["condition-1"]
+    assert condition["triggerPolicy"]["condition"] == "inputs.parameter_values['pipelinechannel--deploy'] == true"
+    assert set(compiled["components"]["comp-condition-1"]["dag"]["tasks"]) == {"deploy-bundle"}
+
+
+def test_conditions_read_parameters_only(compiled: dict[str, Any]):
+    """A condition on a named output is silently false in the local runner (kfp 2.17.0)."""
+    conditions = [
+        task["triggerPolicy"]["condition"]
+        for component in [compiled["root"], *compiled["components"].values()]
+        for task in component.get("dag", {}).get("tasks", {}).values()
+        if "triggerPolicy" in task and "condition" in task["triggerPolicy"]
+    ]
+    assert len(conditions) == 1
+    assert "-Output" not in conditions[0] and "artifact" not in conditions[0]
+
+
+def test_no_step_reports_home_or_installs_packages(compiled: dict[str, Any]):
+    for executor in compiled["deploymentSpec"]["executors"].values():
+        container = executor["container"]
+        assert {entry["name"]: entry["value"] for entry in container["env"]} == TELEMETRY_OFF
+        assert "pip install" not in " ".join(container["command"])
+
+
+def test_the_image_of_a_step_names_python_and_a_fixed_tag(compiled: dict[str, Any]):
+    for executor in compiled["deploymentSpec"]["executors"].values():
+        _, tag = executor["container"]["image"].rsplit(":", 1)
+        assert "python" in tag and tag != "latest"
+
+
+def test_every_pipeline_parameter_is_described(compiled: dict[str, Any]):
+    parameters = compiled["root"]["inputDefinitions"]["parameters"]
+    assert set(parameters) == {"events", "items", "recipe", "milvus_uri", "deploy", "namespace"}
+    assert all(parameter["description"] for parameter in parameters.values())
+
+
+def test_a_pipeline_file_ends_in_yaml(tmp_path: Path):
+    with pytest.raises(InputError, match=r"Try --out .*training\.yaml"):
+        compile_training(tmp_path / "training.json")

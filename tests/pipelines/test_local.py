@@ -1,0 +1,104 @@
+"""The local run: the very pipeline function, step by step in processes, published whole or not at all."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipelines import local, report
+from pipelines.local import PUBLISHED, RunError, run_training
+from redrec.bundle import Bundle
+from redrec.config import InputError
+from redrec.recipe import tiny
+from tests.pipelines.conftest import TinyRun
+
+
+def test_a_run_leaves_the_contracts_files_and_nothing_else(tiny_run: TinyRun):
+    assert {p.name for p in tiny_run.folder.iterdir()} == {*PUBLISHED, "log.txt"}
+    assert {p.name for p in tiny_run.folder.parent.iterdir()} == {"input", "run"}
+
+
+def test_the_bundle_of_a_run_loads_and_carries_its_metrics(tiny_run: TinyRun):
+    bundle = Bundle.load(tiny_run.folder / "bundle")
+    metrics = json.loads((tiny_run.folder / "metrics.json").read_text())
+    assert set(bundle.manifest.scenarios) == set(metrics["scenarios"]) == {"homefeed", "search", "ads"}
+    for models in metrics["scenarios"].values():
+        assert {"redrec", "popularity", "mean_of_last_n"} <= set(models)
+        assert set(models["redrec"]["hit_rate@10"]) == {"value", "low", "high", "users"}
+
+
+def test_progress_names_each_step_once_and_no_internals(tiny_run: TinyRun):
+    steps = [line for line in tiny_run.progress if not line.startswith(" ")]
+    assert sorted(steps) == [
+        "build-bundle",
+        "evaluate-model",
+        "materialize-features",
+        "prepare-data",
+        "report-drift",
+        "train-towers",
+    ]
+    assert not [line for line in tiny_run.progress if "executor" in line or "registry" in line.lower()]
+    assert any("loss" in line for line in tiny_run.progress)
+
+
+def test_the_report_of_a_run_can_be_read_by_a_person(tiny_run: TinyRun):
+    text = report.run_text(report.read_run(tiny_run.folder))
+    assert "hit_rate@10" in text and "mean_of_last_n" in text
+    assert f"serve --bundle {tiny_run.folder / 'bundle'}" in text
+
+
+def test_a_failed_run_keeps_the_earlier_one_and_adds_its_log(tiny_run: TinyRun, tmp_path: Path):
+    out = tmp_path / "run"
+    shutil.copytree(tiny_run.folder, out)
+    before = {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file() and p.name != "log.txt"}
+    empty = tmp_path / "events.csv"
+    empty.touch()
+
+    with pytest.raises(InputError):
+        run_training(empty, tiny_run.items, out)
+
+    assert {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file() and p.name != "log.txt"} == before
+    assert "InputError" in (out / "log.txt").read_text()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["events.csv", "run"]
+
+
+def test_a_new_run_replaces_the_earlier_one_as_a_whole(tiny_run: TinyRun, tmp_path: Path):
+    work, out = tmp_path / "work", tmp_path / "run"
+    for name, source in PUBLISHED.items():
+        (work / "steps" / "p" / source).parent.mkdir(parents=True, exist_ok=True)
+        (work / "steps" / "p" / source).write_text(f"new {name}")
+    (work / "log.txt").touch()
+    out.mkdir()
+    (out / "metrics.json").write_text("old")
+
+    local.publish(work, out)
+
+    assert (out / "metrics.json").read_text() == "new metrics.json"
+    assert {p.name for p in out.iterdir()} == {*PUBLISHED, "log.txt"}
+
+
+def test_a_step_that_dies_ends_the_run_with_its_last_lines(tiny_run: TinyRun, tmp_path: Path):
+    """A recipe that passes no check here breaks inside a step: no input of the caller, so no InputError."""
+    with pytest.raises(RunError, match=r"(?s)prepare-data failed.*ValidationError.*The whole log: .*log\.txt"):
+        run_training(tiny_run.events, tiny_run.items, tmp_path / "run", '{"optimizer": 3}')
+    assert [p.name for p in (tmp_path / "run").iterdir()] == ["log.txt"]
+
+
+def test_an_interrupted_run_leaves_nothing_running_and_nothing_behind(tiny_run: TinyRun, tmp_path: Path):
+    def interrupt(line: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_training(tiny_run.events, tiny_run.items, tmp_path / "run", tiny().model_dump_json(), interrupt)
+    assert list(tmp_path.iterdir()) == []
+    commands = [p.read_bytes().decode(errors="replace") for p in Path("/proc").glob("[0-9]*/cmdline") if readable(p)]
+    assert not [command for command in commands if str(tmp_path) in command]
+
+
+def readable(path: Path) -> bool:
+    try:
+        path.read_bytes()
+    except OSError:  # the process has just ended
+        return False
+    return True

@@ -1,0 +1,52 @@
+"""Reading KFP's log: what was the reason, and nothing but progress on the screen."""
+
+import pytest
+
+from pipelines.progress import Failure, StepFailedError, find_failure, progress_lines
+
+LOG = """\
+21:39:27.049 - INFO - Executing task \x1b[96m'prepare-data'\x1b[0m
+21:39:27.049 - INFO - Streamed logs:
+
+    [KFP Executor 2026-11-22 21:39:27,105 INFO]: Got executor_input:
+    {
+        "inputs": {}
+    }
+    a library's print
+    [KFP Executor 2026-11-22 21:39:27,105 INFO]: 7 events read
+    Traceback (most recent call last):
+      File "a.py", line 24, in one
+    KeyError: 'ts'
+
+    During handling of the above exception, another exception occurred:
+
+    Traceback (most recent call last):
+      File "b.py", line 9, in two
+    redrec.config.InputError: events has no column 'scenario'.
+    Add it.
+    \n
+21:39:27.235 - ERROR - Task \x1b[96m'prepare-data'\x1b[0m finished with status \x1b[91mFAILURE\x1b[0m
+Traceback (most recent call last):
+  File "pipeline_orchestrator.py", line 184, in log_and_maybe_raise_for_failure
+RuntimeError: Pipeline finished with status FAILURE.
+"""
+
+
+def test_the_last_error_of_the_step_is_the_reason():
+    assert find_failure(LOG) == Failure("redrec.config.InputError", "events has no column 'scenario'.\nAdd it.")
+
+
+def test_a_step_that_was_killed_has_no_reason():
+    assert find_failure(LOG.split("    Traceback")[0]) is None
+
+
+def test_only_steps_and_their_records_are_progress():
+    seconds = iter([10.0, 14.0])
+    lines = progress_lines(LOG.splitlines(), lambda: next(seconds))
+    assert [next(lines) for _ in range(3)] == ["prepare-data", "  7 events read", "  failed after 4 s"]
+
+
+def test_the_first_failed_step_ends_the_run():
+    """KFP's local runner goes on with the steps that do not need it, for minutes."""
+    with pytest.raises(StepFailedError, match="prepare-data"):
+        list(progress_lines([*LOG.splitlines(), "21:39:28.1 - INFO - Executing task 'x'"], lambda: 0.0))

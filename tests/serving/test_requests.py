@@ -1,0 +1,81 @@
+import pytest
+
+from redrec.config import InputError
+from redrec.model.history import Vocabulary
+from serving.requests import parse_instances, read_v1, read_v2
+
+VOCABULARY = Vocabulary(scenarios=("homefeed", "ads"), actions=("click",))
+EVENT = {"item_id": "i1", "action": "click", "scenario": "ads", "timestamp_ms": 1_700_000_000_000}
+INSTANCE = {"user_id": "u1", "scenario": "ads"}
+
+
+def test_an_instance_with_two_fields_is_enough():
+    (query,) = parse_instances([INSTANCE], VOCABULARY)
+    assert (query.user_id, query.scenario, query.k, query.history, query.exclude_seen) == ("u1", "ads", 10, None, False)
+
+
+@pytest.mark.parametrize(
+    ("instance", "allowed"),
+    [
+        ({**INSTANCE, "scenario": "radio"}, r"instances\[0\]: scenario 'radio'.*allowed: homefeed, ads"),
+        ({**INSTANCE, "scenario": None}, "scenario: Input should be a valid string"),
+        ({"scenario": "ads"}, "user_id: Field required"),
+        ({**INSTANCE, "user_id": 7}, "user_id: Input should be a valid string"),
+        ({**INSTANCE, "user_id": "Jürgen"}, "printable ASCII characters, not 'Jürgen'"),
+        ({**INSTANCE, "user_id": ""}, "1 to 256"),
+        ({**INSTANCE, "user_id": "a\nb"}, "printable ASCII"),
+        ({**INSTANCE, "user_id": "u" * 257}, "1 to 256"),
+        ({**INSTANCE, "k": 0}, "k: Input should be greater than or equal to 1"),
+        ({**INSTANCE, "k": 1001}, "k: Input should be less than or equal to 1000"),
+        ({**INSTANCE, "k": "5"}, "k: Input should be a valid integer"),
+        ({**INSTANCE, "k": True}, "k: Input should be a valid integer"),
+        ({**INSTANCE, "kk": 5}, "kk: Extra inputs are not permitted. Allowed keys: user_id, scenario, k"),
+        ({**INSTANCE, "exclude_seen": "yes"}, "exclude_seen: Input should be a valid boolean"),
+        ({**INSTANCE, "history": {}}, "history: Input should be a valid list"),
+        ({**INSTANCE, "history": [EVENT] * 2001}, "at most 2000 items"),
+        ({**INSTANCE, "history": [{**EVENT, "action": "stare"}]}, r"history\[0\]: action 'stare'.*allowed: click"),
+        ({**INSTANCE, "history": [{**EVENT, "scenario": "radio"}]}, r"history\[0\]: scenario 'radio'"),
+        ({**INSTANCE, "history": [{**EVENT, "timestamp_ms": -1}]}, "greater than or equal to 0"),
+        ({**INSTANCE, "history": [{**EVENT, "timestamp_ms": 2**60}]}, "less than or equal to"),
+        ({**INSTANCE, "history": [{**EVENT, "timestamp_ms": 1.5}]}, "valid integer"),
+        ({**INSTANCE, "history": [{**EVENT, "item_id": "café"}]}, "printable ASCII"),
+        (7, r"instances\[0\] is int; allowed is an object"),
+    ],
+)
+def test_a_malformed_instance_is_refused_with_what_is_allowed(instance, allowed: str):
+    with pytest.raises(InputError, match=allowed):
+        parse_instances([instance], VOCABULARY)
+
+
+@pytest.mark.parametrize("instances", [[], [INSTANCE] * 65, None, "ads", {}])
+def test_one_to_64_instances_are_allowed(instances):
+    with pytest.raises(InputError, match="1 to 64"):
+        parse_instances(instances, VOCABULARY)
+
+
+@pytest.mark.parametrize("body", [[], b"raw", {}, {"instances": [], "k": 3}])
+def test_a_v1_body_holds_instances_alone(body):
+    with pytest.raises(InputError, match=r'\{"instances": '):
+        read_v1(body)
+
+
+def test_v2_rows_are_the_same_instances():
+    rows = read_v2({"user_id": ["u1", "u2"], "scenario": ["ads", "ads"], "k": [3, 4], "category": ["", "tools"]})
+    assert rows == [
+        {"user_id": "u1", "scenario": "ads", "k": 3},
+        {"user_id": "u2", "scenario": "ads", "k": 4, "category": "tools"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tensors", "allowed"),
+    [
+        ({"user_id": ["u"]}, "the first two required; seen: user_id"),
+        ({"user_id": ["u"], "scenario": ["ads"], "color": ["red"]}, "seen: color"),
+        ({"user_id": ["u"], "scenario": ["ads", "ads"]}, "one length n; seen: user_id 1, scenario 2"),
+        ({"user_id": ["u"], "scenario": ["ads"], "history": ["[{"]}, "no JSON list of events"),
+    ],
+)
+def test_malformed_v2_inputs_are_refused_with_what_is_allowed(tensors, allowed: str):
+    with pytest.raises(InputError, match=allowed):
+        read_v2(tensors)

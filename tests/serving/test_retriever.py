@@ -1,0 +1,218 @@
+"""The retriever on a real ONNX tower and a real embedded index, without a server around it."""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from redrec.bundle import Bundle
+from redrec.config import InputError
+from redrec.index.exact import exact_search
+from redrec.index.filters import Catalog, ItemFilter
+from redrec.index.merge import merge_max
+from redrec.index.milvus import BundleMismatchError, release_embedded
+from serving.config import ServingConfig, serving_config
+from serving.requests import Event, Query
+from serving.retriever import Answer, Retriever
+from tests.bundles import CATEGORIES, numpy_interests, swap
+
+SEEN = ["item-001", "item-007", "item-010"]
+PATIENT = ServingConfig(features_budget_ms=20_000, tower_budget_ms=20_000, search_budget_ms=20_000)
+
+
+def query(scenario: str = "homefeed", items: list[str] | None = None, **options: Any) -> Query:
+    events = [
+        Event(item_id=item, action="click", scenario="homefeed", timestamp_ms=1_700_000_000_000 + i)
+        for i, item in enumerate(SEEN if items is None else items)
+    ]
+    return Query(user_id="u", scenario=scenario, history=events, **options)
+
+
+def answers(bundle: Bundle, ask: Callable[[Retriever], Coroutine], config: ServingConfig = PATIENT, source=None) -> Any:
+    """Run `ask` between a retriever's start and close."""
+
+    async def session():
+        retriever = Retriever(bundle, config, features=None)
+        retriever.source = source
+        try:
+            await retriever.start()
+            return await ask(retriever)
+        finally:
+            await retriever.close()
+
+    return asyncio.run(session())
+
+
+def exact_items(bundle: Bundle, scenario: str, k: int, item_filter: ItemFilter) -> list[str]:
+    """The same answer a second way: numpy tower, one matrix product, full sort."""
+    is_allowed_N = Catalog(bundle.items, bundle.item_index).is_allowed(item_filter)
+    interests_QD = numpy_interests(bundle, SEEN, scenario)
+    scores_N = np.where(is_allowed_N, (interests_QD @ bundle.embeddings_ND.astype(np.float32).T).max(axis=0), -np.inf)
+    return [bundle.item_ids[i] for i in np.argsort(-scores_N, kind="stable")[:k] if is_allowed_N[i]]
+
+
+def item_ids(answer: Answer) -> list[str]:
+    return [item.item_id for item in answer.items]
+
+
+@pytest.mark.parametrize(
+    ("options", "item_filter"),
+    [
+        ({"scenario": "homefeed"}, ItemFilter("homefeed")),
+        ({"scenario": "search", "k": 40}, ItemFilter("search")),
+        ({"scenario": "ads", "category": CATEGORIES[2]}, ItemFilter("ads", CATEGORIES[2])),
+        ({"scenario": "ads", "exclude_seen": True, "k": 40}, ItemFilter("ads", None, tuple(SEEN))),
+    ],
+)
+def test_the_answer_is_the_top_k_of_the_towers_interests(bundle: Bundle, options: dict, item_filter: ItemFilter):
+    asked = query(**options)
+    answer = answers(bundle, lambda retriever: retriever.answer(asked))
+    assert (answer.source, answer.reason) == ("model", None)
+    assert item_ids(answer) == exact_items(bundle, asked.scenario, asked.k, item_filter)
+
+
+def test_an_item_names_its_title_and_the_interest_that_found_it(bundle: Bundle):
+    best = answers(bundle, lambda retriever: retriever.answer(query())).items[0]
+    found = merge_max(*exact_search(numpy_interests(bundle, SEEN, "homefeed"), bundle.embeddings_ND, 48), 48)
+    row = found.items_K.tolist().index(bundle.item_index[best.item_id])
+    assert best.title == bundle.items["title"][bundle.item_index[best.item_id]].as_py()
+    assert (best.interest, best.score) == (found.interests_K[row], pytest.approx(found.scores_K[row], abs=1e-4))
+
+
+def test_a_user_without_known_events_gets_the_scenarios_popular_items(bundle: Bundle):
+    answer = answers(bundle, lambda retriever: retriever.answer(query("ads", items=["not-in-this-catalog"], k=5)))
+    assert (answer.source, answer.reason) == ("fallback", "no_known_events")
+    assert item_ids(answer) == bundle.fallback["ads"][:5]
+
+
+def test_a_user_without_history_and_without_features_is_unknown(bundle: Bundle):
+    answer = answers(bundle, lambda retriever: retriever.answer(Query(user_id="u", scenario="ads", category="tools")))
+    assert (answer.source, answer.reason) == ("fallback", "unknown_user")
+    assert {bundle.items["category"][bundle.item_index[item]].as_py() for item in item_ids(answer)} == {"tools"}
+
+
+class Histories:
+    """A history source over a dict, that may be slow or away."""
+
+    def __init__(self, users: dict[str, dict[str, list]], delay_s: float = 0, error: Exception | None = None):
+        self.users, self.delay_s, self.error = users, delay_s, error
+
+    def read(self, user_id: str) -> dict[str, list] | None:
+        time.sleep(self.delay_s)
+        if self.error is not None:
+            raise self.error
+        return self.users.get(user_id)
+
+
+STORED = {"u": {"item_ids": SEEN, "actions": ["click"] * 3, "scenarios": ["homefeed"] * 3, "timestamps_ms": [1, 2, 3]}}
+
+
+def test_a_stored_history_answers_as_the_same_history_inline(bundle: Bundle):
+    stored = Query(user_id="u", scenario="homefeed")
+
+    async def both(retriever: Retriever):
+        return await retriever.answer(stored), await retriever.answer(query())
+
+    from_store, inline = answers(bundle, both, source=Histories(STORED))
+    assert from_store == inline
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        (Histories({}), "unknown_user"),
+        (Histories(STORED, delay_s=0.3), "features_timeout"),
+        (Histories(STORED, error=ConnectionError("away")), "features_unavailable"),
+    ],
+)
+def test_without_a_stored_history_the_answer_is_a_marked_fallback(bundle: Bundle, source: Histories, reason: str):
+    config = PATIENT.model_copy(update={"features_budget_ms": 100})
+    asked = Query(user_id="u", scenario="homefeed", k=3)
+    answer = answers(bundle, lambda retriever: retriever.answer(asked), config, source)
+    assert (answer.source, answer.reason, item_ids(answer)) == ("fallback", reason, bundle.fallback["homefeed"][:3])
+
+
+def test_the_feature_store_does_not_block_the_event_loop(bundle: Bundle):
+    """While one user's history takes 0.3 s, an inline request is answered."""
+
+    async def race(retriever: Retriever):
+        slow = asyncio.create_task(retriever.answer(Query(user_id="u", scenario="homefeed")))
+        await asyncio.sleep(0)
+        await retriever.answer(query())
+        return slow.done()
+
+    assert answers(bundle, race, source=Histories(STORED, delay_s=0.3)) is False
+
+
+def test_when_milvus_is_away_exact_search_gives_the_same_items(bundle: Bundle):
+    async def ask(retriever: Retriever):
+        before = await retriever.answer(query())
+        release_embedded(Path(retriever.index.uri))
+        return before, await retriever.answer(query())
+
+    before, after = answers(bundle, ask)
+    assert (after.source, after.reason) == ("exact", "index_unavailable")
+    assert item_ids(after) == item_ids(before)
+
+
+def test_past_the_search_budget_exact_search_answers(bundle: Bundle):
+    config = PATIENT.model_copy(update={"search_budget_ms": 1})  # the embedded index takes ten
+    answer = answers(bundle, lambda retriever: retriever.answer(query()), config)
+    assert (answer.source, answer.reason) == ("exact", "index_timeout")
+    assert item_ids(answer) == exact_items(bundle, "homefeed", 10, ItemFilter("homefeed"))
+
+
+def test_a_catalog_too_large_for_exact_search_falls_back(bundle: Bundle):
+    config = PATIENT.model_copy(update={"search_budget_ms": 1, "max_exact_items": 47})
+    answer = answers(bundle, lambda retriever: retriever.answer(query(k=4)), config)
+    assert (answer.source, answer.reason) == ("fallback", "index_timeout")
+    assert item_ids(answer) == bundle.fallback["homefeed"][:4]
+
+
+def test_past_the_towers_budget_the_answer_falls_back(bundle: Bundle):
+    async def ask(retriever: Retriever):
+        blocked = [retriever.tower_threads.submit(time.sleep, 0.3) for _ in range(retriever.config.tower_threads)]
+        answer = await retriever.answer(query())
+        return answer, [future.result() for future in blocked]
+
+    config = PATIENT.model_copy(update={"tower_budget_ms": 50})
+    assert answers(bundle, ask, config)[0].reason == "tower_timeout"
+
+
+def test_an_index_swapped_between_requests_is_refused_with_both_ids(bundle: Bundle, other_bundle: Bundle):
+    async def ask(retriever: Retriever):
+        await retriever.answer(query())
+        swap(retriever.index.uri, bundle, other_bundle)
+        return await retriever.answer(query())
+
+    with pytest.raises(BundleMismatchError, match=f"{bundle.manifest.id}.*{other_bundle.manifest.id}"):
+        answers(bundle, ask)
+
+
+def test_an_index_swapped_on_disk_is_refused_at_start_with_both_ids(
+    swapped: Path, bundle: Bundle, other_bundle: Bundle
+):
+    with pytest.raises(BundleMismatchError, match=f"{bundle.manifest.id}.*{other_bundle.manifest.id}"):
+        Retriever(Bundle.load(swapped), PATIENT, features=None)
+
+
+def test_serving_leaves_the_bundle_as_it_was(bundle: Bundle):
+    before = {path: path.stat().st_mtime_ns for path in bundle.path.rglob("*")}
+    answers(bundle, lambda retriever: retriever.answer(query()))
+    assert {path: path.stat().st_mtime_ns for path in bundle.path.rglob("*")} == before
+
+
+def test_the_milvus_address_comes_from_the_environment(tmp_path: Path):
+    file = tmp_path / "serving.yaml"
+    file.write_text("search_budget_ms: 150\n")
+    config = serving_config(file, {"REDREC_MILVUS_URI": "http://milvus:19530"})
+    assert (config.search_budget_ms, config.milvus_uri) == (150, "http://milvus:19530")
+
+
+def test_a_path_is_not_taken_for_a_milvus_server(bundle: Bundle):
+    with pytest.raises(InputError, match="http://HOST:PORT"):
+        Retriever(bundle, ServingConfig(milvus_uri="/tmp/other.db"), features=None)

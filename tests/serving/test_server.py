@@ -1,0 +1,328 @@
+"""A real KServe model server in its own process, asked over HTTP."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+import pytest
+
+from redrec.bundle import Bundle, build_bundle
+from redrec.config import InputError
+from redrec.index.exact import exact_search
+from redrec.index.filters import Catalog, ItemFilter
+from redrec.index.merge import merge_max
+from serving.client import query
+from tests.bundles import numpy_interests, swap, tiny_run, write_tiny_model
+
+START_S = 120  # KServe and Feast take seconds to import, and more on a busy machine
+PATIENT = {"features_budget_ms": 20_000, "tower_budget_ms": 20_000, "search_budget_ms": 20_000}
+SEEN = ["item-001", "item-007", "item-010"]
+HISTORY = [
+    {"item_id": item, "action": "click", "scenario": "homefeed", "timestamp_ms": 1_700_000_000_000 + i}
+    for i, item in enumerate(SEEN)
+]
+
+
+NOT_IN_THE_IMAGE = ["torch", "transformers", "kfp", "evidently", "onnx"]
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def start(*arguments: str, **environment: str) -> subprocess.Popen:
+    """Run `python -m serving` as the image does: without these packages."""
+    hide = f"import sys, runpy; sys.modules.update(dict.fromkeys({NOT_IN_THE_IMAGE}))"
+    command = [sys.executable, "-c", f"{hide}; runpy.run_module('serving', run_name='__main__')", *arguments]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | environment)
+
+
+def end(process: subprocess.Popen) -> None:
+    process.kill()
+    process.communicate()
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder: data, features and bundle that belong together."""
+    folder = tmp_path_factory.mktemp("run")
+    tiny_run(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bundle(run: Path) -> Bundle:
+    return Bundle.load(run / "bundle")
+
+
+@pytest.fixture(scope="module")
+def server(run: Path) -> Iterator[tuple[str, subprocess.Popen]]:
+    port, config = free_port(), run / "serving.json"
+    config.write_text(json.dumps(PATIENT))
+    folders = ("--bundle", str(run / "bundle"), "--features", str(run / "features"))
+    process = start(*folders, "--serving_config", str(config), "--http_port", str(port))
+    try:
+        url = f"http://127.0.0.1:{port}"
+        wait_until_ready(url, process)
+        yield url, process
+    finally:
+        end(process)
+
+
+@pytest.fixture(scope="module")
+def url(server: tuple[str, subprocess.Popen]) -> str:
+    return server[0]
+
+
+def wait_until_ready(url: str, process: subprocess.Popen) -> None:
+    end = time.monotonic() + START_S
+    while time.monotonic() < end:
+        assert process.poll() is None, process.stderr.read()
+        try:
+            with urlopen(f"{url}/v2/models/redrec/ready", timeout=5):
+                return
+        except (HTTPError, URLError, ConnectionError, TimeoutError):
+            time.sleep(0.2)
+    raise AssertionError(f"not ready within {START_S} s")
+
+
+def post(url: str, body: object) -> tuple[int, Any]:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    try:
+        with urlopen(Request(url, content, {"Content-Type": "application/json"}), timeout=30) as response:
+            return response.status, json.load(response)
+    except HTTPError as error:
+        return error.code, json.load(error)
+
+
+def v1(url: str, *instances: dict) -> tuple[int, Any]:
+    return post(f"{url}/v1/models/redrec:predict", {"instances": list(instances)})
+
+
+def v2(url: str, **tensors: list) -> tuple[int, Any]:
+    kinds = {"k": "INT32", "exclude_seen": "BOOL"}
+    inputs = [
+        {"name": name, "shape": [len(values)], "datatype": kinds.get(name, "BYTES"), "data": values}
+        for name, values in tensors.items()
+    ]
+    return post(f"{url}/v2/models/redrec/infer", {"id": "request-7", "inputs": inputs})
+
+
+def item_ids(prediction: dict) -> list[str]:
+    return [item["item_id"] for item in prediction["items"]]
+
+
+def test_the_server_is_ready_without_torch_and_kfp(url: str):
+    with urlopen(f"{url}/v2/models/redrec/ready", timeout=30) as response:
+        assert json.load(response) == {"name": "redrec", "ready": True}
+
+
+def test_v1_equals_exact_search_over_the_bundles_vectors(url: str, bundle: Bundle):
+    status, body = v1(url, {"user_id": "u", "scenario": "search", "k": 20, "history": HISTORY})
+    (prediction,) = body["predictions"]
+    is_allowed_N = Catalog(bundle.items, bundle.item_index).is_allowed(ItemFilter("search"))
+    interests_QD = numpy_interests(bundle, SEEN, "search")
+    exact = merge_max(*exact_search(interests_QD, bundle.embeddings_ND, 20, is_allowed_N), 20)
+    assert (status, prediction["source"], prediction["reason"]) == (200, "model", None)
+    assert prediction["bundle_id"] == bundle.manifest.id
+    assert item_ids(prediction) == [bundle.item_ids[i] for i in exact.items_K]
+    assert [item["interest"] for item in prediction["items"]] == exact.interests_K.tolist()
+
+
+def test_v1_and_v2_give_the_same_items(url: str):
+    """A stored user, an unknown user and an inline history, each with its own k; V2 pads the shorter ones."""
+    instances = [
+        {"user_id": "user-3", "scenario": "ads", "k": 4},
+        {"user_id": "nobody", "scenario": "homefeed", "k": 3},
+        {"user_id": "u", "scenario": "search", "k": 7, "history": HISTORY},
+    ]
+    _, body = v1(url, *instances)
+    status, response = v2(
+        url,
+        user_id=[instance["user_id"] for instance in instances],
+        scenario=[instance["scenario"] for instance in instances],
+        k=[4, 3, 7],
+        history=["", "", json.dumps(HISTORY)],
+    )
+    outputs = {output["name"]: output for output in response["outputs"]}
+    assert (status, response["id"], outputs["item_id"]["shape"]) == (200, "request-7", [3, 7])
+    ids, scores = outputs["item_id"]["data"], outputs["score"]["data"]
+    for row, prediction in enumerate(body["predictions"]):
+        assert [item for item in ids[7 * row : 7 * row + 7] if item] == item_ids(prediction)
+        assert scores[7 * row] == pytest.approx(prediction["items"][0]["score"] or 0.0, abs=1e-6)
+        assert outputs["source"]["data"][row] == prediction["source"]
+    assert outputs["source"]["data"] == ["model", "fallback", "model"]
+
+
+def test_a_stored_user_gets_what_the_same_events_inline_get(url: str, run: Path):
+    import pyarrow.parquet as pq
+
+    events = pq.read_table(run / "data/events.parquet", filters=[("user_id", "==", "user-5")]).to_pylist()
+    inline = [
+        {"item_id": e["item_id"], "action": e["action"], "scenario": e["scenario"]}
+        | {"timestamp_ms": int(e["timestamp"].timestamp() * 1000)}
+        for e in events
+    ]
+    _, body = v1(
+        url, {"user_id": "user-5", "scenario": "ads"}, {"user_id": "user-5", "scenario": "ads", "history": inline}
+    )
+    stored, given = body["predictions"]
+    assert stored == given and stored["source"] == "model"
+
+
+def test_an_unknown_user_gets_the_marked_fallback(url: str, bundle: Bundle):
+    prediction = query(url, "nobody", "homefeed", 5)
+    assert (prediction["source"], prediction["reason"]) == ("fallback", "unknown_user")
+    assert item_ids(prediction) == bundle.fallback["homefeed"][:5]
+    assert prediction["items"][0]["score"] is None
+
+
+def test_the_client_asks_with_every_option(url: str, bundle: Bundle):
+    prediction = query(url, "u", "ads", 48, history=HISTORY, exclude_seen=True, category="Küche")
+    categories = dict(zip(bundle.item_ids, bundle.items["category"].to_pylist(), strict=True))
+    assert prediction["source"] == "model" and prediction["items"]
+    assert {categories[item] for item in item_ids(prediction)} == {"Küche"} and not set(SEEN) & set(
+        item_ids(prediction)
+    )
+
+
+@pytest.mark.parametrize(
+    ("instance", "allowed"),
+    [
+        ({"user_id": "u", "scenario": "radio"}, "allowed: "),
+        ({"user_id": "Jürgen", "scenario": "ads"}, "printable ASCII"),
+        ({"user_id": "u", "scenario": "ads", "k": 1001}, "less than or equal to 1000"),
+        ({"user_id": "u", "scenario": "ads", "history": HISTORY * 700}, "at most 2000"),
+        ({"scenario": "ads"}, "user_id: Field required"),
+    ],
+)
+def test_a_malformed_instance_is_400_with_the_reason(url: str, instance: dict, allowed: str):
+    status, body = v1(url, instance)
+    assert status == 400 and allowed in body["error"]
+
+
+def test_malformed_bodies_are_400(url: str):
+    predict, infer = f"{url}/v1/models/redrec:predict", f"{url}/v2/models/redrec/infer"
+    wrong_type = {"inputs": [{"name": "user_id", "shape": [1], "datatype": "INT32", "data": [5]}]}
+    wrong_shape = {"inputs": [{"name": "user_id", "shape": [3], "datatype": "BYTES", "data": ["u"]}]}
+    requests = [
+        (predict, b"{"),
+        (predict, []),
+        (predict, {"inputs": []}),
+        (infer, {}),
+        (infer, wrong_type),
+        (infer, wrong_shape),
+    ]
+    answers = [post(address, body) for address, body in requests]
+    assert [status for status, _ in answers] == [400] * 6
+    assert "once, as BYTES; seen: INT32" in answers[4][1]["error"] and "does not fit" in answers[5][1]["error"]
+    assert v1(url)[0] == 400 and v2(url, user_id=["Jürgen"], scenario=["ads"])[0] == 400
+
+
+def test_a_body_beyond_its_limit_is_refused(url: str):
+    padding = b" " * (17 * 1024 * 1024)
+    with pytest.raises((HTTPError, URLError, ConnectionError)) as refused:
+        urlopen(Request(f"{url}/v1/models/redrec:predict", padding, {"Content-Type": "application/json"}), timeout=30)
+    if isinstance(refused.value, HTTPError):
+        assert refused.value.code == 413
+        refused.value.close()
+
+
+def test_the_client_tells_the_servers_reason(url: str):
+    with pytest.raises(InputError, match=r"answered 400: .*allowed: "):
+        query(url, "u", "radio")
+    with pytest.raises(InputError, match="Is `redrec serve` running there"):
+        query(f"http://127.0.0.1:{free_port()}", "u", "ads")
+
+
+def test_the_model_cannot_be_unloaded_over_http(url: str):
+    assert post(f"{url}/v2/repository/models/redrec/unload", {})[0] == 501
+    assert v1(url, {"user_id": "u", "scenario": "ads"})[0] == 200
+
+
+def test_answers_are_counted_by_scenario_and_source(url: str):
+    query(url, "nobody", "search")
+    with urlopen(f"{url}/metrics", timeout=30) as response:
+        metrics = response.read().decode()
+    assert 'redrec_answers_total{reason="unknown_user",scenario="search",source="fallback"}' in metrics
+
+
+def test_sigterm_ends_the_server_within_seconds_and_its_log_is_quiet(server: tuple[str, subprocess.Popen]):
+    """The module's last test of this server: it is gone afterwards."""
+    _, process = server
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=10) == 0
+    log = process.stderr.read()
+    assert "Traceback" not in log and len(log.splitlines()) < 5, log
+
+
+def test_a_swapped_index_is_refused_at_start_with_both_ids(swapped: Path, other_bundle: Bundle):
+    process = start("--bundle", str(swapped), "--http_port", str(free_port()))
+    _, log = process.communicate(timeout=START_S)
+    assert process.returncode == 2
+    assert Bundle.load(swapped).manifest.id in log and other_bundle.manifest.id in log
+
+
+def wait_until_listening(port: int) -> None:
+    end = time.monotonic() + START_S
+    while time.monotonic() < end:
+        with socket.socket() as caller:
+            if caller.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise AssertionError(f"nothing listens on {port} after {START_S} s")
+
+
+@pytest.fixture
+def milvus(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen]]:
+    """A Milvus (Lite) server in a process of its own."""
+    port = free_port()
+    command = [sys.executable, "-m", "milvus_lite", "server", "--data-dir", str(tmp_path / "milvus")]
+    address = ["--host", "127.0.0.1", "--port", str(port)]
+    process = subprocess.Popen(command + address, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_until_listening(port)
+        yield f"http://127.0.0.1:{port}", process
+    finally:
+        end(process)
+
+
+def test_a_milvus_server_is_used_refused_when_swapped_and_missed_when_away(
+    milvus: tuple[str, subprocess.Popen], tmp_path: Path, other_bundle: Bundle
+):
+    """One server start for three facts."""
+    uri, process = milvus
+    model = write_tiny_model(tmp_path, 48, 3, seed=2)
+    data = other_bundle.path.parent / "data"
+    bundle = build_bundle(data, model, tmp_path / "bundle", metrics=None, feature_hash="", milvus_uri=uri)
+    assert not (bundle.path / "index").exists()
+
+    port = free_port()
+    server = start("--bundle", str(bundle.path), "--http_port", str(port), REDREC_MILVUS_URI=uri)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        wait_until_ready(url, server)
+        instance = {"user_id": "u", "scenario": "search", "history": HISTORY}
+        found = v1(url, instance)[1]["predictions"][0]
+        assert found["source"] == "model"
+
+        swap(uri, bundle, other_bundle)
+        status, body = v1(url, instance)
+        assert status == 503 and bundle.manifest.id in body["error"] and other_bundle.manifest.id in body["error"]
+
+        end(process)
+        missed = v1(url, instance)[1]["predictions"][0]
+        assert (missed["source"], item_ids(missed)) == ("exact", item_ids(found))
+    finally:
+        end(server)
