@@ -7,6 +7,8 @@ at each request costs 7 ms, more than the read itself.
 from pathlib import Path
 from typing import TypedDict
 
+import yaml
+
 from feature_repo.contained import contained
 from redrec.config import InputError
 
@@ -31,11 +33,14 @@ class OnlineHistories:
                     "`feature_repo.materialize`."
                 )
         with contained():
-            from feast import FeatureStore  # 6 s of imports
+            from feast import FeatureStore, RepoConfig  # 6 s of imports
 
             from feature_repo.definitions import SERVICE, feature_hash
 
-            self.store = FeatureStore(repo_path=str(folder.resolve()))
+            config = yaml.safe_load((folder / "feature_store.yaml").read_text(encoding="utf-8"))
+            del config["offline_store"]  # nothing is read offline here, and a serving image has no DuckDB
+            root = folder.resolve()  # the configured paths are relative to it
+            self.store = FeatureStore(repo_path=str(root), config=RepoConfig(**config, repo_path=root))
             self.service = self.store.get_feature_service(SERVICE)
             names = [projection.name for projection in self.service.feature_view_projections]
             self.view_of_scenario = {self.store.get_feature_view(name).tags["scenario"]: name for name in names}

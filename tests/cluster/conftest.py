@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.cluster.tools import HOME, ROOT, TOOLS, require_pods, run, run_tool
+from tests.cluster.tools import HOME, ROOT, TOOLS, require_pods, run
 
 IMAGE = "redrec-serving:0.1.0"  # as serving/manifests/servingruntime.yaml names it
 START_S = 120
@@ -50,7 +50,7 @@ def cluster() -> Iterator[Cluster]:
     with HOME.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
-            run_tool(TOOLS / "kube" / "kube", "up", HOME, "--kserve", "--pods")
+            run(TOOLS / "kube" / "kube", "up", HOME, "--kserve", "--pods")
             yield Cluster(os.environ | environment)
         finally:
             run(TOOLS / "kube" / "kube", "down", HOME)

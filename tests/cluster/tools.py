@@ -13,22 +13,20 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 TOOLS = ROOT.parent / "shared" / "tools"
+PIPE_CLOSED = 128 + 13  # install-kube-tools ends so one time in four: `head -1` leaves before kubectl has printed all
+MAX_TRIES = 10
 HOME = Path(tempfile.gettempdir()) / "redrec-kube"  # binaries stay here between runs; one cluster a machine
 
 
 def run(*words: str | Path, env: dict[str, str] | None = None, stdin: str | None = None) -> str:
     """Return what the command prints; where it fails, the test fails with its error output."""
-    done = subprocess.run([str(word) for word in words], env=env, input=stdin, text=True, capture_output=True, cwd=ROOT)
-    assert done.returncode == 0, f"{' '.join(map(str, words))}: {(done.stdout + done.stderr).strip()[-3000:]}"
+    command = [str(word) for word in words]
+    for _ in range(MAX_TRIES):
+        done = subprocess.run(command, env=env, input=stdin, text=True, capture_output=True, cwd=ROOT)
+        if done.returncode != PIPE_CLOSED:
+            break
+    assert done.returncode == 0, f"{' '.join(command)}: {(done.stdout + done.stderr).strip()[-3000:]}"
     return done.stdout
-
-
-def run_tool(*words: str | Path) -> None:
-    """Run a tool of `../shared/tools`, twice if need be: now and then its `kubectl version | head -1` dies of the pipe."""
-    try:
-        run(*words)
-    except AssertionError:
-        run(*words)
 
 
 def helm() -> str:
@@ -37,7 +35,7 @@ def helm() -> str:
     if found is None and not TOOLS.is_dir():
         pytest.skip(f"helm is not on PATH and {TOOLS} is absent; install helm 3 or 4")
     if found is None:
-        run_tool(TOOLS / "install-kube-tools", HOME / "bin")
+        run(TOOLS / "install-kube-tools", HOME / "bin")
     return found or str(HOME / "bin" / "helm")
 
 
