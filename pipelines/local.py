@@ -7,6 +7,7 @@ log and nothing else. KFP says only which step failed; the reason is read from t
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -31,6 +32,7 @@ PUBLISHED = {
     "drift": "report-drift/drift",
 }
 LOG = "log.txt"
+ANSI = re.compile(r"\x1b\[[0-9;]*m")  # terminal colours
 TAIL_LINES = 20
 
 
@@ -124,9 +126,11 @@ def run_child(arguments: dict[str, str], work: Path, log: Path, progress: Callab
 
 
 def tee(lines: Iterable[str], write: Callable[[str], object]) -> Iterator[str]:
+    """Pass the lines on without terminal colours, each written first."""
     for line in lines:
-        write(line)
-        yield line
+        plain = ANSI.sub("", line)
+        write(plain)
+        yield plain
 
 
 def import_path() -> str:

@@ -1,14 +1,14 @@
 """What a person should see of a local run, and why it failed: read from what KFP's local runner prints.
 
-KFP prints each step's output indented by four spaces between its own records, with ANSI colours, and inside it
-a dump of the step's inputs. Only the step's log records are progress; everything stays in the log.
+KFP prints each step's output indented by four spaces between its own records, and inside it a dump of the
+step's inputs. Only the step's log records are progress; everything stays in the log. Text comes without terminal
+colours.
 """
 
 import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-ANSI = re.compile(r"\x1b\[[0-9;]*m")
 STEP = re.compile(r"^[\d:.]+ - INFO - Executing task '(?P<step>[^']+)'")
 STEP_END = re.compile(r"^[\d:.]+ - (?:INFO|ERROR) - Task '(?P<step>[^']+)' finished with status (?P<status>\w+)")
 RECORD = re.compile(r"^    \[KFP Executor [^\]]* (?P<level>[A-Z]+)\]: (?P<message>.*)")
@@ -37,7 +37,7 @@ def progress_lines(lines: Iterable[str], now: Callable[[], float]) -> Iterator[s
     Raises:
         StepFailedError: A step failed; its output has been read to the end.
 
-    >>> kfp = ["21:39:26.139 - INFO - Executing task \x1b[96m'train-towers'\x1b[0m",
+    >>> kfp = ["21:39:26.139 - INFO - Executing task 'train-towers'",
     ...        "    [KFP Executor 2026-11-22 21:39:26,226 INFO]: Got executor_input:", '    {"a": 1}',
     ...        "    [KFP Executor 2026-11-22 21:39:26,226 INFO]: step 1 | loss 2",
     ...        "21:39:28.249 - INFO - Task 'train-towers' finished with status SUCCESS"]
@@ -49,7 +49,7 @@ def progress_lines(lines: Iterable[str], now: Callable[[], float]) -> Iterator[s
     """
     started = 0.0
     for line in lines:
-        text = ANSI.sub("", line.rstrip("\n"))
+        text = line.rstrip("\n")
         if step := STEP.match(text):
             started = now()
             yield step["step"]
@@ -65,7 +65,7 @@ def progress_lines(lines: Iterable[str], now: Callable[[], float]) -> Iterator[s
 def last_step_output(log: str) -> list[str]:
     """Return the lines that the last step itself printed."""
     log = log.rsplit("Executing task", maxsplit=1)[-1]
-    return [ANSI.sub("", line) for line in log.splitlines() if line.startswith("    ") and line.strip()]
+    return [line for line in log.splitlines() if line.startswith("    ") and line.strip()]
 
 
 def find_failure(log: str) -> Failure | None:

@@ -78,7 +78,7 @@ class Predictor(Model):
         if not is_v2:
             return v1_answers(answers, self.bundle.manifest.id)
         outputs = [InferOutput(**tensor._asdict()) for tensor in v2_answers(answers, self.bundle.manifest.id)]
-        return InferResponse(payload.id, self.name, outputs)
+        return InferResponse(payload.id or "", self.name, outputs)
 
     async def _answer(self, query: Query) -> Answer:
         answer = await self.retriever.answer(query)

@@ -12,20 +12,21 @@ from redrec.training.batches import BatchConfig
 from redrec.training.optimizer import OptimizerConfig
 
 SMALL_WORLD = WorldConfig(
-    num_users=700,
-    num_items=240,
-    num_interests=8,
+    num_users=1000,
+    num_items=360,
+    num_interests=12,
     interests_per_user=2,
     events_per_user=(16.0, 4.0, 6.0),
     noise_share=0.05,
+    popularity_exponent=0.5,
 )
 SMALL_RECIPE = Recipe(
     data=DataConfig(scenarios=("homefeed", "search", "ads"), test_share=0.2),
     history=HistoryConfig(max_events_per_scenario=12),
-    item_tower=ItemTowerConfig(num_buckets=4096, item_dim=32, embedding_dim=32),
-    user_tower=UserTowerConfig(hidden_dim=32, num_heads=2, num_queries=2, dropout=0.0),
-    batch=BatchConfig(num_users=64, num_cuts=2, target_window=5, num_uniform_negatives=120, num_popular_negatives=120),
-    optimizer=OptimizerConfig(num_steps=150, learning_rate=1e-2),
+    item_tower=ItemTowerConfig(num_buckets=4096, item_dim=48, embedding_dim=48),
+    user_tower=UserTowerConfig(hidden_dim=64, num_heads=4, num_queries=2, dropout=0.0),
+    batch=BatchConfig(num_users=64, num_cuts=4, target_window=5, num_uniform_negatives=120, num_popular_negatives=120),
+    optimizer=OptimizerConfig(num_steps=200),
 )
 
 

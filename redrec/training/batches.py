@@ -24,7 +24,7 @@ EVENTS_PER_BLOCK = 4_000_000
 class BatchConfig(Config):
     num_users: PositiveInt = 128
     num_cuts: PositiveInt = 4
-    target_window: PositiveInt = 10  # as in the paper
+    target_window: PositiveInt = 5  # the paper has 10
     num_uniform_negatives: NonNegativeInt = 512
     num_popular_negatives: NonNegativeInt = 512
 
@@ -69,24 +69,27 @@ def train_counts(histories: Histories, num_items: int, num_scenarios: int) -> In
 
 
 class Batches:
-    """Draws the batch of any step; `counts_N` is the training popularity of the catalog."""
+    """Draws the batch of any step; `counts_SN` is the training popularity of the catalog in each scenario."""
 
     def __init__(
         self,
         histories: Histories,
-        counts_N: Ints,
+        counts_SN: Ints,
         config: BatchConfig,
         history_config: HistoryConfig,
-        num_scenarios: int,
         seed: int,
     ) -> None:
         self.histories, self.config, self.history_config, self.seed = histories, config, history_config, seed
-        self.max_window = num_scenarios * history_config.max_events_per_scenario
+        self.max_window = len(counts_SN) * history_config.max_events_per_scenario
         num_train_U = histories.train_end_U - histories.begin_U
         self.users = np.flatnonzero(num_train_U >= 2)  # a target needs an event before it
-        uniform_N = np.full(len(counts_N), config.num_uniform_negatives / len(counts_N))
-        popular_N = config.num_popular_negatives * counts_N / max(1, counts_N.sum())
-        self.log_count_N = np.log(uniform_N + popular_N + 1e-12).astype(np.float32)
+        # Targets are drawn evenly over the scenarios, and so is the popularity proposal.
+        share_SN = counts_SN / np.maximum(counts_SN.sum(1, keepdims=True), 1)
+        self.popularity_N = np.cumsum(share_SN.mean(0))
+        self.popularity_N /= self.popularity_N[-1]
+        popular_N = config.num_popular_negatives * np.diff(self.popularity_N, prepend=0.0)
+        uniform = config.num_uniform_negatives / counts_SN.shape[1]
+        self.log_count_N = np.log(popular_N + uniform + 1e-12).astype(np.float32)
 
     def __getitem__(self, step: int) -> Batch:
         rng = np.random.default_rng([self.seed, step])
@@ -95,7 +98,7 @@ class Batches:
         cut_BC, scenario_BC = np.stack([row.cut_C for row in rows]), np.stack([row.scenario_C for row in rows])
         target_BCW = np.stack([row.target_CW for row in rows])
         is_target_BCW = target_BCW >= 0
-        negative_N = self._negatives(target_BCW[is_target_BCW], rng)
+        negative_N = self._negatives(rng)
 
         event_BL = events.pop("item_BL")
         parts = (event_BL, np.where(is_target_BCW, target_BCW, 0), negative_N)
@@ -136,7 +139,7 @@ class Batches:
         cut_C = np.searchsorted(oldest_first_L, positions_C)
         return Example(layout(history, kept_L), cut_C, scenario_C, target_CW)
 
-    def _negatives(self, targets: Ints, rng: np.random.Generator) -> Ints:
+    def _negatives(self, rng: np.random.Generator) -> Ints:
         uniform = rng.integers(len(self.log_count_N), size=self.config.num_uniform_negatives)
-        popular = rng.choice(targets, size=self.config.num_popular_negatives)
+        popular = np.searchsorted(self.popularity_N, rng.random(self.config.num_popular_negatives), side="right")
         return np.concatenate([uniform, popular])

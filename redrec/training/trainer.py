@@ -23,7 +23,7 @@ from redrec.recipe import Recipe
 from redrec.training import checkpoint
 from redrec.training.batches import Batches, train_counts
 from redrec.training.export import export_towers
-from redrec.training.optimizer import learning_rate, make_optimizer
+from redrec.training.optimizer import make_optimizer, schedule
 from redrec.training.towers import Towers
 
 logger = logging.getLogger(__name__)
@@ -87,8 +87,8 @@ def load_towers(model: Path, vocabulary: Vocabulary) -> Towers:
 def _batches(data: Path, num_items: int, vocabulary: Vocabulary, recipe: Recipe) -> Batches:
     assert num_items == pq.ParquetFile(data / "items.parquet").metadata.num_rows
     histories = Histories(data / "histories")
-    counts_N = train_counts(histories, num_items, len(vocabulary.scenarios)).sum(0)
-    batches = Batches(histories, counts_N, recipe.batch, recipe.history, len(vocabulary.scenarios), recipe.seed)
+    counts_SN = train_counts(histories, num_items, len(vocabulary.scenarios))
+    batches = Batches(histories, counts_SN, recipe.batch, recipe.history, recipe.seed)
     if not len(batches.users):
         raise InputError(
             f"None of {len(histories):,} users has two training events, so there is no target to learn from. "
@@ -101,7 +101,7 @@ def _update(towers: Towers, optimizer: torch.optim.Optimizer, loss: torch.Tensor
     if not math.isfinite(loss.item()):
         raise ArithmeticError(f"The loss of step {step} is {loss.item()}. Lower optimizer.learning_rate.")
     for group in optimizer.param_groups:
-        group["lr"] = learning_rate(step, recipe.optimizer)
+        group["lr"] = group["peak"] * schedule(step, recipe.optimizer)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_(towers.parameters(), recipe.optimizer.max_gradient_norm)
@@ -113,6 +113,6 @@ def _progress(step: int, watched: dict[str, float], users_per_s: float, recipe: 
     eta_s = (num_steps - step) * recipe.batch.num_users / users_per_s if users_per_s else math.nan
     return (
         f"step {step:6d}/{num_steps} | loss {watched['loss']:.3f} | in-batch recall@1 {watched['top1']:.3f} | "
-        f"interest cosine {watched['cosine']:.2f} | lr {learning_rate(step - 1, recipe.optimizer):.1e} | "
+        f"interest cosine {watched['cosine']:.2f} | lr {recipe.optimizer.learning_rate * schedule(step - 1, recipe.optimizer):.1e} | "
         f"{users_per_s:.0f} users/s | eta {eta_s:.0f} s"
     )

@@ -5,7 +5,7 @@ import pytest
 from pipelines.progress import Failure, StepFailedError, find_failure, progress_lines
 
 LOG = """\
-21:39:27.049 - INFO - Executing task \x1b[96m'prepare-data'\x1b[0m
+21:39:27.049 - INFO - Executing task 'prepare-data'
 21:39:27.049 - INFO - Streamed logs:
 
     [KFP Executor 2026-11-22 21:39:27,105 INFO]: Got executor_input:
@@ -25,7 +25,7 @@ LOG = """\
     redrec.config.InputError: events has no column 'scenario'.
     Add it.
     \n
-21:39:27.235 - ERROR - Task \x1b[96m'prepare-data'\x1b[0m finished with status \x1b[91mFAILURE\x1b[0m
+21:39:27.235 - ERROR - Task 'prepare-data' finished with status FAILURE
 Traceback (most recent call last):
   File "pipeline_orchestrator.py", line 184, in log_and_maybe_raise_for_failure
 RuntimeError: Pipeline finished with status FAILURE.

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
@@ -23,6 +24,7 @@ from redrec.recipe import Recipe, tiny
 from redrec.training.export import ServedUserTower
 from redrec.training.optimizer import OptimizerConfig
 from redrec.training.trainer import load_towers, train
+from tests.data.test_histories import write_tables
 from tests.worlds import SMALL_RECIPE, SMALL_WORLD, write_world
 
 
@@ -61,12 +63,12 @@ def ads_gain(data: Path, model: Path, folder: Path) -> np.ndarray:
     """Per user with ads in both: hit rate at 10 in ads of the whole model minus that of one trained on ads alone."""
     whole = ads_hits(data, model)
     events = pq.read_table(data / "events.parquet")
+    events = events.filter(pc.equal(events["scenario"], "ads"))
     folder.mkdir()
-    pq.write_table(events.filter(pc.equal(events["scenario"], "ads")), folder / "events.parquet")
+    pq.write_table(events, folder / "events.parquet")
     test_start_ms = json.loads((data / "split.json").read_text())["test_start_ms"]
-    share = float(
-        np.mean(pc.cast(events["timestamp"], "timestamp[ms, tz=UTC]").cast("int64").to_numpy() >= test_start_ms)
-    )
+    timestamp_ms = pc.cast(events["timestamp"], pa.timestamp("ms", tz="UTC")).cast("int64").to_numpy()
+    share = float(np.mean(timestamp_ms >= test_start_ms))  # of the ads events alone, for nearly the same cutoff
     config = SMALL_RECIPE.data.model_copy(update={"scenarios": ("ads",), "test_share": share})
     prepare(folder / "events.parquet", data / "items.parquet", folder / "data", config)
     train(folder / "data", folder / "model", SMALL_RECIPE)
@@ -122,12 +124,10 @@ def test_a_checkpoint_of_another_recipe_is_refused(data, tmp_path):
 
 
 def test_users_with_one_event_alone_cannot_be_trained_on(tmp_path):
-    data = write_world(tmp_path, num_users=30, events_per_user=(0.3, 0.3, 0.3), seed=3)
-    histories = Histories(data / "histories")
-    if (histories.train_end_U - histories.begin_U).max() >= 2:
-        pytest.fail("the planted log has a user with two training events")
-    with pytest.raises(InputError, match="None of .* users has two training events"):
-        train(data, tmp_path / "model", tiny())
+    events = [(f"u{n}", f"i{n}", "ads", n) for n in range(10)]
+    prepare(*write_tables(tmp_path, events), tmp_path / "data")
+    with pytest.raises(InputError, match="None of 10 users has two training events"):
+        train(tmp_path / "data", tmp_path / "model", tiny())
 
 
 def test_the_small_world_is_sparse_in_ads():
