@@ -23,7 +23,7 @@ from redrec.staging import staged
 
 logger = logging.getLogger(__name__)
 
-MAX_EVENTS = 64  # per scenario; twice the default quota of the user tower, so that seen items are known further back
+MAX_EVENTS = 64  # per scenario; above the default quota of the user tower, so that seen items are known further back
 
 
 def materialize(data: Path, out: Path, max_events: int = MAX_EVENTS) -> dict[str, str | int | float]:

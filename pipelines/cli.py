@@ -194,8 +194,10 @@ def run_compile(arguments: argparse.Namespace) -> Outcome:
 
 def run_demo(arguments: argparse.Namespace) -> Outcome:
     from pipelines.demo import demo
+    from redrec import recipe
 
-    found = demo(arguments.data, arguments.out, recipe_json(arguments.recipe), say)
+    recipe_used = load_recipe(arguments.recipe) if arguments.recipe else recipe.demo()
+    found = demo(arguments.data, arguments.out, recipe_used, say)
     return Outcome(found.as_json(), found.text())
 
 

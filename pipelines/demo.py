@@ -7,7 +7,7 @@ here, so its truth is known and an oracle stands beside the model.
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipelines import report
 from pipelines.local import run_training
@@ -15,6 +15,9 @@ from redrec.config import InputError
 from redrec.data.complete_journey import CAVEAT
 from redrec.experiments.gate import Decision, Plan, fixed_horizon_gate
 from redrec.experiments.simulation import SimulatedScenario, Simulation, simulate
+
+if TYPE_CHECKING:
+    from redrec.recipe import Recipe
 
 CAVEATS = {
     "complete-journey": CAVEAT,
@@ -60,17 +63,19 @@ class Demo(NamedTuple):
         rows = [["scenario", "planted", "verdict", "reason"]]
         for scenario, decision in self.decisions.items():
             rows.append([scenario, f"{self.planted[scenario]:+.0%}", decision.verdict, decision.reason])
-        head = f"Fixed-horizon gate over a generated experiment log ({NUM_USERS:,} users, {NUM_DAYS} days):"
+        head = (
+            f"Fixed-horizon gate over a generated experiment log ({NUM_USERS:,} users, {NUM_DAYS} days, seed {SEED}):"
+        )
         return f"{head}\n{report.indented(report.table(rows))}"
 
 
-def demo(data: str, out: Path, recipe: str, progress: Callable[[str], None]) -> Demo:
+def demo(data: str, out: Path, recipe: "Recipe", progress: Callable[[str], None]) -> Demo:
     """Write the example tables into `out`/input, run into `out`/run, and decide a generated experiment."""
     if out.is_file():
         raise InputError(f"--out {out} is a file. Give a folder.")
     progress(f"Writing the example tables to {out / 'input'}")
     events, items = write_tables(data, out / "input")
-    folder = run_training(events, items, out / "run", recipe, progress)
+    folder = run_training(events, items, out / "run", recipe.model_dump_json(), progress)
     if data == "world":
         progress("oracle")
         measure_oracle(events, items, folder / "metrics.json", recipe)
@@ -88,18 +93,16 @@ def write_tables(data: str, folder: Path) -> tuple[Path, Path]:
     return World(WorldConfig()).write(folder)
 
 
-def measure_oracle(events: Path, items: Path, metrics: Path, recipe: str) -> None:
+def measure_oracle(events: Path, items: Path, metrics: Path, recipe: "Recipe") -> None:
     """Add the generated world's oracle to the metrics, on the very users and targets of the run."""
     from redrec.data.prepare import prepare
     from redrec.data.world import World, WorldConfig
     from redrec.evaluation.oracle import add_oracle
-    from redrec.recipe import Recipe
 
-    config = Recipe.model_validate_json(recipe or "{}")
     with tempfile.TemporaryDirectory() as scratch:
         data = Path(scratch) / "data"
-        prepare(events, items, data, config.data)
-        add_oracle(World(WorldConfig()), data, metrics, config)
+        prepare(events, items, data, recipe.data)
+        add_oracle(World(WorldConfig()), data, metrics, recipe)
 
 
 def decide_generated_experiment(scenarios: Sequence[str]) -> tuple[dict[str, float], dict[str, Decision]]:

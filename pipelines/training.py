@@ -44,7 +44,7 @@ def training_pipeline(
     trained = train_towers(data=data, recipe=recipe)
     model = trained.outputs["model"]
     evaluated = evaluate_model(data=data, model=model)
-    materialized = materialize_features(data=data)
+    materialized = materialize_features(data=data, recipe=recipe)
     built = build_bundle(
         data=data,
         model=model,

@@ -19,6 +19,15 @@ class Recipe(Config):
     seed: int = 0
 
 
+def demo() -> Recipe:
+    """The recipe of `redrec demo`: each item has a bucket of its own, since its titles are few and much alike."""
+    return Recipe(
+        item_tower=ItemTowerConfig(fields=("title", "body", "tags", "category", "item_id")),
+        batch=BatchConfig(target_window=10),
+        optimizer=OptimizerConfig(num_steps=500, learning_rate=3e-3, table_learning_rate=6e-2),
+    )
+
+
 def tiny() -> Recipe:
     """A recipe that trains in seconds, for tests of the path rather than of the quality."""
     return Recipe(

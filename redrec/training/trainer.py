@@ -110,9 +110,10 @@ def _update(towers: Towers, optimizer: torch.optim.Optimizer, loss: torch.Tensor
 
 def _progress(step: int, watched: dict[str, float], users_per_s: float, recipe: Recipe) -> str:
     num_steps = recipe.optimizer.num_steps
+    rate = recipe.optimizer.learning_rate * schedule(step - 1, recipe.optimizer)
     eta_s = (num_steps - step) * recipe.batch.num_users / users_per_s if users_per_s else math.nan
     return (
         f"step {step:6d}/{num_steps} | loss {watched['loss']:.3f} | in-batch recall@1 {watched['top1']:.3f} | "
-        f"interest cosine {watched['cosine']:.2f} | lr {recipe.optimizer.learning_rate * schedule(step - 1, recipe.optimizer):.1e} | "
+        f"interest cosine {watched['cosine']:.2f} | lr {rate:.1e} | "
         f"{users_per_s:.0f} users/s | eta {eta_s:.0f} s"
     )
