@@ -6,6 +6,11 @@ calls SciPy on the CPU for each user); each target is then the positive of one I
 matching only choose who answers for what, so no gradient runs through them; it reaches every target and the
 interest matched to it.
 
+A target's loss is the mean of two InfoNCE terms with the same positive. In the first it competes with the negatives
+as its own interest scores them: that keeps the interests apart. In the second a negative has the score of whichever
+interest likes it best, as in serving, where the greatest score over the interests ranks an item: without it each
+interest has a scale of its own and a niche one fills the top of the list; with it alone the interests collapse.
+
 Negatives are drawn for the whole batch from a mixture of a uniform and a popularity proposal. The logQ
 correction subtracts the log of a negative's expected count in the draw, so the sum over the draw estimates the
 sum over the catalog (Bengio and Senecal, 2008; Yi et al., 2019); the positive is there for certain and is not
@@ -82,11 +87,11 @@ def window_loss(
     logits_GQN = logit_scale * (interests_GQD @ negatives_ND.T)
     is_false_GN = _is_false_negative(targets_GWD, is_target_GW, negatives_ND)
     logits_GQN = logits_GQN.masked_fill(is_false_GN[:, None], float("-inf"))
-    negatives_GW = (logits_GQN - log_count_N).logsumexp(-1).gather(1, interest_GW)
-    loss_GW = torch.logaddexp(positive_GW, negatives_GW) - positive_GW
+    own_GW = (logits_GQN - log_count_N).logsumexp(-1).gather(1, interest_GW)
+    served_G1 = (logits_GQN.amax(1) - log_count_N).logsumexp(-1, keepdim=True)
+    loss_GW = (torch.logaddexp(positive_GW, own_GW) + torch.logaddexp(positive_GW, served_G1)) / 2 - positive_GW
     with torch.no_grad():
-        best_negative_GW = logits_GQN.amax(-1).gather(1, interest_GW)
-        top1 = (positive_GW > best_negative_GW)[is_target_GW].float().mean()
+        top1 = (positive_GW > logits_GQN.amax((1, 2))[:, None])[is_target_GW].float().mean()
     return loss_GW[is_target_GW].mean(), {"top1": top1, "cosine": _mean_cosine(interests_GQD.detach())}
 
 

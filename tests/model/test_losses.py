@@ -80,6 +80,15 @@ def test_a_negative_that_is_a_target_does_not_count():
     assert one == pytest.approx(other.item(), rel=1e-6)
 
 
+def test_a_negative_that_another_interest_likes_counts_as_in_serving():
+    """All targets answer to interest 0; a negative on interest 1 would outrank them in a merged list."""
+    interests = torch.eye(D)[:Q].expand(1, Q, D)
+    targets, is_target = interests[:, :1].expand(1, W, D), torch.ones(1, W, dtype=torch.bool)
+    harmless, harmful = torch.eye(D)[7:8], torch.eye(D)[1:2]
+    low, high = (window_loss(interests, targets, is_target, n, torch.zeros(1), SCALE)[0] for n in (harmless, harmful))
+    assert high > low + 0.3
+
+
 def test_logq_makes_a_draw_estimate_the_sum_over_the_catalog():
     """Each item drawn n times with log count log(n) weighs as if it stood there once."""
     negatives = unit(N, D, seed=2)
