@@ -194,10 +194,9 @@ def run_compile(arguments: argparse.Namespace) -> Outcome:
 
 def run_demo(arguments: argparse.Namespace) -> Outcome:
     from pipelines.demo import demo
-    from redrec import recipe
 
-    recipe_used = load_recipe(arguments.recipe) if arguments.recipe else recipe.demo()
-    found = demo(arguments.data, arguments.out, recipe_used, say)
+    recipe = load_recipe(arguments.recipe) if arguments.recipe else None
+    found = demo(arguments.data, arguments.out, recipe, say)
     return Outcome(found.as_json(), found.text())
 
 

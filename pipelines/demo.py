@@ -69,10 +69,14 @@ class Demo(NamedTuple):
         return f"{head}\n{report.indented(report.table(rows))}"
 
 
-def demo(data: str, out: Path, recipe: "Recipe", progress: Callable[[str], None]) -> Demo:
-    """Write the example tables into `out`/input, run into `out`/run, and decide a generated experiment."""
+def demo(data: str, out: Path, recipe: "Recipe | None", progress: Callable[[str], None]) -> Demo:
+    """Write the example tables into `out`/input, run into `out`/run, and decide a generated experiment.
+
+    Without a recipe, the one made for the data set.
+    """
     if out.is_file():
         raise InputError(f"--out {out} is a file. Give a folder.")
+    recipe = recipe or own_recipe(data)
     progress(f"Writing the example tables to {out / 'input'}")
     events, items = write_tables(data, out / "input")
     folder = run_training(events, items, out / "run", recipe.model_dump_json(), progress)
@@ -81,6 +85,12 @@ def demo(data: str, out: Path, recipe: "Recipe", progress: Callable[[str], None]
         measure_oracle(events, items, folder / "metrics.json", recipe)
     run = report.read_run(folder)
     return Demo(data, run, *decide_generated_experiment(list(run.metrics["scenarios"])))
+
+
+def own_recipe(data: str) -> "Recipe":
+    from redrec.recipe import Recipe, complete_journey
+
+    return complete_journey() if data == "complete-journey" else Recipe()
 
 
 def write_tables(data: str, folder: Path) -> tuple[Path, Path]:

@@ -19,8 +19,8 @@ class Recipe(Config):
     seed: int = 0
 
 
-def demo() -> Recipe:
-    """The recipe of `redrec demo`: each item has a bucket of its own, since its titles are few and much alike."""
+def complete_journey() -> Recipe:
+    """For the grocery demo: each item has a bucket of its own, since many products share one shelf label."""
     return Recipe(
         item_tower=ItemTowerConfig(fields=("title", "body", "tags", "category", "item_id")),
         batch=BatchConfig(target_window=10),

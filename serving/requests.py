@@ -83,11 +83,20 @@ def require_known(value: str, known: tuple[str, ...], name: str) -> None:
 
 
 def read_v1(body: object) -> object:
-    """Return the `instances` of a V1 body."""
+    """Return the `instances` of a V1 body; without a JSON content type, as `curl -d` sends it, it comes as bytes."""
+    if isinstance(body, bytes):
+        body = _decoded(body)
     if not isinstance(body, dict) or set(body) != {"instances"}:
         seen = ", ".join(map(str, body))[:MAX_SHOWN] if isinstance(body, dict) else type(body).__name__
         raise InputError(f'A V1 body is JSON {{"instances": [...]}} and nothing else; seen: {seen or "no keys"}.')
     return body["instances"]
+
+
+def _decoded(body: bytes) -> object:
+    try:
+        return json.loads(body)
+    except ValueError as error:
+        raise InputError(f'A V1 body is JSON {{"instances": [...]}}; seen: {body[:MAX_SHOWN]!r} ({error}).') from error
 
 
 V2_INPUTS = {

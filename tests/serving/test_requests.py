@@ -53,7 +53,11 @@ def test_one_to_64_instances_are_allowed(instances):
         parse_instances(instances, VOCABULARY)
 
 
-@pytest.mark.parametrize("body", [[], b"raw", {}, {"instances": [], "k": 3}])
+def test_a_v1_body_without_a_content_type_is_read_as_json():
+    assert read_v1(b'{"instances": [{"user_id": "u1"}]}') == [{"user_id": "u1"}]
+
+
+@pytest.mark.parametrize("body", [[], b"raw", b"\xff", b"[]", {}, {"instances": [], "k": 3}])
 def test_a_v1_body_holds_instances_alone(body):
     with pytest.raises(InputError, match=r'\{"instances": '):
         read_v1(body)
