@@ -6,7 +6,6 @@ The folder holds `feature_store.yaml`, `sources/` (one Parquet per scenario, one
 
 import contextlib
 import io
-import json
 import logging
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ import yaml
 
 from feature_repo.contained import contained
 from redrec.data.histories import scenario_history
+from redrec.data.prepare import read_vocabulary
 from redrec.data.tables import connect, read
 from redrec.staging import staged
 
@@ -37,7 +37,7 @@ def materialize(data: Path, out: Path, max_events: int = MAX_EVENTS) -> dict[str
         InputError: `data` lacks its event table, or two scenarios share one feature view name.
     """
     started = time.monotonic()
-    scenarios = json.loads((data / "split.json").read_text(encoding="utf-8"))["scenarios"]
+    scenarios = list(read_vocabulary(data).scenarios)
     with staged(out) as folder, contained():  # Feast's imports, 6 s, happen inside
         newest, users = _write_sources(data, scenarios, folder, max_events)
         feature_hash = _fill_store(folder, scenarios, newest)

@@ -173,8 +173,9 @@ def _write(
     folder: Path, data: Path, model: Path, metrics: Path | None, feature_hash: str, milvus_uri: str | None
 ) -> Manifest:
     """Write everything but the manifest, and return the manifest."""
-    split = json.loads((data / "split.json").read_text(encoding="utf-8"))
-    vocabulary = Vocabulary(scenarios=split["scenarios"], actions=split["actions"])
+    from redrec.data.prepare import read_vocabulary  # brings DuckDB, which a serving image has not
+
+    vocabulary = read_vocabulary(data)
     recipe = json.loads((model / "recipe.json").read_text(encoding="utf-8"))
     history = validated(HistoryConfig, recipe["history"], str(model / "recipe.json"))
     shutil.copyfile(data / ITEMS, folder / ITEMS)

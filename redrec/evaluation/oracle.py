@@ -38,7 +38,8 @@ def add_oracle(world: World, data: Path, metrics: Path, recipe: Recipe) -> None:
     content = json.loads(metrics.read_text())
     vocabulary, histories = read_vocabulary(data), Histories(data / "histories")
     allowed_SN = is_allowed(data / "items.parquet", vocabulary.scenarios)
+    scorer = oracle(world, data)
     for s, name in enumerate(vocabulary.scenarios):
         cases = cases_of(histories, s, recipe.batch.target_window, MAX_USERS, recipe.seed)
-        content["scenarios"][name]["oracle"] = measure(oracle(world, data), cases, s, allowed_SN[s], recipe.seed)
+        content["scenarios"][name]["oracle"] = measure(scorer, cases, s, allowed_SN[s], recipe.seed)
     metrics.write_text(json.dumps(content, indent=1))

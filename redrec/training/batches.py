@@ -8,6 +8,7 @@ alone, so a resumed run sees what an uninterrupted one would have seen.
 Shapes: B users, L events, C cuts, W targets, M distinct items of the batch, N negatives.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -83,6 +84,7 @@ class Batches:
         self.max_window = len(counts_SN) * history_config.max_events_per_scenario
         num_train_U = histories.train_end_U - histories.begin_U
         self.users = np.flatnonzero(num_train_U >= 2)  # a target needs an event before it
+        self.shuffle = lru_cache(maxsize=2)(self._shuffled)  # a step lies in one epoch or across two
         # Targets are drawn evenly over the scenarios, and so is the popularity proposal.
         share_SN = counts_SN / np.maximum(counts_SN.sum(1, keepdims=True), 1)
         self.popularity_N = np.cumsum(share_SN.mean(0))
@@ -117,8 +119,10 @@ class Batches:
         first = step * self.config.num_users
         picks = np.arange(first, first + self.config.num_users)
         epoch, place = np.divmod(picks, len(self.users))
-        shuffles = {e: np.random.default_rng([self.seed, e, 1]).permutation(self.users) for e in np.unique(epoch)}
-        return np.array([shuffles[e][p] for e, p in zip(epoch, place, strict=True)])
+        return np.array([self.shuffle(int(e))[p] for e, p in zip(epoch, place, strict=True)])
+
+    def _shuffled(self, epoch: int) -> Ints:
+        return np.random.default_rng([self.seed, epoch, 1]).permutation(self.users)
 
     def _example(self, history: History, rng: np.random.Generator) -> Example:
         num_events, config = len(history.item_L), self.config
