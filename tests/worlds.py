@@ -4,6 +4,7 @@ from pathlib import Path
 
 from redrec.data.prepare import DataConfig, prepare
 from redrec.data.world import World, WorldConfig
+from redrec.model.encoders import HashedConfig
 from redrec.model.history import HistoryConfig
 from redrec.model.item_tower import ItemTowerConfig
 from redrec.model.user_tower import UserTowerConfig
@@ -23,7 +24,7 @@ SMALL_WORLD = WorldConfig(
 SMALL_RECIPE = Recipe(
     data=DataConfig(scenarios=("homefeed", "search", "ads"), test_share=0.2),
     history=HistoryConfig(max_events_per_scenario=12),
-    item_tower=ItemTowerConfig(num_buckets=4096, item_dim=48, embedding_dim=48),
+    item_tower=ItemTowerConfig(encoder=HashedConfig(num_buckets=4096), item_dim=48, embedding_dim=48),
     user_tower=UserTowerConfig(hidden_dim=64, num_heads=4, num_queries=2, dropout=0.0),
     batch=BatchConfig(num_users=64, num_cuts=4, target_window=5, num_uniform_negatives=120, num_popular_negatives=120),
     optimizer=OptimizerConfig(num_steps=200),

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from redrec.model.history import NUM_HOURS, Vocabulary
-from redrec.model.item_tower import ItemTokens
+from redrec.model.item_tower import ItemContent
 from redrec.model.user_tower import UserTower
 from redrec.training.towers import Towers
 
@@ -36,27 +36,29 @@ class ServedUserTower(nn.Module):
         return interests_B1QD[:, 0]
 
 
-def export_towers(towers: Towers, tokens: ItemTokens, vocabulary: Vocabulary, folder: Path) -> None:
+def export_towers(towers: Towers, content: ItemContent, vocabulary: Vocabulary, folder: Path) -> None:
     """Write `user_tower.onnx`, `item_vectors.npy` [N, E] and `item_embeddings.npy` [N, D] into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     towers.eval()
     export_user_tower(towers.users, len(vocabulary.scenarios), folder / "user_tower.onnx")
-    export_items(towers, tokens, folder)
+    export_items(towers, content, folder)
 
 
 @torch.inference_mode()
-def export_items(towers: Towers, tokens: ItemTokens, folder: Path) -> None:
+def export_items(towers: Towers, content: ItemContent, folder: Path) -> None:
     """Encode the catalog block by block into two memory-mapped arrays."""
     dims = {"item_vectors": towers.items.head.in_features, "item_embeddings": towers.items.head.out_features}
     vectors_NE, embeddings_ND = (
-        np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=np.float16, shape=(len(tokens), dim))
+        np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=np.float16, shape=(len(content), dim))
         for name, dim in dims.items()
     )
-    for start in range(0, len(tokens), ITEMS_PER_BLOCK):
-        stop = min(start + ITEMS_PER_BLOCK, len(tokens))
-        vectors_ME = towers.items(*tokens.of(np.arange(start, stop)))
-        vectors_NE[start:stop] = vectors_ME.numpy()
-        embeddings_ND[start:stop] = towers.items.embed(vectors_ME).numpy()
+    device = towers.log_scale.device
+    for start in range(0, len(content), ITEMS_PER_BLOCK):
+        stop = min(start + ITEMS_PER_BLOCK, len(content))
+        inputs = content.of(np.arange(start, stop))
+        vectors_ME = towers.items(**{name: value.to(device) for name, value in inputs.items()})
+        vectors_NE[start:stop] = vectors_ME.cpu().numpy()
+        embeddings_ND[start:stop] = towers.items.embed(vectors_ME).cpu().numpy()
     vectors_NE.flush()
     embeddings_ND.flush()
 

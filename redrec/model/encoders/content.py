@@ -1,0 +1,73 @@
+"""Content: what an encoder reads of each item, written once and memory-mapped.
+
+Nothing here loads the catalog: it is read block by block, and a training step maps only the rows it asks for.
+
+Shapes: N items of the catalog, M items asked for, T tokens of all items in question.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+ROWS_PER_BLOCK = 8192
+
+
+class Content(Protocol):
+    """What every encoder's content gives: the number of items, and an encoder's inputs by name."""
+
+    def __len__(self) -> int: ...
+
+    def of(self, items_M: NDArray[np.int64]) -> dict[str, Tensor]: ...
+
+
+class Tokens:
+    """Any number of tokens per item: `tokens_T` of the whole catalog and where each item's begin, `offsets_N1`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.offsets_N1: NDArray[np.int64] = np.load(folder / "offsets.npy", mmap_mode="r")
+        has_tokens = self.offsets_N1[-1] > 0  # an empty file cannot be mapped
+        path = folder / "tokens.bin"
+        self.tokens_T = np.memmap(path, dtype=np.int32, mode="r") if has_tokens else np.empty(0, dtype=np.int32)
+
+    def __len__(self) -> int:
+        return len(self.offsets_N1) - 1
+
+    def of(self, items_M: NDArray[np.int64]) -> dict[str, Tensor]:
+        """Return the tokens of these items, one after the other, and where each item's begin."""
+        starts_M, ends_M = self.offsets_N1[items_M], self.offsets_N1[items_M + 1]
+        counts_M = ends_M - starts_M
+        begins_M = np.cumsum(counts_M) - counts_M
+        positions = np.arange(counts_M.sum()) + np.repeat(starts_M - begins_M, counts_M)
+        tokens_T = self.tokens_T[positions].astype(np.int64)
+        return {"tokens_T": torch.from_numpy(tokens_T), "begins_M": torch.from_numpy(begins_M)}
+
+
+def write_tokens(folder: Path, tokens: Iterable[list[int]]) -> Tokens:
+    """Write each item's tokens, in the order of the catalog, into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    counts = [0]
+    with open(folder / "tokens.bin", "wb") as out:
+        for of_item in tokens:
+            counts.append(len(of_item))
+            out.write(np.array(of_item, dtype=np.int32).tobytes())
+    np.save(folder / "offsets.npy", np.cumsum(counts, dtype=np.int64))
+    return Tokens(folder)
+
+
+def num_items(items: Path) -> int:
+    return pq.ParquetFile(items).metadata.num_rows
+
+
+def blocks(table: Path, names: Iterable[str]) -> Iterator[list[dict[str, Any]]]:
+    """Yield the rows of a Parquet table, block by block; a column that the table lacks is absent from the rows."""
+    file = pq.ParquetFile(table)
+    known = [name for name in names if name in file.schema_arrow.names]
+    for block in file.iter_batches(ROWS_PER_BLOCK, columns=known):
+        yield pa.Table.from_batches([block]).to_pylist()

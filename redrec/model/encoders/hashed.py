@@ -1,0 +1,77 @@
+"""Hashed: the shipped text encoder, which needs no download and no other model.
+
+Words and neighbouring word pairs of the text are hashed into buckets, each bucket has a learned vector, and a small
+residual network mixes their scaled sum. It learns from the interactions alone; an item that nobody has touched is
+placed by its words. A field may also be `item_id`: one bucket of its own, which helps catalogs of near-identical titles
+and says nothing about new items.
+
+Shapes: M items, T hashed tokens of all M items, E item vector.
+"""
+
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import PositiveInt
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
+
+from redrec.config import Config
+from redrec.model.encoders.content import Tokens, blocks, write_tokens
+
+WORD = re.compile(r"\w+")
+
+
+class HashedConfig(Config):
+    kind: Literal["hashed"] = "hashed"
+    fields: tuple[Literal["title", "body", "tags", "category", "item_id"], ...] = ("title", "body", "tags", "category")
+    num_buckets: PositiveInt = 2**16
+    max_tokens: PositiveInt = 64
+
+
+def hashed_tokens(fields: Iterable[tuple[str, str]], config: HashedConfig) -> list[int]:
+    """Return the buckets of one item's words and word pairs; categories, tags and ids are whole.
+
+    >>> config = HashedConfig(num_buckets=1000)
+    >>> len(hashed_tokens([("title", "Green tea leaves")], config))
+    5
+    """
+    features: list[str] = []
+    for name, text in fields:
+        words = WORD.findall(text.lower()) if name in ("title", "body") else [f"{name}={text}"]
+        features += words + [f"{a} {b}" for a, b in pairwise(words)]
+    return [zlib.crc32(feature.encode()) % config.num_buckets for feature in features[: config.max_tokens]]
+
+
+def write_hashed(items: Path, folder: Path, config: HashedConfig) -> Tokens:
+    """Hash the catalog's text into `folder`. An item without text gets one bucket for "no text"."""
+    no_text = [zlib.crc32(b"") % config.num_buckets]
+    rows = (row for block in blocks(items, config.fields) for row in block)
+    return write_tokens(folder, (hashed_tokens(_pairs(row), config) or no_text for row in rows))
+
+
+def _pairs(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield one item's (field, text) pairs; a list of tags is one pair a tag, an absent text is none."""
+    for name, value in row.items():
+        yield from ((name, text) for text in (value if name == "tags" else [value]) or [] if text)
+
+
+class HashedEncoder(nn.Module):
+    def __init__(self, config: HashedConfig, item_dim: int) -> None:
+        super().__init__()
+        self.bags = nn.EmbeddingBag(config.num_buckets, item_dim, mode="sum")
+        nn.init.normal_(self.bags.weight, std=item_dim**-0.5)
+        self.mlp = nn.Sequential(
+            nn.LayerNorm(item_dim), nn.Linear(item_dim, 2 * item_dim), nn.GELU(), nn.Linear(2 * item_dim, item_dim)
+        )
+        self.norm = nn.LayerNorm(item_dim)
+
+    def forward(self, tokens_T: Tensor, begins_M: Tensor) -> Tensor:
+        """Return `content_ME`; `begins_M` says where each item's tokens begin."""
+        ends_M = F.pad(begins_M[1:], (0, 1), value=len(tokens_T))
+        scale_M1 = (ends_M - begins_M).clamp(min=1).rsqrt()[:, None]
+        bags_ME = self.bags(tokens_T, begins_M) * scale_M1
+        return self.norm(bags_ME + self.mlp(bags_ME))
