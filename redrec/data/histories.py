@@ -1,14 +1,21 @@
-"""Histories: all events of a user in time order, as memory-mapped arrays, and where the training part ends.
+"""Histories: all events of a user in time order, as memory-mapped arrays, and the part that each event is of.
 
-One flat array per field over all users, sorted by user and time, and one row per user that says where the
-user's events begin, where the training part ends, and where they end. Opening it reads the users alone; the
-events stay on disk until a user is asked for.
+One flat array per field over all users, sorted by user and time, and one row per user that says how many events
+are the user's. Opening it reads the users alone; the events stay on disk until a user is asked for.
 
-Two splits: `global_time` (what was known at one moment predicts what came after, as in production) and
-`leave_last_out` (each user's last event is the target, as in most papers). Everything before a user's
-`train_end` may be learned from and put into a history; nothing at or after it may.
+An event is of one part: training, validation or test. Without `has_validation` nothing is set aside for validation.
 
-Shapes: U users, N events of all users.
+| split                         | test                              | validation                     |
+|-------------------------------|-----------------------------------|--------------------------------|
+| `global_time`                 | from one moment on                | from an earlier moment on      |
+| `leave_last_out`              | the last event of a user          | the one before                 |
+| `leave_last_out_per_scenario` | the last of a user in a scenario  | the one before in the scenario |
+
+The first is that of production: what was known at a moment predicts what came after. The others are those of most
+papers; they take the test event first and never the first event of a user (or of a user in a scenario). In the third
+a part is no stretch of a user's time, so what is known at a target is of an earlier part and comes before it.
+
+Shapes: U users, N events of all users, L events of one user, S scenarios.
 """
 
 from contextlib import ExitStack
@@ -21,18 +28,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from redrec.data import columns as c
-from redrec.model.history import History, Vocabulary
+from redrec.model.history import History, Ints, Vocabulary
 
-FIELDS = {"item": np.int32, "action": np.int16, "scenario": np.int16, "timestamp_ms": np.int64}
+TRAIN, VALIDATION, TEST = 0, 1, 2
+FIELDS = {"item": np.int32, "action": np.int16, "scenario": np.int16, "timestamp_ms": np.int64, "part": np.int8}
+ORDER = (c.TIMESTAMP, c.ITEM_ID, c.SCENARIO, c.ACTION)  # of a user's events; clean events never tie in all four
+EVENTS_PER_BLOCK = 4_000_000  # of a scan over all users: some 100 MB
 
 
 class Split(NamedTuple):
-    """Where a user's training events end."""
+    """What decides an event's part; the two moments are the same where nothing is set aside for validation."""
 
     policy: str
+    has_validation: bool
+    validation_start_ms: int
     test_start_ms: int
 
 
@@ -68,9 +79,9 @@ def write_histories(events: ir.Table, items: ir.Table, vocabulary: Vocabulary, s
     """
     folder.mkdir(parents=True)
     timed = events.mutate(timestamp_ms=_epoch_ms(events))
-    rows = timed.inner_join(items, c.ITEM_ID).order_by(c.USER_ID, "timestamp_ms", c.ITEM_ID)
+    rows = timed.mutate(part=_part(timed, split)).inner_join(items, c.ITEM_ID).order_by(c.USER_ID, *ORDER)
     ordered = folder / "_rows.parquet"
-    rows.select("item_index", c.ACTION, c.SCENARIO, "timestamp_ms").to_parquet(ordered)
+    rows.select("item_index", c.ACTION, c.SCENARIO, "timestamp_ms", "part").to_parquet(ordered)
     with ExitStack() as stack:
         files = {name: stack.enter_context(open(folder / f"{name}.bin", "wb")) for name in FIELDS}
         for batch in pq.ParquetFile(ordered).iter_batches():
@@ -79,33 +90,38 @@ def write_histories(events: ir.Table, items: ir.Table, vocabulary: Vocabulary, s
                 "action": pc.index_in(batch[c.ACTION], pa.array(vocabulary.actions, pa.string())),
                 "scenario": pc.index_in(batch[c.SCENARIO], pa.array(vocabulary.scenarios, pa.string())),
                 "timestamp_ms": batch["timestamp_ms"],
+                "part": batch["part"],
             }
             for name, dtype in FIELDS.items():
                 files[name].write(values[name].to_numpy(zero_copy_only=False).astype(dtype).tobytes())
     ordered.unlink()
-    _users(rows, split).to_parquet(folder / "users.parquet")
+    users = rows.group_by(c.USER_ID).aggregate(num_events=rows.count(), num_train=(rows.part == TRAIN).sum())
+    users.order_by(c.USER_ID).to_parquet(folder / "users.parquet")
 
 
-def _users(rows: ir.Table, split: Split) -> ir.Table:
-    users = rows.group_by(c.USER_ID).aggregate(
-        num_events=rows.count(), num_before=(rows.timestamp_ms < split.test_start_ms).sum()
-    )
-    last_out = ibis.greatest(users.num_events - 1, 1)
-    num_train = users.num_before if split.policy == "global_time" else last_out
-    return users.select(c.USER_ID, "num_events", num_train=num_train).order_by(c.USER_ID)
+def _part(events: ir.Table, split: Split) -> ir.Value:
+    if split.policy == "global_time":
+        later = [(events.timestamp_ms >= split.test_start_ms, TEST)]
+        later += [(events.timestamp_ms >= split.validation_start_ms, VALIDATION)]
+        return ibis.cases(*later, else_=TRAIN)
+    group = [c.USER_ID, c.SCENARIO] if split.policy == "leave_last_out_per_scenario" else [c.USER_ID]
+    index = ibis.row_number().over(ibis.window(group_by=group, order_by=[events[name] for name in ORDER]))
+    age = events[c.ITEM_ID].count().over(ibis.window(group_by=group)) - 1 - index  # 0: the last event
+    is_held = (index > 0) & (age < 1 + split.has_validation)
+    return is_held.ifelse(TEST - age, TRAIN)
 
 
 class Histories:
-    """The users of a data folder and their events; `events_of` and `train_of` return a `History`."""
+    """The users of a data folder and their events."""
 
     def __init__(self, folder: Path) -> None:
         users = pq.read_table(folder / "users.parquet")
         self.user_ids: list[str] = users[c.USER_ID].to_pylist()
         num_events_U = users["num_events"].to_numpy().astype(np.int64)
-        self.end_U: NDArray[np.int64] = np.cumsum(num_events_U)
-        self.begin_U: NDArray[np.int64] = self.end_U - num_events_U
-        self.train_end_U: NDArray[np.int64] = self.begin_U + users["num_train"].to_numpy().astype(np.int64)
-        self.item_N, self.action_N, self.scenario_N, self.timestamp_ms_N = (
+        self.num_train_U: Ints = users["num_train"].to_numpy().astype(np.int64)
+        self.end_U: Ints = np.cumsum(num_events_U)
+        self.begin_U: Ints = self.end_U - num_events_U
+        self.item_N, self.action_N, self.scenario_N, self.timestamp_ms_N, self.part_N = (
             np.memmap(folder / f"{name}.bin", dtype=dtype, mode="r") for name, dtype in FIELDS.items()
         )
 
@@ -113,11 +129,39 @@ class Histories:
         return len(self.user_ids)
 
     def train_of(self, user: int) -> History:
-        return self._slice(int(self.begin_U[user]), int(self.train_end_U[user]))
+        return self.known(user, int(self.end_U[user]), TRAIN + 1)
 
-    def test_of(self, user: int) -> History:
-        return self._slice(int(self.train_end_U[user]), int(self.end_U[user]))
-
-    def _slice(self, begin: int, end: int) -> History:
+    def known(self, user: int, end: int, part: int) -> History:
+        """Return the user's events of the parts before `part` that stand before place `end` of the arrays."""
+        begin = int(self.begin_U[user])
+        is_known_L = self.part_N[begin:end] < part
         fields = (self.item_N, self.action_N, self.scenario_N, self.timestamp_ms_N)
-        return History(*(np.asarray(field[begin:end]).astype(np.int64) for field in fields))
+        return History(*(np.asarray(field[begin:end])[is_known_L].astype(np.int64) for field in fields))
+
+    def targets(self, user: int, scenario: int, part: int) -> Ints:
+        """Return the places in the arrays of the user's events of one scenario and part, oldest first."""
+        begin, end = int(self.begin_U[user]), int(self.end_U[user])
+        is_target_L = (self.scenario_N[begin:end] == scenario) & (self.part_N[begin:end] == part)
+        return begin + np.flatnonzero(is_target_L)
+
+    def users_with_targets(self, scenario: int, part: int) -> Ints:
+        """Return the users with an event of one scenario and part, in order."""
+        found = []
+        for block in self.blocks():
+            places = block.start + np.flatnonzero((self.scenario_N[block] == scenario) & (self.part_N[block] == part))
+            found.append(np.unique(np.searchsorted(self.end_U, places, side="right")))
+        return np.unique(np.concatenate(found)) if found else np.empty(0, np.int64)
+
+    def blocks(self) -> list[slice]:
+        """Return what to scan all events by."""
+        num_events = len(self.item_N)
+        return [slice(s, min(s + EVENTS_PER_BLOCK, num_events)) for s in range(0, num_events, EVENTS_PER_BLOCK)]
+
+
+def train_counts(histories: Histories, num_items: int, num_scenarios: int) -> Ints:
+    """Return how often each item occurs in the training events of each scenario, `counts_SN`."""
+    counts_SN = np.zeros((num_scenarios, num_items), dtype=np.int64)
+    for block in histories.blocks():
+        is_train = histories.part_N[block] == TRAIN
+        np.add.at(counts_SN, (histories.scenario_N[block][is_train], histories.item_N[block][is_train]), 1)
+    return counts_SN

@@ -2,7 +2,7 @@
 
 The contract with the user. `events`: user_id, item_id, scenario, action (strings), timestamp (UTC; a time, or
 an integer of epoch milliseconds), one row per interaction. `items`: item_id, title; optional body, tags (list),
-category, scenarios (list: where the item may be shown; absent = everywhere).
+category, image (a path or file:// URI), scenarios (list: where the item may be shown; absent = everywhere).
 
 The folder holds `events.parquet`, `items.parquet` (row = item index), `quarantine.parquet`, `histories/`,
 `split.json` and `data_quality.json`. It is written beside its place and renamed at the end.
@@ -32,8 +32,9 @@ NUM_EXAMPLES = 3
 
 class DataConfig(Config):
     scenarios: tuple[str, ...] | None = None  # absent: those the events show, the busiest first
-    split: Literal["global_time", "leave_last_out"] = "global_time"
+    split: Literal["global_time", "leave_last_out", "leave_last_out_per_scenario"] = "global_time"
     test_share: float = Field(default=0.1, gt=0, lt=1)  # of all events, the newest
+    has_validation: bool = False  # set aside, like the test part, what early stopping needs; see redrec.data.histories
     max_quarantined_share: float = Field(default=0.05, ge=0, le=1)
 
 
@@ -94,7 +95,7 @@ def _prepare(connection: Backend, events: Path, items: Path, out: Path, config: 
 
     item_rows = _write_items(connection, good_items, vocabulary, out)
     kept = _write_events(connection, good_events, out)
-    split = Split(config.split, _test_start_ms(kept, config.test_share))
+    split = _split(kept, config)
     write_histories(kept, item_rows, vocabulary, split, out / "histories")
     _write_quarantine(all_events, all_items, out)
     _write_json(out / "split.json", {**vocabulary.model_dump(), **split._asdict()})
@@ -190,10 +191,13 @@ def _write_events(connection: Backend, events: ir.Table, out: Path) -> ir.Table:
     return connection.read_parquet(out / "events.parquet")
 
 
-def _test_start_ms(events: ir.Table, test_share: float) -> int:
-    """Return the time from which the newest `test_share` of the events lie."""
+def _split(events: ir.Table, config: DataConfig) -> Split:
+    """Return the split; the newest `test_share` of the events are test, the newest of the rest validation."""
     seconds = events[c.TIMESTAMP].truncate("s").epoch_seconds()
-    return int(seconds.quantile(1 - test_share).execute()) * 1000
+    share = 1 - config.test_share
+    quantiles = seconds.quantile([share**2 if config.has_validation else share, share]).execute()
+    validation_start_ms, test_start_ms = (int(quantile) * 1000 for quantile in quantiles)
+    return Split(config.split, config.has_validation, validation_start_ms, test_start_ms)
 
 
 def _write_quarantine(events: ir.Table, items: ir.Table, out: Path) -> None:

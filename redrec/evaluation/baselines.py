@@ -14,12 +14,11 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from redrec.data.histories import Histories
+from redrec.data.histories import Histories, train_counts
 from redrec.data.items import is_allowed
 from redrec.data.prepare import read_vocabulary
 from redrec.evaluation.ranking import Scorer
 from redrec.model.history import HistoryConfig, Ints, tower_inputs
-from redrec.training.batches import train_counts
 
 LAST_N = 10
 DECAY = 0.8  # weight of an event against the next newer one

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from redrec.data.histories import Histories
+from redrec.data.histories import Histories, train_counts
 from redrec.data.items import is_allowed, titles
 from redrec.data.prepare import read_vocabulary
 from redrec.evaluation.baselines import TowerScorer, mean_of_last_n, popularity
@@ -20,7 +20,6 @@ from redrec.evaluation.metrics import user_metrics
 from redrec.evaluation.ranking import Case, Scorer, cases_of, rank_targets
 from redrec.model.history import Vocabulary
 from redrec.recipe import Recipe
-from redrec.training.batches import train_counts
 
 KS = (10, 50, 100, 1000)
 MAX_USERS = 5000  # of a scenario; more only narrow the interval

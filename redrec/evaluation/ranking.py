@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from redrec.data.histories import Histories
+from redrec.data.histories import TEST, Histories
 
 MAX_SCORES = 8_000_000  # of one block of users, so that memory is bounded at 32 MB a scorer
 
@@ -41,16 +41,13 @@ def cases_of(histories: Histories, scenario: int, target_window: int, max_users:
 
     Where more users have targets than `max_users`, a seeded sample of them.
     """
-    users = np.flatnonzero((histories.train_end_U < histories.end_U) & (histories.begin_U < histories.train_end_U))
+    users = histories.users_with_targets(scenario, TEST)
+    users = users[histories.num_train_U[users] > 0]
     cases = []
-    for user in np.random.default_rng(seed).permutation(users):
-        test = histories.test_of(user)
-        items = test.item_L[test.scenario_L == scenario]
-        if len(items):
-            distinct = items[np.sort(np.unique(items, return_index=True)[1])][:target_window]
-            cases.append(Case(int(user), distinct, np.unique(histories.train_of(user).item_L)))
-        if len(cases) == max_users:
-            break
+    for user in np.random.default_rng(seed).permutation(users)[:max_users]:
+        items = histories.item_N[histories.targets(user, scenario, TEST)].astype(np.int64)
+        distinct = items[np.sort(np.unique(items, return_index=True)[1])][:target_window]
+        cases.append(Case(int(user), distinct, np.unique(histories.train_of(user).item_L)))
     return cases
 
 

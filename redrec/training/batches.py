@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from pydantic import NonNegativeInt, PositiveInt
 
 from redrec.config import Config
-from redrec.data.histories import Histories
+from redrec.data.histories import Histories, train_counts  # noqa: F401  train_counts is read from here
 from redrec.model.history import History, HistoryConfig, Ints, layout, mix, padded
 
-EVENTS_PER_BLOCK = 4_000_000
 
 
 class BatchConfig(Config):
@@ -53,22 +52,6 @@ class Batch(NamedTuple):
     log_count_N: NDArray[np.float32]
 
 
-def train_counts(histories: Histories, num_items: int, num_scenarios: int) -> Ints:
-    """Return how often each item occurs in the training events of each scenario, `counts_SN`."""
-    counts_SN = np.zeros((num_scenarios, num_items), dtype=np.int64)
-    begin_U, end_U = histories.begin_U, histories.train_end_U
-    num_events = len(histories.item_N)
-    for start in range(0, num_events, EVENTS_PER_BLOCK):
-        stop = min(start + EVENTS_PER_BLOCK, num_events)
-        change = np.zeros(stop - start + 1, dtype=np.int64)
-        np.add.at(change, np.clip(begin_U - start, 0, stop - start), 1)
-        np.add.at(change, np.clip(end_U - start, 0, stop - start), -1)
-        is_train = np.cumsum(change[:-1]) > 0
-        item, scenario = histories.item_N[start:stop][is_train], histories.scenario_N[start:stop][is_train]
-        np.add.at(counts_SN, (scenario.astype(np.int64), item.astype(np.int64)), 1)
-    return counts_SN
-
-
 class Batches:
     """Draws the batch of any step; `counts_SN` is the training popularity of the catalog in each scenario."""
 
@@ -82,8 +65,7 @@ class Batches:
     ) -> None:
         self.histories, self.config, self.history_config, self.seed = histories, config, history_config, seed
         self.max_window = len(counts_SN) * history_config.max_events_per_scenario
-        num_train_U = histories.train_end_U - histories.begin_U
-        self.users = np.flatnonzero(num_train_U >= 2)  # a target needs an event before it
+        self.users = np.flatnonzero(histories.num_train_U >= 2)  # a target needs an event before it
         self.shuffle = lru_cache(maxsize=2)(self._shuffled)  # a step lies in one epoch or across two
         # Targets are drawn evenly over the scenarios, and so is the popularity proposal.
         share_SN = counts_SN / np.maximum(counts_SN.sum(1, keepdims=True), 1)

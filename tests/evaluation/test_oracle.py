@@ -2,7 +2,7 @@
 
 import json
 
-from redrec.data.histories import Histories
+from redrec.data.histories import Histories, train_counts
 from redrec.data.items import is_allowed
 from redrec.data.prepare import read_vocabulary
 from redrec.data.world import World
@@ -10,7 +10,6 @@ from redrec.evaluation.baselines import popularity
 from redrec.evaluation.evaluate import MAX_USERS, measure
 from redrec.evaluation.oracle import add_oracle
 from redrec.evaluation.ranking import cases_of
-from redrec.training.batches import train_counts
 from tests.worlds import SMALL_RECIPE, SMALL_WORLD, write_world
 
 
