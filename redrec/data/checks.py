@@ -38,7 +38,7 @@ def typed_items(mapped: ir.Table) -> ir.Table:
         return mapped[name].try_cast("array<string>") if name in mapped.columns else ibis.null("array<string>")
 
     return mapped.select(
-        **{name: text(name) for name in (c.ITEM_ID, c.TITLE, c.BODY, c.CATEGORY)},
+        **{name: text(name) for name in (c.ITEM_ID, c.TITLE, c.BODY, c.CATEGORY, c.IMAGE)},
         **{name: words(name) for name in (c.TAGS, c.SCENARIOS)},
         row=_row_text(mapped, (c.ITEM_ID, c.TITLE)),
     )

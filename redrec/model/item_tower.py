@@ -1,42 +1,49 @@
 """Item tower: item content in, an item vector for the user tower and an embedding for the index out.
 
-An encoder (`redrec.model.encoders`) turns an item's content into its vector. Where the same items are met again and
-again and ids help, each item also has a learned vector of its own that is added; such a model knows little of new
-items, so ids stay off wherever cold start is claimed.
+An encoder (`redrec.model.encoders`) turns an item's text into its content vector; where items have images, a gate joins
+the two. Where the same items are met again and again and ids help, each item also has a learned vector of its own that
+is added; such a model knows little of new items, so ids stay off wherever cold start is claimed.
 
-Shapes: N items of the catalog, M items asked for, E item vector, D embedding.
+Shapes: N items of the catalog, M items asked for, V vector of a vision model, E item vector, D embedding.
 """
 
+import hashlib
+import json
 import zlib
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
 from redrec.config import Config
 from redrec.data import columns as c
-from redrec.model.encoders import EncoderConfig, HashedConfig, make_encoder, open_content, write_content
+from redrec.model.encoders import EncoderConfig, HashedConfig, make_encoder, open_content, sources, write_content
 from redrec.model.encoders.content import blocks, num_items
+from redrec.model.encoders.vectors import VectorContent
+from redrec.model.encoders.vision import GatedFusion, VisionConfig, write_images
+from redrec.staging import staged
 
-IDS = "ids.npy"
+MADE_OF, IDS, ENCODED, IMAGES = "made_of.json", "ids.npy", "encoded", "images"
 
 
 class ItemTowerConfig(Config):
-    encoder: EncoderConfig = HashedConfig()
+    encoder: EncoderConfig = Field(default=HashedConfig(), discriminator="kind")
+    vision: VisionConfig | None = None  # absent: images are not looked at
     num_id_buckets: PositiveInt | None = None  # absent: no id embedding; at least the catalog's size: no collisions
     item_dim: PositiveInt = 64
     embedding_dim: PositiveInt = 64  # as in the paper
 
 
 class ItemContent:
-    """All that the tower reads of each item: the encoder's content, and its id's bucket where ids are used."""
+    """All that the tower reads of each item: the encoder's content, its image's vector, its id's bucket."""
 
     def __init__(self, folder: Path, config: ItemTowerConfig) -> None:
-        self.encoded = open_content(folder / "encoder", config.encoder)
+        self.encoded = open_content(folder / ENCODED, config.encoder)
+        self.images = VectorContent(folder / IMAGES) if config.vision else None
         self.id_N: NDArray[np.int64] | None = np.load(folder / IDS, mmap_mode="r") if config.num_id_buckets else None
 
     def __len__(self) -> int:
@@ -45,18 +52,46 @@ class ItemContent:
     def of(self, items_M: NDArray[np.int64]) -> dict[str, Tensor]:
         """Return the tower's inputs for these items, by name."""
         inputs = self.encoded.of(items_M)
+        if self.images is not None:
+            image = self.images.of(items_M)
+            inputs |= {"image_MV": image["vectors_MV"], "has_image_M": image["is_present_M"]}
         if self.id_N is not None:
             inputs["id_M"] = torch.from_numpy(self.id_N[items_M])
         return inputs
 
 
 def write_item_content(items: Path, folder: Path, config: ItemTowerConfig) -> ItemContent:
-    """Write what the tower reads of each item, in the order of `items`, into `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_content(items, folder / "encoder", config.encoder)
-    if config.num_id_buckets:
-        np.save(folder / IDS, _id_buckets(items, config.num_id_buckets))
+    """Write what the tower reads of each item, in the order of `items`, into `folder`.
+
+    What is there already stays, if it was made of the same table, model files and configuration: a large model encodes
+    a catalog for hours. Image files are not compared.
+
+    Raises:
+        InputError: What `config` names is absent or unfit.
+    """
+    made_of = _fingerprint(items, config)
+    if not (folder / MADE_OF).is_file() or json.loads((folder / MADE_OF).read_text()) != made_of:
+        with staged(folder) as fresh:
+            write_content(items, fresh / ENCODED, config.encoder)
+            if config.vision:
+                write_images(items, fresh / IMAGES, config.vision)
+            if config.num_id_buckets:
+                np.save(fresh / IDS, _id_buckets(items, config.num_id_buckets))
+            (fresh / MADE_OF).write_text(json.dumps(made_of))
     return ItemContent(folder, config)
+
+
+def _fingerprint(items: Path, config: ItemTowerConfig) -> dict[str, str]:
+    """Return the configuration and a digest of every file that the content is made of."""
+    paths = [items, *sources(config.encoder), *([Path(config.vision.model)] if config.vision else [])]
+    files = [
+        file for path in paths for file in ([path] if path.is_file() else sorted(path.rglob("*"))) if file.is_file()
+    ]
+    digests = {}
+    for file in files:
+        with open(file, "rb") as opened:
+            digests[str(file)] = hashlib.file_digest(opened, "sha256").hexdigest()
+    return {**digests, "config": config.model_dump_json()}
 
 
 def _id_buckets(items: Path, num_buckets: int) -> NDArray[np.int64]:
@@ -70,15 +105,21 @@ def _id_buckets(items: Path, num_buckets: int) -> NDArray[np.int64]:
 class ItemTower(nn.Module):
     def __init__(self, config: ItemTowerConfig, content: ItemContent) -> None:
         super().__init__()
-        self.encoder = make_encoder(config.encoder, content.encoded, config.item_dim)
-        self.ids = nn.Embedding(config.num_id_buckets, config.item_dim) if config.num_id_buckets else None
+        item_dim = config.item_dim
+        self.encoder = make_encoder(config.encoder, content.encoded, item_dim)
+        self.fusion = GatedFusion(content.images.vectors_NV.shape[1], item_dim) if content.images is not None else None
+        self.ids = nn.Embedding(config.num_id_buckets, item_dim) if config.num_id_buckets else None
         if self.ids is not None:
-            nn.init.normal_(self.ids.weight, std=config.item_dim**-0.5)
-        self.head = nn.Linear(config.item_dim, config.embedding_dim, bias=False)
+            nn.init.normal_(self.ids.weight, std=item_dim**-0.5)
+        self.head = nn.Linear(item_dim, config.embedding_dim, bias=False)
 
-    def forward(self, id_M: Tensor | None = None, **content: Tensor) -> Tensor:
-        """Return the item vectors, `vectors_ME`."""
-        vectors_ME = self.encoder(**content)
+    def forward(self, **inputs: Tensor) -> Tensor:
+        """Return the item vectors, `vectors_ME`, of `ItemContent.of(items_M)`."""
+        image = [inputs.pop(name) for name in ("image_MV", "has_image_M")] if self.fusion is not None else []
+        id_M = inputs.pop("id_M") if self.ids is not None else None
+        vectors_ME = self.encoder(**inputs)
+        if self.fusion is not None:
+            vectors_ME = self.fusion(vectors_ME, *image)
         return vectors_ME if self.ids is None else vectors_ME + self.ids(id_M)
 
     def embed(self, vectors_ME: Tensor) -> Tensor:

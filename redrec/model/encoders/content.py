@@ -5,6 +5,8 @@ Nothing here loads the catalog: it is read block by block, and a training step m
 Shapes: N items of the catalog, M items asked for, T tokens of all items in question.
 """
 
+import logging
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,7 +18,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+logger = logging.getLogger(__name__)
+
 ROWS_PER_BLOCK = 8192
+SECONDS_PER_LINE = 30
 
 
 class Content(Protocol):
@@ -71,3 +76,20 @@ def blocks(table: Path, names: Iterable[str]) -> Iterator[list[dict[str, Any]]]:
     known = [name for name in names if name in file.schema_arrow.names]
     for block in file.iter_batches(ROWS_PER_BLOCK, columns=known):
         yield pa.Table.from_batches([block]).to_pylist()
+
+
+class Progress:
+    """Says now and then how far the encoding is, and how long it will take."""
+
+    def __init__(self, num_items: int) -> None:
+        self.num_items, self.began, self.shown = num_items, time.monotonic(), time.monotonic()
+
+    def show(self, num_done: int) -> None:
+        now, num_done = time.monotonic(), min(num_done, self.num_items)
+        if now - self.shown < SECONDS_PER_LINE and num_done < self.num_items:
+            return
+        self.shown, items_per_s = now, num_done / max(1e-9, now - self.began)
+        logger.info(
+            f"encoded {num_done:,}/{self.num_items:,} items | {items_per_s:.0f} items/s | "
+            f"eta {(self.num_items - num_done) / items_per_s:.0f} s"
+        )

@@ -1,0 +1,183 @@
+"""Language model: the tokens of many texts in, one unit-norm vector per text out; any Hugging Face encoder or decoder.
+
+Texts are sorted by length and run in sub-batches of a bounded number of tokens, so that little is spent on padding. Who
+a text shares its batch with changes nothing. An encoder is pooled by `mean` or `cls`; a decoder by `last_token`, the
+state of a token added to its vocabulary behind every text. Pooling goes by place, never by a token's id: the released
+RED-Rec overwrites every real token of id 0.
+
+Shapes: M texts, T tokens of all texts, K texts of a sub-batch, P its padded length, V vector.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from pydantic import Field, PositiveInt
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
+
+from redrec.config import Config, InputError
+from redrec.model.encoders.template import TextField
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+ITEM_TOKEN = "<|item|>"
+
+
+class AdapterConfig(Config):
+    """LoRA (arXiv:2106.09685): what a regime `lora` trains."""
+
+    rank: PositiveInt = 16
+    targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"  # or the ends of module names
+
+
+class TextConfig(Config):
+    kind: Literal["text"] = "text"
+    model: str  # folder or hub name
+    regime: Literal["frozen", "lora", "full"] = "frozen"
+    pooling: Literal["mean", "cls", "last_token"] = "mean"
+    fields: tuple[TextField, ...] = (
+        TextField(name="title", max_tokens=48),
+        TextField(name="body", max_tokens=128),
+        TextField(name="tags", max_tokens=32),
+        TextField(name="category", max_tokens=16),
+    )
+    adapters: AdapterConfig = AdapterConfig()
+    random_init: bool = False  # the model's shape without its weights: for measuring speed
+    batch_tokens: PositiveInt = 16384  # of a sub-batch, padding included
+    activation_checkpointing: bool = False
+    dropout: float = Field(default=0.0, ge=0, lt=1)  # of the pooled vectors
+
+
+def load_tokenizer(config: TextConfig) -> "PreTrainedTokenizerBase":
+    """Return the model's tokenizer, with the item token where pooling needs it.
+
+    Raises:
+        InputError: There is no such model, or the fields' budgets do not fit into its input.
+    """
+    from transformers import AutoTokenizer
+
+    with found(config.model):
+        tokenizer = AutoTokenizer.from_pretrained(config.model)
+    num_tokens = sum(field.max_tokens for field in config.fields) + tokenizer.num_special_tokens_to_add()
+    if num_tokens >= tokenizer.model_max_length:
+        raise InputError(
+            f"encoder.fields have {num_tokens:,} tokens with the special ones; {config.model} reads "
+            f"{tokenizer.model_max_length:,}. Lower the budgets in encoder.fields."
+        )
+    if config.pooling == "last_token":
+        tokenizer.add_special_tokens({"extra_special_tokens": [ITEM_TOKEN]}, replace_extra_special_tokens=False)
+    return tokenizer
+
+
+class LanguageModel(nn.Module):
+    """A Hugging Face model and how it is pooled; what of it learns follows from the regime."""
+
+    def __init__(self, config: TextConfig) -> None:
+        super().__init__()
+        self.pooling, self.batch_tokens = config.pooling, config.batch_tokens
+        self.model = _load(config)
+        self.vector_dim: int = self.model.get_input_embeddings().embedding_dim
+        if config.activation_checkpointing:
+            self.model.activation_checkpointing_enable()
+        if config.regime == "lora":
+            self.model = _with_adapters(self.model, config)
+
+    def forward(self, tokens_T: Tensor, begins_M: Tensor) -> Tensor:
+        """Return `pooled_MV`, unit norm; zeros for a text without tokens."""
+        lengths_M = torch.diff(begins_M, append=begins_M.new_tensor([len(tokens_T)]))
+        longest_first_M = lengths_M.argsort(descending=True, stable=True)
+        pooled = []
+        for start, stop in _sub_batches(lengths_M[longest_first_M].tolist(), self.batch_tokens):
+            texts_K = longest_first_M[start:stop]
+            pooled.append(self._pooled(tokens_T, begins_M[texts_K], lengths_M[texts_K]))
+        num_pooled = sum(map(len, pooled))
+        pooled.append(torch.zeros(len(begins_M) - num_pooled, self.vector_dim, device=tokens_T.device))
+        return torch.cat(pooled)[longest_first_M.argsort()]
+
+    def _pooled(self, tokens_T: Tensor, begins_K: Tensor, lengths_K: Tensor) -> Tensor:
+        place_P = torch.arange(int(lengths_K.max()), device=tokens_T.device)
+        is_token_KP = place_P < lengths_K[:, None]
+        tokens_KP = tokens_T[(begins_K[:, None] + place_P).clamp(max=len(tokens_T) - 1)]
+        hidden_KPV = self.model(input_ids=tokens_KP, attention_mask=is_token_KP.long()).last_hidden_state.float()
+        if self.pooling == "mean":
+            pooled_KV = (hidden_KPV * is_token_KP[..., None]).sum(1) / lengths_K[:, None]
+        elif self.pooling == "cls":
+            pooled_KV = hidden_KPV[:, 0]
+        else:
+            pooled_KV = hidden_KPV[torch.arange(len(hidden_KPV), device=tokens_T.device), lengths_K - 1]
+        return F.normalize(pooled_KV, dim=-1)
+
+
+def _sub_batches(lengths: list[int], batch_tokens: int) -> Iterator[tuple[int, int]]:
+    """Yield ranges of at most `batch_tokens` padded tokens, or one text; `lengths` descend, the empty are left out.
+
+    >>> list(_sub_batches([5, 4, 2, 2, 1, 0], batch_tokens=8))
+    [(0, 1), (1, 3), (3, 5)]
+    """
+    start, num_texts = 0, len(lengths) - lengths.count(0)
+    while start < num_texts:
+        stop = min(num_texts, start + max(1, batch_tokens // lengths[start]))
+        yield start, stop
+        start = stop
+
+
+def _load(config: TextConfig) -> Any:
+    from transformers import AutoConfig, AutoModel
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    with found(config.model):
+        if config.random_init:
+            model = AutoModel.from_config(AutoConfig.from_pretrained(config.model), dtype=torch.float32)
+        else:
+            model = AutoModel.from_pretrained(config.model, dtype=torch.float32)  # bf16 is the trainer's autocast
+    model.config.use_cache = False
+    if getattr(model, "pooler", None) is not None:
+        model.pooler = None  # we pool ourselves, and weights without a gradient stop DistributedDataParallel
+    if config.pooling == "last_token":
+        _place_item_token(model, load_tokenizer(config))
+    return model
+
+
+@torch.no_grad()
+def _place_item_token(model: Any, tokenizer: "PreTrainedTokenizerBase") -> None:
+    """Make room for the item token, which begins as the mean of all tokens."""
+    num_known = model.get_input_embeddings().num_embeddings  # often more than the tokenizer has: rows kept for such use
+    mean_V = model.get_input_embeddings().weight.mean(0)
+    if len(tokenizer) > num_known:
+        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    model.get_input_embeddings().weight[tokenizer.convert_tokens_to_ids(ITEM_TOKEN)] = mean_V
+
+
+def _with_adapters(model: Any, config: TextConfig) -> Any:
+    """Freeze the model and give it LoRA adapters; the item token, which no pretraining has seen, learns too."""
+    from peft import LoraConfig, get_peft_model
+
+    targets = config.adapters.targets
+    own_tokens = None
+    if config.pooling == "last_token":
+        own_tokens = [load_tokenizer(config).convert_tokens_to_ids(ITEM_TOKEN)]
+    return get_peft_model(
+        model,
+        LoraConfig(
+            r=config.adapters.rank,
+            lora_alpha=2 * config.adapters.rank,  # a scale of two whatever the rank, the usual choice
+            target_modules=targets if isinstance(targets, str) else list(targets),
+            trainable_token_indices=own_tokens,
+        ),
+    )
+
+
+@contextmanager
+def found(model: str) -> Iterator[None]:
+    """Turn the ways in which Hugging Face reports an absent or unfit model into one error."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{model} cannot be loaded as a Hugging Face model: {str(error).splitlines()[0]} "
+            "Give a folder with config.json, weights and preprocessor, or, where the hub can be reached, a name on it."
+        ) from error

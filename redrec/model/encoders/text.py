@@ -1,0 +1,93 @@
+"""Text: item text through a language model, frozen or learning with the towers.
+
+Frozen, the catalog is encoded once and training sees vectors (`redrec.model.encoders.vectors`). With LoRA adapters or
+in full, the content is the catalog's token ids, and every step encodes the texts of its own items.
+
+Shapes: M items, T tokens of all M items, V vector, E item vector.
+"""
+
+from collections.abc import Iterator
+from itertools import takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from redrec.model.encoders.content import Progress, Tokens, blocks, write_tokens
+from redrec.model.encoders.language_model import ITEM_TOKEN, LanguageModel, TextConfig, load_tokenizer
+from redrec.model.encoders.template import lines
+from redrec.model.encoders.vectors import Part, Projection, VectorContent, store
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+ITEMS_PER_BLOCK = 1024
+
+
+def write_text(items: Path, folder: Path, config: TextConfig) -> Tokens | VectorContent:
+    """Write the catalog's tokens into `folder`; frozen, its vectors.
+
+    Raises:
+        InputError: There is no such model, its input is too short for the fields, or no item has text.
+    """
+    tokenizer = load_tokenizer(config)
+    names = [field.name for field in config.fields]
+    tokens = write_tokens(
+        folder, (of_item for block in blocks(items, names) for of_item in _tokens(block, tokenizer, config))
+    )
+    return store(folder, len(tokens), _encoded(tokens, config), config.model) if config.regime == "frozen" else tokens
+
+
+def _tokens(
+    rows: list[dict[str, Any]], tokenizer: "PreTrainedTokenizerBase", config: TextConfig
+) -> Iterator[list[int]]:
+    """Yield the tokens of each row: its lines, each cut at its budget, between the model's own special tokens."""
+    of_row = [list(lines(row, config.fields)) for row in rows]
+    texts = [text for row in of_row for text, _ in row]
+    tokens = iter(tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else [])
+    first, last = _special_tokens(tokenizer)
+    if config.pooling == "last_token":
+        last = [*last, tokenizer.convert_tokens_to_ids(ITEM_TOKEN)]
+    for row in of_row:
+        body = [token for _, max_tokens in row for token in next(tokens)[:max_tokens]]
+        yield [*first, *body, *last] if body else []
+
+
+def _special_tokens(tokenizer: "PreTrainedTokenizerBase") -> tuple[list[int], list[int]]:
+    """Return what the model expects before and behind a text."""
+    probe = tokenizer("a", return_special_tokens_mask=True)
+    pairs = list(zip(probe["input_ids"], probe["special_tokens_mask"], strict=True))
+    first, last = (takewhile(lambda pair: pair[1], side) for side in (pairs, reversed(pairs)))
+    return [token for token, _ in first], [token for token, _ in last][::-1]
+
+
+@torch.inference_mode()
+def _encoded(tokens: Tokens, config: TextConfig) -> Iterator[Part]:
+    """Yield the vectors of all items that have text, block by block."""
+    on_gpu = torch.cuda.is_available()
+    model = LanguageModel(config).eval().to("cuda" if on_gpu else "cpu")
+    if on_gpu and torch.cuda.is_bf16_supported():
+        model = model.to(torch.bfloat16)
+    progress = Progress(len(tokens))
+    for start in range(0, len(tokens), ITEMS_PER_BLOCK):
+        index_K = np.arange(start, min(start + ITEMS_PER_BLOCK, len(tokens)))
+        index_K = index_K[np.diff(tokens.offsets_N1)[index_K] > 0]
+        if len(index_K):
+            inputs = {name: value.to("cuda" if on_gpu else "cpu") for name, value in tokens.of(index_K).items()}
+            yield index_K, model(**inputs).cpu().numpy()
+        progress.show(start + ITEMS_PER_BLOCK)
+
+
+class TextEncoder(nn.Module):
+    def __init__(self, config: TextConfig, item_dim: int) -> None:
+        super().__init__()
+        self.language_model = LanguageModel(config)
+        self.projection = Projection(self.language_model.vector_dim, item_dim, config.dropout)
+
+    def forward(self, tokens_T: Tensor, begins_M: Tensor) -> Tensor:
+        """Return `content_ME`; `begins_M` says where each item's tokens begin."""
+        has_text_M = torch.diff(begins_M, append=begins_M.new_tensor([len(tokens_T)])) > 0
+        pooled_MV = self.language_model(tokens_T, begins_M)
+        return self.projection(pooled_MV * self.language_model.vector_dim**0.5, has_text_M)

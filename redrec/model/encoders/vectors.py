@@ -1,0 +1,206 @@
+"""Vectors: items described by vectors that do not learn, from a file or from a frozen model.
+
+They are stored memory-mapped in half precision, centred on the catalog's mean and scaled to a mean square of one per
+coordinate: most models' vectors share a large common part, which tells no item from another. An item without a vector
+has zeros there, and a learned vector in the tower.
+
+Shapes: N items of the catalog, M items asked for, K items of a part, V size of the vectors, E item vector.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor, nn
+
+from redrec.config import Config, InputError
+from redrec.data import columns as c
+from redrec.model.encoders.content import ROWS_PER_BLOCK, blocks, num_items
+
+logger = logging.getLogger(__name__)
+
+NUM_EXAMPLES = 3
+Part = tuple[NDArray[np.int64], NDArray]  # item indices and their vectors
+
+
+class VectorsConfig(Config):
+    kind: Literal["vectors"] = "vectors"
+    path: Path  # Parquet with `item_id` and `column`; or .npy, one row per item
+    column: str = "vector"
+    ids: Path | None = None  # item ids of a .npy file's rows, one per line; absent: its rows are those of items.parquet
+    max_absent_share: float = Field(default=0.05, ge=0, le=1)  # of the catalog
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+
+class VectorContent:
+    """`vectors_NV` and which items have one, `is_present_N`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.vectors_NV: NDArray[np.float16] = np.load(folder / "vectors.npy", mmap_mode="r")
+        self.is_present_N: NDArray[np.bool_] = np.load(folder / "is_present.npy")
+
+    def __len__(self) -> int:
+        return len(self.vectors_NV)
+
+    def of(self, items_M: NDArray[np.int64]) -> dict[str, Tensor]:
+        vectors_MV = torch.from_numpy(self.vectors_NV[items_M].astype(np.float32))
+        return {"vectors_MV": vectors_MV, "is_present_M": torch.from_numpy(self.is_present_N[items_M])}
+
+
+class Projection(nn.Module):
+    """Vectors in, content out; the learned `absent_E` where an item has none."""
+
+    def __init__(self, vector_dim: int, item_dim: int, dropout: float) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.linear = nn.Linear(vector_dim, item_dim)
+        self.absent_E = nn.Parameter(torch.zeros(item_dim))
+
+    def forward(self, vectors_MV: Tensor, is_present_M: Tensor) -> Tensor:
+        """Return `content_ME`."""
+        return torch.where(is_present_M[:, None], self.linear(self.dropout(vectors_MV)), self.absent_E)
+
+
+def write_vectors(items: Path, folder: Path, config: VectorsConfig) -> VectorContent:
+    """Align the vectors of a file to the catalog and write them into `folder`.
+
+    Raises:
+        InputError: The file cannot be read as configured, or too many items have no vector in it.
+    """
+    if not config.path.is_file():
+        raise InputError(f"Item vectors {config.path} do not exist. Give a Parquet or .npy file in encoder.path.")
+    read = _npy_parts if config.path.suffix == ".npy" else _parquet_parts
+    content = store(folder, num_items(items), read(items, config), str(config.path))
+    require_enough(content.is_present_N, items, config.max_absent_share, f"vector in {config.path}")
+    return content
+
+
+def store(folder: Path, num_items: int, parts: Iterable[Part], source: str) -> VectorContent:
+    """Write the parts, which come in any order, then centre and scale all.
+
+    Raises:
+        InputError: There is no vector at all, one is not finite in half precision, or an item has two.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    is_present_N = np.zeros(num_items, dtype=bool)
+    vectors_NV, num_present = None, 0
+    sum_V: NDArray[np.float64] = np.zeros(1)
+    for index_K, vectors_KV in parts:
+        if vectors_NV is None:
+            shape = (num_items, vectors_KV.shape[1])
+            vectors_NV = np.lib.format.open_memmap(folder / "vectors.npy", mode="w+", dtype=np.float16, shape=shape)
+        with np.errstate(over="ignore"):  # what half precision cannot hold becomes infinite, and is refused below
+            vectors_NV[index_K] = vectors_KV
+        if not np.isfinite(vectors_NV[index_K]).all():
+            raise InputError(f"{source} holds values that are nan, infinite or beyond ±65504. Mend or rescale them.")
+        is_present_N[index_K] = True
+        num_present += len(index_K)
+        sum_V = sum_V + vectors_KV.sum(0, dtype=np.float64)
+    if vectors_NV is None or not num_present:
+        raise InputError(f"{source} gives no vector for any of the {num_items:,} items. Check that the item ids agree.")
+    if num_present > is_present_N.sum():
+        num_repeated = num_present - int(is_present_N.sum())
+        raise InputError(f"{source} gives {num_repeated:,} items a second vector. Keep one row per item_id.")
+    _standardise(vectors_NV, is_present_N, sum_V / num_present)
+    np.save(folder / "is_present.npy", is_present_N)
+    return VectorContent(folder)
+
+
+def _standardise(vectors_NV: np.memmap, is_present_N: NDArray[np.bool_], mean_V: NDArray) -> None:
+    """Centre the vectors on their mean and scale them to a mean square of one per coordinate, in place."""
+    present = np.flatnonzero(is_present_N)
+    parts = [present[start : start + ROWS_PER_BLOCK] for start in range(0, len(present), ROWS_PER_BLOCK)]
+    square = sum(float(np.square(vectors_NV[index_K] - mean_V).sum()) for index_K in parts)
+    scale = (square / (len(present) * len(mean_V))) ** -0.5 if square else 1.0
+    for index_K in parts:
+        vectors_NV[index_K] = (vectors_NV[index_K] - mean_V) * scale
+    vectors_NV.flush()
+
+
+def require_enough(is_present_N: NDArray[np.bool_], items: Path, max_absent_share: float, what: str) -> None:
+    """Log how many items lack `what`.
+
+    Raises:
+        InputError: Their share is above `max_absent_share`; with examples.
+    """
+    num_absent, num_all = int((~is_present_N).sum()), len(is_present_N)
+    logger.info(f"{num_absent:,} of {num_all:,} items have no {what}")
+    if num_absent > max_absent_share * num_all:
+        raise InputError(
+            f"{num_absent:,} of {num_all:,} items have no {what}, allowed is a share of {max_absent_share}; "
+            f"such as {', '.join(_examples(is_present_N, items))}. Bring the missing ones, or raise max_absent_share."
+        )
+
+
+def _examples(is_present_N: NDArray[np.bool_], items: Path) -> list[str]:
+    ids = pq.read_table(items, columns=[c.ITEM_ID])[c.ITEM_ID]
+    return ids.take(np.flatnonzero(~is_present_N)[:NUM_EXAMPLES]).to_pylist()
+
+
+class _ItemIndex:
+    """Finds items by id; holds the ids and their order, not the catalog."""
+
+    def __init__(self, items: Path) -> None:
+        self.ids_N = np.concatenate([np.array([row[c.ITEM_ID] for row in b], "S") for b in blocks(items, [c.ITEM_ID])])
+        self.order_N = np.argsort(self.ids_N)
+
+    def find(self, ids: list[str]) -> NDArray[np.int64]:
+        """Return each id's item index, -1 where the catalog has no such item."""
+        ids_K = np.array(ids, "S")
+        place_K = np.searchsorted(self.ids_N, ids_K, sorter=self.order_N)
+        index_K = self.order_N[np.minimum(place_K, len(self.order_N) - 1)]
+        return np.where(self.ids_N[index_K] == ids_K, index_K, -1)
+
+
+def _parquet_parts(items: Path, config: VectorsConfig) -> Iterator[Part]:
+    file, index = pq.ParquetFile(config.path), _ItemIndex(items)
+    missing = {c.ITEM_ID, config.column} - set(file.schema_arrow.names)
+    if missing:
+        raise InputError(
+            f"{config.path} has no column {', '.join(sorted(missing))}; it has {', '.join(file.schema_arrow.names)}. "
+            "Name the column of the vectors in encoder.column."
+        )
+    for block in file.iter_batches(ROWS_PER_BLOCK, columns=[c.ITEM_ID, config.column]):
+        vectors = block[config.column]
+        block = block.filter(pc.is_valid(vectors))
+        index_K = index.find(block[c.ITEM_ID].to_pylist())
+        vectors_KV = _rectangular(block[config.column], config)
+        yield index_K[index_K >= 0], vectors_KV[index_K >= 0]
+
+
+def _rectangular(vectors: pa.Array, config: VectorsConfig) -> NDArray[np.float32]:
+    lengths = pc.unique(pc.list_value_length(vectors)).to_pylist()
+    if len(lengths) > 1:
+        raise InputError(f"{config.path}: {config.column} has vectors of sizes {lengths}. Bring one size.")
+    values = pc.list_flatten(vectors).to_numpy(zero_copy_only=False).astype(np.float32)
+    return values.reshape(len(vectors), -1) if lengths else values.reshape(0, 1)
+
+
+def _npy_parts(items: Path, config: VectorsConfig) -> Iterator[Part]:
+    vectors_NV = np.load(config.path, mmap_mode="r")
+    index_N = _rows_of(items, config, vectors_NV.shape)
+    for start in range(0, len(index_N), ROWS_PER_BLOCK):
+        index_K = index_N[start : start + ROWS_PER_BLOCK]
+        vectors_KV = np.asarray(vectors_NV[start : start + ROWS_PER_BLOCK], dtype=np.float32)
+        yield index_K[index_K >= 0], vectors_KV[index_K >= 0]
+
+
+def _rows_of(items: Path, config: VectorsConfig, shape: tuple[int, ...]) -> NDArray[np.int64]:
+    """Return the item index of each row of a .npy file."""
+    ids = config.ids.read_text(encoding="utf-8").split() if config.ids else None
+    num_rows = num_items(items) if ids is None else len(ids)
+    if len(shape) != 2 or shape[0] != num_rows:
+        raise InputError(
+            f"{config.path} has shape {shape}, needed is one row for each of the {num_rows:,} "
+            f"{'items of items.parquet' if ids is None else f'ids in {config.ids}'}. "
+            "Name the rows' item ids in encoder.ids, one per line."
+        )
+    return np.arange(num_rows) if ids is None else _ItemIndex(items).find(ids)

@@ -1,0 +1,73 @@
+import json
+
+import numpy as np
+import torch
+
+from redrec.model.encoders import HashedConfig
+from redrec.model.item_tower import MADE_OF, ItemTower, ItemTowerConfig, write_item_content
+from tests.model.catalogs import encode, titled, write_items
+
+TWINS = titled("green tea", "green tea", "running shoe")
+
+
+def tower_of(tmp_path, config, rows=TWINS):
+    content = write_item_content(write_items(tmp_path, rows), tmp_path / "content", config)
+    torch.manual_seed(0)
+    return ItemTower(config, content), content
+
+
+def test_items_of_one_text_share_a_vector_until_ids_tell_them_apart(tmp_path):
+    vectors_ME = encode(*tower_of(tmp_path, ItemTowerConfig()))
+    assert torch.equal(vectors_ME[0], vectors_ME[1])
+    assert not torch.allclose(vectors_ME[0], vectors_ME[2])
+
+    vectors_ME = encode(*tower_of(tmp_path, ItemTowerConfig(num_id_buckets=8)))
+    assert not torch.allclose(vectors_ME[0], vectors_ME[1])
+
+
+def test_ids_collide_only_where_the_catalog_is_larger_than_the_table(tmp_path):
+    rows = titled(*["same"] * 50)
+    _, content = tower_of(tmp_path, ItemTowerConfig(num_id_buckets=50), rows)
+    assert sorted(content.of(np.arange(50))["id_M"].tolist()) == list(range(50))
+
+    _, content = tower_of(tmp_path, ItemTowerConfig(num_id_buckets=49), rows)
+    id_M = content.of(np.arange(50))["id_M"]
+    assert id_M.max() < 49
+    assert len(id_M.unique()) < 49
+
+
+def test_an_item_is_encoded_alike_in_any_company(tmp_path):
+    tower, content = tower_of(tmp_path, ItemTowerConfig(num_id_buckets=8))
+    torch.testing.assert_close(encode(tower, content, [2, 0]), encode(tower, content)[[2, 0]])
+
+
+def test_embeddings_are_of_unit_norm(tmp_path):
+    tower, content = tower_of(tmp_path, ItemTowerConfig(item_dim=24, embedding_dim=16))
+    embeddings_MD = tower.embed(encode(tower, content))
+    assert embeddings_MD.shape == (3, 16)
+    torch.testing.assert_close(embeddings_MD.norm(dim=1), torch.ones(3))
+
+
+def test_tags_categories_and_ids_are_hashed_whole(tmp_path):
+    """Three features and two pairs of neighbours; as words it would be more."""
+    config = ItemTowerConfig(encoder=HashedConfig(fields=("tags", "item_id")))
+    rows = [{"tags": ["very green", "loose leaf"]}, {"tags": None}]
+    _, content = tower_of(tmp_path, config, rows)
+    begins_M = content.of(np.arange(2))["begins_M"]
+    assert begins_M.tolist() == [0, 3]
+    assert len(content.of(np.array([1]))["tokens_T"]) == 1
+
+
+def test_content_is_written_again_only_when_something_changed(tmp_path):
+    _, content = tower_of(tmp_path, ItemTowerConfig())
+    made_of = tmp_path / "content" / MADE_OF
+    written_ns = made_of.stat().st_mtime_ns
+
+    tower_of(tmp_path, ItemTowerConfig())
+    assert made_of.stat().st_mtime_ns == written_ns
+
+    _, content = tower_of(tmp_path, ItemTowerConfig(), titled("green tea"))
+    assert len(content) == 1
+    _, content = tower_of(tmp_path, ItemTowerConfig(num_id_buckets=2), titled("green tea"))
+    assert "id_M" in content.of(np.array([0]))
+    assert json.loads(made_of.read_text())["config"] == ItemTowerConfig(num_id_buckets=2).model_dump_json()
