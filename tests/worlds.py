@@ -4,7 +4,7 @@ from pathlib import Path
 
 from redrec.data.prepare import DataConfig, prepare
 from redrec.data.world import World, WorldConfig
-from redrec.model.encoders import HashedConfig
+from redrec.model.encoders.hashed import HashedConfig
 from redrec.model.history import HistoryConfig
 from redrec.model.item_tower import ItemTowerConfig
 from redrec.model.user_tower import UserTowerConfig

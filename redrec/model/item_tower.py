@@ -21,8 +21,9 @@ from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
 from redrec.config import Config
 from redrec.data import columns as c
-from redrec.model.encoders import EncoderConfig, HashedConfig, make_encoder, open_content, sources, write_content
 from redrec.model.encoders.content import blocks, num_items
+from redrec.model.encoders.hashed import HashedConfig
+from redrec.model.encoders.kinds import EncoderConfig, make_encoder, open_content, sources, write_content
 from redrec.model.encoders.vectors import VectorContent
 from redrec.model.encoders.vision import GatedFusion, VisionConfig, write_images
 from redrec.staging import staged

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import torch
 
-from redrec.model.encoders import HashedConfig
+from redrec.model.encoders.hashed import HashedConfig
 from redrec.model.item_tower import MADE_OF, ItemTower, ItemTowerConfig, write_item_content
 from tests.model.catalogs import encode, titled, write_items
 
