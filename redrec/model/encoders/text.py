@@ -66,18 +66,16 @@ def _special_tokens(tokenizer: "PreTrainedTokenizerBase") -> tuple[list[int], li
 @torch.inference_mode()
 def _encoded(tokens: Tokens, config: TextConfig) -> Iterator[Part]:
     """Yield the vectors of all items that have text, block by block."""
-    on_gpu = torch.cuda.is_available()
-    model = LanguageModel(config).eval().to("cuda" if on_gpu else "cpu")
-    if on_gpu and torch.cuda.is_bf16_supported():
-        model = model.to(torch.bfloat16)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    is_half = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    model = LanguageModel(config).eval().to(device, torch.bfloat16 if is_half else torch.float32)
     progress = Progress(len(tokens))
     for start in range(0, len(tokens), ITEMS_PER_BLOCK):
-        index_K = np.arange(start, min(start + ITEMS_PER_BLOCK, len(tokens)))
-        index_K = index_K[np.diff(tokens.offsets_N1)[index_K] > 0]
+        stop = min(start + ITEMS_PER_BLOCK, len(tokens))
+        index_K = start + np.flatnonzero(np.diff(tokens.offsets_N1[start : stop + 1]))
         if len(index_K):
-            inputs = {name: value.to("cuda" if on_gpu else "cpu") for name, value in tokens.of(index_K).items()}
-            yield index_K, model(**inputs).cpu().numpy()
-        progress.show(start + ITEMS_PER_BLOCK)
+            yield index_K, model(**{name: value.to(device) for name, value in tokens.of(index_K).items()}).cpu().numpy()
+        progress.show(stop)
 
 
 class TextEncoder(nn.Module):
