@@ -21,6 +21,6 @@ def materialize_features(data: dsl.Input[dsl.Dataset], features: dsl.Output[dsl.
     from redrec.recipe import Recipe
 
     quiet_libraries()
-    read_by_the_model = Recipe.model_validate_json(recipe or "{}").history.max_events_per_scenario
+    read_by_the_model = Recipe.model_validate_json(recipe or "{}").history.max_of_one_scenario
     found = materialize(Path(data.path), Path(features.path), max(MAX_EVENTS, read_by_the_model))
     return str(found["feature_hash"])

@@ -7,6 +7,7 @@ from redrec.data.world import World, WorldConfig
 from redrec.model.encoders.hashed import HashedConfig
 from redrec.model.history import HistoryConfig
 from redrec.model.item_tower import ItemTowerConfig
+from redrec.model.transformer import TransformerConfig
 from redrec.model.user_tower import UserTowerConfig
 from redrec.recipe import Recipe
 from redrec.training.batches import BatchConfig
@@ -25,7 +26,7 @@ SMALL_RECIPE = Recipe(
     data=DataConfig(scenarios=("homefeed", "search", "ads"), test_share=0.2),
     history=HistoryConfig(max_events_per_scenario=12),
     item_tower=ItemTowerConfig(encoder=HashedConfig(num_buckets=4096), item_dim=48, embedding_dim=48),
-    user_tower=UserTowerConfig(hidden_dim=64, num_heads=4, num_queries=2, dropout=0.0),
+    user_tower=UserTowerConfig(num_queries=2, dropout=0, backbone=TransformerConfig(dropout=0)),
     batch=BatchConfig(num_users=64, num_cuts=4, target_window=5, num_uniform_negatives=120, num_popular_negatives=120),
     optimizer=OptimizerConfig(num_steps=200),
 )

@@ -1,14 +1,21 @@
 """Histories as the user tower reads them: one encoding for training, evaluation and serving.
 
-Dense mixing decides which events enter and in which order. Policy `quota_2d` keeps the newest
-`max_events_per_scenario` events of each scenario, so that a busy scenario cannot push out a sparse one,
-and lays them out scenario after scenario in vocabulary order, oldest first inside a scenario
-(RED-Rec, arXiv:2510.14788, section on the two-dimensional mixing policy).
+Dense mixing decides which events enter and in which order. The four policies are those of the paper's ablation
+(RED-Rec, arXiv:2510.14788); it names them and gives no formulas, so here is what they mean in redrec:
 
-Two encodings go with an event: its index inside its scenario's segment, and the log-bucketed time since the
-previous event of that scenario. Time order across scenarios is kept beside the layout, in `order_L`: the
+| policy     | which events enter                                   | layout                  | encodings run along |
+|------------|------------------------------------------------------|-------------------------|---------------------|
+| `sorted`   | the newest `max_events`, whatever their scenario     | time                    | the layout          |
+| `concat`   | the newest `max_events`, whatever their scenario     | scenario after scenario | the layout          |
+| `quota_1d` | the newest `max_events_per_scenario` of each         | time                    | the layout          |
+| `quota_2d` | the newest `max_events_per_scenario` of each         | scenario after scenario | the scenario        |
+
+With a quota a busy scenario cannot push out a sparse one. "Scenario after scenario" is vocabulary order, and oldest
+first inside a scenario. Two encodings go with an event: its index, and the log-bucketed time since the previous event
+(0 at the first, and where the layout steps from one scenario to the next); both count along the whole layout, or, in
+`quota_2d`, afresh in each scenario. Time order across scenarios is kept beside the layout, in `order_L`: the
 user tower's mask and its relative bias follow time, never the layout. Ties in time keep the order in which
-the events came. Only numpy is imported here, since the serving image has no torch.
+the events came, in every policy. Only numpy is imported here, since the serving image has no torch.
 
 Shapes: B users, L events, E item vector, S scenarios.
 """
@@ -40,8 +47,31 @@ class Vocabulary(Config):
 
 
 class HistoryConfig(Config):
-    policy: Literal["quota_2d"] = "quota_2d"
-    max_events_per_scenario: PositiveInt = 16
+    policy: Literal["sorted", "concat", "quota_1d", "quota_2d"] = "quota_2d"
+    max_events_per_scenario: PositiveInt = 16  # read by the two policies with a quota
+    max_events: PositiveInt = 48  # read by the two without
+
+    @property
+    def has_quota(self) -> bool:
+        return self.policy.startswith("quota")
+
+    @property
+    def is_by_scenario(self) -> bool:
+        """Whether the layout is scenario after scenario; else it is time."""
+        return self.policy in ("concat", "quota_2d")
+
+    def max_length(self, num_scenarios: int) -> int:
+        """Return the most events that can enter."""
+        return num_scenarios * self.max_events_per_scenario if self.has_quota else self.max_events
+
+    @property
+    def max_of_one_scenario(self) -> int:
+        """Return the most events of one scenario that can enter: what a feature store has to keep of it."""
+        return self.max_events_per_scenario if self.has_quota else self.max_events
+
+    def num_positions(self, num_scenarios: int) -> int:
+        """Return how many indices an event can have."""
+        return self.max_events_per_scenario if self.policy == "quota_2d" else self.max_length(num_scenarios)
 
 
 class History(NamedTuple):
@@ -82,32 +112,43 @@ def encode_history(
 
 
 def mix(history: History, config: HistoryConfig) -> Ints:
-    """Return the positions of the kept events in `history`, in `quota_2d` layout.
+    """Return the positions in `history` of the events that enter, in the policy's layout.
 
-    >>> history = History(*np.array([[7, 8, 9], [0, 0, 0], [1, 0, 1], [10, 20, 30]]))
-    >>> mix(history, HistoryConfig(max_events_per_scenario=1)).tolist()
-    [1, 2]
+    >>> history = History(*np.array([[7, 8, 9, 5], [0, 0, 0, 0], [1, 0, 1, 1], [10, 20, 30, 40]]))
+    >>> for policy in ("sorted", "concat", "quota_1d", "quota_2d"):
+    ...     mix(history, HistoryConfig(policy=policy, max_events=3, max_events_per_scenario=1)).tolist()
+    [1, 2, 3]
+    [1, 2, 3]
+    [1, 3]
+    [1, 3]
     """
     by_scenario_L = np.argsort(history.scenario_L, kind="stable")
-    scenario_L = history.scenario_L[by_scenario_L]
-    last_of_scenario_L = np.searchsorted(scenario_L, scenario_L, side="right") - 1
-    age_L = last_of_scenario_L - np.arange(len(scenario_L))  # 0: the newest event of its scenario
-    return by_scenario_L[age_L < config.max_events_per_scenario]
+    if config.has_quota:
+        scenario_L = history.scenario_L[by_scenario_L]
+        last_of_scenario_L = np.searchsorted(scenario_L, scenario_L, side="right") - 1
+        age_L = last_of_scenario_L - np.arange(len(scenario_L))  # 0: the newest event of its scenario
+        kept_L = by_scenario_L[age_L < config.max_events_per_scenario]
+    else:
+        kept_L = by_scenario_L[by_scenario_L >= len(by_scenario_L) - config.max_events]
+    return kept_L if config.is_by_scenario else np.sort(kept_L)
 
 
-def layout(history: History, kept_L: Ints) -> dict[str, Ints]:
+def layout(history: History, kept_L: Ints, config: HistoryConfig) -> dict[str, Ints]:
     """Return the tower's integer inputs for the kept events of one user, each of length L."""
     scenario_L, timestamp_ms_L = history.scenario_L[kept_L], history.timestamp_ms_L[kept_L]
-    first_of_scenario_L = np.searchsorted(scenario_L, scenario_L, side="left")
-    position_L = np.arange(len(kept_L)) - first_of_scenario_L
+    index_L = np.arange(len(kept_L))
+    is_first_L = index_L == 0
+    if config.is_by_scenario:
+        is_first_L = is_first_L | (np.diff(scenario_L, prepend=-1) > 0)
+    position_L = index_L - np.maximum.accumulate(index_L * is_first_L) if config.policy == "quota_2d" else index_L
     order_L = np.empty(len(kept_L), dtype=np.int64)
-    order_L[np.argsort(kept_L, kind="stable")] = np.arange(len(kept_L))
+    order_L[np.argsort(kept_L, kind="stable")] = index_L
     return {
         "item_L": history.item_L[kept_L],
         "action_L": history.action_L[kept_L],
         "scenario_L": scenario_L,
         "hour_L": timestamp_ms_L // MS_PER_HOUR % NUM_HOURS,
-        "gap_L": np.where(position_L > 0, gap_bucket(np.diff(timestamp_ms_L, prepend=0)), 0),
+        "gap_L": np.where(is_first_L, 0, gap_bucket(np.diff(timestamp_ms_L, prepend=0))),
         "position_L": position_L,
         "order_L": order_L,
     }
@@ -145,7 +186,7 @@ def tower_inputs(
 
     A user without events is a row of padding; L is at least 1.
     """
-    rows = [layout(history, mix(history, config)) for history in histories]
+    rows = [layout(history, mix(history, config), config) for history in histories]
     batch = padded(rows, max([1, *(len(row["item_L"]) for row in rows)]))
     item_BL = batch.pop("item_BL")
     vectors_BLE = vectors_NE[item_BL].astype(np.float32) * batch["is_event_BL"][..., None]

@@ -4,29 +4,40 @@ The targets of one query group are clustered on the sphere into as many clusters
 clusters are matched to the interests by exact search over permutations on the device (the released RED-Rec
 calls SciPy on the CPU for each user); each target is then the positive of one InfoNCE term. Clustering and
 matching only choose who answers for what, so no gradient runs through them; it reaches every target and the
-interest matched to it.
+interest matched to it. With association `straight_through` the forward pass is the same, and backward the choice
+counts as the softmax of the target over the interests, so that those not chosen learn as well.
 
 A target's loss is the mean of two InfoNCE terms with the same positive. In the first it competes with the negatives
 as its own interest scores them: that keeps the interests apart. In the second a negative has the score of whichever
 interest likes it best, as in serving, where the greatest score over the interests ranks an item: without it each
 interest has a scale of its own and a niche one fills the top of the list; with it alone the interests collapse.
 
-Negatives are drawn for the whole batch from a mixture of a uniform and a popularity proposal. The logQ
-correction subtracts the log of a negative's expected count in the draw, so the sum over the draw estimates the
-sum over the catalog (Bengio and Senecal, 2008; Yi et al., 2019); the positive is there for certain and is not
-corrected. A negative that is a target of the group, or nearly equal to one by cosine, is masked.
+Negatives are either all candidates of the scenario (the sum is then the full cross-entropy) or a draw from a mixture of
+a uniform and a popularity proposal. For a draw the logQ correction subtracts the log of a negative's expected count,
+so the sum over the draw estimates the sum over the catalog (Bengio and Senecal, 2008; Yi et al., 2019); the positive is
+there for certain and is not corrected. A negative that is a target of the group is masked, by id, and in a draw also
+one that nearly equals a target by cosine.
 
 Shapes: G query groups, W targets in the window, Q interests, N negatives, D embedding, P permutations.
 """
 
 from itertools import permutations
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
+from redrec.config import Config
+
 NUM_KMEANS_STEPS = 5
 MAX_NEGATIVE_COSINE = 0.99  # above it a negative is the target itself under another id (HLLM)
+MASKED = -1e9  # a finite logit, since a group may have all its negatives masked
+
+
+class LossConfig(Config):
+    association: Literal["matched", "straight_through"] = "matched"
+    max_full_catalog: int = 0  # a scenario with at most so many items is contrasted with all of them, else with a draw
 
 
 @torch.no_grad()
@@ -67,44 +78,75 @@ def window_loss(
     is_target_GW: Tensor,
     negatives_ND: Tensor,
     log_count_N: Tensor,
+    is_false_GN: Tensor,
     logit_scale: Tensor,
+    association: str = "matched",
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Mean InfoNCE over all targets, and what to watch: `top1` (share of targets above all negatives) and `cosine`.
+    """Return the InfoNCE loss summed over all targets, and sums to watch: `top1` over targets, `cosine` over groups.
+
+    `top1` counts the targets above all negatives; `cosine` is the mean cosine of a group's interests, 1 is collapse.
 
     Args:
         interests_GQD: Unit-norm interests.
         targets_GWD: Unit-norm targets; target 0 of each group is present.
         is_target_GW: False where a group has fewer than W targets.
         negatives_ND: Unit-norm negatives, shared by all groups.
-        log_count_N: Log of the expected count of each negative in the draw.
+        log_count_N: Log of the expected count of each negative in the draw; zero for a whole catalog.
+        is_false_GN: Where a negative is a target of the group.
         logit_scale: Inverse temperature, a scalar above zero.
+        association: See `LossConfig`.
     """
-    centers_GQD, cluster_GW = cluster_targets(targets_GWD, is_target_GW, interests_GQD.shape[1])
-    interest_GW = match_interests(centers_GQD, interests_GQD).gather(1, cluster_GW)
-    matched_GWD = interests_GQD.gather(1, interest_GW[..., None].expand(-1, -1, interests_GQD.shape[2]))
+    interest_GW = associate(targets_GWD.detach(), is_target_GW, interests_GQD.detach())
+    cosine_GWQ = targets_GWD @ interests_GQD.transpose(1, 2)
+    chosen_GWQ = F.one_hot(interest_GW, interests_GQD.shape[1]).to(cosine_GWQ.dtype)
+    if association == "straight_through":
+        soft_GWQ = (logit_scale * cosine_GWQ).softmax(-1)
+        chosen_GWQ = chosen_GWQ + soft_GWQ - soft_GWQ.detach()
+    positive_GW = logit_scale * (chosen_GWQ * cosine_GWQ).sum(-1)
 
-    positive_GW = logit_scale * (matched_GWD * targets_GWD).sum(-1)
     logits_GQN = logit_scale * (interests_GQD @ negatives_ND.T)
-    is_false_GN = _is_false_negative(targets_GWD, is_target_GW, negatives_ND)
-    logits_GQN = logits_GQN.masked_fill(is_false_GN[:, None], float("-inf"))
-    own_GW = (logits_GQN - log_count_N).logsumexp(-1).gather(1, interest_GW)
-    served_G1 = (logits_GQN.amax(1) - log_count_N).logsumexp(-1, keepdim=True)
-    loss_GW = (torch.logaddexp(positive_GW, own_GW) + torch.logaddexp(positive_GW, served_G1)) / 2 - positive_GW
+    logits_GQN = logits_GQN.masked_fill(is_false_GN[:, None], MASKED)
+    own_GQ = (logits_GQN - log_count_N).logsumexp(-1)
+    loss_GW = torch.logaddexp(positive_GW, (chosen_GWQ * own_GQ[:, None]).sum(-1)) - positive_GW
+    if interests_GQD.shape[1] > 1:
+        served_G1 = (logits_GQN.amax(1) - log_count_N).logsumexp(-1, keepdim=True)
+        loss_GW = (loss_GW + torch.logaddexp(positive_GW, served_G1) - positive_GW) / 2
     with torch.no_grad():
-        top1 = (positive_GW > logits_GQN.amax((1, 2))[:, None])[is_target_GW].float().mean()
-    return loss_GW[is_target_GW].mean(), {"top1": top1, "cosine": _mean_cosine(interests_GQD.detach())}
+        top1 = (positive_GW > logits_GQN.amax((1, 2))[:, None])[is_target_GW].float().sum()
+    return loss_GW[is_target_GW].sum(), {"top1": top1, "cosine": _mean_cosine(interests_GQD.detach()).sum()}
 
 
 @torch.no_grad()
-def _is_false_negative(targets_GWD: Tensor, is_target_GW: Tensor, negatives_ND: Tensor) -> Tensor:
-    """Return `is_false_GN`: equal to a target of the group; the same item has cosine 1, so ids need no check."""
-    is_equal_GWN = targets_GWD @ negatives_ND.T > MAX_NEGATIVE_COSINE
-    return (is_equal_GWN & is_target_GW[..., None]).any(1)
+def associate(targets_GWD: Tensor, is_target_GW: Tensor, interests_GQD: Tensor) -> Tensor:
+    """Return which interest answers for each target, `interest_GW`."""
+    num_queries = interests_GQD.shape[1]
+    if num_queries == 1:
+        return torch.zeros_like(is_target_GW, dtype=torch.long)
+    centers_GQD, cluster_GW = cluster_targets(targets_GWD, is_target_GW, num_queries)
+    return match_interests(centers_GQD, interests_GQD).gather(1, cluster_GW)
+
+
+@torch.no_grad()
+def is_false_negative(target_GW: Tensor, is_target_GW: Tensor, negative_N: Tensor, num_items: int) -> Tensor:
+    """Return where a negative is a target of the group by id, `is_false_GN`.
+
+    Target numbers are below `num_items`; a negative of that number is no target of any group.
+    """
+    is_target_GX = torch.zeros(len(target_GW), num_items + 2, dtype=torch.bool, device=target_GW.device)
+    is_target_GX.scatter_(1, target_GW.masked_fill(~is_target_GW, num_items + 1), True)
+    return is_target_GX[:, negative_N]
+
+
+@torch.no_grad()
+def is_near_duplicate(targets_GWD: Tensor, is_target_GW: Tensor, negatives_ND: Tensor) -> Tensor:
+    """Return where a negative nearly equals a target of the group by cosine, `is_false_GN`."""
+    is_near_GWN = targets_GWD @ negatives_ND.T > MAX_NEGATIVE_COSINE
+    return (is_near_GWN & is_target_GW[..., None]).any(1)
 
 
 def _mean_cosine(interests_GQD: Tensor) -> Tensor:
-    """Mean cosine between different interests of a group: 1 is collapse. Zero for a single interest."""
+    """Return the mean cosine between different interests of each group, `cosine_G`; zero for a single interest."""
     num_queries = interests_GQD.shape[1]
     cosine_GQQ = interests_GQD @ interests_GQD.transpose(1, 2)
-    off_diagonal = cosine_GQQ.sum((1, 2)) - num_queries
-    return (off_diagonal / max(1, num_queries * (num_queries - 1))).mean()
+    off_diagonal_G = cosine_GQQ.sum((1, 2)) - num_queries
+    return off_diagonal_G / max(1, num_queries * (num_queries - 1))

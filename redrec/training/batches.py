@@ -1,41 +1,56 @@
 """Batches: many cut points of each history in one pass, and the targets after each cut.
 
-A step takes B users. Of each it takes one window of the training events and draws C cuts in it; each cut is
-asked one scenario, drawn evenly among those in which the user still acts, so a sparse scenario is trained as
-often as a busy one. The targets of a cut are the next W events of its scenario. A batch depends on (seed, step)
-alone, so a resumed run sees what an uninterrupted one would have seen.
+A step takes B users. Of each it takes one window of the training events and cuts it in C places, or before every event.
+Each cut is asked one scenario: drawn evenly among those in which the user still acts, so that a sparse scenario is
+trained as often as a busy one, or that of the next event, as next-item models are. The targets of a cut are the next W
+events of its scenario.
 
-Shapes: B users, L events, C cuts, W targets, M distinct items of the batch, N negatives.
+Negatives are drawn per scenario among the items that may be shown there, for the whole step; with several processes
+each brings the embeddings of its share. A step depends on (seed, step) alone, whatever the number of processes, so a
+resumed run sees what an uninterrupted one would have seen.
+
+Shapes: B users of this process, L events, C cuts, W targets, M distinct items, N negatives, S scenarios.
 """
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import NonNegativeInt, PositiveInt
 
 from redrec.config import Config
-from redrec.data.histories import Histories, train_counts  # noqa: F401  train_counts is read from here
+from redrec.data.histories import Histories
 from redrec.model.history import History, HistoryConfig, Ints, layout, mix, padded
 
+NO_SHARE = np.inf  # log count of a negative that only fills up a process's share: it weighs nothing
 
 
 class BatchConfig(Config):
-    num_users: PositiveInt = 128
-    num_cuts: PositiveInt = 4
+    num_users: PositiveInt = 128  # of all processes together
+    num_cuts: PositiveInt | None = 4  # absent: before every event
+    asked: Literal["balanced", "next"] = "balanced"  # the scenario a cut is asked: drawn evenly, or the next event's
     target_window: PositiveInt = 5  # the paper has 10
-    num_uniform_negatives: NonNegativeInt = 512
+    num_uniform_negatives: NonNegativeInt = 512  # of a scenario
     num_popular_negatives: NonNegativeInt = 512
 
 
-class Example(NamedTuple):
-    """One user of a step: the layout, cuts (in kept events), their scenarios and targets (-1 = none)."""
+class Shard(NamedTuple):
+    """Which rows of a step a process takes, all at once or part after part; it brings its share of the negatives."""
 
-    events: dict[str, Ints]
-    cut_C: Ints
-    scenario_C: Ints
-    target_CW: Ints
+    rank: int = 0
+    num_processes: int = 1
+    part: int = 0
+    num_parts: int = 1
+
+
+class Negatives(NamedTuple):
+    """One scenario's negatives; `own_N` indexes `items_M`, the others are of all processes, in order of rank."""
+
+    own_N: Ints
+    log_count_N: NDArray[np.float32]
+    item_N: Ints  # index in `items_M`, M where this process has not got the item
+    is_full: bool  # whether they are all candidates of the scenario
 
 
 class Batch(NamedTuple):
@@ -48,53 +63,68 @@ class Batch(NamedTuple):
     scenario_BC: Ints
     target_BCW: Ints
     is_target_BCW: NDArray[np.bool_]
-    negative_N: Ints
-    log_count_N: NDArray[np.float32]
+    negatives: tuple[Negatives, ...]
+
+
+class Example(NamedTuple):
+    """One user of a step: the layout, cuts (in kept events), their scenarios and targets (-1 = none)."""
+
+    events: dict[str, Ints]
+    cut_C: Ints
+    scenario_C: Ints
+    target_CW: Ints
 
 
 class Batches:
-    """Draws the batch of any step; `counts_SN` is the training popularity of the catalog in each scenario."""
+    """Draws the batch of any step.
+
+    `counts_SN` is the training popularity of the catalog in each scenario, `allowed_SN` where an item may be shown. A
+    scenario of at most `max_full_catalog` items has all of them as negatives.
+    """
 
     def __init__(
         self,
         histories: Histories,
         counts_SN: Ints,
+        allowed_SN: NDArray[np.bool_],
         config: BatchConfig,
         history_config: HistoryConfig,
+        max_full_catalog: int,
         seed: int,
     ) -> None:
         self.histories, self.config, self.history_config, self.seed = histories, config, history_config, seed
-        self.max_window = len(counts_SN) * history_config.max_events_per_scenario
+        self.max_window = history_config.max_length(len(counts_SN))
+        self.num_cuts = config.num_cuts or self.max_window
         self.users = np.flatnonzero(histories.num_train_U >= 2)  # a target needs an event before it
         self.shuffle = lru_cache(maxsize=2)(self._shuffled)  # a step lies in one epoch or across two
-        # Targets are drawn evenly over the scenarios, and so is the popularity proposal.
-        share_SN = counts_SN / np.maximum(counts_SN.sum(1, keepdims=True), 1)
-        self.popularity_N = np.cumsum(share_SN.mean(0))
-        self.popularity_N /= self.popularity_N[-1]
-        popular_N = config.num_popular_negatives * np.diff(self.popularity_N, prepend=0.0)
-        uniform = config.num_uniform_negatives / counts_SN.shape[1]
-        self.log_count_N = np.log(popular_N + uniform + 1e-12).astype(np.float32)
+        self.proposals = tuple(
+            Proposal(count_N, is_allowed_N, config, max_full_catalog)
+            for count_N, is_allowed_N in zip(counts_SN, allowed_SN, strict=True)
+        )
 
-    def __getitem__(self, step: int) -> Batch:
+    def draw(self, step: int, shard: Shard) -> Batch:
+        """Return the rows of one step that are asked for; no part of it is without rows if `num_users` suffices."""
+        num_shares, share = shard.num_processes * shard.num_parts, shard.rank * shard.num_parts + shard.part
+        mine = np.array_split(np.arange(self.config.num_users), num_shares)[share]
+        users = self._users_of(step)
+        rows = [
+            self._example(self.histories.train_of(users[row]), np.random.default_rng([self.seed, step, row]))
+            for row in mine
+        ]
         rng = np.random.default_rng([self.seed, step])
-        rows = [self._example(self.histories.train_of(user), rng) for user in self._users_of(step)]
-        events = padded([row.events for row in rows], self.max_window)
-        cut_BC, scenario_BC = np.stack([row.cut_C for row in rows]), np.stack([row.scenario_C for row in rows])
+        drawn = [proposal.draw(rng, shard.num_processes) for proposal in self.proposals]
         target_BCW = np.stack([row.target_CW for row in rows])
         is_target_BCW = target_BCW >= 0
-        negative_N = self._negatives(rng)
-
-        event_BL = events.pop("item_BL")
-        parts = (event_BL, np.where(is_target_BCW, target_BCW, 0), negative_N)
-        items_M, where = np.unique(np.concatenate([part.ravel() for part in parts]), return_inverse=True)
-        bounds = np.cumsum([part.size for part in parts])[:-1]
-        event_BL, target_BCW, negative_index_N = (
-            index.reshape(part.shape) for index, part in zip(np.split(where, bounds), parts, strict=True)
+        events = padded([row.events for row in rows], self.max_window)
+        own = [np.split(item_N, shard.num_processes)[shard.rank] for item_N, _ in drawn]
+        parts = (events.pop("item_BL"), np.where(is_target_BCW, target_BCW, 0), *own)
+        items_M, (event_BL, target_BCW, *own) = _indexed(parts)
+        negatives = tuple(
+            Negatives(own_N, log_count_N, _index_in(items_M, item_N), proposal.is_full)
+            for own_N, (item_N, log_count_N), proposal in zip(own, drawn, self.proposals, strict=True)
         )
-        return Batch(
-            items_M, event_BL, events, cut_BC, scenario_BC, target_BCW, is_target_BCW, negative_index_N,
-            self.log_count_N[negative_N],
-        )  # fmt: skip
+        cut_BC, scenario_BC = np.stack([row.cut_C for row in rows]), np.stack([row.scenario_C for row in rows])
+        return Batch(items_M, event_BL, events, cut_BC, scenario_BC, target_BCW, is_target_BCW, negatives)
 
     def _users_of(self, step: int) -> Ints:
         """Return this step's users: each epoch is one shuffle, an incomplete batch goes on into the next."""
@@ -107,25 +137,86 @@ class Batches:
         return np.random.default_rng([self.seed, epoch, 1]).permutation(self.users)
 
     def _example(self, history: History, rng: np.random.Generator) -> Example:
-        num_events, config = len(history.item_L), self.config
+        """Cut one window of a user's training events; positions and cuts count events, a cut sees those before it."""
+        num_events = len(history.item_L)
         end = int(rng.integers(min(num_events, self.max_window), num_events + 1))
         kept_L = mix(history.until(end), self.history_config)
         oldest_first_L = np.sort(kept_L)
-        begin = oldest_first_L[0] + 1
-        positions_C = rng.integers(begin, max(begin + 1, min(end + 1, num_events)), size=config.num_cuts)
-        of_scenario = {s: np.flatnonzero(history.scenario_L == s) for s in np.unique(history.scenario_L)}
-        scenario_C = np.zeros(config.num_cuts, dtype=np.int64)
-        target_CW = np.full((config.num_cuts, config.target_window), -1, dtype=np.int64)
-        for cut, position in enumerate(positions_C):
-            scenario_C[cut] = rng.choice([s for s, at_L in of_scenario.items() if at_L[-1] >= position])
-            at_L = of_scenario[scenario_C[cut]]
-            first = np.searchsorted(at_L, position)
-            next_W = at_L[first : first + config.target_window]
-            target_CW[cut, : len(next_W)] = history.item_L[next_W]
-        cut_C = np.searchsorted(oldest_first_L, positions_C)
-        return Example(layout(history, kept_L), cut_C, scenario_C, target_CW)
+        position_C = np.arange(oldest_first_L[0] + 1, min(end + 1, num_events))
+        if self.config.num_cuts:
+            position_C = np.sort(rng.permutation(position_C)[: self.num_cuts])
+        position_C = position_C[-self.num_cuts :]
+        scenario_C = self._asked(history, position_C, rng)
+        target_CW = np.full((self.num_cuts, self.config.target_window), -1, dtype=np.int64)
+        target_CW[: len(position_C)] = next_of_scenario(history, position_C, scenario_C, self.config.target_window)
+        cut_C = np.searchsorted(oldest_first_L, position_C)
+        rest = (0, self.num_cuts - len(position_C))
+        return Example(
+            layout(history, kept_L, self.history_config), np.pad(cut_C, rest), np.pad(scenario_C, rest), target_CW
+        )
 
-    def _negatives(self, rng: np.random.Generator) -> Ints:
-        uniform = rng.integers(len(self.log_count_N), size=self.config.num_uniform_negatives)
-        popular = np.searchsorted(self.popularity_N, rng.random(self.config.num_popular_negatives), side="right")
-        return np.concatenate([uniform, popular])
+    def _asked(self, history: History, position_C: Ints, rng: np.random.Generator) -> Ints:
+        if self.config.asked == "next":
+            return history.scenario_L[position_C]
+        last_S = np.full(len(self.proposals), -1)
+        last_S[history.scenario_L] = np.arange(len(history.scenario_L))  # the last assignment to an index stays
+        is_open_SC = last_S[:, None] >= position_C
+        return (rng.random(is_open_SC.shape) * is_open_SC).argmax(0)
+
+
+def next_of_scenario(history: History, position_C: Ints, scenario_C: Ints, window: int) -> Ints:
+    """Return the next items of each cut's scenario, from its position on, `target_CW`, -1 where there are fewer.
+
+    >>> history = History(*np.array([[7, 8, 9], [0, 0, 0], [1, 0, 1], [10, 20, 30]]))
+    >>> next_of_scenario(history, np.array([1, 1]), np.array([0, 1]), window=2).tolist()
+    [[8, -1], [9, -1]]
+    """
+    target_CW = np.full((len(position_C), window), -1, dtype=np.int64)
+    for scenario in np.unique(scenario_C):
+        item_A = np.append(history.item_L[history.scenario_L == scenario], np.full(window, -1))
+        num_before_L = np.cumsum(history.scenario_L == scenario)
+        is_asked_C = scenario_C == scenario
+        first_C = num_before_L[position_C[is_asked_C] - 1]
+        target_CW[is_asked_C] = item_A[first_C[:, None] + np.arange(window)]
+    return target_CW
+
+
+class Proposal:
+    """Where one scenario's negatives come from: all its candidates, or a mixture of uniform and popular ones."""
+
+    def __init__(
+        self, count_N: Ints, is_allowed_N: NDArray[np.bool_], config: BatchConfig, max_full_catalog: int
+    ) -> None:
+        self.candidates = np.flatnonzero(is_allowed_N)
+        self.config, self.is_full = config, len(self.candidates) <= max_full_catalog
+        count = count_N[self.candidates].astype(float)
+        share = count / max(1.0, count.sum())
+        self.cumulative = np.cumsum(share)
+        expected = config.num_popular_negatives * share + config.num_uniform_negatives / len(self.candidates)
+        self.log_count = np.log(expected + 1e-12).astype(np.float32)
+
+    def draw(self, rng: np.random.Generator, num_processes: int) -> tuple[Ints, NDArray[np.float32]]:
+        """Return items and log expected counts, filled up to a multiple of `num_processes`."""
+        if self.is_full:
+            drawn, log_count = np.arange(len(self.candidates)), np.zeros(len(self.candidates), np.float32)
+        else:
+            uniform = rng.integers(len(self.candidates), size=self.config.num_uniform_negatives)
+            at = rng.random(self.config.num_popular_negatives) * self.cumulative[-1]
+            drawn = np.concatenate([uniform, np.searchsorted(self.cumulative, at, side="right")])
+            log_count = self.log_count[drawn]
+        rest = (0, -len(drawn) % num_processes)
+        return self.candidates[np.pad(drawn, rest)], np.pad(log_count, rest, constant_values=NO_SHARE)
+
+
+def _indexed(parts: tuple[Ints, ...]) -> tuple[Ints, list[Ints]]:
+    """Return the distinct items of all parts, sorted, and the parts as indices into them."""
+    items_M, where = np.unique(np.concatenate([part.ravel() for part in parts]), return_inverse=True)
+    bounds = np.cumsum([part.size for part in parts])[:-1]
+    return items_M, [i.reshape(p.shape) for i, p in zip(np.split(where, bounds), parts, strict=True)]
+
+
+def _index_in(items_M: Ints, item_N: Ints) -> Ints:
+    """Return where each item stands in the sorted `items_M`, M where it does not."""
+    index_N = np.searchsorted(items_M, item_N)
+    is_there_N = items_M[np.minimum(index_N, len(items_M) - 1)] == item_N
+    return np.where(is_there_N, index_N, len(items_M))

@@ -1,7 +1,8 @@
-"""Checkpoint: model, optimizer moments and step, from which a run goes on as if it had not stopped.
+"""Checkpoint: weights, optimizer moments and progress, from which a run goes on as if it had not stopped.
 
-Tensors are safetensors, the rest is JSON; nothing is pickled. A checkpoint is written beside the last one and
-takes its place at the end, so an interrupted write loses nothing.
+Tensors are safetensors, the rest is JSON; nothing is pickled. A checkpoint is written beside the last one and takes its
+place at the end, so an interrupted write loses nothing. Whatever the number of processes and however the weights are
+sharded over them, the files are the same: the whole model, written by process 0.
 """
 
 import json
@@ -9,67 +10,89 @@ import shutil
 from pathlib import Path
 
 import torch
+from pydantic import NonNegativeInt
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_model_state_dict,
+    get_optimizer_state_dict,
+    set_model_state_dict,
+    set_optimizer_state_dict,
+)
 
-from redrec.config import InputError
+from redrec.config import Config, InputError
 from redrec.recipe import Recipe
 
+WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True, strict=False)
+MODEL, BEST, OPTIMIZER, STATE = "model.safetensors", "best.safetensors", "optimizer.safetensors", "state.json"
 
-def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, step: int, recipe: Recipe) -> None:
-    """Write the state after `step` steps."""
+
+class Progress(Config):
+    """How far a run is; `best_step` is the step of the best validation so far."""
+
+    step: NonNegativeInt = 0
+    best_step: NonNegativeInt = 0
+    best_score: float = float("-inf")
+
+
+def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress, recipe: Recipe) -> None:
+    """Write the state; every process calls it, process 0 writes. The best weights so far are kept beside the newest."""
+    weights, moments = _weights(model), _moments(model, optimizer)
+    if not weights:
+        return
     staging = folder.with_name(folder.name + ".partial")
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
-    save_file({name: value.contiguous() for name, value in _weights(model).items()}, staging / "model.safetensors")
-    save_file(_moments(model, optimizer), staging / "optimizer.safetensors")
-    (staging / "state.json").write_text(json.dumps({"step": step, "recipe": recipe.model_dump(mode="json")}))
+    save_file(weights, staging / MODEL)
+    save_file(moments, staging / OPTIMIZER)
+    if progress.best_step == progress.step:
+        save_file(weights, staging / BEST)
+    elif (folder / BEST).exists():
+        shutil.copy(folder / BEST, staging / BEST)
+    state = {**progress.model_dump(), "recipe": recipe.model_dump(mode="json")}
+    (staging / STATE).write_text(json.dumps(state))
     shutil.rmtree(folder, ignore_errors=True)
     staging.rename(folder)
 
 
-def restore(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe) -> int:
-    """Load the state in `folder`, if there is one, and return the number of steps done.
+def restore(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe) -> Progress:
+    """Load the state in `folder`, if there is one, and return how far it was.
 
     Raises:
         InputError: The checkpoint was made with another recipe.
     """
     if not folder.is_dir():
-        return 0
-    state = json.loads((folder / "state.json").read_text())
-    if state["recipe"] != recipe.model_dump(mode="json"):
+        return Progress()
+    state = json.loads((folder / STATE).read_text())
+    if state.pop("recipe") != recipe.model_dump(mode="json"):
         raise InputError(
             f"{folder} was made with another recipe than the one given; going on would mix the two. "
             "Give the recipe saved in its state.json, or another output folder."
         )
-    _load_weights(model, load_file(folder / "model.safetensors"))
-    moments = load_file(folder / "optimizer.safetensors")
-    for name, parameter in model.named_parameters():
-        optimizer.state[parameter] = {
-            key: moments[f"{name}/{key}"] for key in ("step", "exp_avg", "exp_avg_sq") if f"{name}/{key}" in moments
-        }
-    return int(state["step"])
+    set_model_state_dict(model, load_file(folder / MODEL), options=WHOLE)
+    moments = load_file(folder / OPTIMIZER)
+    whole = get_optimizer_state_dict(model, optimizer, options=WHOLE)
+    by_parameter: dict[str, dict[str, torch.Tensor]] = {}
+    for key, value in moments.items():
+        name, moment = key.rsplit("/", 1)
+        by_parameter.setdefault(name, {})[moment] = value
+    set_optimizer_state_dict(model, optimizer, {**whole, "state": by_parameter}, options=WHOLE)
+    return Progress.model_validate(state)
 
 
-def load_model(folder: Path, model: nn.Module) -> None:
-    """Load the weights of a checkpoint alone."""
-    _load_weights(model, load_file(folder / "model.safetensors"))
+def load_best(folder: Path, model: nn.Module) -> None:
+    """Load the best weights of a checkpoint alone; the newest where nothing was validated."""
+    path = folder / BEST if (folder / BEST).exists() else folder / MODEL
+    set_model_state_dict(model, load_file(path), options=WHOLE)
 
 
 def _weights(model: nn.Module) -> dict[str, torch.Tensor]:
-    """Parameters by name, a shared one once."""
-    return {name: parameter.detach() for name, parameter in model.named_parameters()}
-
-
-def _load_weights(model: nn.Module, weights: dict[str, torch.Tensor]) -> None:
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.copy_(weights[name])
+    """Return parameters by name, one that two modules share once; empty on processes other than 0."""
+    whole = get_model_state_dict(model, options=WHOLE)
+    return {name: whole[name].contiguous() for name, _ in model.named_parameters() if whole}
 
 
 def _moments(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    return {
-        f"{name}/{key}": value.contiguous()
-        for name, parameter in model.named_parameters()
-        for key, value in optimizer.state[parameter].items()
-    }
+    state = get_optimizer_state_dict(model, optimizer, options=WHOLE).get("state", {})
+    return {f"{name}/{key}": value.contiguous() for name, values in state.items() for key, value in values.items()}

@@ -1,10 +1,11 @@
-"""Optimizer: AdamW with a linear warm-up and a cosine decay to zero.
+"""Optimizer: AdamW, a linear warm-up, then a cosine decay or a plateau with an annealing at its end.
 
-The item tower's table of word vectors learns at a rate of its own: a row is touched only when its word is, so at the
-rate that suits the transformer a rare word, or an item's own bucket, would hardly leave its random start.
+Tables of which a step touches a few rows (hashed words, item ids) learn at a rate of their own: at the rate that suits
+the transformer a rare word, or a rare item's row, would hardly leave its random start.
 """
 
 import math
+from typing import Literal
 
 import torch
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -17,35 +18,40 @@ class OptimizerConfig(Config):
     num_steps: PositiveInt = 600
     learning_rate: PositiveFloat = 2e-3
     table_learning_rate: PositiveFloat = 2e-2
+    schedule: Literal["cosine", "warmup_stable_anneal"] = "cosine"
     warmup_share: float = Field(default=0.05, ge=0, lt=1)
+    anneal_share: float = Field(default=0.2, gt=0, le=1)  # of the steps, at the end of warmup_stable_anneal
     weight_decay: float = Field(default=0.01, ge=0)
+    table_weight_decay: float = Field(default=0.0, ge=0)
     max_gradient_norm: PositiveFloat = 1.0
+    num_accumulated: PositiveInt = 1  # parts a step's batch is worked through in, to save memory
 
 
 def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
-    """Return AdamW over all parameters; matrices are decayed, biases, norms and tables are not.
+    """Return AdamW over the parameters that learn; biases, norms and small embeddings are not decayed.
 
     A group's `peak` is its learning rate before warm-up and decay.
     """
     groups: dict[str, list[nn.Parameter]] = {"table": [], "matrix": [], "other": []}
     for name, parameter in model.named_parameters():
-        groups[_kind(name, parameter)].append(parameter)
+        if parameter.requires_grad:
+            groups[_kind(name, parameter)].append(parameter)
     rate, table_rate = config.learning_rate, config.table_learning_rate
     return torch.optim.AdamW(
         [
-            {"params": groups["table"], "peak": table_rate, "weight_decay": 0.0},
+            {"params": groups["table"], "peak": table_rate, "weight_decay": config.table_weight_decay},
             {"params": groups["matrix"], "peak": rate, "weight_decay": config.weight_decay},
             {"params": groups["other"], "peak": rate, "weight_decay": 0.0},
         ],
         betas=(0.9, 0.98),
+        fused=True,
     )
 
 
 def _kind(name: str, parameter: nn.Parameter) -> str:
-    if name.endswith("bags.weight"):
+    if name.endswith(("bags.weight", "ids.weight")):
         return "table"
-    is_embedding = any(part in name for part in (".action.", ".scenario.", ".hour.", ".gap.", ".position."))
-    return "matrix" if parameter.ndim == 2 and not is_embedding else "other"
+    return "matrix" if parameter.ndim == 2 and ".features." not in name else "other"
 
 
 def schedule(step: int, config: OptimizerConfig) -> float:
@@ -54,9 +60,14 @@ def schedule(step: int, config: OptimizerConfig) -> float:
     >>> config = OptimizerConfig(num_steps=100, warmup_share=0.1)
     >>> [round(schedule(step, config), 3) for step in (0, 9, 10, 55, 99)]
     [0.1, 1.0, 1.0, 0.5, 0.0]
+    >>> plateau = OptimizerConfig(num_steps=100, warmup_share=0.1, schedule="warmup_stable_anneal")
+    >>> [round(schedule(step, plateau), 3) for step in (0, 9, 10, 79, 80, 90, 99)]
+    [0.1, 1.0, 1.0, 1.0, 1.0, 0.5, 0.05]
     """
     num_warmup = int(config.warmup_share * config.num_steps)
     if step < num_warmup:
         return (step + 1) / num_warmup
-    progress = (step - num_warmup) / (config.num_steps - num_warmup)
-    return 0.5 * (1 + math.cos(math.pi * progress))
+    if config.schedule == "cosine":
+        progress = (step - num_warmup) / (config.num_steps - num_warmup)
+        return 0.5 * (1 + math.cos(math.pi * progress))
+    return min(1.0, (config.num_steps - step) / max(1, round(config.anneal_share * config.num_steps)))

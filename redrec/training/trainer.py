@@ -1,27 +1,33 @@
 """Trainer: data folder and recipe in, checkpoint and exported towers out.
 
 A stopped run goes on from its last checkpoint and ends on the same weights, since a batch and the dropout of a
-step depend on (seed, step) alone. Progress goes to the log as whole lines.
+step depend on (seed, step) alone. Under torchrun several processes share every step (`redrec.training.distributed`).
+Progress goes to the log of process 0 as whole lines.
 """
 
 import json
 import logging
 import math
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pyarrow.parquet as pq
+import numpy as np
 import torch
 from torch import nn
 
 from redrec.config import InputError
-from redrec.data.histories import Histories
+from redrec.data.histories import Histories, train_counts
+from redrec.data.items import is_allowed
 from redrec.data.prepare import read_vocabulary
+from redrec.evaluation.validation import Validation
 from redrec.model.history import Vocabulary
-from redrec.model.item_tower import tokenize_items
+from redrec.model.item_tower import ItemContent, write_item_content
 from redrec.recipe import Recipe
 from redrec.training import checkpoint
-from redrec.training.batches import Batches, train_counts
+from redrec.training.batches import Batch, Batches, Shard
+from redrec.training.distributed import device, processes, spread, total
 from redrec.training.export import export_towers
 from redrec.training.optimizer import make_optimizer, schedule
 from redrec.training.towers import Towers
@@ -43,77 +49,178 @@ def train(data: Path, out: Path, recipe: Recipe, stop_after: int | None = None) 
         stop_after: Stop at this step, as an interruption would; nothing is exported then.
 
     Raises:
-        InputError: No user has two training events, or the checkpoint in `out` is of another recipe.
+        InputError: No user has two training events, validation is asked for and the data has none, or the checkpoint in
+            `out` is of another recipe.
+        ArithmeticError: A loss is not finite; the batch is then in `out/failed_step.npz`.
     """
-    vocabulary = read_vocabulary(data)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "recipe.json").write_text(recipe.model_dump_json(indent=1))
-    tokens = tokenize_items(data / "items.parquet", out / "tokens", recipe.item_tower)
-    batches = _batches(data, len(tokens), vocabulary, recipe)
-    torch.manual_seed(recipe.seed)
-    towers = Towers(recipe, vocabulary)
-    optimizer = make_optimizer(towers, recipe.optimizer)
-    step = checkpoint.restore(out / "checkpoint", towers, optimizer, recipe)
-    last = min(recipe.optimizer.num_steps, stop_after or recipe.optimizer.num_steps)
-
-    watched, began, first_timed = {"loss": math.nan}, time.monotonic(), step + NUM_UNTIMED_STEPS
-    towers.train()
-    while step < last:
-        torch.manual_seed(recipe.seed * 1_000_003 + step)
-        loss, seen = towers.loss(batches[step], tokens)
-        _update(towers, optimizer, loss, step, recipe)
-        watched = {"loss": loss.item(), **{name: value.item() for name, value in seen.items()}}
-        step += 1
-        if step == first_timed:
-            began = time.monotonic()
-        if step % STEPS_PER_LINE == 0 or step == last:
-            users_per_s = max(0, step - first_timed) * recipe.batch.num_users / max(1e-9, time.monotonic() - began)
-            logger.info(_progress(step, watched, users_per_s, recipe))
-        if step % STEPS_PER_CHECKPOINT == 0 or step == last:
-            checkpoint.save(out / "checkpoint", towers, optimizer, step, recipe)
-    if step == recipe.optimizer.num_steps:
-        export_towers(towers, tokens, vocabulary, out / "export")
-        (out / "training.json").write_text(json.dumps({"steps": step, **watched}, indent=1))
-    return watched
+    with processes() as shard:
+        return Run(data, out, recipe, shard).train(stop_after)
 
 
 def load_towers(model: Path, vocabulary: Vocabulary) -> Towers:
-    """Return the trained towers of a model folder, in evaluation mode."""
-    towers = Towers(Recipe.model_validate_json((model / "recipe.json").read_text()), vocabulary)
-    checkpoint.load_model(model / "checkpoint", towers)
+    """Return the trained towers of a model folder, in evaluation mode: the best of validation, or the last."""
+    recipe = Recipe.model_validate_json((model / "recipe.json").read_text())
+    towers = Towers(recipe, vocabulary, ItemContent(model / "content", recipe.item_tower))
+    checkpoint.load_best(model / "checkpoint", towers)
     return towers.eval()
 
 
-def _batches(data: Path, num_items: int, vocabulary: Vocabulary, recipe: Recipe) -> Batches:
-    assert num_items == pq.ParquetFile(data / "items.parquet").metadata.num_rows
-    histories = Histories(data / "histories")
-    counts_SN = train_counts(histories, num_items, len(vocabulary.scenarios))
-    batches = Batches(histories, counts_SN, recipe.batch, recipe.history, recipe.seed)
-    if not len(batches.users):
-        raise InputError(
-            f"None of {len(histories):,} users has two training events, so there is no target to learn from. "
-            "Bring a longer event log, or a smaller data.test_share."
+class Run:
+    """One training run of one process: its data, its towers and how far it is."""
+
+    def __init__(self, data: Path, out: Path, recipe: Recipe, shard: Shard) -> None:
+        self.out, self.recipe, self.shard = out, recipe, shard
+        self.vocabulary = read_vocabulary(data)
+        self.is_first = shard.rank == 0
+        out.mkdir(parents=True, exist_ok=True)
+        if self.is_first:
+            (out / "recipe.json").write_text(recipe.model_dump_json(indent=1))
+            write_item_content(data / "items.parquet", out / "content", recipe.item_tower)
+        total(0)  # the others wait for it
+        self.content = ItemContent(out / "content", recipe.item_tower)
+        self.batches = self._batches(data)
+        torch.manual_seed(recipe.seed)
+        self.towers = Towers(recipe, self.vocabulary, self.content).to(device())
+        if recipe.compute.is_compiled:
+            self.towers.users.compile()
+        self.model = spread(self.towers, shard, recipe.compute)
+        self.optimizer = make_optimizer(self.towers, recipe.optimizer)
+        self.progress = checkpoint.restore(out / "checkpoint", self.towers, self.optimizer, recipe)
+        self.validation = (
+            Validation(data, self.vocabulary, recipe.validation, recipe.seed)
+            if recipe.validation.steps_between
+            else None
         )
-    return batches
+
+    def _batches(self, data: Path) -> Batches:
+        histories = Histories(data / "histories")
+        allowed_SN = is_allowed(data / "items.parquet", self.vocabulary.scenarios)
+        counts_SN = train_counts(histories, len(self.content), len(self.vocabulary.scenarios))
+        recipe = self.recipe
+        batches = Batches(
+            histories, counts_SN, allowed_SN, recipe.batch, recipe.history, recipe.loss.max_full_catalog, recipe.seed
+        )
+        if not len(batches.users):
+            raise InputError(
+                f"None of {len(histories):,} users has two training events, so there is no target to learn from. "
+                "Bring a longer event log, or a smaller data.test_share."
+            )
+        return batches
+
+    def train(self, stop_after: int | None) -> dict[str, float]:
+        num_steps = self.recipe.optimizer.num_steps
+        last, watched = min(num_steps, stop_after or num_steps), {"loss": math.nan}
+        clock = Clock(self.progress.step, self.recipe)
+        self.towers.train()
+        for parts in self._drawn(self.progress.step, last):
+            watched = self._step(self.progress.step, parts)
+            step = self.progress.step + 1
+            self.progress = self.progress.model_copy(update={"step": step})
+            clock.tick(step, watched, is_shown=self.is_first and (step % STEPS_PER_LINE == 0 or step == last))
+            is_over = self.validation is not None and self._validate(step)
+            if step % STEPS_PER_CHECKPOINT == 0 or step == last or is_over or self.progress.best_step == step:
+                checkpoint.save(self.out / "checkpoint", self.towers, self.optimizer, self.progress, self.recipe)
+            if is_over:
+                break
+        if self.progress.step == num_steps or last == num_steps:
+            self._export(watched)
+        return watched
+
+    def _drawn(self, first: int, last: int) -> Iterator[list[Batch]]:
+        """Yield the parts of steps `first` .. `last` - 1; the next step is drawn while one is learned."""
+        num_parts = self.recipe.optimizer.num_accumulated
+        shards = [self.shard._replace(part=part, num_parts=num_parts) for part in range(num_parts)]
+
+        def draw(step: int) -> list[Batch]:
+            return [self.batches.draw(step, shard) for shard in shards]
+
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            drawn = pool.submit(draw, first)
+            for step in range(first + 1, last + 1):
+                parts = drawn.result()
+                drawn = pool.submit(draw, step)
+                yield parts
+
+    def _step(self, step: int, parts: list[Batch]) -> dict[str, float]:
+        """Learn one step and return the mean loss and what to watch, over all processes."""
+        torch.manual_seed((self.recipe.seed * 1_000_003 + step) * 1_009 + self.shard.rank)
+        num_targets = total(sum(float(batch.is_target_BCW.sum()) for batch in parts))
+        num_groups = total(sum(float(batch.is_target_BCW[..., 0].sum()) for batch in parts))
+        sums = {"loss": 0.0, "top1": 0.0, "cosine": 0.0}
+        self.optimizer.zero_grad(set_to_none=True)
+        for batch in parts:
+            loss, watched = self.model(batch, self.content.of(batch.items_M))
+            (loss * (self.shard.num_processes / num_targets)).backward()
+            for name, value in {"loss": loss, **watched}.items():
+                sums[name] += value.item()
+        sums = {name: total(value) / (num_groups if name == "cosine" else num_targets) for name, value in sums.items()}
+        if not math.isfinite(sums["loss"]):
+            self._keep(step, parts, sums["loss"])
+        share = schedule(step, self.recipe.optimizer)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * share
+        nn.utils.clip_grad_norm_(self.towers.parameters(), self.recipe.optimizer.max_gradient_norm)
+        self.optimizer.step()
+        return sums
+
+    def _keep(self, step: int, parts: list[Batch], loss: float) -> None:
+        """Save the batch whose loss is not finite, and stop."""
+        path = self.out / f"failed_step_{self.shard.rank}.npz"
+        arrays = {
+            f"{part}/{name}": values
+            for part, batch in enumerate(parts)
+            for name, values in {**batch._asdict(), **batch.events}.items()
+            if isinstance(values, np.ndarray)
+        }
+        np.savez(path, **arrays)  # type: ignore[arg-type]
+        raise ArithmeticError(
+            f"The loss of step {step} is {loss}. Its batch is in {path}. Lower optimizer.learning_rate, "
+            "or look for values that are not finite in the item vectors."
+        )
+
+    def _validate(self, step: int) -> bool:
+        """Validate when it is due, note whether it is the best so far, and return whether to stop early."""
+        assert self.validation is not None
+        config = self.recipe.validation
+        if config.steps_between is None or step % config.steps_between:
+            return False
+        score = self.validation.score(self.towers, self.content, self.out / f"validation-{self.shard.rank}")
+        self.towers.train()
+        if score > self.progress.best_score:
+            self.progress = self.progress.model_copy(update={"best_step": step, "best_score": score})
+        if self.is_first:
+            logger.info(f"step {step:6d} | validation ndcg@10 {score:.4f} | best {self.progress.best_score:.4f}")
+        return step - self.progress.best_step >= config.patience * config.steps_between
+
+    def _export(self, watched: dict[str, float]) -> None:
+        if not self.is_first:
+            return
+        towers = load_towers(self.out, self.vocabulary)
+        export_towers(towers, self.content, self.vocabulary, self.out / "export")
+        figures = {"steps": self.progress.step, "best_step": self.progress.best_step, **watched}
+        (self.out / "training.json").write_text(json.dumps(figures, indent=1))
 
 
-def _update(towers: Towers, optimizer: torch.optim.Optimizer, loss: torch.Tensor, step: int, recipe: Recipe) -> None:
-    if not math.isfinite(loss.item()):
-        raise ArithmeticError(f"The loss of step {step} is {loss.item()}. Lower optimizer.learning_rate.")
-    for group in optimizer.param_groups:
-        group["lr"] = group["peak"] * schedule(step, recipe.optimizer)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    nn.utils.clip_grad_norm_(towers.parameters(), recipe.optimizer.max_gradient_norm)
-    optimizer.step()
+class Clock:
+    """Says how fast a run is and how long it will take; the first steps, which warm up, are left out."""
 
+    def __init__(self, first_step: int, recipe: Recipe) -> None:
+        self.recipe, self.began, self.first_timed = recipe, time.monotonic(), first_step + NUM_UNTIMED_STEPS
 
-def _progress(step: int, watched: dict[str, float], users_per_s: float, recipe: Recipe) -> str:
-    num_steps = recipe.optimizer.num_steps
-    rate = recipe.optimizer.learning_rate * schedule(step - 1, recipe.optimizer)
-    eta_s = (num_steps - step) * recipe.batch.num_users / users_per_s if users_per_s else math.nan
-    return (
-        f"step {step:6d}/{num_steps} | loss {watched['loss']:.3f} | in-batch recall@1 {watched['top1']:.3f} | "
-        f"interest cosine {watched['cosine']:.2f} | lr {rate:.1e} | "
-        f"{users_per_s:.0f} users/s | eta {eta_s:.0f} s"
-    )
+    def tick(self, step: int, watched: dict[str, float], is_shown: bool) -> None:
+        if step == self.first_timed:
+            self.began = time.monotonic()
+        if is_shown:
+            seconds = max(1e-9, time.monotonic() - self.began)
+            users_per_s = max(0, step - self.first_timed) * self.recipe.batch.num_users / seconds
+            logger.info(self._line(step, watched, users_per_s))
+
+    def _line(self, step: int, watched: dict[str, float], users_per_s: float) -> str:
+        optimizer = self.recipe.optimizer
+        rate = optimizer.learning_rate * schedule(step - 1, optimizer)
+        eta_s = (optimizer.num_steps - step) * self.recipe.batch.num_users / users_per_s if users_per_s else math.nan
+        return (
+            f"step {step:6d}/{optimizer.num_steps} | loss {watched['loss']:.3f} | "
+            f"in-batch recall@1 {watched['top1']:.3f} | interest cosine {watched['cosine']:.2f} | lr {rate:.1e} | "
+            f"{users_per_s:.0f} users/s | eta {eta_s:.0f} s"
+        )

@@ -25,11 +25,42 @@ def test_a_busy_scenario_cannot_push_out_a_sparse_one():
 
 def test_order_follows_time_position_and_gap_follow_the_scenario():
     events = history([0, 1, 0, 1], [0, 10, 64, 11])
-    row = layout(events, mix(events, TWO))
+    row = layout(events, mix(events, TWO), TWO)
     assert row["scenario_L"].tolist() == [0, 0, 1, 1]
     assert row["order_L"].tolist() == [0, 2, 1, 3]
     assert row["position_L"].tolist() == [0, 1, 0, 1]
     assert row["gap_L"].tolist() == [0, 7, 0, 1]  # 64 minutes are 2**6; one minute is the first bucket
+
+
+def test_without_a_quota_the_newest_enter_whatever_their_scenario():
+    events = history([1] + [0] * 4, [0, 1, 2, 3, 4])
+    for policy in ("sorted", "concat"):
+        assert sorted(mix(events, HistoryConfig(policy=policy, max_events=4))) == [1, 2, 3, 4]
+
+
+def encoded(policy: str) -> dict[str, list[int]]:
+    events, config = history([1, 0, 1, 0], [0, 10, 64, 11 + 64]), HistoryConfig(policy=policy)
+    return {name: row.tolist() for name, row in layout(events, mix(events, config), config).items()}
+
+
+def test_each_policy_counts_along_its_own_axis():
+    """The same four events: one axis in time, one along the segments, one in each segment."""
+    in_time = {"item_L": [0, 1, 2, 3], "position_L": [0, 1, 2, 3], "order_L": [0, 1, 2, 3], "gap_L": [0, 4, 6, 4]}
+    for policy in ("sorted", "quota_1d"):
+        assert in_time.items() <= encoded(policy).items()
+    by_scenario = {"item_L": [1, 3, 0, 2], "order_L": [1, 3, 0, 2], "gap_L": [0, 7, 0, 7]}
+    for policy, position_L in (("concat", [0, 1, 2, 3]), ("quota_2d", [0, 1, 0, 1])):
+        assert (by_scenario | {"position_L": position_L}).items() <= encoded(policy).items()
+
+
+def test_positions_stay_below_their_number():
+    rng = np.random.default_rng(0)
+    events = history(rng.integers(0, 3, 200).tolist(), list(range(200)))
+    for policy in ("sorted", "concat", "quota_1d", "quota_2d"):
+        config = HistoryConfig(policy=policy, max_events=20, max_events_per_scenario=7)
+        row = layout(events, mix(events, config), config)
+        assert len(row["item_L"]) == config.max_length(3)
+        assert row["position_L"].max() == config.num_positions(3) - 1
 
 
 def test_ties_in_time_keep_their_order():

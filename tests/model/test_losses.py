@@ -6,21 +6,26 @@ import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
-from redrec.model.losses import cluster_targets, match_interests, window_loss
+from redrec.model.losses import cluster_targets, is_false_negative, is_near_duplicate, match_interests, window_loss
 
 G, W, Q, N, D = 4, 6, 3, 20, 8
 SCALE = torch.tensor(10.0)
+ALL = torch.ones(G, W, dtype=torch.bool)
 
 
 def unit(*shape: int, seed: int) -> torch.Tensor:
     return F.normalize(torch.randn(*shape, generator=torch.Generator().manual_seed(seed)), dim=-1)
 
 
-def loss_of(targets, *, interests=None, negatives=None, is_target=None):
+def loss_of(targets, *, interests=None, negatives=None, is_target=ALL, log_count=None, is_false=None, **options):
+    """Return the mean loss of random interests and negatives, or of those given."""
     interests = unit(G, Q, D, seed=0) if interests is None else interests
     negatives = unit(N, D, seed=2) if negatives is None else negatives
-    is_target = torch.ones(G, W, dtype=torch.bool) if is_target is None else is_target
-    return window_loss(interests, targets, is_target, negatives, torch.zeros(len(negatives)), SCALE)[0]
+    is_target = is_target[: len(targets), : targets.shape[1]]
+    log_count = torch.zeros(len(negatives)) if log_count is None else log_count
+    is_false = is_near_duplicate(targets, is_target, negatives) if is_false is None else is_false
+    loss, _ = window_loss(interests, targets, is_target, negatives, log_count, is_false, SCALE, **options)
+    return loss / is_target.sum()
 
 
 def test_gradient_reaches_every_target():
@@ -68,40 +73,78 @@ def test_matching_equals_search_over_all_permutations():
         assert chosen[g].tolist() == list(best)
 
 
-def test_a_negative_that_is_a_target_does_not_count():
-    targets = unit(G, W, D, seed=1)
-    negatives = unit(N, D, seed=2)
-    with_target = torch.cat([negatives, targets[0, :1]])
-    first_group = (targets[:1], torch.ones(1, W, dtype=torch.bool))
-    one, other = (
-        window_loss(unit(G, Q, D, seed=0)[:1], *first_group, n, torch.zeros(len(n)), SCALE)[0]
-        for n in (negatives, with_target)
-    )
-    assert one == pytest.approx(other.item(), rel=1e-6)
+def test_a_negative_that_nearly_is_a_target_does_not_count():
+    targets, negatives = unit(1, W, D, seed=1), unit(N, D, seed=2)
+    near = F.normalize(targets[0, :1] + 0.01 * unit(1, D, seed=8), dim=-1)
+    interests = unit(1, Q, D, seed=0)
+    alone = loss_of(targets, interests=interests, negatives=negatives)
+    joined = loss_of(targets, interests=interests, negatives=torch.cat([negatives, near]))
+    assert joined == pytest.approx(alone.item(), rel=1e-6)
+
+
+def test_false_negatives_are_known_by_id_in_their_own_group_alone():
+    target_GW, is_target_GW = torch.tensor([[3, 5], [7, 9]]), torch.tensor([[True, True], [True, False]])
+    found = is_false_negative(target_GW, is_target_GW, torch.tensor([5, 7, 9, 10]), num_items=10)
+    assert found.tolist() == [[True, False, False, False], [False, True, False, False]]
+
+
+def test_a_group_whose_negatives_are_all_targets_has_a_finite_gradient():
+    targets = unit(G, W, D, seed=1).requires_grad_()
+    loss = loss_of(targets, is_false=torch.ones(G, N, dtype=torch.bool))
+    loss.backward()
+    assert loss.item() == pytest.approx(0, abs=1e-6)
+    assert targets.grad.isfinite().all()
+
+
+def test_with_all_candidates_and_one_interest_it_is_the_cross_entropy():
+    """Against torch's own: the positive stands once, in the catalog, and the loss adds it where it masks it."""
+    catalog, interests = unit(N, D, seed=2), unit(G, 1, D, seed=0)
+    target_GW, is_target_GW = torch.tensor([[0], [3], [3], [19]]), torch.ones(G, 1, dtype=torch.bool)
+    is_false = is_false_negative(target_GW, is_target_GW, torch.arange(N), N)
+    found, _ = window_loss(interests, catalog[target_GW], is_target_GW, catalog, torch.zeros(N), is_false, SCALE)
+    expected = F.cross_entropy(SCALE * interests[:, 0] @ catalog.T, target_GW[:, 0], reduction="sum")
+    torch.testing.assert_close(found, expected)
+
+
+def test_straight_through_changes_the_gradient_alone():
+    """The interests that were not chosen for a target learn from it too."""
+    targets, gradients, losses = unit(1, 1, D, seed=1), {}, {}
+    for association in ("matched", "straight_through"):
+        interests = unit(1, Q, D, seed=0).requires_grad_()
+        negatives = torch.zeros(1, D)  # so that nothing else reaches the interests that are not chosen
+        losses[association] = loss_of(targets, interests=interests, negatives=negatives, association=association)
+        losses[association].backward()
+        gradients[association] = (interests.grad[0].norm(dim=-1) > 1e-6).sum().item()
+    assert losses["matched"] == losses["straight_through"]
+    assert gradients == {"matched": 1, "straight_through": Q}
 
 
 def test_a_negative_that_another_interest_likes_counts_as_in_serving():
     """All targets answer to interest 0; a negative on interest 1 would outrank them in a merged list."""
     interests = torch.eye(D)[:Q].expand(1, Q, D)
-    targets, is_target = interests[:, :1].expand(1, W, D), torch.ones(1, W, dtype=torch.bool)
+    targets = interests[:, :1].expand(1, W, D)
     harmless, harmful = torch.eye(D)[7:8], torch.eye(D)[1:2]
-    low, high = (window_loss(interests, targets, is_target, n, torch.zeros(1), SCALE)[0] for n in (harmless, harmful))
+    low, high = (loss_of(targets, interests=interests, negatives=n) for n in (harmless, harmful))
     assert high > low + 0.3
 
 
 def test_logq_makes_a_draw_estimate_the_sum_over_the_catalog():
     """Each item drawn n times with log count log(n) weighs as if it stood there once."""
-    negatives = unit(N, D, seed=2)
-    drawn = negatives.repeat(3, 1)
-    targets, is_target, interests = unit(G, W, D, seed=1), torch.ones(G, W, dtype=torch.bool), unit(G, Q, D, seed=0)
-    once = window_loss(interests, targets, is_target, negatives, torch.zeros(N), SCALE)[0]
-    thrice = window_loss(interests, targets, is_target, drawn, torch.full((3 * N,), 3.0).log(), SCALE)[0]
-    assert thrice == pytest.approx(once.item(), rel=1e-5)
+    targets, negatives = unit(G, W, D, seed=1), unit(N, D, seed=2)
+    thrice = loss_of(targets, negatives=negatives.repeat(3, 1), log_count=torch.full((3 * N,), 3.0).log())
+    assert thrice == pytest.approx(loss_of(targets, negatives=negatives).item(), rel=1e-5)
+
+
+def test_a_negative_of_infinite_count_weighs_nothing():
+    """What fills up a process's share of the negatives."""
+    targets, negatives = unit(G, W, D, seed=1), unit(N, D, seed=2)
+    filled = torch.cat([negatives, negatives[:2]]), torch.cat([torch.zeros(N), torch.full((2,), torch.inf)])
+    found = loss_of(targets, negatives=filled[0], log_count=filled[1])
+    assert found == pytest.approx(loss_of(targets, negatives=negatives).item(), rel=1e-6)
 
 
 def test_collapsed_interests_show_as_cosine_one():
-    interests = unit(G, 1, D, seed=0).expand(G, Q, D)
-    watched = window_loss(
-        interests, unit(G, W, D, seed=1), torch.ones(G, W, dtype=torch.bool), unit(N, D, seed=2), torch.zeros(N), SCALE
-    )[1]
-    assert watched["cosine"] == pytest.approx(1.0, abs=1e-5)
+    interests, negatives = unit(G, 1, D, seed=0).expand(G, Q, D), unit(N, D, seed=2)
+    is_false = torch.zeros(G, N, dtype=torch.bool)
+    watched = window_loss(interests, unit(G, W, D, seed=1), ALL, negatives, torch.zeros(N), is_false, SCALE)[1]
+    assert watched["cosine"] == pytest.approx(G, abs=1e-4)

@@ -4,18 +4,38 @@ import pytest
 import torch
 from torch import nn
 
-from redrec.model.user_tower import UserTower, UserTowerConfig
+from redrec.model.decoder import DecoderConfig
+from redrec.model.transformer import TransformerConfig
+from redrec.model.user_tower import Sizes, UserTower, UserTowerConfig
 
 B, L, E, D = 3, 12, 8, 6
+LLAMA = DecoderConfig(
+    architecture={
+        "model_type": "llama",
+        "vocab_size": 8,
+        "hidden_size": 24,
+        "intermediate_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+    }
+)
+QUERIES = UserTowerConfig(hidden_dim=16, num_queries=3, backbone=TransformerConfig(num_heads=2))
+NO_QUERIES = UserTowerConfig(hidden_dim=16, num_queries=0, backbone=TransformerConfig(num_heads=2))
+DECODER = UserTowerConfig(hidden_dim=16, num_queries=3, backbone=LLAMA)
 
 
-@pytest.fixture
-def tower() -> UserTower:
+def make(config: UserTowerConfig) -> UserTower:
     torch.manual_seed(0)
-    config = UserTowerConfig(hidden_dim=16, num_heads=2, num_queries=3)
-    return UserTower(
-        config, nn.Linear(E, D, bias=False), num_scenarios=2, num_actions=2, max_events_per_scenario=L
-    ).eval()
+    tower = UserTower(config, nn.Linear(E, D, bias=False), Sizes(action=2, scenario=2, position=L))
+    with torch.no_grad():
+        tower.queries_SQH.normal_()  # far apart, so that what tells them apart is not lost in rounding
+    return tower.eval()
+
+
+@pytest.fixture(params=[QUERIES, NO_QUERIES, DECODER], ids=["queries", "no queries", "decoder"])
+def tower(request) -> UserTower:
+    return make(request.param)
 
 
 @pytest.fixture
@@ -42,7 +62,7 @@ def with_noise(inputs, is_changed_BL):
 
 
 def test_interests_have_unit_norm(tower, inputs):
-    torch.testing.assert_close(tower(**inputs).norm(dim=-1), torch.ones(B, 2, 3))
+    torch.testing.assert_close(tower(**inputs).norm(dim=-1), torch.ones(B, 2, tower.num_interests))
 
 
 def test_an_event_after_the_cut_changes_nothing_before_it(tower, inputs):
@@ -76,14 +96,24 @@ def test_the_batch_changes_nothing(tower, inputs):
     torch.testing.assert_close(tower(**alone)[0], tower(**inputs)[1], atol=1e-5, rtol=1e-4)
 
 
-def test_query_groups_do_not_see_each_other(tower, inputs):
-    other = inputs | {"query_scenario_BG": torch.tensor([[0, 0]] * B)}
-    torch.testing.assert_close(tower(**other)[:, 0], tower(**inputs)[:, 0])
+@pytest.mark.parametrize("config", [QUERIES, DECODER], ids=["queries", "decoder"])
+def test_the_queried_scenario_matters_to_its_own_group_alone(config, inputs):
+    tower = make(config)
+    asked, other = tower(**inputs), tower(**inputs | {"query_scenario_BG": torch.tensor([[0, 0]] * B)})
+    torch.testing.assert_close(other[:, 0], asked[:, 0])
+    assert (other[:, 1] - asked[:, 1]).abs().amax() > 1e-3
 
 
-def test_the_queried_scenario_matters(tower, inputs):
-    other = inputs | {"query_scenario_BG": torch.tensor([[1, 1]] * B)}
-    assert (tower(**other)[:, 0] - tower(**inputs)[:, 0]).abs().amax() > 1e-3
+def test_without_queries_the_asked_scenario_does_not_matter(inputs):
+    tower = make(NO_QUERIES)
+    other = inputs | {"query_scenario_BG": torch.tensor([[1, 0]] * B)}
+    torch.testing.assert_close(tower(**other), tower(**inputs))
+
+
+def test_a_left_out_feature_is_not_read(inputs):
+    tower = make(NO_QUERIES.model_copy(update={"features": ("position",)}))
+    other = inputs | {name: 1 - inputs[name] for name in ("action_BL", "scenario_BL", "gap_BL")}
+    torch.testing.assert_close(tower(**other), tower(**inputs))
 
 
 def test_a_user_without_events_gets_finite_interests(tower, inputs):

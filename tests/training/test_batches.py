@@ -5,8 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from redrec.data.histories import Histories
-from redrec.training.batches import Batch, Batches, train_counts
+from redrec.data.histories import Histories, train_counts
+from redrec.data.items import is_allowed
+from redrec.data.prepare import read_vocabulary
+from redrec.model.history import HistoryConfig
+from redrec.training.batches import Batch, BatchConfig, Batches, Shard
 from tests.worlds import SMALL_RECIPE, SMALL_WORLD, write_world
 
 
@@ -15,11 +18,21 @@ def data(tmp_path_factory) -> Path:
     return write_world(tmp_path_factory.mktemp("world"))
 
 
+def make(
+    data: Path,
+    config: BatchConfig = SMALL_RECIPE.batch,
+    history: HistoryConfig = SMALL_RECIPE.history,
+    max_full_catalog: int = 0,
+) -> Batches:
+    histories, scenarios = Histories(data / "histories"), read_vocabulary(data).scenarios
+    counts_SN = train_counts(histories, SMALL_WORLD.num_items, len(scenarios))
+    allowed_SN = is_allowed(data / "items.parquet", scenarios)
+    return Batches(histories, counts_SN, allowed_SN, config, history, max_full_catalog, seed=0)
+
+
 @pytest.fixture
 def batches(data) -> Batches:
-    histories = Histories(data / "histories")
-    counts_SN = train_counts(histories, SMALL_WORLD.num_items, 3)
-    return Batches(histories, counts_SN, SMALL_RECIPE.batch, SMALL_RECIPE.history, seed=0)
+    return make(data)
 
 
 def events_in_time_order(batch: Batch, user: int) -> np.ndarray:
@@ -31,7 +44,7 @@ def events_in_time_order(batch: Batch, user: int) -> np.ndarray:
 
 def test_the_targets_are_the_next_events_of_the_asked_scenario(data, batches):
     """Whole short histories: then kept events are all events, and cut c stands before event c."""
-    histories, batch, num_checked = batches.histories, batches[0], 0
+    histories, batch, num_checked = batches.histories, batches.draw(0, Shard()), 0
     for row, user in enumerate(batches._users_of(0)):
         history = histories.train_of(user)
         kept = events_in_time_order(batch, row)
@@ -40,6 +53,8 @@ def test_the_targets_are_the_next_events_of_the_asked_scenario(data, batches):
         for cut, scenario, target_W, is_target_W in zip(
             batch.cut_BC[row], batch.scenario_BC[row], batch.target_BCW[row], batch.is_target_BCW[row], strict=True
         ):
+            if not is_target_W[0]:
+                continue
             after = np.flatnonzero((history.scenario_L == scenario) & (np.arange(len(kept)) >= cut))
             expected = history.item_L[after[: SMALL_RECIPE.batch.target_window]]
             assert batch.items_M[target_W[is_target_W]].tolist() == expected.tolist()
@@ -49,7 +64,7 @@ def test_the_targets_are_the_next_events_of_the_asked_scenario(data, batches):
 
 def test_no_item_of_the_test_period_alone_is_a_target(data, batches):
     """Every event and target of a step is in its user's training part."""
-    batch = batches[3]
+    batch = batches.draw(3, Shard())
     for row, user in enumerate(batches._users_of(3)):
         train_items = set(batches.histories.train_of(user).item_L.tolist())
         targets = batch.items_M[batch.target_BCW[row][batch.is_target_BCW[row]]]
@@ -58,10 +73,12 @@ def test_no_item_of_the_test_period_alone_is_a_target(data, batches):
 
 
 def test_a_step_is_the_same_in_whatever_order_steps_are_drawn(batches):
-    first, _, again = batches[5], batches[9], batches[5]
+    first, _, again = (batches.draw(step, Shard()) for step in (5, 9, 5))
     for one, other in zip(first, again, strict=True):
         if isinstance(one, dict):
             assert all(np.array_equal(one[name], other[name]) for name in one)
+        elif isinstance(one, tuple):
+            assert all(np.array_equal(a, b) for x, y in zip(one, other, strict=True) for a, b in zip(x, y, strict=True))
         else:
             assert np.array_equal(one, other)
 
@@ -75,14 +92,57 @@ def test_an_epoch_takes_every_trainable_user_once(batches):
 
 def test_the_draw_of_negatives_has_the_counts_it_claims(batches):
     """Mean count of each item over many draws against exp(log_count), within five standard errors."""
-    num_draws = 400
-    draws = [batches._negatives(np.random.default_rng(n)) for n in range(num_draws)]
+    num_draws, proposal = 400, batches.proposals[0]
+    draws = [proposal.draw(np.random.default_rng(n), num_processes=1)[0] for n in range(num_draws)]
     seen_N = np.bincount(np.concatenate(draws), minlength=SMALL_WORLD.num_items) / num_draws
-    expected_N = np.exp(batches.log_count_N)
+    expected_N = np.zeros(SMALL_WORLD.num_items)
+    expected_N[proposal.candidates] = np.exp(proposal.log_count)
     assert (np.abs(seen_N - expected_N) < 5 * np.sqrt(expected_N / num_draws) + 1e-6).all()
 
 
+def test_negatives_are_items_that_may_be_shown_in_the_scenario(data):
+    allowed_N = np.zeros(SMALL_WORLD.num_items, dtype=bool)
+    allowed_N[::3] = True
+    histories = Histories(data / "histories")
+    counts_SN = train_counts(histories, SMALL_WORLD.num_items, 3)
+    allowed_SN = np.stack([allowed_N, ~allowed_N, np.ones_like(allowed_N)])
+    batch = Batches(histories, counts_SN, allowed_SN, SMALL_RECIPE.batch, SMALL_RECIPE.history, 0, seed=0).draw(
+        0, Shard()
+    )
+    for scenario, negatives in enumerate(batch.negatives):
+        assert allowed_SN[scenario][batch.items_M[negatives.own_N]].all()
+
+
+def test_a_small_catalog_is_taken_whole(data):
+    """At the limit it is all candidates with count one; one item above the limit it is a draw."""
+    whole = make(data, max_full_catalog=SMALL_WORLD.num_items).draw(0, Shard()).negatives[0]
+    assert whole.is_full
+    assert len(whole.own_N) == SMALL_WORLD.num_items
+    assert not whole.log_count_N.any()
+    assert not make(data, max_full_catalog=SMALL_WORLD.num_items - 1).draw(0, Shard()).negatives[0].is_full
+
+
 def test_a_sparse_scenario_is_asked_as_often_as_its_share_of_scenarios(batches):
-    asked = np.concatenate([batches[step].scenario_BC.ravel() for step in range(5)])
+    drawn = [batches.draw(step, Shard()) for step in range(5)]
+    asked = np.concatenate([batch.scenario_BC[batch.is_target_BCW[..., 0]] for batch in drawn])
     shares = np.bincount(asked, minlength=3) / len(asked)
     assert shares.min() > 0.2
+
+
+def test_next_item_models_are_cut_before_every_event_and_asked_for_it(data):
+    config = BatchConfig(num_users=16, num_cuts=None, asked="next", target_window=1)
+    batch = make(data, config, HistoryConfig(policy="sorted", max_events=20)).draw(0, Shard())
+    for row in range(16):
+        events, is_cut = events_in_time_order(batch, row), batch.is_target_BCW[row, :, 0]
+        targets = batch.items_M[batch.target_BCW[row, is_cut, 0]]
+        cuts = batch.cut_BC[row, is_cut]
+        assert is_cut.sum() >= len(events) - 1
+        inside = cuts < len(events)  # the last target may lie behind the window
+        assert np.array_equal(targets[inside], events[cuts[inside]])
+
+
+def test_the_cuts_of_a_user_are_different_places(data):
+    batch = make(data, history=HistoryConfig(policy="sorted")).draw(1, Shard())
+    for cut_C, is_target_CW in zip(batch.cut_BC, batch.is_target_BCW, strict=True):
+        cuts = cut_C[is_target_CW[:, 0]]
+        assert len(set(cuts.tolist())) == len(cuts)

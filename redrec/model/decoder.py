@@ -1,0 +1,67 @@
+"""Decoder: any Hugging Face decoder as the user tower's backbone, beside our own transformer.
+
+Events enter as input embeddings; the model's word table is never used and is dropped. Our mask (time order, cuts,
+padding) is handed over as a 4-D additive mask and the time order as position ids, so that rotary positions follow time.
+A query's position is its cut. Keys and queries are one sequence here: a query costs like an event.
+
+Shapes: B users, K keys, X query tokens, T = K + X tokens, H hidden of the tower, W hidden of the decoder.
+"""
+
+from typing import Any, Literal
+
+import torch
+from pydantic import Field, JsonValue
+from torch import Tensor, nn
+
+from redrec.config import Config
+
+
+class DecoderConfig(Config):
+    kind: Literal["decoder"] = "decoder"
+    model: str | None = None  # a hub name or a folder; absent: random weights of `architecture`
+    architecture: dict[str, JsonValue] = Field(
+        default_factory=dict
+    )  # of a Hugging Face configuration, with `model_type`
+
+
+class Decoder(nn.Module):
+    def __init__(self, config: DecoderConfig, hidden_dim: int) -> None:
+        super().__init__()
+        self.model = _load(config)
+        width = self.model.config.hidden_size
+        self.enter = nn.Linear(hidden_dim, width) if width != hidden_dim else nn.Identity()
+        self.leave = nn.Linear(width, hidden_dim) if width != hidden_dim else nn.Identity()
+
+    def forward(
+        self, keys_BKH: Tensor, queries_BXH: Tensor, order_BK: Tensor, cut_BX: Tensor, is_key_BK: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the hidden keys and queries, under the same mask as `redrec.model.transformer.Transformer`."""
+        num_keys = keys_BKH.shape[1]
+        tokens_BTW = self.enter(torch.cat([keys_BKH, queries_BXH], dim=1))
+        cut_BT = torch.cat([order_BK + 1, cut_BX], dim=1)
+        is_visible_BTK = (order_BK[:, None] < cut_BT[..., None]) & is_key_BK[:, None]
+        is_self_TT = torch.eye(cut_BT.shape[1], dtype=torch.bool, device=cut_BT.device)
+        is_visible_BTT = nn.functional.pad(is_visible_BTK, (0, cut_BX.shape[1])) | is_self_TT
+        lowest = torch.finfo(tokens_BTW.dtype).min
+        bias_B1TT = torch.zeros_like(is_visible_BTT, dtype=tokens_BTW.dtype).masked_fill(~is_visible_BTT, lowest)[
+            :, None
+        ]
+        hidden_BTW = self.model(
+            inputs_embeds=tokens_BTW, attention_mask=bias_B1TT, position_ids=cut_BT, use_cache=False
+        ).last_hidden_state
+        hidden_BTH = self.leave(hidden_BTW)
+        return hidden_BTH[:, :num_keys], hidden_BTH[:, num_keys:]
+
+
+def _load(config: DecoderConfig) -> Any:
+    """Return the decoder without its word table."""
+    from transformers import AutoConfig, AutoModel
+
+    if config.model is None:
+        changes: dict[str, Any] = dict(config.architecture)
+        made = AutoConfig.for_model(changes.pop("model_type"), **changes)
+        model = AutoModel.from_config(made, attn_implementation="sdpa")
+    else:
+        model = AutoModel.from_pretrained(config.model, attn_implementation="sdpa", **config.architecture)
+    model.set_input_embeddings(nn.Embedding(1, model.config.hidden_size))
+    return model

@@ -1,0 +1,28 @@
+"""Train from the command line: what torchrun and a TrainJob start in each process.
+
+torchrun --nproc-per-node 2 -m redrec.training --data run/data --out run/model
+"""
+
+import argparse
+import logging
+from pathlib import Path
+
+from redrec.config import load_config
+from redrec.recipe import Recipe
+from redrec.training.trainer import train
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m redrec.training", description="Train the towers on a data folder.")
+    parser.add_argument("--data", type=Path, required=True, help="folder made by `redrec.data.prepare`")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder for checkpoint and export; one in it is continued"
+    )
+    parser.add_argument("--recipe", type=Path, help="YAML or JSON file with fields of redrec.recipe.Recipe")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    train(arguments.data, arguments.out, load_config(Recipe, arguments.recipe) if arguments.recipe else Recipe())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""Distributed: one process or several under torchrun, the same training code.
+
+`torchrun --nproc-per-node 2 -m redrec.training ...` starts several; each takes its rows of every step, encodes its
+share of the negatives, and gets the other shares' embeddings, with gradient. The gradient is that of the whole batch
+whatever the number of processes: each weighs its summed loss by processes / targets of all, and replication averages.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed._functional_collectives import all_gather_single_autograd
+from torch.distributed.fsdp import fully_shard
+from torch.nn.parallel import DistributedDataParallel
+
+from redrec.config import Config
+from redrec.training.batches import Shard
+
+
+class ComputeConfig(Config):
+    precision: Literal["float32", "bfloat16"] = "float32"
+    is_compiled: bool = False  # torch.compile of the user tower: pays on long runs, costs a minute at the start
+    sharding: Literal["replicated", "sharded"] = "replicated"  # of the weights over processes: DDP or FSDP
+
+
+def device() -> torch.device:
+    """Return this process's device."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+
+
+@contextmanager
+def processes() -> Iterator[Shard]:
+    """Join the processes that torchrun started, for the time of the context; alone without torchrun."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        yield Shard()
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(device())
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        yield Shard(dist.get_rank(), dist.get_world_size())
+    finally:
+        dist.destroy_process_group()
+
+
+def spread(model: nn.Module, shard: Shard, config: ComputeConfig) -> nn.Module:
+    """Return the module to call in training; `model` stays the one to read weights from."""
+    if shard.num_processes == 1:
+        return model
+    if config.sharding == "sharded":
+        fully_shard(model)
+        return model
+    return DistributedDataParallel(model)
+
+
+def gathered(own_ND: Tensor) -> Tensor:
+    """Return the rows of all processes in order of rank, with gradient; of the one process without torchrun."""
+    return all_gather_single_autograd(own_ND, 0, dist.group.WORLD) if dist.is_initialized() else own_ND
+
+
+def total(value: float) -> float:
+    """Return the sum over all processes."""
+    if not dist.is_initialized():
+        return value
+    summed = torch.tensor(value, dtype=torch.float64, device=device() if dist.get_backend() == "nccl" else None)
+    dist.all_reduce(summed)
+    return float(summed)

@@ -1,0 +1,91 @@
+"""Several processes learn what one learns: torchrun starts them, over gloo, on the generated world."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from redrec.data.histories import Histories, train_counts
+from redrec.data.items import is_allowed
+from redrec.data.prepare import read_vocabulary
+from redrec.model.transformer import TransformerConfig
+from redrec.model.user_tower import UserTowerConfig
+from redrec.recipe import Recipe, tiny
+from redrec.training.batches import Batches, Shard
+from redrec.training.distributed import ComputeConfig
+from redrec.training.optimizer import OptimizerConfig
+from tests.worlds import SMALL_WORLD, write_world
+
+NUM_STEPS = 4
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    return write_world(tmp_path_factory.mktemp("world"))
+
+
+def recipe(sharding: str) -> Recipe:
+    """Without dropout, whose noise is each process's own, and with a plain rate, so that steps stay comparable."""
+    no_dropout = UserTowerConfig(
+        hidden_dim=16, dropout=0, backbone=TransformerConfig(num_layers=1, num_heads=2, dropout=0)
+    )
+    changes = {"user_tower": no_dropout, "compute": ComputeConfig(sharding=sharding)}
+    return tiny().model_copy(update={**changes, "optimizer": OptimizerConfig(num_steps=NUM_STEPS)})
+
+
+def torchrun(data: Path, out: Path, recipe: Recipe, num_processes: int) -> None:
+    out.mkdir()
+    (out / "given.json").write_text(recipe.model_dump_json())
+    words = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(num_processes)]
+    words += ["-m", "redrec.training", "--data", str(data), "--out", str(out), "--recipe", str(out / "given.json")]
+    found = subprocess.run(
+        [sys.executable, *words], env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 0, found.stderr[-3000:]
+
+
+@pytest.fixture(scope="module")
+def alone(data, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("alone") / "model"
+    torchrun(data, out, recipe("replicated"), num_processes=1)
+    return out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sharding", ["replicated", "sharded"])
+def test_two_processes_learn_what_one_learns(data, alone, tmp_path, sharding):
+    torchrun(data, tmp_path / "two", recipe(sharding), num_processes=2)
+    one, two = (load_file(out / "checkpoint/model.safetensors") for out in (alone, tmp_path / "two"))
+    assert one.keys() == two.keys()
+    for name in one:
+        torch.testing.assert_close(two[name], one[name], atol=2e-4, rtol=1e-3, msg=lambda m, name=name: f"{name}: {m}")
+    losses = [json.loads((out / "training.json").read_text())["loss"] for out in (alone, tmp_path / "two")]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+    assert (tmp_path / "two" / "export" / "user_tower.onnx").exists()
+
+
+def test_the_shards_of_a_step_are_the_step(data):
+    """Rows, targets and negatives of two processes, one after the other, are those of one."""
+    vocabulary, histories = read_vocabulary(data), Histories(data / "histories")
+    counts_SN = train_counts(histories, SMALL_WORLD.num_items, 3)
+    allowed_SN = is_allowed(data / "items.parquet", vocabulary.scenarios)
+    config = tiny().batch.model_copy(update={"num_uniform_negatives": 33, "num_users": 15})  # neither splits evenly
+    batches = Batches(histories, counts_SN, allowed_SN, config, tiny().history, max_full_catalog=0, seed=0)
+    whole, *parts = (batches.draw(7, Shard(*shard)) for shard in ((0, 1), (0, 2), (1, 2)))
+    for name in ("event_BL", "target_BCW"):
+        together = np.concatenate([part.items_M[getattr(part, name)] for part in parts])
+        kept = whole.is_target_BCW if name == "target_BCW" else whole.events["is_event_BL"]
+        assert np.array_equal(together[kept], whole.items_M[getattr(whole, name)][kept])
+    for scenario, negatives in enumerate(whole.negatives):
+        own = np.concatenate([part.items_M[part.negatives[scenario].own_N] for part in parts])
+        log_count = parts[0].negatives[scenario].log_count_N
+        is_real = np.isfinite(log_count)
+        assert np.array_equal(own[is_real], whole.items_M[negatives.own_N])
+        assert np.array_equal(log_count[is_real], negatives.log_count_N)
+        assert (~is_real).sum() == 1
