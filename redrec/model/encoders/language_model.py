@@ -61,8 +61,9 @@ def load_tokenizer(config: TextConfig) -> "PreTrainedTokenizerBase":
 
     with found(config.model):
         tokenizer = AutoTokenizer.from_pretrained(config.model)
-    num_tokens = sum(field.max_tokens for field in config.fields) + tokenizer.num_special_tokens_to_add()
-    if num_tokens >= tokenizer.model_max_length:
+    num_special = tokenizer.num_special_tokens_to_add() + (config.pooling == "last_token")
+    num_tokens = sum(field.max_tokens for field in config.fields) + num_special
+    if num_tokens > tokenizer.model_max_length:
         raise InputError(
             f"encoder.fields have {num_tokens:,} tokens with the special ones; {config.model} reads "
             f"{tokenizer.model_max_length:,}. Lower the budgets in encoder.fields."
@@ -79,7 +80,7 @@ class LanguageModel(nn.Module):
         super().__init__()
         self.pooling, self.batch_tokens = config.pooling, config.batch_tokens
         self.model = _load(config)
-        self.vector_dim: int = self.model.get_input_embeddings().embedding_dim
+        self.vector_dim: int = self.model.config.get_text_config().hidden_size
         if config.activation_checkpointing:
             self.model.activation_checkpointing_enable()
         if config.regime == "lora":
