@@ -1,8 +1,8 @@
 """Vectors: items described by vectors that do not learn, from a file or from a frozen model.
 
-They are stored memory-mapped in half precision, centred on the catalog's mean and scaled to a mean square of one per
-coordinate: most models' vectors share a large common part, which tells no item from another. An item without a vector
-has zeros there, and a learned vector in the tower.
+They are stored memory-mapped in half precision, centred on the catalog's mean, since most models' vectors share a large
+part that tells no item from another, and scaled to a mean square of one per coordinate, so that one learning rate fits
+them all. An item without a vector has zeros there, and a learned vector in the tower.
 
 Shapes: N items of the catalog, M items asked for, K items of a part, V size of the vectors, E item vector.
 """
