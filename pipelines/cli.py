@@ -122,7 +122,11 @@ def add_tables(command: argparse.ArgumentParser) -> None:
 
 
 def add_recipe(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--recipe", type=Path, help="YAML or JSON file with fields of redrec.recipe.Recipe")
+    command.add_argument(
+        "--recipe",
+        type=Path,
+        help="a preset (redrec, hllm, sasrec), or a YAML or JSON file with fields of redrec.recipe.Recipe",
+    )
 
 
 def recipe_json(path: Path | None) -> str:
@@ -132,9 +136,10 @@ def recipe_json(path: Path | None) -> str:
 
 def load_recipe(path: Path) -> "Recipe":
     from redrec.config import load_config
+    from redrec.presets import PRESETS
     from redrec.recipe import Recipe
 
-    return load_config(Recipe, path)
+    return PRESETS[str(path)]() if str(path) in PRESETS else load_config(Recipe, path)
 
 
 def run_validate(arguments: argparse.Namespace) -> Outcome:

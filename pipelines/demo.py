@@ -88,7 +88,8 @@ def demo(data: str, out: Path, recipe: "Recipe | None", progress: Callable[[str]
 
 
 def own_recipe(data: str) -> "Recipe":
-    from redrec.recipe import Recipe, complete_journey
+    from redrec.presets import complete_journey
+    from redrec.recipe import Recipe
 
     return complete_journey() if data == "complete-journey" else Recipe()
 

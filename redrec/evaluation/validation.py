@@ -5,9 +5,16 @@ Full-catalogue NDCG@10 on validation targets, the mean over scenarios: a sparse 
 
 from pathlib import Path
 
+import numpy as np
 from pydantic import PositiveInt
 
-from redrec.config import Config
+from redrec.config import Config, InputError
+from redrec.data.histories import VALIDATION, Histories
+from redrec.data.items import is_allowed
+from redrec.evaluation.cases import cases_of
+from redrec.evaluation.metrics import user_metrics
+from redrec.evaluation.ranking import rank_cases
+from redrec.evaluation.scorers import Scorer
 from redrec.model.history import Vocabulary
 
 
@@ -18,5 +25,33 @@ class ValidationConfig(Config):
 
 
 class Validation:
-    def __init__(self, data: Path, vocabulary: Vocabulary, config: ValidationConfig, seed: int) -> None:
-        raise NotImplementedError
+    """The validation targets of a data folder.
+
+    Raises:
+        InputError: The data folder holds no validation events.
+    """
+
+    def __init__(
+        self, data: Path, vocabulary: Vocabulary, config: ValidationConfig, target_window: int, seed: int
+    ) -> None:
+        self.histories = Histories(data / "histories")
+        self.allowed_SN = is_allowed(data / "items.parquet", vocabulary.scenarios)
+        self.cases = [
+            cases_of(self.histories, scenario, VALIDATION, target_window, config.max_users, seed)
+            for scenario in range(len(vocabulary.scenarios))
+        ]
+        if not any(self.cases):
+            raise InputError(
+                f"validation.steps_between is {config.steps_between} and {data} holds no validation events. "
+                "Set data.has_validation and prepare the data again, or leave validation.steps_between out."
+            )
+
+    def score(self, scorer: Scorer) -> float:
+        """Return the mean over scenarios with cases of the mean NDCG@10 over users."""
+        means = [
+            float(np.mean(user_metrics(ranks.rank_UT, (10,))["ndcg@10"]))
+            for scenario, cases in enumerate(self.cases)
+            if cases
+            for ranks in [rank_cases(scorer, self.histories, cases, scenario, self.allowed_SN[scenario])]
+        ]
+        return float(np.mean(means))

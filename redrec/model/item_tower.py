@@ -11,11 +11,12 @@ import hashlib
 import json
 import zlib
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
@@ -23,6 +24,7 @@ from redrec.config import Config
 from redrec.data import columns as c
 from redrec.model.encoders.content import blocks, num_items
 from redrec.model.encoders.hashed import HashedConfig
+from redrec.model.encoders.ids_only import IdsOnlyConfig
 from redrec.model.encoders.kinds import EncoderConfig, make_encoder, open_content, sources, write_content
 from redrec.model.encoders.vectors import VectorContent
 from redrec.model.encoders.vision import GatedFusion, VisionConfig, write_images
@@ -37,6 +39,14 @@ class ItemTowerConfig(Config):
     num_id_buckets: PositiveInt | None = None  # absent: no id embedding; at least the catalog's size: no collisions
     item_dim: PositiveInt = 64
     embedding_dim: PositiveInt = 64  # as in the paper
+
+    @model_validator(mode="after")
+    def _something_tells_items_apart(self) -> Self:
+        if isinstance(self.encoder, IdsOnlyConfig) and self.num_id_buckets is None:
+            raise ValueError(
+                "encoder.kind is ids_only and there are no ids: set num_id_buckets, or another kind"
+            )
+        return self
 
 
 class ItemContent:
@@ -109,7 +119,8 @@ class ItemTower(nn.Module):
         item_dim = config.item_dim
         self.encoder = make_encoder(config.encoder, content.encoded, item_dim)
         self.fusion = GatedFusion(content.images.vectors_NV.shape[1], item_dim) if content.images is not None else None
-        self.ids = nn.Embedding(config.num_id_buckets, item_dim) if config.num_id_buckets else None
+        num_ids = min(config.num_id_buckets or 0, len(content))
+        self.ids = nn.Embedding(num_ids, item_dim) if num_ids else None
         if self.ids is not None:
             nn.init.normal_(self.ids.weight, std=item_dim**-0.5)
         self.head = nn.Linear(item_dim, config.embedding_dim, bias=False)

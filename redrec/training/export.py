@@ -7,13 +7,16 @@ Shapes: B users, L events, Q interests, N items, E item vector, D embedding.
 """
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from redrec.model.history import NUM_HOURS, Vocabulary
+from redrec.evaluation.scorers import Scorer
+from redrec.model.history import NUM_HOURS, History, HistoryConfig, Vocabulary, tower_inputs
 from redrec.model.item_tower import ItemContent
 from redrec.model.user_tower import UserTower
 from redrec.training.towers import Towers
@@ -61,6 +64,22 @@ def export_items(towers: Towers, content: ItemContent, folder: Path) -> None:
         embeddings_ND[start:stop] = towers.items.embed(vectors_ME).cpu().numpy()
     vectors_NE.flush()
     embeddings_ND.flush()
+
+
+def live_scorer(towers: Towers, content: ItemContent, config: HistoryConfig, scratch: Path) -> Scorer:
+    """Return the towers as they are now as a scorer; the catalog's vectors are written into `scratch`."""
+    scratch.mkdir(parents=True, exist_ok=True)
+    towers.eval()
+    export_items(towers, content, scratch)
+    vectors_NE = np.load(scratch / "item_vectors.npy", mmap_mode="r")
+    served, device = ServedUserTower(towers.users), towers.log_scale.device
+
+    @torch.inference_mode()
+    def interests_of(histories: Sequence[History], scenario: int) -> NDArray[np.floating]:
+        inputs = tower_inputs(histories, [scenario] * len(histories), vectors_NE, config)
+        return served(*(torch.from_numpy(value).to(device) for value in inputs.values())).float().cpu().numpy()
+
+    return Scorer(interests_of, np.load(scratch / "item_embeddings.npy", mmap_mode="r"))
 
 
 def export_user_tower(tower: UserTower, num_scenarios: int, path: Path) -> None:

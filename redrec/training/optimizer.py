@@ -1,11 +1,12 @@
 """Optimizer: AdamW, a linear warm-up, then a cosine decay or a plateau with an annealing at its end.
 
 Tables of which a step touches a few rows (hashed words, item ids) learn at a rate of their own: at the rate that suits
-the transformer a rare word, or a rare item's row, would hardly leave its random start.
+the transformer a rare word, or a rare item's row, would hardly leave its random start. So does a pretrained language
+model, whose weights that rate would ruin.
 """
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -18,6 +19,7 @@ class OptimizerConfig(Config):
     num_steps: PositiveInt = 600
     learning_rate: PositiveFloat = 2e-3
     table_learning_rate: PositiveFloat = 2e-2
+    language_model_learning_rate: PositiveFloat = 1e-5  # as in the public release; adapters bear ten times as much
     schedule: Literal["cosine", "warmup_stable_anneal"] = "cosine"
     warmup_share: float = Field(default=0.05, ge=0, lt=1)
     anneal_share: float = Field(default=0.2, gt=0, le=1)  # of the steps, at the end of warmup_stable_anneal
@@ -32,25 +34,24 @@ def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Ada
 
     A group's `peak` is its learning rate before warm-up and decay.
     """
-    groups: dict[str, list[nn.Parameter]] = {"table": [], "matrix": [], "other": []}
+    rate, decay = config.learning_rate, config.weight_decay
+    groups: dict[str, dict[str, Any]] = {
+        "table": {"peak": config.table_learning_rate, "weight_decay": config.table_weight_decay},
+        "language_model": {"peak": config.language_model_learning_rate, "weight_decay": decay},
+        "matrix": {"peak": rate, "weight_decay": decay},
+        "other": {"peak": rate, "weight_decay": 0.0},
+    }
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            groups[_kind(name, parameter)].append(parameter)
-    rate, table_rate = config.learning_rate, config.table_learning_rate
-    return torch.optim.AdamW(
-        [
-            {"params": groups["table"], "peak": table_rate, "weight_decay": config.table_weight_decay},
-            {"params": groups["matrix"], "peak": rate, "weight_decay": config.weight_decay},
-            {"params": groups["other"], "peak": rate, "weight_decay": 0.0},
-        ],
-        betas=(0.9, 0.98),
-        fused=True,
-    )
+            groups[_kind(name, parameter)].setdefault("params", []).append(parameter)
+    return torch.optim.AdamW([group for group in groups.values() if "params" in group], betas=(0.9, 0.98), fused=True)
 
 
 def _kind(name: str, parameter: nn.Parameter) -> str:
     if name.endswith(("bags.weight", "ids.weight")):
         return "table"
+    if ".language_model." in name:
+        return "language_model"
     return "matrix" if parameter.ndim == 2 and ".features." not in name else "other"
 
 

@@ -28,7 +28,7 @@ from redrec.recipe import Recipe
 from redrec.training import checkpoint
 from redrec.training.batches import Batch, Batches, Shard
 from redrec.training.distributed import device, processes, spread, total
-from redrec.training.export import export_towers
+from redrec.training.export import export_towers, live_scorer
 from redrec.training.optimizer import make_optimizer, schedule
 from redrec.training.towers import Towers
 
@@ -87,7 +87,7 @@ class Run:
         self.optimizer = make_optimizer(self.towers, recipe.optimizer)
         self.progress = checkpoint.restore(out / "checkpoint", self.towers, self.optimizer, recipe)
         self.validation = (
-            Validation(data, self.vocabulary, recipe.validation, recipe.seed)
+            Validation(data, self.vocabulary, recipe.validation, recipe.batch.target_window, recipe.seed)
             if recipe.validation.steps_between
             else None
         )
@@ -184,7 +184,8 @@ class Run:
         config = self.recipe.validation
         if config.steps_between is None or step % config.steps_between:
             return False
-        score = self.validation.score(self.towers, self.content, self.out / f"validation-{self.shard.rank}")
+        scratch = self.out / f"validation-{self.shard.rank}"
+        score = self.validation.score(live_scorer(self.towers, self.content, self.recipe.history, scratch))
         self.towers.train()
         if score > self.progress.best_score:
             self.progress = self.progress.model_copy(update={"best_step": step, "best_score": score})

@@ -15,7 +15,7 @@ from components.train_towers import train_towers
 from redrec.bundle import Bundle
 from redrec.config import InputError
 from redrec.data.world import World, WorldConfig
-from redrec.recipe import tiny
+from redrec.presets import tiny
 
 
 class Steps(NamedTuple):

@@ -1,9 +1,11 @@
 import json
 
 import numpy as np
+import pytest
 import torch
 
 from redrec.model.encoders.hashed import HashedConfig
+from redrec.model.encoders.ids_only import IdsOnlyConfig
 from redrec.model.item_tower import MADE_OF, ItemTower, ItemTowerConfig, write_item_content
 from tests.model.catalogs import encode, titled, write_items
 
@@ -71,3 +73,15 @@ def test_content_is_written_again_only_when_something_changed(tmp_path):
     _, content = tower_of(tmp_path, ItemTowerConfig(num_id_buckets=2), titled("green tea"))
     assert "id_M" in content.of(np.array([0]))
     assert json.loads(made_of.read_text())["config"] == ItemTowerConfig(num_id_buckets=2).model_dump_json()
+
+
+def test_a_tower_of_ids_alone_has_one_row_per_item_and_reads_no_text(tmp_path):
+    config = ItemTowerConfig(encoder=IdsOnlyConfig(), num_id_buckets=10**9)
+    tower, content = tower_of(tmp_path, config, titled("green tea", "green tea", "black tea"))
+    assert tower.ids.weight.shape == (3, config.item_dim)
+    torch.testing.assert_close(encode(tower, content), tower.ids.weight)
+
+
+def test_ids_alone_without_ids_are_refused():
+    with pytest.raises(ValueError, match="set num_id_buckets"):
+        ItemTowerConfig(encoder=IdsOnlyConfig())

@@ -7,7 +7,7 @@ import pytest
 
 from pipelines.local import run_training
 from redrec.data.world import World, WorldConfig
-from redrec.recipe import tiny
+from redrec.presets import tiny
 
 
 class TinyRun(NamedTuple):

@@ -10,7 +10,7 @@ from pipelines import local, report
 from pipelines.local import PUBLISHED, RunError, run_training
 from redrec.bundle import Bundle
 from redrec.config import InputError
-from redrec.recipe import tiny
+from redrec.presets import tiny
 from tests.pipelines.conftest import TinyRun
 
 

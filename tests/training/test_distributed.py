@@ -16,7 +16,8 @@ from redrec.data.items import is_allowed
 from redrec.data.prepare import read_vocabulary
 from redrec.model.transformer import TransformerConfig
 from redrec.model.user_tower import UserTowerConfig
-from redrec.recipe import Recipe, tiny
+from redrec.presets import tiny
+from redrec.recipe import Recipe
 from redrec.training.batches import Batches, Shard
 from redrec.training.distributed import ComputeConfig
 from redrec.training.optimizer import OptimizerConfig

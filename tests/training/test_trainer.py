@@ -20,7 +20,8 @@ from redrec.evaluation.evaluate import evaluate
 from redrec.evaluation.metrics import user_metrics
 from redrec.evaluation.ranking import cases_of, rank_targets
 from redrec.model.history import tower_inputs
-from redrec.recipe import Recipe, tiny
+from redrec.presets import tiny
+from redrec.recipe import Recipe
 from redrec.training.export import ServedUserTower
 from redrec.training.optimizer import OptimizerConfig
 from redrec.training.trainer import load_towers, train

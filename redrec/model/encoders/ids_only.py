@@ -1,0 +1,40 @@
+"""Ids only: no content at all, for models that know an item by its id embedding alone, such as SASRec."""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from redrec.config import Config
+
+COUNT = "num_items.txt"
+
+
+class IdsOnlyConfig(Config):
+    kind: Literal["ids_only"] = "ids_only"
+
+
+class NoContent:
+    def __init__(self, folder: Path) -> None:
+        self.num_items = int((folder / COUNT).read_text())
+
+    def __len__(self) -> int:
+        return self.num_items
+
+    def of(self, items_M: NDArray[np.int64]) -> dict[str, Tensor]:
+        return {}
+
+
+def write_no_content(folder: Path, num_items: int) -> NoContent:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / COUNT).write_text(str(num_items))
+    return NoContent(folder)
+
+
+class NoEncoder(nn.Module):
+    def forward(self) -> Tensor:
+        """Return zero: the item vector is the id's alone."""
+        return torch.zeros(())
