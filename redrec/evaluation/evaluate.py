@@ -1,139 +1,156 @@
 """Evaluate: the exported towers against the baselines, full catalog, per scenario, with intervals.
 
-Writes `metrics.json` (`{"scenarios": {scenario: {model: {metric: {"value", "low", "high", "users"}}}}}`) and
-`examples.json` (three users to look at). `hit_rate@10` ranks all items of the scenario, `hit_rate@10_unseen`
-only those new to the user, for targets that are new to the user.
+Writes three files: `metrics.json`, `users.parquet` (the ranks of every user, scenario and model, from which all
+metrics follow) and `examples.json` (three users to look at). The keys of `metrics.json`, a figure being
+`{metric: {"value", "low", "high", "users"}}`:
+
+- `scenarios`: `{scenario: {model: figure}}`. `hit_rate@10` ranks all items of the scenario, `hit_rate@10_unseen` only
+  those new to the user, for targets that are new to the user.
+- `slices`: `{scenario: {slice: {model: figure}}}`, the same for cold, light and heavy users, at 10 alone.
+- `interests`: `{scenario: ...}`, whether the towers' interests collapsed (`redrec.evaluation.collapse`).
+- `scenario_value`: `{asked: {removed: figure}}`, what the towers lose when a scenario's events are kept from them.
+
+Shapes: U users, S scenarios, N items, T targets of a user.
 """
 
 import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from redrec.data.histories import Histories, train_counts
+from redrec.data.histories import TEST, Histories, train_counts
 from redrec.data.items import is_allowed, titles
 from redrec.data.prepare import read_vocabulary
-from redrec.evaluation.baselines import TowerScorer, mean_of_last_n, popularity
-from redrec.evaluation.intervals import Estimate, bootstrap_means
-from redrec.evaluation.metrics import user_metrics
-from redrec.evaluation.ranking import Case, Scorer, cases_of, rank_targets
-from redrec.model.history import Vocabulary
+from redrec.evaluation.baselines import mean_of_last_n, popularity
+from redrec.evaluation.cases import MAX_USERS, SLICES, Case, cases_of, slice_of
+from redrec.evaluation.collapse import interest_report
+from redrec.evaluation.examples import examples
+from redrec.evaluation.intervals import bootstrap_means, paired_gain
+from redrec.evaluation.metrics import KS, user_metrics
+from redrec.evaluation.ranking import Ranks, rank_cases
+from redrec.evaluation.scorers import Scorer, exported_towers
 from redrec.recipe import Recipe
 
-KS = (10, 50, 100, 1000)
-MAX_USERS = 5000  # of a scenario; more only narrow the interval
-NUM_EXAMPLES = 3
-NUM_HISTORY_SHOWN = 8
-NUM_RECOMMENDED = 5
+TOWERS = "redrec"
+SLICE_KS = (10,)
+VALUE_METRIC = "hit_rate@10"
+MAX_USERS_REMOVED = 1000  # of a scenario; each is asked again for every scenario that is removed
+RANKS = pa.list_(pa.int32())
+USERS_SCHEMA = pa.schema(
+    {
+        "user_id": pa.string(),
+        "scenario": pa.string(),
+        "model": pa.string(),
+        "num_known": pa.int32(),  # events in what is known of the user
+        "num_known_of_scenario": pa.int32(),
+        "slice": pa.string(),
+        "ranks": RANKS,  # from 1, in the order of the targets
+        "ranks_unseen": RANKS,  # the same among items new to the user, null for a target that is not new
+    }
+)
 
-Metrics = dict[str, dict[str, dict[str, dict[str, float | int | None]]]]
+Figure = dict[str, dict[str, float | int | None]]
 
 
-def evaluate(data: Path, model: Path, out: Path) -> dict[str, Metrics]:
-    """Measure `model` on `data`, write the two files into `out`, and return the metrics."""
+def evaluate(data: Path, model: Path, out: Path) -> dict[str, dict[str, Any]]:
+    """Measure `model` on `data`, write the three files into `out`, and return the metrics."""
     recipe = Recipe.model_validate_json((model / "recipe.json").read_text())
     vocabulary, histories = read_vocabulary(data), Histories(data / "histories")
     allowed_SN = is_allowed(data / "items.parquet", vocabulary.scenarios)
-    tower = TowerScorer(model / "export", histories, recipe.history)
-    counts_SN = train_counts(histories, allowed_SN.shape[1], len(vocabulary.scenarios))
-    scorers: dict[str, Scorer] = {
-        "redrec": tower,
-        "popularity": popularity(counts_SN),
-        "mean_of_last_n": mean_of_last_n(histories, tower.embeddings_ND),
+    towers = exported_towers(model / "export", recipe.history)
+    scorers = {
+        TOWERS: towers,
+        "popularity": popularity(train_counts(histories, allowed_SN.shape[1], len(vocabulary.scenarios))),
+        "mean_of_last_n": mean_of_last_n(towers.embeddings_ND),
     }
     cases = {
-        s: cases_of(histories, s, recipe.batch.target_window, MAX_USERS, recipe.seed)
+        s: cases_of(histories, s, TEST, recipe.batch.target_window, MAX_USERS, recipe.seed)
         for s in range(len(vocabulary.scenarios))
     }
-    measured: Metrics = {
-        name: {
-            model_name: measure(scorer, cases[s], s, allowed_SN[s], recipe.seed)
-            for model_name, scorer in scorers.items()
-        }
-        for s, name in enumerate(vocabulary.scenarios)
-    }
+    metrics: dict[str, dict[str, Any]] = {"scenarios": {}, "slices": {}, "interests": {}, "scenario_value": {}}
     out.mkdir(parents=True, exist_ok=True)
-    metrics = {"scenarios": measured}
+    with users_table(out / "users.parquet") as write:
+        for s, name in enumerate(vocabulary.scenarios):
+            ranks = {m: rank_cases(scorer, histories, cases[s], s, allowed_SN[s]) for m, scorer in scorers.items()}
+            users = users_of(histories, cases[s], s, name)
+            for model_name, found in ranks.items():
+                write(users, model_name, found)
+            metrics["scenarios"][name] = {m: measure(found, recipe.seed) for m, found in ranks.items()}
+            metrics["slices"][name] = by_slice(users["slice"], ranks, recipe.seed)
+            metrics["interests"][name] = interest_report(
+                ranks[TOWERS], max(1, recipe.user_tower.num_queries), recipe.seed
+            )
+            lost = scenario_value(towers, histories, cases[s], s, allowed_SN, recipe.seed)
+            metrics["scenario_value"][name] = dict(zip(vocabulary.scenarios, lost, strict=True))
     (out / "metrics.json").write_text(json.dumps(metrics, indent=1))
-    shown = examples(tower, histories, cases, vocabulary, allowed_SN, titles(data / "items.parquet"))
+    shown = examples(towers, histories, cases, vocabulary, allowed_SN, titles(data / "items.parquet"))
     (out / "examples.json").write_text(json.dumps(shown, indent=1, ensure_ascii=False))
     return metrics
 
 
-def measure(
-    scorer: Scorer, cases: list[Case], scenario: int, is_candidate_N: NDArray[np.bool_], seed: int
-) -> dict[str, dict[str, float | int | None]]:
-    """Return the estimates of one scorer in one scenario, by metric."""
-    rows = [
-        user_metrics(ranks.rank_T, KS)
-        | {f"{k}_unseen": v for k, v in user_metrics(ranks.rank_unseen_T[ranks.unseen_T], KS).items()}
-        for ranks in rank_targets(scorer, cases, scenario, is_candidate_N)
-    ]
-    names = list(user_metrics(np.array([1]), KS))
-    names += [f"{name}_unseen" for name in names]
-    metrics_UM = np.array([[row[name] for name in names] for row in rows]).reshape(-1, len(names))
-    estimates: list[Estimate] = bootstrap_means(metrics_UM, seed)
-    return {name: estimate.model_dump() for name, estimate in zip(names, estimates, strict=True)}
+def measure(ranks: Ranks, seed: int, ks: tuple[int, ...] = KS) -> Figure:
+    """Return the estimates of one model in one scenario, by metric."""
+    values = user_metrics(ranks.rank_UT, ks)
+    values |= {f"{name}_unseen": value_U for name, value_U in user_metrics(ranks.rank_unseen_UT, ks).items()}
+    estimates = bootstrap_means(np.stack(list(values.values()), axis=1), seed)
+    return {name: estimate.model_dump() for name, estimate in zip(values, estimates, strict=True)}
 
 
-def examples(
-    tower: TowerScorer,
-    histories: Histories,
-    cases: dict[int, list[Case]],
-    vocabulary: Vocabulary,
-    allowed_SN: NDArray[np.bool_],
-    titles_N: list[str],
-) -> list[dict[str, object]]:
-    """Return the users with targets in most scenarios: newest history and, per scenario, the top of the catalog.
+def by_slice(slice_U: Sequence[str], ranks: dict[str, Ranks], seed: int) -> dict[str, dict[str, Figure]]:
+    return {
+        name: {model: measure(found.of(np.array(slice_U) == name), seed, SLICE_KS) for model, found in ranks.items()}
+        for name in SLICES
+    }
 
-    `hit` says whether the user did touch the recommended item in the test window.
+
+def scenario_value(
+    scorer: Scorer, histories: Histories, cases: Sequence[Case], asked: int, allowed_SN: NDArray[np.bool_], seed: int
+) -> list[Figure]:
+    """Return, per removed scenario, the hit rate with all known events minus that without those of the scenario.
+
+    The model stays as it was trained. A gain above zero is what the removed events are worth to users of the asked
+    scenario; the interval is that of the difference on the same users.
     """
-    by_user: dict[int, dict[int, Case]] = {}
-    for s, of_scenario in cases.items():
-        for case in of_scenario:
-            by_user.setdefault(case.user, {})[s] = case
-    users = sorted(by_user, key=lambda user: (-len(by_user[user]), user))[:NUM_EXAMPLES]
-    return [
-        {
-            "user_id": histories.user_ids[user],
-            "history": _history_shown(histories, user, vocabulary, titles_N),
-            "recommended": {
-                name: _recommended(tower, user, s, by_user[user], allowed_SN[s], titles_N)
-                for s, name in enumerate(vocabulary.scenarios)
-            },
-        }
-        for user in users
-    ]
+    few, values = cases[:MAX_USERS_REMOVED], []
+    for removed in [None, *range(len(allowed_SN))]:
+        ranks = rank_cases(scorer, histories, few, asked, allowed_SN[asked], removed)
+        values.append(user_metrics(ranks.rank_UT, SLICE_KS)[VALUE_METRIC])
+    return [{VALUE_METRIC: paired_gain(values[0], without_U, seed).difference.model_dump()} for without_U in values[1:]]
 
 
-def _history_shown(
-    histories: Histories, user: int, vocabulary: Vocabulary, titles_N: list[str]
-) -> list[dict[str, str]]:
-    """The newest events, newest first; at least one of each scenario the user acted in is among them."""
-    history = histories.train_of(user)
-    newest_of_scenario = {int(s): i for i, s in enumerate(history.scenario_L)}
-    newest = list(range(len(history.item_L)))[-(NUM_HISTORY_SHOWN - len(newest_of_scenario)) :]
-    shown = sorted({*newest, *newest_of_scenario.values()}, reverse=True)
-    return [
-        {
-            "scenario": vocabulary.scenarios[history.scenario_L[i]],
-            "action": vocabulary.actions[history.action_L[i]],
-            "title": titles_N[history.item_L[i]],
-        }
-        for i in shown
-    ]
+def users_of(histories: Histories, cases: Sequence[Case], scenario: int, name: str) -> dict[str, Any]:
+    """Return the columns of the users' table that do not depend on a model."""
+    num_known_U2 = np.zeros((len(cases), 2), dtype=np.int64)
+    for u, case in enumerate(cases):
+        scenario_L = case.known(histories).scenario_L
+        num_known_U2[u] = len(scenario_L), np.count_nonzero(scenario_L == scenario)
+    return {
+        "user_id": [histories.user_ids[case.user] for case in cases],
+        "scenario": [name] * len(cases),
+        "num_known": num_known_U2[:, 0],
+        "num_known_of_scenario": num_known_U2[:, 1],
+        "slice": [SLICES[place] for place in slice_of(num_known_U2[:, 1])],
+    }
 
 
-def _recommended(
-    tower: TowerScorer,
-    user: int,
-    scenario: int,
-    cases: dict[int, Case],
-    is_candidate_N: NDArray[np.bool_],
-    titles_N: list[str],
-) -> list[dict[str, object]]:
-    scores_N = np.where(is_candidate_N, tower([user], scenario)[0], -np.inf)
-    top = np.argsort(-scores_N, kind="stable")[:NUM_RECOMMENDED]
-    targets = set(cases[scenario].target_T.tolist()) if scenario in cases else set()
-    return [{"title": titles_N[i], "score": round(float(scores_N[i]), 3), "hit": int(i) in targets} for i in top]
+@contextmanager
+def users_table(path: Path) -> Iterator[Callable[[dict[str, Any], str, Ranks], None]]:
+    """Give a function that appends the ranks of one model in one scenario to the table at `path`."""
+
+    def write(users: dict[str, Any], model: str, ranks: Ranks) -> None:
+        columns = users | {"model": [model] * len(users["user_id"])}
+        columns["ranks"] = [rank_T[rank_T > 0] for rank_T in ranks.rank_UT]
+        columns["ranks_unseen"] = [
+            [unseen or None for unseen in unseen_T[rank_T > 0].tolist()]
+            for rank_T, unseen_T in zip(ranks.rank_UT, ranks.rank_unseen_UT, strict=True)
+        ]
+        writer.write_table(pa.table({name: columns[name] for name in USERS_SCHEMA.names}, schema=USERS_SCHEMA))
+
+    with pq.ParquetWriter(path, USERS_SCHEMA) as writer:
+        yield write

@@ -1,7 +1,9 @@
-"""Intervals: bootstrap over users of the mean of a per-user metric.
+"""Intervals: bootstrap over users, of the mean of a per-user metric and of one model's gain over another.
 
 Shapes: R resamples, U users, M metrics.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +13,8 @@ from redrec.config import Config
 NUM_RESAMPLES = 1000
 LEVEL = 0.95
 RESAMPLES_PER_BLOCK = 50
+
+Floats = NDArray[np.floating]
 
 
 class Estimate(Config):
@@ -22,34 +26,57 @@ class Estimate(Config):
     users: int
 
 
-def bootstrap_means(metrics_UM: NDArray[np.floating], seed: int) -> list[Estimate]:
+class Gain(NamedTuple):
+    """What a model has over a rival on the same users: the difference of the means, and its share of the rival's."""
+
+    difference: Estimate
+    relative: Estimate
+
+
+def bootstrap_means(metrics_UM: Floats, seed: int) -> list[Estimate]:
     """Return one estimate per metric; users whose value is nan carry no evidence on it and are left out.
 
     The resamples are the same for all metrics, so two models rated on the same users share their noise.
     """
-    rng = np.random.default_rng(seed)
-    num_users = len(metrics_UM)
     is_rated_UM = np.isfinite(metrics_UM)
-    values_UM = np.where(is_rated_UM, metrics_UM, 0.0)
-    means_RM = np.concatenate(
-        [_resample(values_UM, is_rated_UM, rng) for _ in range(NUM_RESAMPLES // RESAMPLES_PER_BLOCK)]
+    means_RM = _resampled_means(metrics_UM, is_rated_UM, seed)
+    rated = [metrics_UM[is_rated_U, m] for m, is_rated_U in enumerate(is_rated_UM.T)]
+    return [
+        _estimate(float(values.mean()) if len(values) else np.nan, means_R, len(values))
+        for values, means_R in zip(rated, means_RM.T, strict=True)
+    ]
+
+
+def paired_gain(model_U: Floats, rival_U: Floats, seed: int) -> Gain:
+    """Return the gain of a model over a rival, both rated on the same users; users with a nan are left out."""
+    values_U2 = np.stack([model_U, rival_U], axis=1)
+    values_U2 = values_U2[np.isfinite(values_U2).all(1)]
+    means_R2 = _resampled_means(values_U2, np.isfinite(values_U2), seed)
+    model, rival = values_U2.mean(0) if len(values_U2) else (np.nan, np.nan)
+    model_R, rival_R = means_R2.T
+    relative_R = np.where(rival_R > 0, model_R / np.where(rival_R > 0, rival_R, 1) - 1, np.nan)
+    return Gain(
+        _estimate(model - rival, model_R - rival_R, len(values_U2)),
+        _estimate(model / rival - 1 if rival > 0 else np.nan, relative_R, len(values_U2)),
     )
+
+
+def _estimate(value: float, values_R: Floats, num_users: int) -> Estimate:
+    if not np.isfinite(value):
+        return Estimate(value=None, low=None, high=None, users=num_users)
     tail = (1 - LEVEL) / 2
-    estimates = []
-    for m in range(metrics_UM.shape[1]):
-        rated = metrics_UM[is_rated_UM[:, m], m]
-        if not len(rated) or not num_users:
-            estimates.append(Estimate(value=None, low=None, high=None, users=0))
-            continue
-        low, high = np.nanquantile(means_RM[:, m], [tail, 1 - tail])
-        estimates.append(Estimate(value=rated.mean(), low=low, high=high, users=len(rated)))
-    return estimates
+    low, high = np.nanquantile(values_R, [tail, 1 - tail])
+    return Estimate(value=value, low=low, high=high, users=num_users)
 
 
-def _resample(
-    values_UM: NDArray[np.floating], is_rated_UM: NDArray[np.bool_], rng: np.random.Generator
-) -> NDArray[np.floating]:
-    num_users = len(values_UM)
-    counts_RU = rng.multinomial(num_users, np.full(num_users, 1 / max(1, num_users)), size=RESAMPLES_PER_BLOCK)
-    rated_RM = counts_RU @ is_rated_UM.astype(float)
-    return counts_RU @ values_UM / np.where(rated_RM > 0, rated_RM, np.nan)
+def _resampled_means(values_UM: Floats, is_rated_UM: NDArray[np.bool_], seed: int) -> Floats:
+    """Return the means of `NUM_RESAMPLES` draws of U users with replacement, nan where a draw has no rated user."""
+    rng, num_users = np.random.default_rng(seed), len(values_UM)
+    values_UM = np.where(is_rated_UM, values_UM, 0.0)
+    blocks = []
+    for _ in range(NUM_RESAMPLES // RESAMPLES_PER_BLOCK):
+        drawn_RU = rng.integers(max(1, num_users), size=(RESAMPLES_PER_BLOCK, num_users))
+        counts_RU = np.stack([np.bincount(drawn_U, minlength=num_users) for drawn_U in drawn_RU])
+        rated_RM = counts_RU @ is_rated_UM.astype(float)
+        blocks.append(counts_RU @ values_UM / np.where(rated_RM > 0, rated_RM, np.nan))
+    return np.concatenate(blocks)

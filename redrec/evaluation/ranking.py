@@ -1,80 +1,203 @@
-"""Ranks of the targets over the full catalog of a scenario, from any scorer.
+"""Ranks of the targets over the full catalog of a scenario, from any scorer, a block of users and items at a time.
 
-A rank needs no sorted list: it is one plus the number of items that score higher, a tie going to the item with
-the lower index (as exact search does). Metrics at every k follow from the ranks. Both protocols come from one
-pass: `rank` among all candidates, and `rank_unseen` among those the user has not touched before.
+A rank needs no sorted list: it is one plus the number of items above the target. So the target's own score comes first,
+and then every block of items is scored, counted and forgotten: beside the histories of `USERS_PER_BLOCK` users, some
+40 MB are held, whatever the catalog. Metrics at every k follow from the ranks. Both protocols come from one pass:
+`rank` among all candidates, and `rank_unseen` among those that are not in what is known of the user.
 
-Shapes: B users of a block, N items, T targets of a user.
+Scores closer than their rounding are equal, and of equal scores the lower item index stands above, as in exact search.
+
+Shapes: U users, B of them in a block, N items, M of them in a block, T targets of a user, Q interests, D embedding.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from redrec.data.histories import TEST, Histories
+from redrec.data.histories import Histories
+from redrec.evaluation.cases import Case, padded_targets, without_scenario
+from redrec.evaluation.scorers import Scorer
+from redrec.model.history import Ints
 
-MAX_SCORES = 8_000_000  # of one block of users, so that memory is bounded at 32 MB a scorer
+USERS_PER_BLOCK = 256
+ITEMS_PER_BLOCK = 16_384
+ROUNDING = 1e-6  # of a float32 dot product, against the sum of its absolute terms
 
-Scorer = Callable[[Sequence[int], int], NDArray[np.floating]]  # users, scenario -> scores_BN
-
-
-class Case(NamedTuple):
-    """One user to be asked for one scenario: the targets, and what was touched before."""
-
-    user: int
-    target_T: NDArray[np.int64]
-    seen: NDArray[np.int64]
+Floats = NDArray[np.floating]
 
 
 class Ranks(NamedTuple):
-    """One user's ranks, from 1; `unseen_T` says which targets were new to the user."""
+    """Ranks from 1, and 0 where there is no target (of that kind); for each target the interest that scores it best."""
 
-    rank_T: NDArray[np.int64]
-    rank_unseen_T: NDArray[np.int64]
-    unseen_T: NDArray[np.bool_]
+    rank_UT: Ints
+    rank_unseen_UT: Ints  # of the targets that are not in what is known of the user
+    winner_UT: Ints  # -1 where there is no target
+    cosine_U: Floats  # mean over the pairs of a user's interests, nan where there is only one
+
+    def of(self, is_kept_U: NDArray[np.bool_]) -> "Ranks":
+        return Ranks._make(values[is_kept_U] for values in self)
 
 
-def cases_of(histories: Histories, scenario: int, target_window: int, max_users: int, seed: int) -> list[Case]:
-    """Return the users with test events in `scenario`; targets are the first distinct `target_window` items.
+class Targets(NamedTuple):
+    """The targets of a block of users: where they stand among the candidates, and which scores are equal to theirs."""
 
-    Where more users have targets than `max_users`, a seeded sample of them.
-    """
-    users = histories.users_with_targets(scenario, TEST)
-    users = users[histories.num_train_U[users] > 0]
-    cases = []
-    for user in np.random.default_rng(seed).permutation(users)[:max_users]:
-        items = histories.item_N[histories.targets(user, scenario, TEST)].astype(np.int64)
-        distinct = items[np.sort(np.unique(items, return_index=True)[1])][:target_window]
-        cases.append(Case(int(user), distinct, np.unique(histories.train_of(user).item_L)))
-    return cases
+    is_target_BT: NDArray[np.bool_]
+    is_candidate_BT: NDArray[np.bool_]
+    place_BT: Ints
+    low_BT: Floats
+    high_BT: Floats
+    winner_BT: Ints
+
+
+class Seen(NamedTuple):
+    """The pairs of a user and an item known of them, by the item's place among the candidates."""
+
+    user_X: Ints
+    place_X: Ints
+
+
+def rank_cases(
+    scorer: Scorer,
+    histories: Histories,
+    cases: Sequence[Case],
+    scenario: int,
+    is_candidate_N: NDArray[np.bool_],
+    removed: int | None = None,
+) -> Ranks:
+    """Return the ranks of each case's targets; the events of scenario `removed` are kept from the scorer."""
+    target_UT = padded_targets(cases)
+    blocks = [Ranks(target_UT[:0], target_UT[:0], target_UT[:0], np.empty(0))]
+    for start in range(0, len(cases), USERS_PER_BLOCK):
+        known = [case.known(histories) for case in cases[start : start + USERS_PER_BLOCK]]
+        shown = known if removed is None else [without_scenario(history, removed) for history in known]
+        interests_BQD = scorer.interests_of(shown, scenario)
+        seen = [history.item_L for history in known]
+        target_BT = target_UT[start : start + USERS_PER_BLOCK]
+        blocks.append(rank_targets(interests_BQD, scorer.embeddings_ND, target_BT, seen, is_candidate_N))
+    return Ranks._make(np.concatenate(parts) for parts in zip(*blocks, strict=True))
 
 
 def rank_targets(
-    scorer: Scorer, cases: Sequence[Case], scenario: int, is_candidate_N: NDArray[np.bool_]
-) -> Iterator[Ranks]:
-    """Yield the ranks of each case's targets, in order, scoring a block of users at a time."""
-    num_users = max(1, MAX_SCORES // len(is_candidate_N))
-    for start in range(0, len(cases), num_users):
-        block = cases[start : start + num_users]
-        scores_BN = scorer([case.user for case in block], scenario).astype(np.float32)
-        scores_BN[:, ~is_candidate_N] = -np.inf
-        for case, scores_N in zip(block, scores_BN, strict=True):
-            yield ranks(scores_N, case.target_T, case.seen)
+    interests_BQD: Floats,
+    embeddings_ND: Floats,
+    target_BT: Ints,
+    seen: Sequence[Ints],
+    is_candidate_N: NDArray[np.bool_],
+) -> Ranks:
+    """Return the ranks of `target_BT` (-1 = none) among the candidates; `seen` are each user's known items.
 
+    A target that is no candidate ranks after all of them.
 
-def ranks(scores_N: NDArray[np.floating], target_T: NDArray[np.int64], seen: NDArray[np.int64]) -> Ranks:
-    """Return one user's ranks.
-
-    >>> ranks(np.array([0.9, 0.5, 0.7, 0.5]), np.array([1, 3]), np.array([0]))
-    Ranks(rank_T=array([3, 4]), rank_unseen_T=array([2, 3]), unseen_T=array([ True,  True]))
+    >>> embeddings_ND, interests_BQD = np.array([[0.9], [0.5], [0.7], [0.5]]), np.ones((1, 1, 1))
+    >>> ranks = rank_targets(interests_BQD, embeddings_ND, np.array([[1, 3]]), [np.array([0])], np.full(4, True))
+    >>> ranks.rank_UT, ranks.rank_unseen_UT
+    (array([[3, 4]]), array([[2, 3]]))
     """
-    score_T = scores_N[target_T]
-    above_T = np.array([np.count_nonzero(scores_N > score) for score in score_T])
-    ties_T = [np.count_nonzero(scores_N[:t] == score) for t, score in zip(target_T, score_T, strict=True)]
-    rank_T = 1 + above_T + np.array(ties_T)
-    seen_above_TX = scores_N[seen][None] > score_T[:, None]
-    seen_before_TX = (scores_N[seen][None] == score_T[:, None]) & (seen[None] < target_T[:, None])
-    num_seen_above_T = (seen_above_TX | seen_before_TX).sum(1)
-    return Ranks(rank_T, rank_T - num_seen_above_T, ~np.isin(target_T, seen))
+    interests_BQD, candidates = interests_BQD.astype(np.float32), np.flatnonzero(is_candidate_N)
+    targets = _targets(interests_BQD, embeddings_ND, target_BT, is_candidate_N)
+    known = _seen(seen, is_candidate_N)
+    above_BT, seen_above_BT = np.zeros_like(target_BT), np.zeros_like(target_BT)
+    for start in range(0, len(candidates), ITEMS_PER_BLOCK):
+        scores_BM = best_scores(interests_BQD, embeddings_ND[candidates[start : start + ITEMS_PER_BLOCK]])
+        above_BT += _count_above(scores_BM, start, targets)
+        seen_above_BT += _count_seen_above(scores_BM, start, targets, known)
+    rank_BT = np.where(targets.is_target_BT, 1 + above_BT, 0)
+    is_new_BT = targets.is_target_BT & ~_is_seen(target_BT, seen)
+    rank_unseen_BT = np.where(is_new_BT, rank_BT - seen_above_BT, 0)
+    return Ranks(rank_BT, rank_unseen_BT, targets.winner_BT, mean_cosine(interests_BQD))
+
+
+def rank_among(interests_BQD: Floats, embeddings_ND: Floats, target_B: Ints, others_BX: Ints) -> Ints:
+    """Return each user's rank of one target among itself and `others_BX`: the sampled protocol of some papers.
+
+    >>> rank_among(np.ones((1, 1, 1)), np.array([[3.0], [2.0], [2.0], [1.0]]), np.array([2]), np.array([[3, 1]]))
+    array([2])
+    """
+    targets = _targets(interests_BQD, embeddings_ND, target_B[:, None], np.full(len(embeddings_ND), True))
+    rank_B = np.empty(len(target_B), dtype=np.int64)
+    for b, others_X in enumerate(np.sort(others_BX, axis=1)):
+        scores_X = best_scores(interests_BQD[b : b + 1], embeddings_ND[others_X])[0]
+        bounds = targets.low_BT[b, 0], targets.high_BT[b, 0]
+        rank_B[b] = 1 + num_above(scores_X, np.searchsorted(others_X, target_B[b]), False, *bounds)
+    return rank_B
+
+
+def best_scores(interests_BQD: Floats, embeddings_MD: Floats) -> Floats:
+    """Return the greatest dot product over each user's interests, `scores_BM`."""
+    embeddings_DM = embeddings_MD.astype(np.float32).T
+    scores_BM = interests_BQD[:, 0] @ embeddings_DM
+    for q in range(1, interests_BQD.shape[1]):
+        np.maximum(scores_BM, interests_BQD[:, q] @ embeddings_DM, out=scores_BM)
+    return scores_BM
+
+
+def num_above(scores_X: Floats, place: int, is_here: bool, low: float, high: float) -> int:
+    """Count the scores above a target's: those before its place have to be as high as `low`, later ones above `high`.
+
+    `is_here` says that the score at `place` is the target's own.
+    """
+    return int(np.count_nonzero(scores_X[:place] >= low) + np.count_nonzero(scores_X[place + is_here :] > high))
+
+
+def mean_cosine(interests_BQD: Floats) -> Floats:
+    """Return the mean cosine between the interests of a user, nan where there is only one.
+
+    >>> mean_cosine(np.array([[[1.0, 0.0], [0.0, 3.0]], [[1.0, 0.0], [2.0, 0.0]]]))
+    array([0., 1.])
+    """
+    num_interests = interests_BQD.shape[1]
+    if num_interests == 1:
+        return np.full(len(interests_BQD), np.nan)
+    unit_BQD = interests_BQD / np.linalg.norm(interests_BQD, axis=-1, keepdims=True).clip(1e-12)
+    return ((unit_BQD.sum(1) ** 2).sum(-1) - num_interests) / (num_interests * (num_interests - 1))
+
+
+def _targets(
+    interests_BQD: Floats, embeddings_ND: Floats, target_BT: Ints, is_candidate_N: NDArray[np.bool_]
+) -> Targets:
+    embeddings_BDT = embeddings_ND[target_BT].astype(np.float32).transpose(0, 2, 1)
+    scores_BQT = interests_BQD @ embeddings_BDT
+    rounding_BT = ROUNDING * (np.abs(interests_BQD) @ np.abs(embeddings_BDT)).max(1)
+    is_target_BT, is_candidate_BT = target_BT >= 0, is_candidate_N[target_BT]
+    place_BT = np.searchsorted(np.flatnonzero(is_candidate_N), target_BT)
+    score_BT = np.where(is_candidate_BT, scores_BQT.max(1), -np.inf)
+    winner_BT = np.where(is_target_BT, scores_BQT.argmax(1), -1)
+    return Targets(is_target_BT, is_candidate_BT, place_BT, score_BT - rounding_BT, score_BT + rounding_BT, winner_BT)
+
+
+def _seen(seen: Sequence[Ints], is_candidate_N: NDArray[np.bool_]) -> Seen:
+    """Return the distinct pairs of those items that are candidates, by place."""
+    item_X, user_X = np.concatenate(seen), np.repeat(np.arange(len(seen)), [len(items) for items in seen])
+    item_X, user_X = item_X[is_candidate_N[item_X]], user_X[is_candidate_N[item_X]]
+    item_X, user_X = np.divmod(np.unique(item_X * len(seen) + user_X), len(seen))
+    return Seen(user_X, np.searchsorted(np.flatnonzero(is_candidate_N), item_X))
+
+
+def _is_seen(target_BT: Ints, seen: Sequence[Ints]) -> NDArray[np.bool_]:
+    item_X, user_X = np.concatenate(seen), np.repeat(np.arange(len(seen)), [len(items) for items in seen])
+    return np.isin(target_BT * len(seen) + np.arange(len(seen))[:, None], item_X * len(seen) + user_X)
+
+
+def _count_above(scores_BM: Floats, start: int, targets: Targets) -> Ints:
+    """Count the items of a block, which begins at place `start`, that stand above each target."""
+    split_BT = np.clip(targets.place_BT - start, 0, scores_BM.shape[1])
+    is_here_BT = targets.is_candidate_BT & (split_BT == targets.place_BT - start) & (split_BT < scores_BM.shape[1])
+    above_BT, user_A = np.zeros_like(split_BT), np.nonzero(targets.is_target_BT)[0]
+    asked = (split_BT, is_here_BT, targets.low_BT, targets.high_BT)
+    rows = zip(user_A, *(values_BT[targets.is_target_BT].tolist() for values_BT in asked), strict=True)
+    above_BT[targets.is_target_BT] = [num_above(scores_BM[b], *of_target) for b, *of_target in rows]
+    return above_BT
+
+
+def _count_seen_above(scores_BM: Floats, start: int, targets: Targets, seen: Seen) -> Ints:
+    """Count, among the same items, those that are known of the user."""
+    here = slice(*np.searchsorted(seen.place_X, [start, start + scores_BM.shape[1]]))
+    user_X, place_X1 = seen.user_X[here], seen.place_X[here, None]
+    scores_X1 = scores_BM[user_X, seen.place_X[here] - start][:, None]
+    is_before_XT = place_X1 < targets.place_BT[user_X]
+    is_above_XT = np.where(is_before_XT, scores_X1 >= targets.low_BT[user_X], scores_X1 > targets.high_BT[user_X])
+    above_BT = np.zeros_like(targets.place_BT)
+    np.add.at(above_BT, user_X, is_above_XT)
+    return above_BT

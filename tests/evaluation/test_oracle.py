@@ -2,14 +2,15 @@
 
 import json
 
-from redrec.data.histories import Histories, train_counts
+from redrec.data.histories import TEST, Histories, train_counts
 from redrec.data.items import is_allowed
 from redrec.data.prepare import read_vocabulary
 from redrec.data.world import World
 from redrec.evaluation.baselines import popularity
-from redrec.evaluation.evaluate import MAX_USERS, measure
+from redrec.evaluation.cases import MAX_USERS, cases_of
+from redrec.evaluation.evaluate import measure
 from redrec.evaluation.oracle import add_oracle
-from redrec.evaluation.ranking import cases_of
+from redrec.evaluation.ranking import rank_cases
 from tests.worlds import SMALL_RECIPE, SMALL_WORLD, write_world
 
 
@@ -18,19 +19,10 @@ def test_the_oracle_joins_the_metrics_and_beats_popularity(tmp_path):
     vocabulary, histories = read_vocabulary(data), Histories(data / "histories")
     allowed_SN = is_allowed(data / "items.parquet", vocabulary.scenarios)
     scorer = popularity(train_counts(histories, SMALL_WORLD.num_items, len(vocabulary.scenarios)))
-    seed = SMALL_RECIPE.seed
-    measured = {
-        name: {
-            "popularity": measure(
-                scorer,
-                cases_of(histories, s, SMALL_RECIPE.batch.target_window, MAX_USERS, seed),
-                s,
-                allowed_SN[s],
-                seed,
-            )
-        }
-        for s, name in enumerate(vocabulary.scenarios)
-    }
+    seed, measured = SMALL_RECIPE.seed, {}
+    for s, name in enumerate(vocabulary.scenarios):
+        cases = cases_of(histories, s, TEST, SMALL_RECIPE.batch.target_window, MAX_USERS, seed)
+        measured[name] = {"popularity": measure(rank_cases(scorer, histories, cases, s, allowed_SN[s]), seed)}
     metrics.write_text(json.dumps({"scenarios": measured}))
 
     add_oracle(World(SMALL_WORLD), data, metrics, SMALL_RECIPE)

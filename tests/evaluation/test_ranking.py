@@ -1,62 +1,100 @@
-"""Ranks against sorting, metrics against hand arithmetic, intervals against their nominal coverage."""
+"""Ranks against sorting, whatever the blocks; ties, candidates, and what is seen."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
-from redrec.evaluation.intervals import bootstrap_means
-from redrec.evaluation.metrics import user_metrics
-from redrec.evaluation.ranking import Case, rank_targets, ranks
+from redrec.evaluation import ranking
+from redrec.evaluation.ranking import rank_among, rank_targets
+from redrec.index.exact import exact_search
 
 
-def test_ranks_equal_those_of_a_stable_sort():
+def planted(seed: int, num_users: int = 7, num_items: int = 40, num_interests: int = 2) -> dict:
+    """Interests and embeddings of small whole numbers: sums are exact, and many scores tie."""
+    rng = np.random.default_rng(seed)
+    targets = [rng.choice(num_items, size=3, replace=False) for _ in range(num_users)]
+    return {
+        "interests_BQD": rng.integers(-2, 3, size=(num_users, num_interests, 4)).astype(float),
+        "embeddings_ND": rng.integers(-2, 3, size=(num_items, 4)).astype(np.float16),
+        "target_BT": np.array(targets),
+        "seen": [rng.integers(num_items, size=12) for _ in range(num_users)],  # with repeats, and some targets
+        "is_candidate_N": rng.random(num_items) < 0.9,
+    }
+
+
+def sorted_rank(scores_N: np.ndarray, target: int, is_candidate_N: np.ndarray) -> int:
+    """The second way: stand among the candidates in a stable sort."""
+    order = [item for item in np.argsort(-scores_N, kind="stable") if is_candidate_N[item]]
+    return order.index(target) + 1
+
+
+def expected_ranks(world: dict) -> tuple[list, list]:
+    scores_BN = (world["interests_BQD"] @ world["embeddings_ND"].T.astype(float)).max(1)
+    ranks, unseen_ranks = [], []
+    for scores_N, target_T, items in zip(scores_BN, world["target_BT"], world["seen"], strict=True):
+        is_candidate_N = world["is_candidate_N"]
+        is_unseen_N = is_candidate_N & ~np.isin(np.arange(len(scores_N)), items)
+        last = is_candidate_N.sum() + 1
+        ranks.append([sorted_rank(scores_N, t, is_candidate_N) if is_candidate_N[t] else last for t in target_T])
+        unseen_ranks.append([sorted_rank(scores_N, t, is_unseen_N) if is_unseen_N[t] else None for t in target_T])
+    return ranks, unseen_ranks
+
+
+@pytest.mark.parametrize("items_per_block", [1, 3, 16, 1000])
+def test_ranks_equal_those_of_a_stable_sort_whatever_the_blocks(monkeypatch, items_per_block):
+    monkeypatch.setattr(ranking, "ITEMS_PER_BLOCK", items_per_block)
+    for seed in range(20):
+        world = planted(seed)
+        found, (ranks, unseen_ranks) = rank_targets(**world), expected_ranks(world)
+        assert found.rank_UT.tolist() == ranks
+        is_checked = np.array([[rank is not None for rank in ranks_T] for ranks_T in unseen_ranks])
+        assert (found.rank_unseen_UT[is_checked] == np.array(unseen_ranks)[is_checked]).all()
+        is_seen = [np.isin(t, s) for t, s in zip(world["target_BT"], world["seen"], strict=True)]
+        assert ((found.rank_unseen_UT == 0) == np.array(is_seen)).all()
+
+
+def test_real_scores_are_ranked_as_exact_search_ranks_them():
     rng = np.random.default_rng(0)
-    for _ in range(50):
-        scores_N = rng.integers(0, 6, size=30).astype(float)  # many ties
-        target_T = rng.choice(30, size=4, replace=False)
-        seen = np.setdiff1d(rng.choice(30, size=8, replace=False), target_T)
-        order = np.argsort(-scores_N, kind="stable")
-        unseen_order = order[~np.isin(order, seen)]
-        found = ranks(scores_N, target_T, seen)
-        assert found.rank_T.tolist() == [int(np.flatnonzero(order == t)[0]) + 1 for t in target_T]
-        assert found.rank_unseen_T.tolist() == [int(np.flatnonzero(unseen_order == t)[0]) + 1 for t in target_T]
+    interests_BQD, embeddings_ND = rng.standard_normal((5, 1, 16)), rng.standard_normal((300, 16)).astype(np.float16)
+    _, order_BN = exact_search(interests_BQD[:, 0], embeddings_ND, k=300)
+    found = rank_targets(interests_BQD, embeddings_ND, order_BN[:, [0, 9, 99]], no_items(5), np.full(300, True))
+    assert found.rank_UT.tolist() == [[1, 10, 100]] * 5
 
 
-def test_an_equal_score_for_all_is_no_first_place():
-    assert ranks(np.zeros(100), np.array([99]), np.array([], int)).rank_T.tolist() == [100]
+def no_items(num_users: int) -> Sequence[np.ndarray]:
+    return [np.empty(0, np.int64)] * num_users
 
 
-def test_a_target_touched_before_is_told_from_a_new_one():
-    assert ranks(np.arange(5.0), np.array([1, 2]), np.array([1])).unseen_T.tolist() == [False, True]
+def test_equal_items_share_a_score_however_it_is_rounded():
+    """1000 copies of one vector in float32, scored in several products: the copies before the target stand above it."""
+    rng = np.random.default_rng(0)
+    embeddings_ND = np.tile(rng.standard_normal(64), (1000, 1)).astype(np.float32)
+    interests_BQD = rng.standard_normal((3, 2, 64))
+    found = rank_targets(interests_BQD, embeddings_ND, np.array([[0], [500], [999]]), no_items(3), np.full(1000, True))
+    assert found.rank_UT.tolist() == [[1], [501], [1000]]
 
 
-def test_items_outside_the_scenario_are_no_candidates():
-    cases = [Case(0, np.array([2]), np.array([], int))]
+def test_an_item_outside_the_scenario_is_no_rival_and_no_hit():
+    embeddings_ND = np.array([[9.0], [1.0], [2.0]])
     is_candidate_N = np.array([False, True, True])
-    found = list(rank_targets(lambda users, _: np.array([[9.0, 1.0, 2.0]] * len(users)), cases, 0, is_candidate_N))
-    assert found[0].rank_T.tolist() == [1]
+    found = rank_targets(np.ones((1, 1, 1)), embeddings_ND, np.array([[2, 0]]), no_items(1), is_candidate_N)
+    assert found.rank_UT.tolist() == [[1, 3]]
 
 
-def test_metrics_of_two_targets_by_hand():
-    metrics = user_metrics(np.array([1, 4]), ks=(3, 10))
-    assert metrics["ndcg@10"] == pytest.approx((1 + 1 / np.log2(5)) / (1 + 1 / np.log2(3)))
-    assert (metrics["recall@3"], metrics["recall@10"], metrics["hit_rate@3"], metrics["mrr"]) == (0.5, 1.0, 1.0, 1.0)
+def test_the_winner_is_the_interest_that_scores_the_target_best():
+    found = rank_targets(
+        np.array([[[1.0, 0.0], [0.0, 1.0]]]), np.eye(2), np.array([[0, 1, -1]]), no_items(1), np.full(2, True)
+    )
+    assert found.winner_UT.tolist() == [[0, 1, -1]]
+    assert found.rank_UT.tolist() == [[1, 2, 0]]  # both score 1, and the lower item stands above
 
 
-def test_a_user_without_targets_is_no_evidence():
-    assert all(np.isnan(value) for value in user_metrics(np.array([], int), ks=(10,)).values())
-
-
-def test_the_interval_holds_the_truth_about_as_often_as_it_says():
-    rng = np.random.default_rng(0)
-    num_held = 0
-    for seed in range(100):
-        estimate = bootstrap_means((rng.random((200, 1)) < 0.3).astype(float), seed)[0]
-        num_held += estimate.low <= 0.3 <= estimate.high
-    assert 88 <= num_held <= 100  # nominal 95
-
-
-def test_users_without_a_value_are_left_out_of_mean_and_interval():
-    values_UM = np.array([[1.0, np.nan], [0.0, np.nan], [np.nan, np.nan]])
-    first, second = bootstrap_means(values_UM, seed=0)
-    assert (first.value, first.users) == (0.5, 2)
-    assert (second.value, second.low, second.users) == (None, None, 0)
+def test_a_rank_among_all_others_is_the_full_rank():
+    world = planted(0) | {"is_candidate_N": np.full(40, True)}
+    target_B = world["target_BT"][:, 0]
+    others_BX = np.array(
+        [np.random.default_rng(0).permutation(np.delete(np.arange(40), target)) for target in target_B]
+    )
+    full_B = rank_targets(**world).rank_UT[:, 0]
+    assert rank_among(world["interests_BQD"], world["embeddings_ND"], target_B, others_BX).tolist() == full_B.tolist()

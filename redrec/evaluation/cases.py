@@ -1,0 +1,80 @@
+"""Cases: who is asked for which targets, from what is known of them just before.
+
+The known events of a case are the user's events of an earlier part (training, and validation where test is asked)
+that come before the first target. A case holds places, not events: the events are read when it is its turn.
+
+Shapes: U users, T targets, L events.
+"""
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from redrec.data.histories import Histories
+from redrec.model.history import History, Ints
+
+MAX_USERS = 5000  # of a scenario; more only narrow the interval
+SLICES = ("cold", "light", "heavy")
+NUM_COLD = 5  # known events of the asked scenario below which a user is cold: public 5-core sets have none of them
+
+
+class Case(NamedTuple):
+    """One user to be asked for one scenario; the events before place `end` and part `part` are known."""
+
+    user: int
+    target_T: Ints
+    end: int
+    part: int
+
+    def known(self, histories: Histories) -> History:
+        return histories.known(self.user, self.end, self.part)
+
+
+def cases_of(
+    histories: Histories, scenario: int, part: int, target_window: int, max_users: int, seed: int
+) -> list[Case]:
+    """Return a case for each user with events of `part` in `scenario` and something known before them.
+
+    Targets are the first distinct `target_window` items. Where more users have targets than `max_users`, the cases
+    are a seeded sample; their order is random, so that the first of them are a smaller one.
+    """
+    users = np.random.default_rng(seed).permutation(histories.users_with_targets(scenario, part))
+    cases = (_case(histories, int(user), scenario, part, target_window) for user in users)
+    return list(islice((case for case in cases if len(case.known(histories).item_L)), max_users))
+
+
+def _case(histories: Histories, user: int, scenario: int, part: int, target_window: int) -> Case:
+    places = histories.targets(user, scenario, part)
+    items = histories.item_N[places].astype(np.int64)
+    first = np.sort(np.unique(items, return_index=True)[1])[:target_window]
+    return Case(user, items[first], int(places[0]), part)
+
+
+def without_scenario(history: History, scenario: int) -> History:
+    return History(*(values_L[history.scenario_L != scenario] for values_L in history))
+
+
+def slice_of(num_known_U: Ints) -> NDArray[np.int64]:
+    """Return each user's place in `SLICES`, from the number of known events of the asked scenario.
+
+    Cold users are told by a fixed number, so that they are the same kind of user in every log; of them other scenarios
+    know more than the asked one. The others are parted at their median, so that neither half is empty in a log of
+    long or of short histories; those at the median are light.
+
+    >>> slice_of(np.array([0, 4, 5, 6, 70, 80])).tolist()
+    [0, 0, 1, 1, 2, 2]
+    """
+    is_cold_U = num_known_U < NUM_COLD
+    median = np.median(num_known_U[~is_cold_U]) if not is_cold_U.all() else 0
+    return np.where(is_cold_U, 0, np.where(num_known_U <= median, 1, 2))
+
+
+def padded_targets(cases: Sequence[Case]) -> Ints:
+    """Return the targets as one array, `target_UT`, -1 where a user has fewer."""
+    target_UT = np.full((len(cases), max([1, *(len(case.target_T) for case in cases)])), -1, dtype=np.int64)
+    for target_T, case in zip(target_UT, cases, strict=True):
+        target_T[: len(case.target_T)] = case.target_T
+    return target_UT

@@ -1,0 +1,85 @@
+"""Examples: three users to look at, what they did last and what the towers would show them in every scenario.
+
+Shapes: S scenarios, N items, K recommended items.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from redrec.data.histories import Histories
+from redrec.evaluation.cases import Case
+from redrec.evaluation.scorers import Scorer
+from redrec.index.exact import exact_search
+from redrec.index.merge import merge_max
+from redrec.model.history import History, Vocabulary
+
+NUM_EXAMPLES = 3
+NUM_HISTORY_SHOWN = 8
+NUM_RECOMMENDED = 5
+
+Example = dict[str, object]
+
+
+def examples(
+    scorer: Scorer,
+    histories: Histories,
+    cases: dict[int, list[Case]],
+    vocabulary: Vocabulary,
+    allowed_SN: NDArray[np.bool_],
+    titles_N: list[str],
+) -> list[Example]:
+    """Return the users with targets in most scenarios: newest history and, per scenario, the top of the catalog.
+
+    `hit` says whether the user did touch the recommended item in the test window.
+    """
+    by_user: dict[int, dict[int, Case]] = {}
+    for s, of_scenario in cases.items():
+        for case in of_scenario:
+            by_user.setdefault(case.user, {})[s] = case
+    users = sorted(by_user, key=lambda user: (-len(by_user[user]), user))[:NUM_EXAMPLES]
+    shown: list[Example] = []
+    for user in users:
+        known = next(iter(by_user[user].values())).known(histories)
+        recommended = {
+            name: _recommended(scorer, by_user[user].get(s), known, s, histories, allowed_SN[s], titles_N)
+            for s, name in enumerate(vocabulary.scenarios)
+        }
+        history = _history_shown(known, vocabulary, titles_N)
+        shown.append({"user_id": histories.user_ids[user], "history": history, "recommended": recommended})
+    return shown
+
+
+def _history_shown(history: History, vocabulary: Vocabulary, titles_N: list[str]) -> list[dict[str, str]]:
+    """The newest events, newest first; at least one of each scenario the user acted in is among them."""
+    newest_of_scenario = {int(s): i for i, s in enumerate(history.scenario_L)}
+    newest = list(range(len(history.item_L)))[-(NUM_HISTORY_SHOWN - len(newest_of_scenario)) :]
+    shown = sorted({*newest, *newest_of_scenario.values()}, reverse=True)
+    return [
+        {
+            "scenario": vocabulary.scenarios[history.scenario_L[i]],
+            "action": vocabulary.actions[history.action_L[i]],
+            "title": titles_N[history.item_L[i]],
+        }
+        for i in shown
+    ]
+
+
+def _recommended(
+    scorer: Scorer,
+    case: Case | None,
+    known: History,
+    scenario: int,
+    histories: Histories,
+    is_candidate_N: NDArray[np.bool_],
+    titles_N: list[str],
+) -> list[Example]:
+    history = case.known(histories) if case else known
+    interests_QD = scorer.interests_of([history], scenario)[0]
+    found = merge_max(
+        *exact_search(interests_QD, scorer.embeddings_ND, NUM_RECOMMENDED, is_candidate_N), NUM_RECOMMENDED
+    )
+    targets = set(case.target_T.tolist()) if case else set()
+    return [
+        {"title": titles_N[item], "score": round(float(score), 3), "hit": int(item) in targets}
+        for item, score in zip(found.items_K, found.scores_K, strict=True)
+    ]

@@ -1,0 +1,41 @@
+"""Scorers: what evaluation asks of a model, and the exported towers as one.
+
+A model says something of a user who is asked for a scenario, a few interests, and something of each item, an embedding.
+An item's score is the greatest dot product over the interests. Baselines are told in the same words (`baselines`).
+
+Shapes: B users, N items, Q interests, D embedding.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from redrec.model.history import History, HistoryConfig, tower_inputs
+
+InterestsOf = Callable[[Sequence[History], int], NDArray[np.floating]]  # histories, scenario -> interests_BQD
+
+USERS_PER_RUN = 256
+
+
+class Scorer(NamedTuple):
+    """`embeddings_ND` may be memory-mapped and of any float type: it is read in blocks."""
+
+    interests_of: InterestsOf
+    embeddings_ND: NDArray[np.floating]
+
+
+def exported_towers(export: Path, config: HistoryConfig) -> Scorer:
+    """Return the towers in an export folder, run by ONNX Runtime as in serving."""
+    session = onnxruntime.InferenceSession(export / "user_tower.onnx", providers=["CPUExecutionProvider"])
+    vectors_NE = np.load(export / "item_vectors.npy", mmap_mode="r")
+
+    def interests_of(histories: Sequence[History], scenario: int) -> NDArray[np.floating]:
+        blocks = [histories[start : start + USERS_PER_RUN] for start in range(0, len(histories), USERS_PER_RUN)]
+        inputs = (tower_inputs(block, [scenario] * len(block), vectors_NE, config) for block in blocks)
+        return np.concatenate([session.run(["interests_BQD"], of_block)[0] for of_block in inputs])
+
+    return Scorer(interests_of, np.load(export / "item_embeddings.npy", mmap_mode="r"))

@@ -1,0 +1,22 @@
+"""Metrics against hand arithmetic."""
+
+import numpy as np
+import pytest
+
+from redrec.evaluation.metrics import user_metrics
+
+
+def test_metrics_of_two_targets_by_hand():
+    metrics = {name: value_U[0] for name, value_U in user_metrics(np.array([[1, 0, 4]]), ks=(3, 10)).items()}
+    assert metrics["ndcg@10"] == pytest.approx((1 + 1 / np.log2(5)) / (1 + 1 / np.log2(3)))
+    assert metrics["ndcg@3"] == pytest.approx(1 / (1 + 1 / np.log2(3)))
+    assert (metrics["recall@3"], metrics["recall@10"], metrics["hit_rate@3"], metrics["mrr"]) == (0.5, 1.0, 1.0, 1.0)
+
+
+def test_the_ideal_of_ndcg_has_no_more_targets_than_k():
+    assert user_metrics(np.array([[1, 7, 9]]), ks=(1,))["ndcg@1"][0] == 1.0
+
+
+def test_a_user_without_targets_is_no_evidence():
+    metrics = user_metrics(np.array([[0, 0], [3, 0]]), ks=(10,))
+    assert all(np.isnan(value_U).tolist() == [True, False] for value_U in metrics.values())
