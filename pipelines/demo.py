@@ -51,6 +51,7 @@ class Demo(NamedTuple):
                 CAVEATS[self.data],
                 report.quality_text(run.data_quality),
                 report.metrics_text(run.metrics),
+                report.value_text(run.metrics),
                 report.examples_text(run.examples),
                 report.drift_text(run.drift),
                 self.gate_text(),

@@ -25,6 +25,7 @@ from redrec.config import InputError
 PUBLISHED = {
     "bundle": "build-bundle/release/bundle",
     "metrics.json": "evaluate-model/evaluation/metrics.json",
+    "users.parquet": "evaluate-model/evaluation/users.parquet",
     "examples.json": "evaluate-model/evaluation/examples.json",
     "data_quality.json": "prepare-data/data/data_quality.json",
     "quarantine.parquet": "prepare-data/data/quarantine.parquet",

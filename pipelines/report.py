@@ -95,6 +95,17 @@ def metrics_text(metrics: Mapping[str, Any]) -> str:
     return f"{HEADLINE} over the full catalogue of the scenario [95 % interval over users]:\n{indented(table(rows))}"
 
 
+def value_text(metrics: Mapping[str, Any]) -> str:
+    """One row per asked scenario, one column per scenario whose events are kept from the towers."""
+    worth = metrics["scenario_value"]
+    rows = [["asked", *(f"without {removed}" for removed in worth)]]
+    rows += [[asked, *(interval(lost[removed][HEADLINE]) for removed in worth)] for asked, lost in worth.items()]
+    return (
+        f"What a scenario's events are worth: {HEADLINE} that the towers lose without them [95 % interval]:\n"
+        f"{indented(table(rows))}"
+    )
+
+
 def interval(figure: Mapping[str, Any]) -> str:
     """Return value and interval, or that no user had a target.
 
@@ -128,7 +139,8 @@ def drift_text(drift: Mapping[str, Any]) -> str:
 def files_text(run: Run) -> str:
     parts = [
         ["bundle/", f"release bundle {run.bundle_id}"],
-        ["metrics.json", "every metric, model and interval"],
+        ["metrics.json", "every metric, model and interval; cold, light and heavy users; collapse of the interests"],
+        ["users.parquet", "the ranks of every user's targets, by model"],
         ["data_quality.json", "rows kept and set aside; the rows are in quarantine.parquet"],
         ["drift/", "a report per scenario, to open in a browser"],
         ["features/", "users' histories, as served"],
@@ -157,6 +169,7 @@ def run_text(run: Run) -> str:
         [
             quality_text(run.data_quality),
             metrics_text(run.metrics),
+            value_text(run.metrics),
             drift_text(run.drift),
             files_text(run),
             next_text(run, run.examples[0]["user_id"], next(iter(run.metrics["scenarios"]))),

@@ -44,7 +44,7 @@ def test_progress_names_each_step_once_and_no_internals(tiny_run: TinyRun):
 
 def test_the_report_of_a_run_can_be_read_by_a_person(tiny_run: TinyRun):
     text = report.run_text(report.read_run(tiny_run.folder))
-    assert "hit_rate@10" in text and "mean_of_last_n" in text
+    assert "hit_rate@10" in text and "mean_of_last_n" in text and "without homefeed" in text
     assert f"serve --bundle {tiny_run.folder / 'bundle'}" in text
 
 
