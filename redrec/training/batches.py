@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from redrec.config import Config
 from redrec.data.histories import Histories
@@ -31,6 +31,7 @@ class BatchConfig(Config):
     num_cuts: PositiveInt | None = 4  # absent: before every event
     asked: Literal["balanced", "next"] = "balanced"  # the scenario a cut is asked: drawn evenly, or the next event's
     target_window: PositiveInt = 5  # the paper has 10
+    event_dropout: float = Field(default=0.0, ge=0, lt=1)  # chance that an event is left out of a drawn window
     num_uniform_negatives: NonNegativeInt = 512  # of a scenario
     num_popular_negatives: NonNegativeInt = 512
 
@@ -141,8 +142,10 @@ class Batches:
         num_events = len(history.item_L)
         end = int(rng.integers(min(num_events, self.max_window), num_events + 1))
         kept_L = mix(history.until(end), self.history_config)
+        position_C = np.arange(kept_L.min() + 1, min(end + 1, num_events))
+        if self.config.event_dropout:
+            kept_L = kept_L[rng.random(len(kept_L)) >= self.config.event_dropout]
         oldest_first_L = np.sort(kept_L)
-        position_C = np.arange(oldest_first_L[0] + 1, min(end + 1, num_events))
         if self.config.num_cuts:
             position_C = np.sort(rng.permutation(position_C)[: self.num_cuts])
         position_C = position_C[-self.num_cuts :]

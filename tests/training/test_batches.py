@@ -141,6 +141,18 @@ def test_next_item_models_are_cut_before_every_event_and_asked_for_it(data):
         assert np.array_equal(targets[inside], events[cuts[inside]])
 
 
+def test_events_are_left_out_at_the_configured_rate_and_targets_are_not(data):
+    in_time = HistoryConfig(policy="sorted")
+    whole, thinned = (
+        make(data, SMALL_RECIPE.batch.model_copy(update={"event_dropout": share}), in_time).draw(0, Shard())
+        for share in (0.0, 0.5)
+    )
+    share = thinned.events["is_event_BL"].sum() / whole.events["is_event_BL"].sum()
+    assert share == pytest.approx(0.5, abs=0.05)
+    assert thinned.is_target_BCW.sum() == pytest.approx(whole.is_target_BCW.sum(), rel=0.1)
+    assert (thinned.cut_BC <= thinned.events["is_event_BL"].sum(1, keepdims=True)).all()
+
+
 def test_the_cuts_of_a_user_are_different_places(data):
     batch = make(data, history=HistoryConfig(policy="sorted")).draw(1, Shard())
     for cut_C, is_target_CW in zip(batch.cut_BC, batch.is_target_BCW, strict=True):

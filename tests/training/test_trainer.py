@@ -10,23 +10,34 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from redrec.config import InputError
-from redrec.data.histories import Histories
+from redrec.data.histories import TEST, Histories
 from redrec.data.items import is_allowed
 from redrec.data.prepare import prepare, read_vocabulary
-from redrec.evaluation.baselines import TowerScorer
+from redrec.data.world import World
+from redrec.evaluation.cases import cases_of
+from redrec.evaluation.cases import cases_of
 from redrec.evaluation.evaluate import evaluate
 from redrec.evaluation.metrics import user_metrics
-from redrec.evaluation.ranking import cases_of, rank_targets
+from redrec.evaluation.ranking import rank_cases
+from redrec.evaluation.scorers import exported_towers
+from redrec.evaluation.validation import ValidationConfig
 from redrec.model.history import tower_inputs
-from redrec.presets import tiny
+from redrec.model.transformer import TransformerConfig
+from redrec.model.user_tower import UserTowerConfig
+from redrec.presets import hllm, sasrec, tiny
 from redrec.recipe import Recipe
+from redrec.training.distributed import ComputeConfig
 from redrec.training.export import ServedUserTower
 from redrec.training.optimizer import OptimizerConfig
 from redrec.training.trainer import load_towers, train
 from tests.data.test_histories import write_tables
 from tests.worlds import SMALL_RECIPE, SMALL_WORLD, write_world
+
+HALF = ComputeConfig(precision="bfloat16")
+NEGATIVES = {"num_uniform_negatives": 100, "num_popular_negatives": 100}
 
 
 @pytest.fixture(scope="module")
@@ -82,13 +93,11 @@ def ads_gain(data: Path, model: Path, folder: Path) -> np.ndarray:
 def ads_hits(data: Path, model: Path) -> dict[str, float]:
     vocabulary, histories = read_vocabulary(data), Histories(data / "histories")
     ads = vocabulary.scenarios.index("ads")
-    cases = cases_of(histories, ads, SMALL_RECIPE.batch.target_window, max_users=10_000, seed=0)
+    cases = cases_of(histories, ads, TEST, SMALL_RECIPE.batch.target_window, max_users=10_000, seed=0)
     is_candidate_N = is_allowed(data / "items.parquet", vocabulary.scenarios)[ads]
-    ranks = rank_targets(TowerScorer(model / "export", histories, SMALL_RECIPE.history), cases, ads, is_candidate_N)
-    return {
-        histories.user_ids[case.user]: user_metrics(found.rank_T, (10,))["hit_rate@10"]
-        for case, found in zip(cases, ranks, strict=True)
-    }
+    towers = exported_towers(model / "export", SMALL_RECIPE.history)
+    hits_U = user_metrics(rank_cases(towers, histories, cases, ads, is_candidate_N).rank_UT, (10,))["hit_rate@10"]
+    return {histories.user_ids[case.user]: hit for case, hit in zip(cases, hits_U.tolist(), strict=True)}
 
 
 def standard_error(values: np.ndarray) -> float:
@@ -108,20 +117,97 @@ def test_the_exported_tower_gives_what_the_trained_one_gives(data, model):
     np.testing.assert_allclose(served_BQD, trained_BQD, atol=2e-6)
 
 
+def changed(**changes: object) -> Recipe:
+    """Return the tiny recipe, of eight steps, with other parts."""
+    return tiny().model_copy(update={"optimizer": OptimizerConfig(num_steps=8), **changes})
+
+
+def weights(out: Path) -> bytes:
+    return (out / "checkpoint" / "model.safetensors").read_bytes()
+
+
 def test_a_resumed_run_ends_on_the_same_weights(data, tmp_path):
-    recipe = tiny().model_copy(update={"optimizer": OptimizerConfig(num_steps=8)})
-    train(data, tmp_path / "whole", recipe)
-    train(data, tmp_path / "stopped", recipe, stop_after=3)
+    train(data, tmp_path / "whole", changed())
+    train(data, tmp_path / "stopped", changed(), stop_after=3)
     assert not (tmp_path / "stopped" / "export").exists()
-    train(data, tmp_path / "stopped", recipe)
-    whole, resumed = (tmp_path / name / "checkpoint" / "model.safetensors" for name in ("whole", "stopped"))
-    assert whole.read_bytes() == resumed.read_bytes()
+    train(data, tmp_path / "stopped", changed())
+    assert weights(tmp_path / "whole") == weights(tmp_path / "stopped")
+
+
+def test_a_step_worked_through_in_parts_is_the_same_step(data, tmp_path):
+    """Without dropout, whose noise is drawn anew for each part."""
+    still = UserTowerConfig(hidden_dim=16, dropout=0, backbone=TransformerConfig(num_layers=1, num_heads=2, dropout=0))
+    losses = [
+        train(data, tmp_path / str(parts), changed(user_tower=still, optimizer=config), stop_after=3)["loss"]
+        for parts in (1, 3)
+        for config in [OptimizerConfig(num_steps=8, num_accumulated=parts)]
+    ]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_its_batch(data, tmp_path):
+    """A learning rate at which the weights overflow."""
+    recipe = changed(optimizer=OptimizerConfig(num_steps=8, learning_rate=1e38, warmup_share=0))
+    with pytest.raises(ArithmeticError, match=r"Its batch is in .*failed_step_0.npz"):
+        train(data, tmp_path, recipe)
+    kept = np.load(tmp_path / "failed_step_0.npz")
+    assert kept["0/items_M"].size
+    assert kept["0/event_BL"].shape == kept["0/is_event_BL"].shape
+
+
+def test_training_in_bfloat16_learns(data, tmp_path):
+    """The weights stay in full precision, the loss falls like that of full precision."""
+    recipe = changed(optimizer=OptimizerConfig(num_steps=40))
+    full = train(data, tmp_path / "full", recipe, stop_after=39)["loss"]
+    half = train(data, tmp_path / "half", recipe.model_copy(update={"compute": HALF}), stop_after=39)["loss"]
+    assert half == pytest.approx(full, rel=0.05)
+    stored = load_file(tmp_path / "half" / "checkpoint" / "model.safetensors")
+    assert {value.dtype for value in stored.values()} == {torch.float32}
+
+
+@pytest.fixture(scope="module")
+def data_with_validation(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("validated")
+    tables = World(SMALL_WORLD).write(folder / "tables")
+    prepare(*tables, folder / "data", SMALL_RECIPE.data.model_copy(update={"has_validation": True}))
+    return folder / "data"
+
+
+def test_training_stops_where_validation_does_not_improve_and_exports_the_best(data_with_validation, tmp_path):
+    """At a rate that ruins the weights the first validation is the best; two more without a better one end it."""
+    recipe = changed(
+        optimizer=OptimizerConfig(num_steps=100, learning_rate=5.0, table_learning_rate=5.0, warmup_share=0),
+        validation=ValidationConfig(steps_between=2, patience=2, max_users=50),
+    )
+    train(data_with_validation, tmp_path, recipe)
+    figures = json.loads((tmp_path / "training.json").read_text())
+    assert figures["steps"] == figures["best_step"] + 4 < 100
+    checkpoint = tmp_path / "checkpoint"
+    best, last = (load_file(checkpoint / f"{name}.safetensors") for name in ("best", "model"))
+    assert not torch.equal(best["log_scale"], last["log_scale"])
+    towers = load_towers(tmp_path, read_vocabulary(data_with_validation))
+    torch.testing.assert_close(towers.log_scale.detach(), best["log_scale"])
+
+
+def test_validation_needs_validation_events(data, tmp_path):
+    with pytest.raises(InputError, match="Set data.has_validation"):
+        train(data, tmp_path, changed(validation=ValidationConfig(steps_between=2)))
+
+
+@pytest.mark.parametrize("preset", [hllm, sasrec], ids=["hllm", "sasrec"])
+def test_next_item_presets_learn_and_are_served_like_any_other(data, tmp_path, preset):
+    """Their export takes the same inputs, and beats popularity where the planted links reach."""
+    batch = preset().batch.model_copy(update={"num_users": 32, **NEGATIVES})
+    recipe = preset().model_copy(update={"batch": batch, "optimizer": OptimizerConfig(num_steps=80)})
+    train(data, tmp_path / "model", recipe)
+    homefeed = evaluate(data, tmp_path / "model", tmp_path / "evaluation")["scenarios"]["homefeed"]
+    assert homefeed["redrec"]["hit_rate@10"]["low"] > homefeed["popularity"]["hit_rate@10"]["high"]
 
 
 def test_a_checkpoint_of_another_recipe_is_refused(data, tmp_path):
-    train(data, tmp_path, tiny(), stop_after=1)
+    train(data, tmp_path, changed(), stop_after=1)
     with pytest.raises(InputError, match="made with another recipe"):
-        train(data, tmp_path, Recipe(seed=1, **tiny().model_dump(exclude={"seed"})), stop_after=2)
+        train(data, tmp_path, changed(seed=1), stop_after=2)
 
 
 def test_users_with_one_event_alone_cannot_be_trained_on(tmp_path):
