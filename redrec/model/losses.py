@@ -140,8 +140,11 @@ def is_false_negative(target_GW: Tensor, is_target_GW: Tensor, negative_N: Tenso
 @torch.no_grad()
 def is_near_duplicate(targets_GWD: Tensor, is_target_GW: Tensor, negatives_ND: Tensor) -> Tensor:
     """Return where a negative nearly equals a target of the group by cosine, `is_false_GN`."""
-    is_near_GWN = targets_GWD @ negatives_ND.T > MAX_NEGATIVE_COSINE
-    return (is_near_GWN & is_target_GW[..., None]).any(1)
+    group_T = is_target_GW.nonzero()[:, 0]
+    near = (targets_GWD[is_target_GW] @ negatives_ND.T > MAX_NEGATIVE_COSINE).nonzero()  # few: pairs of T and N
+    is_false_GN = is_target_GW.new_zeros(len(targets_GWD), len(negatives_ND))
+    is_false_GN[group_T[near[:, 0]], near[:, 1]] = True
+    return is_false_GN
 
 
 def _mean_cosine(interests_GQD: Tensor) -> Tensor:

@@ -9,6 +9,9 @@ Negatives are drawn per scenario among the items that may be shown there, for th
 each brings the embeddings of its share. A step depends on (seed, step) alone, whatever the number of processes, so a
 resumed run sees what an uninterrupted one would have seen.
 
+Users of similar length share a step, so that little of it is padding: the users of `STEPS_PER_DEAL` steps are drawn
+together, sorted by length and dealt to these steps, whose order is drawn too.
+
 Shapes: B users of this process, L events, C cuts, W targets, M distinct items, N negatives, S scenarios.
 """
 
@@ -23,6 +26,7 @@ from redrec.config import Config
 from redrec.data.histories import Histories
 from redrec.model.history import History, HistoryConfig, Ints, layout, mix, padded
 
+STEPS_PER_DEAL = 16
 NO_SHARE = np.inf  # log count of a negative that only fills up a process's share: it weighs nothing
 
 
@@ -113,10 +117,11 @@ class Batches:
             for row in mine
         ]
         rng = np.random.default_rng([self.seed, step])
+        num_cuts = max(len(row.cut_C) for row in rows)
         drawn = [proposal.draw(rng, shard.num_processes) for proposal in self.proposals]
-        target_BCW = np.stack([row.target_CW for row in rows])
+        target_BCW = _stacked([row.target_CW for row in rows], num_cuts, filler=-1)
         is_target_BCW = target_BCW >= 0
-        events = padded([row.events for row in rows], self.max_window)
+        events = padded([row.events for row in rows], max(1, *(len(row.events["item_L"]) for row in rows)))
         own = [np.split(item_N, shard.num_processes)[shard.rank] for item_N, _ in drawn]
         parts = (events.pop("item_BL"), np.where(is_target_BCW, target_BCW, 0), *own)
         items_M, (event_BL, target_BCW, *own) = _indexed(parts)
@@ -124,15 +129,19 @@ class Batches:
             Negatives(own_N, log_count_N, _index_in(items_M, item_N), proposal.is_full)
             for own_N, (item_N, log_count_N), proposal in zip(own, drawn, self.proposals, strict=True)
         )
-        cut_BC, scenario_BC = np.stack([row.cut_C for row in rows]), np.stack([row.scenario_C for row in rows])
+        cut_BC = _stacked([row.cut_C for row in rows], num_cuts, filler=0)
+        scenario_BC = _stacked([row.scenario_C for row in rows], num_cuts, filler=0)
         return Batch(items_M, event_BL, events, cut_BC, scenario_BC, target_BCW, is_target_BCW, negatives)
 
     def _users_of(self, step: int) -> Ints:
-        """Return this step's users: each epoch is one shuffle, an incomplete batch goes on into the next."""
-        first = step * self.config.num_users
-        picks = np.arange(first, first + self.config.num_users)
-        epoch, place = np.divmod(picks, len(self.users))
-        return np.array([self.shuffle(int(e))[p] for e, p in zip(epoch, place, strict=True)])
+        """Return this step's users: each epoch is one shuffle, an incomplete deal goes on into the next."""
+        deal, place = divmod(step, STEPS_PER_DEAL)
+        num_users = STEPS_PER_DEAL * self.config.num_users
+        epoch_D, place_D = np.divmod(np.arange(deal * num_users, (deal + 1) * num_users), len(self.users))
+        user_D = np.array([self.shuffle(int(e))[p] for e, p in zip(epoch_D, place_D, strict=True)])
+        length_D = np.minimum(self.histories.num_train_U[user_D], self.max_window)
+        hands = user_D[np.argsort(length_D, kind="stable")].reshape(STEPS_PER_DEAL, -1)
+        return hands[np.random.default_rng([self.seed, deal, 2]).permutation(STEPS_PER_DEAL)[place]]
 
     def _shuffled(self, epoch: int) -> Ints:
         return np.random.default_rng([self.seed, epoch, 1]).permutation(self.users)
@@ -150,13 +159,9 @@ class Batches:
             position_C = np.sort(rng.permutation(position_C)[: self.num_cuts])
         position_C = position_C[-self.num_cuts :]
         scenario_C = self._asked(history, position_C, rng)
-        target_CW = np.full((self.num_cuts, self.config.target_window), -1, dtype=np.int64)
-        target_CW[: len(position_C)] = next_of_scenario(history, position_C, scenario_C, self.config.target_window)
+        target_CW = next_of_scenario(history, position_C, scenario_C, self.config.target_window)
         cut_C = np.searchsorted(oldest_first_L, position_C)
-        rest = (0, self.num_cuts - len(position_C))
-        return Example(
-            layout(history, kept_L, self.history_config), np.pad(cut_C, rest), np.pad(scenario_C, rest), target_CW
-        )
+        return Example(layout(history, kept_L, self.history_config), cut_C, scenario_C, target_CW)
 
     def _asked(self, history: History, position_C: Ints, rng: np.random.Generator) -> Ints:
         if self.config.asked == "next":
@@ -209,6 +214,14 @@ class Proposal:
             log_count = self.log_count[drawn]
         rest = (0, -len(drawn) % num_processes)
         return self.candidates[np.pad(drawn, rest)], np.pad(log_count, rest, constant_values=NO_SHARE)
+
+
+def _stacked(rows: list[Ints], num_cuts: int, filler: int) -> Ints:
+    """Return rows of C cuts each as one array, filled up to `num_cuts`."""
+    filled = np.full((len(rows), num_cuts, *rows[0].shape[1:]), filler, dtype=np.int64)
+    for of_row, row in zip(filled, rows, strict=True):
+        of_row[: len(row)] = row
+    return filled
 
 
 def _indexed(parts: tuple[Ints, ...]) -> tuple[Ints, list[Ints]]:

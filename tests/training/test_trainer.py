@@ -18,7 +18,6 @@ from redrec.data.items import is_allowed
 from redrec.data.prepare import prepare, read_vocabulary
 from redrec.data.world import World
 from redrec.evaluation.cases import cases_of
-from redrec.evaluation.cases import cases_of
 from redrec.evaluation.evaluate import evaluate
 from redrec.evaluation.metrics import user_metrics
 from redrec.evaluation.ranking import rank_cases
