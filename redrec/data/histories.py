@@ -122,7 +122,7 @@ class Histories:
         self.end_U: Ints = np.cumsum(num_events_U)
         self.begin_U: Ints = self.end_U - num_events_U
         self.item_N, self.action_N, self.scenario_N, self.timestamp_ms_N, self.part_N = (
-            np.memmap(folder / f"{name}.bin", dtype=dtype, mode="r") for name, dtype in FIELDS.items()
+            np.asarray(np.memmap(folder / f"{name}.bin", dtype=dtype, mode="r")) for name, dtype in FIELDS.items()
         )
 
     def __len__(self) -> int:
@@ -136,7 +136,7 @@ class Histories:
         begin = int(self.begin_U[user])
         is_known_L = self.part_N[begin:end] < part
         fields = (self.item_N, self.action_N, self.scenario_N, self.timestamp_ms_N)
-        return History(*(np.asarray(field[begin:end])[is_known_L].astype(np.int64) for field in fields))
+        return History(*(field[begin:end][is_known_L].astype(np.int64) for field in fields))
 
     def targets(self, user: int, scenario: int, part: int) -> Ints:
         """Return the places in the arrays of the user's events of one scenario and part, oldest first."""
@@ -150,7 +150,7 @@ class Histories:
         for block in self.blocks():
             places = block.start + np.flatnonzero((self.scenario_N[block] == scenario) & (self.part_N[block] == part))
             found.append(np.unique(np.searchsorted(self.end_U, places, side="right")))
-        return np.unique(np.concatenate(found)) if found else np.empty(0, np.int64)
+        return np.unique(np.concatenate(found))
 
     def blocks(self) -> list[slice]:
         """Return what to scan all events by."""

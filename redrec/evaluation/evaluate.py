@@ -14,47 +14,31 @@ Shapes: U users, S scenarios, N items, T targets of a user.
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from redrec.data.histories import TEST, Histories, train_counts
 from redrec.data.items import is_allowed, titles
 from redrec.data.prepare import read_vocabulary
 from redrec.evaluation.baselines import mean_of_last_n, popularity
-from redrec.evaluation.cases import MAX_USERS, SLICES, Case, cases_of, slice_of
+from redrec.evaluation.cases import MAX_USERS, SLICES, Case, cases_of
 from redrec.evaluation.collapse import interest_report
 from redrec.evaluation.examples import examples
 from redrec.evaluation.intervals import bootstrap_means, paired_gain
 from redrec.evaluation.metrics import KS, user_metrics
 from redrec.evaluation.ranking import Ranks, rank_cases
 from redrec.evaluation.scorers import Scorer, exported_towers
+from redrec.evaluation.users import users_of, users_table
 from redrec.recipe import Recipe
 
 TOWERS = "redrec"
-SLICE_KS = (10,)
+AT_10 = (10,)
 VALUE_METRIC = "hit_rate@10"
 MAX_USERS_REMOVED = 1000  # of a scenario; each is asked again for every scenario that is removed
-RANKS = pa.list_(pa.int32())
-USERS_SCHEMA = pa.schema(
-    {
-        "user_id": pa.string(),
-        "scenario": pa.string(),
-        "model": pa.string(),
-        "num_known": pa.int32(),  # events in what is known of the user
-        "num_known_of_scenario": pa.int32(),
-        "slice": pa.string(),
-        "ranks": RANKS,  # from 1, in the order of the targets
-        "ranks_unseen": RANKS,  # the same among items new to the user, null for a target that is not new
-    }
-)
-
 Figure = dict[str, dict[str, float | int | None]]
 
 
@@ -75,6 +59,7 @@ def evaluate(data: Path, model: Path, out: Path) -> dict[str, dict[str, Any]]:
     }
     metrics: dict[str, dict[str, Any]] = {"scenarios": {}, "slices": {}, "interests": {}, "scenario_value": {}}
     out.mkdir(parents=True, exist_ok=True)
+    num_interests = max(1, recipe.user_tower.num_queries)
     with users_table(out / "users.parquet") as write:
         for s, name in enumerate(vocabulary.scenarios):
             ranks = {m: rank_cases(scorer, histories, cases[s], s, allowed_SN[s]) for m, scorer in scorers.items()}
@@ -83,10 +68,8 @@ def evaluate(data: Path, model: Path, out: Path) -> dict[str, dict[str, Any]]:
                 write(users, model_name, found)
             metrics["scenarios"][name] = {m: measure(found, recipe.seed) for m, found in ranks.items()}
             metrics["slices"][name] = by_slice(users["slice"], ranks, recipe.seed)
-            metrics["interests"][name] = interest_report(
-                ranks[TOWERS], max(1, recipe.user_tower.num_queries), recipe.seed
-            )
-            lost = scenario_value(towers, histories, cases[s], s, allowed_SN, recipe.seed)
+            metrics["interests"][name] = interest_report(ranks[TOWERS], num_interests, recipe.seed)
+            lost = scenario_value(towers, histories, cases[s], ranks[TOWERS], s, allowed_SN, recipe.seed)
             metrics["scenario_value"][name] = dict(zip(vocabulary.scenarios, lost, strict=True))
     (out / "metrics.json").write_text(json.dumps(metrics, indent=1))
     shown = examples(towers, histories, cases, vocabulary, allowed_SN, titles(data / "items.parquet"))
@@ -104,53 +87,29 @@ def measure(ranks: Ranks, seed: int, ks: tuple[int, ...] = KS) -> Figure:
 
 def by_slice(slice_U: Sequence[str], ranks: dict[str, Ranks], seed: int) -> dict[str, dict[str, Figure]]:
     return {
-        name: {model: measure(found.of(np.array(slice_U) == name), seed, SLICE_KS) for model, found in ranks.items()}
+        name: {model: measure(found.of(np.array(slice_U) == name), seed, AT_10) for model, found in ranks.items()}
         for name in SLICES
     }
 
 
 def scenario_value(
-    scorer: Scorer, histories: Histories, cases: Sequence[Case], asked: int, allowed_SN: NDArray[np.bool_], seed: int
+    scorer: Scorer,
+    histories: Histories,
+    cases: Sequence[Case],
+    kept: Ranks,
+    asked: int,
+    allowed_SN: NDArray[np.bool_],
+    seed: int,
 ) -> list[Figure]:
-    """Return, per removed scenario, the hit rate with all known events minus that without those of the scenario.
+    """Return, per removed scenario, the hit rate with all known events (`kept`) minus that without the scenario's.
 
-    The model stays as it was trained. A gain above zero is what the removed events are worth to users of the asked
+    The model stays as it was trained. What is above zero is what the removed events are worth to the users of the asked
     scenario; the interval is that of the difference on the same users.
     """
-    few, values = cases[:MAX_USERS_REMOVED], []
-    for removed in [None, *range(len(allowed_SN))]:
-        ranks = rank_cases(scorer, histories, few, asked, allowed_SN[asked], removed)
-        values.append(user_metrics(ranks.rank_UT, SLICE_KS)[VALUE_METRIC])
-    return [{VALUE_METRIC: paired_gain(values[0], without_U, seed).difference.model_dump()} for without_U in values[1:]]
-
-
-def users_of(histories: Histories, cases: Sequence[Case], scenario: int, name: str) -> dict[str, Any]:
-    """Return the columns of the users' table that do not depend on a model."""
-    num_known_U2 = np.zeros((len(cases), 2), dtype=np.int64)
-    for u, case in enumerate(cases):
-        scenario_L = case.known(histories).scenario_L
-        num_known_U2[u] = len(scenario_L), np.count_nonzero(scenario_L == scenario)
-    return {
-        "user_id": [histories.user_ids[case.user] for case in cases],
-        "scenario": [name] * len(cases),
-        "num_known": num_known_U2[:, 0],
-        "num_known_of_scenario": num_known_U2[:, 1],
-        "slice": [SLICES[place] for place in slice_of(num_known_U2[:, 1])],
-    }
-
-
-@contextmanager
-def users_table(path: Path) -> Iterator[Callable[[dict[str, Any], str, Ranks], None]]:
-    """Give a function that appends the ranks of one model in one scenario to the table at `path`."""
-
-    def write(users: dict[str, Any], model: str, ranks: Ranks) -> None:
-        columns = users | {"model": [model] * len(users["user_id"])}
-        columns["ranks"] = [rank_T[rank_T > 0] for rank_T in ranks.rank_UT]
-        columns["ranks_unseen"] = [
-            [unseen or None for unseen in unseen_T[rank_T > 0].tolist()]
-            for rank_T, unseen_T in zip(ranks.rank_UT, ranks.rank_unseen_UT, strict=True)
-        ]
-        writer.write_table(pa.table({name: columns[name] for name in USERS_SCHEMA.names}, schema=USERS_SCHEMA))
-
-    with pq.ParquetWriter(path, USERS_SCHEMA) as writer:
-        yield write
+    kept_U = user_metrics(kept.rank_UT[:MAX_USERS_REMOVED], AT_10)[VALUE_METRIC]
+    figures = []
+    for removed in range(len(allowed_SN)):
+        ranks = rank_cases(scorer, histories, cases[:MAX_USERS_REMOVED], asked, allowed_SN[asked], removed)
+        gain = paired_gain(kept_U, user_metrics(ranks.rank_UT, AT_10)[VALUE_METRIC], seed)
+        figures.append({VALUE_METRIC: gain.difference.model_dump()})
+    return figures

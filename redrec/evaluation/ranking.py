@@ -159,6 +159,11 @@ def _targets(
 ) -> Targets:
     embeddings_BDT = embeddings_ND[target_BT].astype(np.float32).transpose(0, 2, 1)
     scores_BQT = interests_BQD @ embeddings_BDT
+    if not np.isfinite(scores_BQT).all():
+        raise ValueError(
+            f"{np.isnan(interests_BQD).any((1, 2)).sum()} of {len(interests_BQD)} users have interests that are not "
+            "numbers, or the embedding of a target is not finite; every rank would be 1. Look at the training log."
+        )
     rounding_BT = ROUNDING * (np.abs(interests_BQD) @ np.abs(embeddings_BDT)).max(1)
     is_target_BT, is_candidate_BT = target_BT >= 0, is_candidate_N[target_BT]
     place_BT = np.searchsorted(np.flatnonzero(is_candidate_N), target_BT)
@@ -169,15 +174,20 @@ def _targets(
 
 def _seen(seen: Sequence[Ints], is_candidate_N: NDArray[np.bool_]) -> Seen:
     """Return the distinct pairs of those items that are candidates, by place."""
-    item_X, user_X = np.concatenate(seen), np.repeat(np.arange(len(seen)), [len(items) for items in seen])
-    item_X, user_X = item_X[is_candidate_N[item_X]], user_X[is_candidate_N[item_X]]
-    item_X, user_X = np.divmod(np.unique(item_X * len(seen) + user_X), len(seen))
-    return Seen(user_X, np.searchsorted(np.flatnonzero(is_candidate_N), item_X))
+    item_X, user_X = np.divmod(np.unique(_pairs(seen)), len(seen))
+    is_candidate_X = is_candidate_N[item_X]
+    places_X = np.searchsorted(np.flatnonzero(is_candidate_N), item_X[is_candidate_X])
+    return Seen(user_X[is_candidate_X], places_X)
 
 
 def _is_seen(target_BT: Ints, seen: Sequence[Ints]) -> NDArray[np.bool_]:
-    item_X, user_X = np.concatenate(seen), np.repeat(np.arange(len(seen)), [len(items) for items in seen])
-    return np.isin(target_BT * len(seen) + np.arange(len(seen))[:, None], item_X * len(seen) + user_X)
+    return np.isin(target_BT * len(seen) + np.arange(len(seen))[:, None], _pairs(seen))
+
+
+def _pairs(items_of_users: Sequence[Ints]) -> Ints:
+    """Return each pair of an item and a user as one number, `item * B + user`."""
+    user_X = np.repeat(np.arange(len(items_of_users)), [len(items) for items in items_of_users])
+    return np.concatenate(items_of_users) * len(items_of_users) + user_X
 
 
 def _count_above(scores_BM: Floats, start: int, targets: Targets) -> Ints:

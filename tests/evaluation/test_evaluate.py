@@ -11,10 +11,11 @@ from redrec.data.histories import TEST, Histories
 from redrec.data.items import is_allowed
 from redrec.data.world import SCENARIOS, World
 from redrec.evaluation.cases import SLICES, cases_of
-from redrec.evaluation.evaluate import by_slice, measure, scenario_value, users_of, users_table
+from redrec.evaluation.evaluate import by_slice, measure, scenario_value
 from redrec.evaluation.metrics import user_metrics
 from redrec.evaluation.ranking import rank_cases
 from redrec.evaluation.scorers import Scorer
+from redrec.evaluation.users import users_of, users_table
 from redrec.model.history import History
 from tests.worlds import SMALL_RECIPE, SMALL_WORLD, write_world
 
@@ -44,7 +45,8 @@ def homefeed_reader() -> Scorer:
 def value_in_ads(data: Path) -> list[dict]:
     histories, allowed_SN = Histories(data / "histories"), is_allowed(data / "items.parquet", SCENARIOS)
     cases = cases_of(histories, ADS, TEST, SMALL_RECIPE.batch.target_window, max_users=500, seed=0)
-    values = scenario_value(homefeed_reader(), histories, cases, ADS, allowed_SN, seed=0)
+    kept = rank_cases(homefeed_reader(), histories, cases, ADS, allowed_SN[ADS])
+    values = scenario_value(homefeed_reader(), histories, cases, kept, ADS, allowed_SN, seed=0)
     return [value["hit_rate@10"] for value in values]
 
 

@@ -98,3 +98,10 @@ def test_a_rank_among_all_others_is_the_full_rank():
     )
     full_B = rank_targets(**world).rank_UT[:, 0]
     assert rank_among(world["interests_BQD"], world["embeddings_ND"], target_B, others_BX).tolist() == full_B.tolist()
+
+
+def test_a_model_that_broke_is_refused_and_not_ranked_first():
+    with pytest.raises(ValueError, match="1 of 2 users have interests that are not numbers"):
+        rank_targets(
+            np.array([[[1.0]], [[np.nan]]]), np.ones((3, 1)), np.zeros((2, 1), int), no_items(2), np.full(3, True)
+        )

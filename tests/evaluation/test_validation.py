@@ -1,0 +1,36 @@
+"""Validation: a planted scorer gets what it deserves, from validation targets alone, and no targets are refused."""
+
+import numpy as np
+import pytest
+
+from redrec.config import InputError
+from redrec.data.prepare import read_vocabulary
+from redrec.evaluation.scorers import Scorer
+from redrec.evaluation.validation import Validation, ValidationConfig
+from tests.data.test_histories import histories_of
+
+# In ads the validation item of each user is i7 and the test item i8; in feed i3 and i4.
+EVENTS = [
+    (f"u{u}", f"i{n}", s, n) for u in range(6) for s, items in (("ads", (6, 7, 8)), ("feed", (2, 3, 4))) for n in items
+]
+
+
+def likes(item_of_scenario: dict[int, int]) -> Scorer:
+    """Items are axes, and a user's only interest is one item of the asked scenario."""
+    return Scorer(lambda histories, s: np.tile(np.eye(10)[item_of_scenario[s]], (len(histories), 1, 1)), np.eye(10))
+
+
+def test_the_score_is_the_mean_over_scenarios_on_validation_targets(tmp_path):
+    histories_of(tmp_path, EVENTS, split="leave_last_out_per_scenario", has_validation=True)
+    validation = Validation(
+        tmp_path / "data", read_vocabulary(tmp_path / "data"), ValidationConfig(), target_window=5, seed=0
+    )
+    last = 1 / np.log2(1 + 9)  # i7 in ads, where i8 is first and all others tie: i0 .. i6 stand above it
+    assert validation.score(likes({0: 7, 1: 3})) == 1
+    assert validation.score(likes({0: 8, 1: 3})) == pytest.approx((1 + last) / 2)
+
+
+def test_data_without_validation_events_is_refused(tmp_path):
+    histories_of(tmp_path, EVENTS, split="leave_last_out_per_scenario")
+    with pytest.raises(InputError, match="Set data.has_validation"):
+        Validation(tmp_path / "data", read_vocabulary(tmp_path / "data"), ValidationConfig(), target_window=5, seed=0)
