@@ -23,7 +23,7 @@ from redrec.training.batches import Shard
 
 class ComputeConfig(Config):
     precision: Literal["float32", "bfloat16"] = "float32"
-    is_compiled: bool = False  # torch.compile of the user tower: pays on long runs, costs a minute at the start
+    compile_backend: str | None = None  # of torch.compile for the user tower, such as "inductor": pays on long runs
     sharding: Literal["replicated", "sharded"] = "replicated"  # of the weights over processes: DDP or FSDP
 
 

@@ -81,8 +81,8 @@ class Run:
         self.batches = self._batches(data)
         torch.manual_seed(recipe.seed)
         self.towers = Towers(recipe, self.vocabulary, self.content).to(device())
-        if recipe.compute.is_compiled:
-            self.towers.users.compile()
+        if recipe.compute.compile_backend:
+            self.towers.users.compile(backend=recipe.compute.compile_backend, dynamic=True)
         self.model = spread(self.towers, shard, recipe.compute)
         self.optimizer = make_optimizer(self.towers, recipe.optimizer)
         self.progress = checkpoint.restore(out / "checkpoint", self.towers, self.optimizer, recipe)

@@ -218,3 +218,15 @@ def test_users_with_one_event_alone_cannot_be_trained_on(tmp_path):
 
 def test_the_small_world_is_sparse_in_ads():
     assert SMALL_WORLD.events_per_user[2] < SMALL_WORLD.events_per_user[0] / 2
+
+
+@pytest.mark.filterwarnings("ignore")  # the compiler's own
+def test_a_compiled_user_tower_learns_the_same(data, tmp_path):
+    """With the backend that captures graphs, forward and backward, and leaves out the minutes of generating code."""
+    still = UserTowerConfig(hidden_dim=16, dropout=0, backbone=TransformerConfig(num_layers=1, num_heads=2, dropout=0))
+    losses = [
+        train(data, tmp_path / str(backend), changed(user_tower=still, compute=config), stop_after=3)["loss"]
+        for backend in (None, "aot_eager")
+        for config in [ComputeConfig(compile_backend=backend)]
+    ]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
