@@ -10,8 +10,11 @@ Shapes: U users, T targets, R seeds.
 """
 
 import argparse
+import hashlib
 import json
 import time
+from collections.abc import Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any, get_args
 
@@ -30,6 +33,7 @@ from redrec.evaluation.metrics import user_metrics
 from redrec.evaluation.ranking import rank_among, rank_cases
 from redrec.evaluation.scorers import Scorer, exported_towers
 from redrec.model.history import Ints
+from redrec.recipe import Recipe
 from redrec.training.trainer import train
 from tests.benchmarks.measure import ROOT, commit, say
 from tests.benchmarks.quality.datasets import SETS, Protocol, data_folder, of_scenario, text_vectors
@@ -76,22 +80,34 @@ class Trial:
         return drawn[~np.isin(drawn, touched)][:NUM_SAMPLED]
 
 
-def scorers_of(trial: Trial, preset: str, seed: int, num_steps: int) -> list[Scorer]:
-    """Return one scorer per scenario; where training is needed it is done now, or its result taken from an earlier run."""
+def changed(config: Recipe, changes: Sequence[str]) -> Recipe:
+    """Return the recipe with fields set, each change being `path.of.field=JSON`."""
+    content = config.model_dump(mode="json")
+    for change in changes:
+        path, value = change.split("=", 1)
+        *parents, field = path.split(".")
+        reduce(lambda part, name: part[name], parents, content)[field] = json.loads(value)
+    return Recipe.model_validate(content)
+
+
+def scorers_of(trial: Trial, preset: str, seed: int, num_steps: int, changes: Sequence[str]) -> list[Scorer]:
+    """Return one scorer per scenario; where training is needed it is done now, or its result taken from before."""
     num_scenarios, num_items = trial.allowed_SN.shape
     if preset == "popularity":
         return [popularity(train_counts(trial.histories, num_items, num_scenarios))] * num_scenarios
     if preset == "mean_of_last_n":
-        return [mean_of_last_n(scorer.embeddings_ND) for scorer in scorers_of(trial, "redrec", seed, num_steps)]
-    runs = trial.data.parent / f"{preset}-{num_steps}"
-    config = recipe(preset, text_vectors(trial.name, RESULTS), num_steps, seed)
+        return [
+            mean_of_last_n(scorer.embeddings_ND) for scorer in scorers_of(trial, "redrec", seed, num_steps, changes)
+        ]
+    config = changed(recipe(preset, text_vectors(trial.name, RESULTS), num_steps, seed), changes)
+    runs = trial.data.parent / f"{preset}-{hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:8]}"
     if preset != "single_scenario":
         return [_trained(trial.data, runs / str(seed), config)] * num_scenarios
     parts = [of_scenario(trial.data, s, trial.data.parent / f"data-{name}") for s, name in enumerate(trial.scenarios)]
     return [_trained(part, runs / f"{seed}-{s}", config) for s, part in enumerate(parts)]
 
 
-def _trained(data: Path, out: Path, config: Any) -> Scorer:
+def _trained(data: Path, out: Path, config: Recipe) -> Scorer:
     if not (out / "training.json").exists():
         wall, cpu = time.perf_counter(), time.process_time()
         train(data, out, config)
@@ -100,14 +116,14 @@ def _trained(data: Path, out: Path, config: Any) -> Scorer:
     return exported_towers(out / "export", config.history)
 
 
-def run(trial: Trial, preset: str, seeds: int, num_steps: int) -> dict[str, Any]:
+def run(trial: Trial, preset: str, seeds: int, num_steps: int, changes: Sequence[str]) -> dict[str, Any]:
     """Return the metrics per scenario: the mean over seeds of each user's, with intervals over users."""
     per_seed: list[list[dict[str, NDArray[np.float64]]]] = []
     for seed in range(seeds):
         say(f"{trial.name} | {trial.protocol} | {preset} | seed {seed}")
-        scorers = scorers_of(trial, preset, seed, num_steps)
+        scorers = scorers_of(trial, preset, seed, num_steps, changes)
         ranks = [trial.ranks(scorer, s) for s, scorer in enumerate(scorers)]
-        _keep(trial, preset, seed, ranks)
+        _keep(trial, "-".join([preset, *changes, str(seed)]), ranks)
         per_seed.append([user_metrics(rank_UT, KS) for rank_UT in ranks])
     return {name: _figures([of_seed[s] for of_seed in per_seed]) for s, name in enumerate(trial.scenarios)}
 
@@ -122,21 +138,21 @@ def _figures(of_seeds: list[dict[str, NDArray[np.float64]]]) -> dict[str, Any]:
     }
 
 
-def _keep(trial: Trial, preset: str, seed: int, ranks: list[Ints]) -> None:
+def _keep(trial: Trial, name: str, ranks: list[Ints]) -> None:
     """Write every user's ranks, from which all metrics and paired gains follow."""
     tables = [
         pa.table(
             {
                 "user_id": [trial.histories.user_ids[case.user] for case in cases],
-                "scenario": [name] * len(cases),
+                "scenario": [scenario] * len(cases),
                 "ranks": pa.array(list(rank_UT), pa.list_(pa.int64())),
             }
         )
-        for name, cases, rank_UT in zip(trial.scenarios, trial.cases, ranks, strict=True)
+        for scenario, cases, rank_UT in zip(trial.scenarios, trial.cases, ranks, strict=True)
     ]
     folder = RESULTS / "ranks" / f"{trial.name}-{trial.protocol}"
     folder.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.concat_tables(tables), folder / f"{preset}-{seed}.parquet")
+    pq.write_table(pa.concat_tables(tables), folder / f"{name}.parquet")
 
 
 def main() -> None:
@@ -146,9 +162,14 @@ def main() -> None:
     parser.add_argument("--protocol", choices=get_args(Protocol), default="global_time")
     parser.add_argument("--seeds", type=int, default=1, help="seeds 0 to SEEDS - 1 (default: 1)")
     parser.add_argument("--steps", type=int, default=1200, help="training steps at most (default: 1200)")
+    parser.add_argument(
+        "--change", action="append", default=[], help="a field of the recipe: history.policy='\"concat\"'"
+    )
     parser.add_argument("--json", action="store_true", help="end on one JSON line (default: an indented document)")
     arguments = parser.parse_args()
-    found = run(Trial(arguments.set, arguments.protocol), arguments.preset, arguments.seeds, arguments.steps)
+    found = run(
+        Trial(arguments.set, arguments.protocol), arguments.preset, arguments.seeds, arguments.steps, arguments.change
+    )
     result = {"benchmark": "quality", "commit": commit(), **vars(arguments), "scenarios": found}
     print(json.dumps(result, indent=None if arguments.json else 1))
 
