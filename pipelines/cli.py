@@ -1,4 +1,4 @@
-"""The command line: `redrec validate|run|serve|query|compile|demo`.
+"""The command line: `redrec validate|run|serve|query|compile|train-job|demo`.
 
 A command calls one function and prints its result: a text for people, one JSON document with `--json`.
 Progress and errors go to standard error. Exit status 0 is done, 2 is an input to correct, 1 is anything else.
@@ -12,8 +12,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import yaml
+
+from components.train_job import TrainJobConfig, train_job
 from pipelines.local import RunError
-from redrec.config import InputError
+from redrec.config import InputError, validated
 
 if TYPE_CHECKING:
     from redrec.recipe import Recipe
@@ -88,6 +91,23 @@ def parser() -> argparse.ArgumentParser:
         commands, "compile", run_compile, "compile the pipeline for Kubeflow Pipelines", "--out training.yaml"
     )
     compile_.add_argument("--out", type=Path, default=Path("training.yaml"), help="file (default: training.yaml)")
+
+    job = add(
+        commands,
+        "train-job",
+        run_train_job,
+        "print a Kubeflow TrainJob that trains on several nodes",
+        "--claim redrec-data --num-nodes 2 | kubectl apply -f -",
+    )
+    for name, field in TrainJobConfig.model_fields.items():
+        is_required = field.is_required()
+        job.add_argument(
+            f"--{name.replace('_', '-')}",
+            required=is_required,
+            default=argparse.SUPPRESS,  # TrainJobConfig has the defaults
+            help=field.description if is_required else f"{field.description} (default: {field.default})",
+        )
+    add_recipe(job)
 
     demo = add(commands, "demo", run_demo, "the whole way on example data, in minutes", "--data world --out demo")
     demo.add_argument(
@@ -194,6 +214,14 @@ def run_compile(arguments: argparse.Namespace) -> Outcome:
         {"pipeline": str(out)},
         f"Wrote {out}. Upload it in the Kubeflow Pipelines UI, or by its command line:\n"
         f"  kfp --endpoint URL pipeline create -p redrec-training {out}",
+    )
+
+
+def run_train_job(arguments: argparse.Namespace) -> Outcome:
+    given = {name: value for name, value in vars(arguments).items() if name in TrainJobConfig.model_fields}
+    objects = train_job(validated(TrainJobConfig, given, "options"), recipe_json(arguments.recipe) or "{}")
+    return Outcome(
+        {"apiVersion": "v1", "kind": "List", "items": objects}, yaml.safe_dump_all(objects, sort_keys=False).rstrip()
     )
 
 
