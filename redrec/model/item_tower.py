@@ -43,9 +43,7 @@ class ItemTowerConfig(Config):
     @model_validator(mode="after")
     def _something_tells_items_apart(self) -> Self:
         if isinstance(self.encoder, IdsOnlyConfig) and self.num_id_buckets is None:
-            raise ValueError(
-                "encoder.kind is ids_only and there are no ids: set num_id_buckets, or another kind"
-            )
+            raise ValueError("encoder.kind is ids_only and there are no ids: set num_id_buckets, or another kind")
         return self
 
 

@@ -9,9 +9,6 @@ Negatives are drawn per scenario among the items that may be shown there, for th
 each brings the embeddings of its share. A step depends on (seed, step) alone, whatever the number of processes, so a
 resumed run sees what an uninterrupted one would have seen.
 
-Users of similar length share a step, so that little of it is padding: the users of `STEPS_PER_DEAL` steps are drawn
-together, sorted by length and dealt to these steps, whose order is drawn too.
-
 Shapes: B users of this process, L events, C cuts, W targets, M distinct items, N negatives, S scenarios.
 """
 
@@ -26,7 +23,6 @@ from redrec.config import Config
 from redrec.data.histories import Histories
 from redrec.model.history import History, HistoryConfig, Ints, layout, mix, padded
 
-STEPS_PER_DEAL = 16
 NO_SHARE = np.inf  # log count of a negative that only fills up a process's share: it weighs nothing
 
 
@@ -134,14 +130,11 @@ class Batches:
         return Batch(items_M, event_BL, events, cut_BC, scenario_BC, target_BCW, is_target_BCW, negatives)
 
     def _users_of(self, step: int) -> Ints:
-        """Return this step's users: each epoch is one shuffle, an incomplete deal goes on into the next."""
-        deal, place = divmod(step, STEPS_PER_DEAL)
-        num_users = STEPS_PER_DEAL * self.config.num_users
-        epoch_D, place_D = np.divmod(np.arange(deal * num_users, (deal + 1) * num_users), len(self.users))
-        user_D = np.array([self.shuffle(int(e))[p] for e, p in zip(epoch_D, place_D, strict=True)])
-        length_D = np.minimum(self.histories.num_train_U[user_D], self.max_window)
-        hands = user_D[np.argsort(length_D, kind="stable")].reshape(STEPS_PER_DEAL, -1)
-        return hands[np.random.default_rng([self.seed, deal, 2]).permutation(STEPS_PER_DEAL)[place]]
+        """Return this step's users: each epoch is one shuffle, an incomplete batch goes on into the next."""
+        first = step * self.config.num_users
+        picks = np.arange(first, first + self.config.num_users)
+        epoch, place = np.divmod(picks, len(self.users))
+        return np.array([self.shuffle(int(e))[p] for e, p in zip(epoch, place, strict=True)])
 
     def _shuffled(self, epoch: int) -> Ints:
         return np.random.default_rng([self.seed, epoch, 1]).permutation(self.users)

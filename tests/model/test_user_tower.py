@@ -91,6 +91,19 @@ def test_the_position_and_content_of_padding_change_nothing(tower, inputs):
     torch.testing.assert_close(tower(**moved), tower(**inputs), atol=1e-5, rtol=1e-4)
 
 
+def test_training_leaves_padding_out_and_gets_the_same(inputs):
+    """Without dropout: the packed tokens of training against the padded ones of serving, and the gradient is finite."""
+    still = QUERIES.model_copy(update={"dropout": 0, "backbone": TransformerConfig(num_heads=2, dropout=0)})
+    tower = make(still)
+    is_event_BL = torch.arange(L) < torch.tensor([[3], [12], [0]])
+    padded = inputs | {"is_event_BL": is_event_BL, "order_BL": torch.arange(L).expand(B, L)}
+    served = tower(**padded)
+    trained = tower.train()(**padded)
+    torch.testing.assert_close(trained, served)
+    trained.sum().backward()
+    assert all(parameter.grad.isfinite().all() for parameter in tower.parameters())
+
+
 def test_the_batch_changes_nothing(tower, inputs):
     alone = {name: value[1:2] for name, value in inputs.items()}
     torch.testing.assert_close(tower(**alone)[0], tower(**inputs)[1], atol=1e-5, rtol=1e-4)
