@@ -30,7 +30,7 @@ from redrec.evaluation.baselines import mean_of_last_n, popularity
 from redrec.evaluation.cases import Case, cases_of
 from redrec.evaluation.intervals import bootstrap_means
 from redrec.evaluation.metrics import user_metrics
-from redrec.evaluation.ranking import rank_among, rank_cases
+from redrec.evaluation.ranking import Ranks, rank_among, rank_cases
 from redrec.evaluation.scorers import Scorer, exported_towers
 from redrec.model.history import Ints
 from redrec.recipe import Recipe
@@ -38,12 +38,14 @@ from redrec.training.trainer import train
 from tests.benchmarks.measure import ROOT, commit, say
 from tests.benchmarks.quality.datasets import SETS, Protocol, data_folder, of_scenario, text_vectors
 from tests.benchmarks.quality.recipes import PRESETS, recipe
+from tests.benchmarks.quality.referee import rectools_sasrec
 
 RESULTS = ROOT / "tests" / "benchmarks" / "results"
 KS = (5, 10, 50, 100)
 NUM_SAMPLED = 999
 TARGET_WINDOW = 5  # of global_time
 MAX_USERS = 100_000
+RIVALS = ("popularity", "mean_of_last_n", "rectools_sasrec")
 
 
 class Trial:
@@ -62,8 +64,11 @@ class Trial:
         """Return the ranks of the scenario's targets, `rank_UT`."""
         if self.protocol == "abxi":
             return self._among_sampled(scorer, scenario)
-        found = rank_cases(scorer, self.histories, self.cases[scenario], scenario, self.allowed_SN[scenario])
+        found = self.full_ranks(scorer, scenario)
         return found.rank_unseen_UT if self.protocol == "full_loo" else found.rank_UT
+
+    def full_ranks(self, scorer: Scorer, scenario: int) -> Ranks:
+        return rank_cases(scorer, self.histories, self.cases[scenario], scenario, self.allowed_SN[scenario])
 
     def _among_sampled(self, scorer: Scorer, scenario: int) -> Ints:
         rng, cases = np.random.default_rng(0), self.cases[scenario]
@@ -99,6 +104,10 @@ def scorers_of(trial: Trial, preset: str, seed: int, num_steps: int, changes: Se
         return [
             mean_of_last_n(scorer.embeddings_ND) for scorer in scorers_of(trial, "redrec", seed, num_steps, changes)
         ]
+    if preset == "rectools_sasrec":
+        cases = [case for of_scenario in trial.cases for case in of_scenario]
+        folder = trial.data.parent / preset / str(seed)
+        return [rectools_sasrec(trial.histories, cases, num_items, seed, folder, RESULTS / "env")] * num_scenarios
     config = changed(recipe(preset, text_vectors(trial.name, RESULTS), num_steps, seed), changes)
     runs = trial.data.parent / f"{preset}-{hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:8]}"
     if preset != "single_scenario":
@@ -158,7 +167,7 @@ def _keep(trial: Trial, name: str, ranks: list[Ints]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.quality")
     parser.add_argument("--set", choices=list(SETS), default="food-kitchen")
-    parser.add_argument("--preset", choices=[*PRESETS, "popularity", "mean_of_last_n"], default="redrec")
+    parser.add_argument("--preset", choices=[*PRESETS, *RIVALS], default="redrec")
     parser.add_argument("--protocol", choices=get_args(Protocol), default="global_time")
     parser.add_argument("--seeds", type=int, default=1, help="seeds 0 to SEEDS - 1 (default: 1)")
     parser.add_argument("--steps", type=int, default=1200, help="training steps at most (default: 1200)")

@@ -1,0 +1,56 @@
+"""Referee: RecTools' SASRec, trained in its own environment on the same events, as a scorer of ours.
+
+What it makes of a history depends on the items alone, so its users' vectors are found again by them.
+
+Shapes: C cases, D width, B users.
+"""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from redrec.data.histories import TRAIN, VALIDATION, Histories
+from redrec.evaluation.cases import Case
+from redrec.evaluation.scorers import Scorer
+from redrec.model.history import History
+from tests.benchmarks.referees.contract import RefereeConfig, outputs, write_inputs
+from tests.benchmarks.referees.environment import run
+
+CHOICES = {"dropout": 0.4, "length": 50, "patience": 5, "max_epochs": 60}  # as tuned for ours
+
+
+def rectools_sasrec(
+    histories: Histories, cases: Sequence[Case], num_items: int, seed: int, folder: Path, environments: Path
+) -> Scorer:
+    """Return the referee as a scorer of these cases' histories; it is trained now, or was by an earlier run."""
+    known = [case.known(histories).item_L for case in cases]
+    if not (folder / "users.npy").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        config = RefereeConfig(num_items=num_items, seed=seed, **CHOICES)
+        parts = [events_of(histories, part) for part in (TRAIN, VALIDATION)]
+        write_inputs(folder, config, *parts, [item_L.tolist() for item_L in known])
+        run("rectools_sasrec", folder, environments)
+    made = outputs(folder)
+    row_of = {item_L.tobytes(): row for row, item_L in enumerate(known)}
+
+    def interests_of(asked: Sequence[History], scenario: int) -> NDArray[np.floating]:
+        return made.users_CD[[row_of[history.item_L.tobytes()] for history in asked]][:, None]
+
+    return Scorer(interests_of, made.items_ND)
+
+
+def events_of(histories: Histories, part: int) -> pa.Table:
+    """Return the events of one part in the referees' columns."""
+    is_kept_N = np.asarray(histories.part_N) == part
+    user_N = np.repeat(np.arange(len(histories)), histories.end_U - histories.begin_U)
+    return pa.table(
+        {
+            "user": user_N[is_kept_N],
+            "item": np.asarray(histories.item_N)[is_kept_N].astype(np.int64),
+            "timestamp_ms": np.asarray(histories.timestamp_ms_N)[is_kept_N],
+        }
+    )

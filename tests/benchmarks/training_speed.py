@@ -1,0 +1,80 @@
+"""Training and ranking speed against RecTools' and RecBole's SASRec, at equal width, layers, heads, length and batch.
+
+On Food-Kitchen, one thread on both sides, in one command. A target is an item that a loss term is about: next-item models
+have one at each position, `redrec` a window of them at each of its cuts. Ours counts drawing a batch, forward, backward
+and the optimizer; theirs an epoch without making the data set. Ranking counts, from histories to ranks among all items,
+what each library does for a user.
+"""
+
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+
+from redrec.recipe import Recipe
+from redrec.training.batches import Shard
+from redrec.training.export import live_scorer
+from redrec.training.trainer import Run
+from tests.benchmarks.measure import main, say
+from tests.benchmarks.quality.__main__ import RESULTS, Trial
+from tests.benchmarks.quality.datasets import text_vectors
+from tests.benchmarks.quality.recipes import recipe
+from tests.benchmarks.quality.referee import events_of
+from tests.benchmarks.referees.contract import RefereeConfig, write_inputs
+from tests.benchmarks.referees.throughput import recbole_evaluation_speed, train_throughput
+
+STEPS = 25
+NUM_UNTIMED = 5
+
+
+def run(repeats: int) -> dict[str, Any]:
+    torch.set_num_threads(1)
+    trial = Trial("food-kitchen", "abxi")
+    vectors, num_items = text_vectors(trial.name, RESULTS), trial.allowed_SN.shape[1]
+    result: dict[str, Any] = {"repeats": repeats}
+    with TemporaryDirectory() as scratch:
+        for preset in ("sasrec", "hllm", "redrec"):
+            config = recipe(preset, vectors, num_steps=1000, seed=0)
+            result[f"train/{preset}"] = ours(trial, config, Path(scratch) / preset, repeats)
+            say(f"train | {preset} | {result[f'train/{preset}']}")
+        result["rank/redrec"] = our_ranking(trial, config, Path(scratch) / "redrec")
+        folder = Path(scratch) / "referee"
+        write_inputs(folder, RefereeConfig(num_items=num_items), events_of(trial.histories, 0), None, [])
+        result["train/rectools_sasrec"] = train_throughput("rectools_sasrec", folder, RESULTS / "env", repeats)
+        result["rank/recbole_sasrec"] = recbole_evaluation_speed(folder, RESULTS / "env")
+    return result
+
+
+def ours(trial: Trial, config: Recipe, out: Path, repeats: int) -> dict[str, float]:
+    """Return the medians over `repeats` runs of `STEPS` steps."""
+    learning, rates = Run(trial.data, out, config, Shard()), []
+    learning.towers.train()
+    for step in range(NUM_UNTIMED):
+        learning._step(step, [learning.batches.draw(step, Shard())])
+    for repeat in range(repeats):
+        wall, cpu, targets = time.perf_counter(), time.process_time(), 0
+        for step in range(NUM_UNTIMED + repeat * STEPS, NUM_UNTIMED + (repeat + 1) * STEPS):
+            batch = learning.batches.draw(step, Shard())
+            learning._step(step, [batch])
+            targets += int(batch.is_target_BCW.sum())
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        rates.append((STEPS * config.batch.num_users / wall, targets / wall, cpu / targets))
+    names = ("histories_per_second", "targets_per_second", "cpu_seconds_per_target")
+    return dict(zip(names, np.median(rates, axis=0).tolist(), strict=True))
+
+
+def our_ranking(trial: Trial, config: Recipe, out: Path) -> dict[str, float]:
+    """Return users per second from histories to ranks, of a scenario's cases."""
+    learning = Run(trial.data, out, config, Shard())
+    scorer = live_scorer(learning.towers, learning.content, config.history, out / "scratch")
+    wall, cpu = time.perf_counter(), time.process_time()
+    users = sum(len(trial.full_ranks(scorer, scenario).rank_UT) for scenario in range(len(trial.scenarios)))
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    return {"users": users, "users_per_second": users / wall, "cpu_seconds_per_user": cpu / users}
+
+
+if __name__ == "__main__":
+    main("training_speed", run, repeats=3)
