@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= complete-journey
 OUT ?= demo
-BENCH := $(filter-out measure,$(basename $(notdir $(wildcard tests/benchmarks/[a-z]*.py))))
+BENCH := $(filter-out measure,$(basename $(notdir $(wildcard tests/benchmarks/[a-z]*.py)))) quality
 
 export DO_NOT_TRACK := 1
 
@@ -40,7 +40,7 @@ format: $(VENV)/.installed ## Format, and mend what the linter can
 
 bench: $(VENV)/.installed ## One benchmark: make bench NAME=<one of tests/benchmarks>
 	@test -n "$(NAME)" || { echo "Say which: make bench NAME=<$(BENCH)>"; exit 2; }
-	$(BIN)/python -m tests.benchmarks.$(NAME) --json
+	$(BIN)/python -m tests.benchmarks.$(NAME) --json $(ARGS)
 
 clean: ## Remove the environment
 	rm -rf $(VENV) build *.egg-info

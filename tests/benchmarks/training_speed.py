@@ -28,6 +28,7 @@ from tests.benchmarks.referees.throughput import recbole_evaluation_speed, train
 
 STEPS = 25
 NUM_UNTIMED = 5
+REFEREE_BATCHES = 5  # of an epoch: its full cross-entropy takes minutes for a whole one
 
 
 def run(repeats: int) -> dict[str, Any]:
@@ -43,7 +44,9 @@ def run(repeats: int) -> dict[str, Any]:
         result["rank/redrec"] = our_ranking(trial, config, Path(scratch) / "redrec")
         folder = Path(scratch) / "referee"
         write_inputs(folder, RefereeConfig(num_items=num_items), events_of(trial.histories, 0), None, [])
-        result["train/rectools_sasrec"] = train_throughput("rectools_sasrec", folder, RESULTS / "env", repeats)
+        result["train/rectools_sasrec"] = train_throughput(
+            "rectools_sasrec", folder, RESULTS / "env", repeats, max_batches=REFEREE_BATCHES
+        )
         result["rank/recbole_sasrec"] = recbole_evaluation_speed(folder, RESULTS / "env")
     return result
 
