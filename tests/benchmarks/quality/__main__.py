@@ -170,7 +170,7 @@ def main() -> None:
     parser.add_argument("--preset", choices=[*PRESETS, *RIVALS], default="redrec")
     parser.add_argument("--protocol", choices=get_args(Protocol), default="global_time")
     parser.add_argument("--seeds", type=int, default=1, help="seeds 0 to SEEDS - 1 (default: 1)")
-    parser.add_argument("--steps", type=int, default=1200, help="training steps at most (default: 1200)")
+    parser.add_argument("--steps", type=int, default=1500, help="training steps at most (default: 1500)")
     parser.add_argument(
         "--change", action="append", default=[], help="a field of the recipe: history.policy='\"concat\"'"
     )
