@@ -20,8 +20,7 @@ from redrec.training.export import live_scorer
 from redrec.training.trainer import Run
 from tests.benchmarks.measure import main, say
 from tests.benchmarks.quality.__main__ import RESULTS, Trial
-from tests.benchmarks.quality.datasets import text_vectors
-from tests.benchmarks.quality.recipes import recipe
+from tests.benchmarks.quality.recipes import recipe, words
 from tests.benchmarks.quality.referee import events_of
 from tests.benchmarks.referees.contract import RefereeConfig, write_inputs
 from tests.benchmarks.referees.throughput import recbole_evaluation_speed, train_throughput
@@ -34,11 +33,11 @@ REFEREE_BATCHES = 5  # of an epoch: its full cross-entropy takes minutes for a w
 def run(repeats: int) -> dict[str, Any]:
     torch.set_num_threads(1)
     trial = Trial("food-kitchen", "abxi")
-    vectors, num_items = text_vectors(trial.name, RESULTS), trial.allowed_SN.shape[1]
+    num_items = trial.allowed_SN.shape[1]
     result: dict[str, Any] = {"repeats": repeats}
     with TemporaryDirectory() as scratch:
         for preset in ("sasrec", "hllm", "redrec"):
-            config = recipe(preset, vectors, num_steps=1000, seed=0)
+            config = recipe(preset, words(trial.protocol), num_steps=1000, seed=0)
             result[f"train/{preset}"] = ours(trial, config, Path(scratch) / preset, repeats)
             say(f"train | {preset} | {result[f'train/{preset}']}")
         result["rank/redrec"] = our_ranking(trial, config, Path(scratch) / "redrec")

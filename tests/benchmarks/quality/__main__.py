@@ -37,7 +37,7 @@ from redrec.recipe import Recipe
 from redrec.training.trainer import train
 from tests.benchmarks.measure import ROOT, commit, say
 from tests.benchmarks.quality.datasets import SETS, Protocol, data_folder, of_scenario, text_vectors
-from tests.benchmarks.quality.recipes import PRESETS, recipe
+from tests.benchmarks.quality.recipes import PRESETS, minilm, recipe, words
 from tests.benchmarks.quality.referee import rectools_sasrec
 
 RESULTS = ROOT / "tests" / "benchmarks" / "results"
@@ -51,8 +51,8 @@ RIVALS = ("popularity", "mean_of_last_n", "rectools_sasrec")
 class Trial:
     """One data set under one protocol: what every model is measured on."""
 
-    def __init__(self, name: str, protocol: Protocol) -> None:
-        self.name, self.protocol = name, protocol
+    def __init__(self, name: str, protocol: Protocol, items: str = "words") -> None:
+        self.name, self.protocol, self.items = name, protocol, items
         self.data = data_folder(name, protocol, RESULTS)
         self.scenarios = read_vocabulary(self.data).scenarios
         self.histories = Histories(self.data / "histories")
@@ -108,7 +108,8 @@ def scorers_of(trial: Trial, preset: str, seed: int, num_steps: int, changes: Se
         cases = [case for of_scenario in trial.cases for case in of_scenario]
         folder = trial.data.parent / preset / str(seed)
         return [rectools_sasrec(trial.histories, cases, num_items, seed, folder, RESULTS / "env")] * num_scenarios
-    config = changed(recipe(preset, text_vectors(trial.name, RESULTS), num_steps, seed), changes)
+    encoder = minilm(text_vectors(trial.name, RESULTS)) if trial.items == "minilm" else words(trial.protocol)
+    config = changed(recipe(preset, encoder, num_steps, seed), changes)
     runs = trial.data.parent / f"{preset}-{hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:8]}"
     if preset != "single_scenario":
         return [_trained(trial.data, runs / str(seed), config)] * num_scenarios
@@ -132,7 +133,7 @@ def run(trial: Trial, preset: str, seeds: int, num_steps: int, changes: Sequence
         say(f"{trial.name} | {trial.protocol} | {preset} | seed {seed}")
         scorers = scorers_of(trial, preset, seed, num_steps, changes)
         ranks = [trial.ranks(scorer, s) for s, scorer in enumerate(scorers)]
-        _keep(trial, "-".join([preset, *changes, str(seed)]), ranks)
+        _keep(trial, "-".join([preset, trial.items, *changes, str(seed)]), ranks)
         per_seed.append([user_metrics(rank_UT, KS) for rank_UT in ranks])
     return {name: _figures([of_seed[s] for of_seed in per_seed]) for s, name in enumerate(trial.scenarios)}
 
@@ -169,6 +170,7 @@ def main() -> None:
     parser.add_argument("--set", choices=list(SETS), default="food-kitchen")
     parser.add_argument("--preset", choices=[*PRESETS, *RIVALS], default="redrec")
     parser.add_argument("--protocol", choices=get_args(Protocol), default="global_time")
+    parser.add_argument("--items", choices=["words", "minilm"], default="words", help="the encoder (default: words)")
     parser.add_argument("--seeds", type=int, default=1, help="seeds 0 to SEEDS - 1 (default: 1)")
     parser.add_argument("--steps", type=int, default=1500, help="training steps at most (default: 1500)")
     parser.add_argument(
