@@ -164,8 +164,9 @@ def gap_bucket(gap_ms: Ints) -> Ints:
     return np.minimum(np.log2(minutes).astype(np.int64) + 1, NUM_GAP_BUCKETS - 1)
 
 
-def padded(rows: Sequence[dict[str, Ints]], length: int) -> dict[str, Ints]:
-    """Stack the layouts of B users into `[B, length]` arrays, zero-padded at the end, with `is_event_BL`."""
+def padded(rows: Sequence[dict[str, Ints]]) -> dict[str, Ints]:
+    """Stack the layouts of B users, zero-padded at the end to the longest, with `is_event_BL`; L is at least 1."""
+    length = max([1, *(len(row["item_L"]) for row in rows)])
     batch = {f"{name[:-1]}BL": np.zeros((len(rows), length), dtype=np.int64) for name in rows[0]}
     is_event_BL = np.zeros((len(rows), length), dtype=bool)
     for b, row in enumerate(rows):
@@ -187,7 +188,7 @@ def tower_inputs(
     A user without events is a row of padding; L is at least 1.
     """
     rows = [layout(history, mix(history, config), config) for history in histories]
-    batch = padded(rows, max([1, *(len(row["item_L"]) for row in rows)]))
+    batch = padded(rows)
     item_BL = batch.pop("item_BL")
     vectors_BLE = vectors_NE[item_BL].astype(np.float32) * batch["is_event_BL"][..., None]
     return {"vectors_BLE": vectors_BLE, **batch, "query_scenario_B": np.asarray(query_scenario_B, dtype=np.int64)}

@@ -95,7 +95,6 @@ class Batches:
     ) -> None:
         self.histories, self.config, self.history_config, self.seed = histories, config, history_config, seed
         self.max_window = history_config.max_length(len(counts_SN))
-        self.num_cuts = config.num_cuts or self.max_window
         self.users = np.flatnonzero(histories.num_train_U >= 2)  # a target needs an event before it
         self.shuffle = lru_cache(maxsize=2)(self._shuffled)  # a step lies in one epoch or across two
         self.proposals = tuple(
@@ -117,7 +116,7 @@ class Batches:
         drawn = [proposal.draw(rng, shard.num_processes) for proposal in self.proposals]
         target_BCW = _stacked([row.target_CW for row in rows], num_cuts, filler=-1)
         is_target_BCW = target_BCW >= 0
-        events = padded([row.events for row in rows], max(1, *(len(row.events["item_L"]) for row in rows)))
+        events = padded([row.events for row in rows])
         own = [np.split(item_N, shard.num_processes)[shard.rank] for item_N, _ in drawn]
         parts = (events.pop("item_BL"), np.where(is_target_BCW, target_BCW, 0), *own)
         items_M, (event_BL, target_BCW, *own) = _indexed(parts)
@@ -149,8 +148,9 @@ class Batches:
             kept_L = kept_L[rng.random(len(kept_L)) >= self.config.event_dropout]
         oldest_first_L = np.sort(kept_L)
         if self.config.num_cuts:
-            position_C = np.sort(rng.permutation(position_C)[: self.num_cuts])
-        position_C = position_C[-self.num_cuts :]
+            position_C = np.sort(rng.permutation(position_C)[: self.config.num_cuts])
+        else:
+            position_C = position_C[-self.max_window :]
         scenario_C = self._asked(history, position_C, rng)
         target_CW = next_of_scenario(history, position_C, scenario_C, self.config.target_window)
         cut_C = np.searchsorted(oldest_first_L, position_C)

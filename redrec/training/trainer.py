@@ -51,7 +51,7 @@ def train(data: Path, out: Path, recipe: Recipe, stop_after: int | None = None) 
     Raises:
         InputError: No user has two training events, validation is asked for and the data has none, or the checkpoint in
             `out` is of another recipe.
-        ArithmeticError: A loss is not finite; the batch is then in `out/failed_step.npz`.
+        ArithmeticError: A loss is not finite; the batch is then in `out/failed_step_<process>.npz`.
     """
     with processes() as shard:
         return Run(data, out, recipe, shard).train(stop_after)
@@ -117,12 +117,12 @@ class Run:
             step = self.progress.step + 1
             self.progress = self.progress.model_copy(update={"step": step})
             clock.tick(step, watched, is_shown=self.is_first and (step % STEPS_PER_LINE == 0 or step == last))
-            is_over = self.validation is not None and self._validate(step)
+            is_over = self._validate(step)
             if step % STEPS_PER_CHECKPOINT == 0 or step == last or is_over or self.progress.best_step == step:
                 checkpoint.save(self.out / "checkpoint", self.towers, self.optimizer, self.progress, self.recipe)
             if is_over:
                 break
-        if self.progress.step == num_steps or last == num_steps:
+        if last == num_steps:
             self._export(watched)
         return watched
 
@@ -180,9 +180,8 @@ class Run:
 
     def _validate(self, step: int) -> bool:
         """Validate when it is due, note whether it is the best so far, and return whether to stop early."""
-        assert self.validation is not None
         config = self.recipe.validation
-        if config.steps_between is None or step % config.steps_between:
+        if self.validation is None or not config.steps_between or step % config.steps_between:
             return False
         scratch = self.out / f"validation-{self.shard.rank}"
         score = self.validation.score(live_scorer(self.towers, self.content, self.recipe.history, scratch))
