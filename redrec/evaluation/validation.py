@@ -1,12 +1,12 @@
 """Validation: how good towers are while they train, for early stopping.
 
-Full-catalogue NDCG@10 on validation targets, the mean over scenarios: a sparse one counts as much as a busy one.
+A full-catalogue metric on validation targets, the mean over scenarios: a sparse one counts as much as a busy one.
 """
 
 from pathlib import Path
 
 import numpy as np
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 
 from redrec.config import Config, InputError
 from redrec.data.histories import VALIDATION, Histories
@@ -19,6 +19,7 @@ from redrec.model.history import Vocabulary
 
 
 class ValidationConfig(Config):
+    metric: str = Field(default="ndcg@10", pattern=r"^(hit_rate|recall|ndcg)@[1-9]\d*$")
     steps_between: PositiveInt | None = None  # absent: no validation, all steps are trained
     patience: PositiveInt = 5  # validations without a new best before training stops
     max_users: PositiveInt = 2000  # of a scenario
@@ -34,6 +35,7 @@ class Validation:
     def __init__(
         self, data: Path, vocabulary: Vocabulary, config: ValidationConfig, target_window: int, seed: int
     ) -> None:
+        self.metric, self.k = config.metric, int(config.metric.partition("@")[2])
         self.histories = Histories(data / "histories")
         self.allowed_SN = is_allowed(data / "items.parquet", vocabulary.scenarios)
         self.cases = [
@@ -47,9 +49,9 @@ class Validation:
             )
 
     def score(self, scorer: Scorer) -> float:
-        """Return the mean over scenarios with cases of the mean NDCG@10 over users."""
+        """Return the mean over scenarios with cases of the metric's mean over users."""
         means = [
-            float(np.mean(user_metrics(ranks.rank_UT, (10,))["ndcg@10"]))
+            float(np.mean(user_metrics(ranks.rank_UT, (self.k,))[self.metric]))
             for scenario, cases in enumerate(self.cases)
             if cases
             for ranks in [rank_cases(scorer, self.histories, cases, scenario, self.allowed_SN[scenario])]

@@ -189,7 +189,9 @@ class Run:
         if score > self.progress.best_score:
             self.progress = self.progress.model_copy(update={"best_step": step, "best_score": score})
         if self.is_first:
-            logger.info(f"step {step:6d} | validation ndcg@10 {score:.4f} | best {self.progress.best_score:.4f}")
+            logger.info(
+                f"step {step:6d} | validation {config.metric} {score:.4f} | best {self.progress.best_score:.4f}"
+            )
         return step - self.progress.best_step >= config.patience * config.steps_between
 
     def _export(self, watched: dict[str, float]) -> None:

@@ -32,7 +32,7 @@ REFEREE_BATCHES = 5  # of an epoch: its full cross-entropy takes minutes for a w
 
 def run(repeats: int) -> dict[str, Any]:
     torch.set_num_threads(1)
-    trial = Trial("food-kitchen", "abxi")
+    trial = Trial("food-kitchen", "abxi", "words")
     num_items = trial.allowed_SN.shape[1]
     result: dict[str, Any] = {"repeats": repeats}
     with TemporaryDirectory() as scratch:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from redrec.config import InputError
 from redrec.data.prepare import read_vocabulary
@@ -20,17 +21,31 @@ def likes(item_of_scenario: dict[int, int]) -> Scorer:
     return Scorer(lambda histories, s: np.tile(np.eye(10)[item_of_scenario[s]], (len(histories), 1, 1)), np.eye(10))
 
 
+def validation_of(tmp_path, **config):
+    data = tmp_path / "data"
+    return Validation(data, read_vocabulary(data), ValidationConfig(**config), target_window=5, seed=0)
+
+
 def test_the_score_is_the_mean_over_scenarios_on_validation_targets(tmp_path):
     histories_of(tmp_path, EVENTS, split="leave_last_out_per_scenario", has_validation=True)
-    validation = Validation(
-        tmp_path / "data", read_vocabulary(tmp_path / "data"), ValidationConfig(), target_window=5, seed=0
-    )
+    validation = validation_of(tmp_path)
     last = 1 / np.log2(1 + 9)  # i7 in ads, where i8 is first and all others tie: i0 .. i6 stand above it
     assert validation.score(likes({0: 7, 1: 3})) == 1
     assert validation.score(likes({0: 8, 1: 3})) == pytest.approx((1 + last) / 2)
 
 
+def test_the_metric_is_the_one_asked_for(tmp_path):
+    histories_of(tmp_path, EVENTS, split="leave_last_out_per_scenario", has_validation=True)
+    assert validation_of(tmp_path, metric="hit_rate@8").score(likes({0: 8, 1: 3})) == 0.5  # i7 is ninth in ads
+    assert validation_of(tmp_path, metric="hit_rate@9").score(likes({0: 8, 1: 3})) == 1
+
+
+def test_a_metric_that_nobody_knows_is_refused():
+    with pytest.raises(ValidationError, match="metric"):
+        ValidationConfig(metric="accuracy")
+
+
 def test_data_without_validation_events_is_refused(tmp_path):
     histories_of(tmp_path, EVENTS, split="leave_last_out_per_scenario")
     with pytest.raises(InputError, match="Set data.has_validation"):
-        Validation(tmp_path / "data", read_vocabulary(tmp_path / "data"), ValidationConfig(), target_window=5, seed=0)
+        validation_of(tmp_path)

@@ -51,7 +51,7 @@ RIVALS = ("popularity", "mean_of_last_n", "rectools_sasrec")
 class Trial:
     """One data set under one protocol: what every model is measured on."""
 
-    def __init__(self, name: str, protocol: Protocol, items: str = "words") -> None:
+    def __init__(self, name: str, protocol: Protocol, items: str) -> None:
         self.name, self.protocol, self.items = name, protocol, items
         self.data = data_folder(name, protocol, RESULTS)
         self.scenarios = read_vocabulary(self.data).scenarios
@@ -178,9 +178,8 @@ def main() -> None:
     )
     parser.add_argument("--json", action="store_true", help="end on one JSON line (default: an indented document)")
     arguments = parser.parse_args()
-    found = run(
-        Trial(arguments.set, arguments.protocol), arguments.preset, arguments.seeds, arguments.steps, arguments.change
-    )
+    trial = Trial(arguments.set, arguments.protocol, arguments.items)
+    found = run(trial, arguments.preset, arguments.seeds, arguments.steps, arguments.change)
     result = {"benchmark": "quality", "commit": commit(), **vars(arguments), "scenarios": found}
     print(json.dumps(result, indent=None if arguments.json else 1))
 
