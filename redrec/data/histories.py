@@ -165,3 +165,9 @@ def train_counts(histories: Histories, num_items: int, num_scenarios: int) -> In
         is_train = histories.part_N[block] == TRAIN
         np.add.at(counts_SN, (histories.scenario_N[block][is_train], histories.item_N[block][is_train]), 1)
     return counts_SN
+
+
+def newest_train_ms(histories: Histories) -> int:
+    """Return the time of the newest training event; there is one."""
+    times = (histories.timestamp_ms_N[block][histories.part_N[block] == TRAIN] for block in histories.blocks())
+    return max(int(time_ms_N.max()) for time_ms_N in times if len(time_ms_N))

@@ -3,7 +3,8 @@
 A step takes B users. Of each it takes one window of the training events and cuts it in C places, or before every event.
 Each cut is asked one scenario: drawn evenly among those in which the user still acts, so that a sparse scenario is
 trained as often as a busy one, or that of the next event, as next-item models are. The targets of a cut are the next W
-events of its scenario.
+events of its scenario. What people want drifts, and the model is asked about tomorrow, so older places may be cut less
+often (`half_life_days`).
 
 Negatives are drawn per scenario among the items that may be shown there, for the whole step; with several processes
 each brings the embeddings of its share. A step depends on (seed, step) alone, whatever the number of processes, so a
@@ -17,12 +18,13 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from redrec.config import Config
-from redrec.data.histories import Histories
+from redrec.data.histories import Histories, newest_train_ms
 from redrec.model.history import History, HistoryConfig, Ints, layout, mix, padded
 
+MS_PER_DAY = 86_400_000
 NO_SHARE = np.inf  # log count of a negative that only fills up a process's share: it weighs nothing
 
 
@@ -31,7 +33,7 @@ class BatchConfig(Config):
     num_cuts: PositiveInt | None = 4  # absent: before every event
     asked: Literal["balanced", "next"] = "balanced"  # the scenario a cut is asked: drawn evenly, or the next event's
     target_window: PositiveInt = 5  # the paper has 10
-    event_dropout: float = Field(default=0.0, ge=0, lt=1)  # chance that an event is left out of a drawn window
+    half_life_days: PositiveFloat | None = None  # a cut's chance halves with this age of its target; absent: stays one
     num_uniform_negatives: NonNegativeInt = 512  # of a scenario
     num_popular_negatives: NonNegativeInt = 512
 
@@ -95,6 +97,7 @@ class Batches:
     ) -> None:
         self.histories, self.config, self.history_config, self.seed = histories, config, history_config, seed
         self.max_window = history_config.max_length(len(counts_SN))
+        self.newest_ms = newest_train_ms(histories)
         self.users = np.flatnonzero(histories.num_train_U >= 2)  # a target needs an event before it
         self.shuffle = lru_cache(maxsize=2)(self._shuffled)  # a step lies in one epoch or across two
         self.proposals = tuple(
@@ -143,18 +146,23 @@ class Batches:
         num_events = len(history.item_L)
         end = int(rng.integers(min(num_events, self.max_window), num_events + 1))
         kept_L = mix(history.until(end), self.history_config)
-        position_C = np.arange(kept_L.min() + 1, min(end + 1, num_events))
-        if self.config.event_dropout:
-            kept_L = kept_L[rng.random(len(kept_L)) >= self.config.event_dropout]
-        oldest_first_L = np.sort(kept_L)
+        position_C = self._recent(history, np.arange(kept_L.min() + 1, min(end + 1, num_events)), rng)
         if self.config.num_cuts:
             position_C = np.sort(rng.permutation(position_C)[: self.config.num_cuts])
         else:
             position_C = position_C[-self.max_window :]
         scenario_C = self._asked(history, position_C, rng)
         target_CW = next_of_scenario(history, position_C, scenario_C, self.config.target_window)
-        cut_C = np.searchsorted(oldest_first_L, position_C)
+        cut_C = np.searchsorted(np.sort(kept_L), position_C)
         return Example(layout(history, kept_L, self.history_config), cut_C, scenario_C, target_CW)
+
+    def _recent(self, history: History, position_C: Ints, rng: np.random.Generator) -> Ints:
+        """Leave out places by the age of the event after them; where all would go, the newest stays."""
+        if self.config.half_life_days is None:
+            return position_C
+        age_days_C = (self.newest_ms - history.timestamp_ms_L[position_C]) / MS_PER_DAY
+        is_kept_C = rng.random(len(position_C)) < 0.5 ** (age_days_C / self.config.half_life_days)
+        return position_C[is_kept_C] if is_kept_C.any() else position_C[-1:]
 
     def _asked(self, history: History, position_C: Ints, rng: np.random.Generator) -> Ints:
         if self.config.asked == "next":

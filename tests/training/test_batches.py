@@ -147,16 +147,25 @@ def test_next_item_models_are_cut_before_every_event_and_asked_for_it(data):
         assert np.array_equal(targets[inside], events[cuts[inside]])
 
 
-def test_events_are_left_out_at_the_configured_rate_and_targets_are_not(data):
-    in_time = HistoryConfig(policy="sorted")
-    whole, thinned = (
-        make(data, SMALL_RECIPE.batch.model_copy(update={"event_dropout": share}), in_time).draw(0, Shard())
-        for share in (0.0, 0.5)
-    )
-    share = thinned.events["is_event_BL"].sum() / whole.events["is_event_BL"].sum()
-    assert share == pytest.approx(0.5, abs=0.05)
-    assert thinned.is_target_BCW.sum() == pytest.approx(whole.is_target_BCW.sum(), rel=0.1)
-    assert (thinned.cut_BC <= thinned.events["is_event_BL"].sum(1, keepdims=True)).all()
+def test_a_cut_is_taken_less_often_the_older_its_target(data):
+    """Of the places that one day's targets give, a half-life keeps the expected share, and each user keeps a cut."""
+    half_life_days = 5.0
+    config = BatchConfig(num_users=64, num_cuts=None, asked="next", target_window=1)
+    whole = HistoryConfig(policy="sorted", max_events=1000)
+    every = make(data, config, whole)
+    recent = make(data, config.model_copy(update={"half_life_days": half_life_days}), whole)
+    kept, expected, spread = 0, 0.0, 0.0
+    for step in range(6):
+        taken = recent.draw(step, Shard()).is_target_BCW[..., 0].sum(1)
+        assert taken.min() >= 1
+        kept += taken.sum()
+        for user in every._users_of(step):
+            history = every.histories.train_of(user)
+            chance = 0.5 ** ((every.newest_ms - history.timestamp_ms_L[1:]) / 86_400_000 / half_life_days)
+            expected += chance.sum() + np.prod(1 - chance)  # where none is kept, one is
+            spread += (chance * (1 - chance)).sum()
+    assert abs(kept - expected) < 4 * spread**0.5
+    assert kept < 0.8 * sum(every.draw(step, Shard()).is_target_BCW[..., 0].sum() for step in range(6))
 
 
 def test_the_cuts_of_a_user_are_different_places(data):

@@ -1,7 +1,8 @@
 """Data sets: real interactions as data folders, one per protocol, and the text vectors of their items.
 
 Histories are ordered by `position`, since several events share a timestamp of day resolution: a position becomes the
-milliseconds of an event's time. Where a timestamp is missing it is that of the event before (the first: after).
+milliseconds of an event's time. Where a timestamp is missing it is that of the event before (the first: after), and of
+the set's median where a whole history has none: leaving one out asks for the order alone.
 """
 
 import shutil
@@ -93,7 +94,7 @@ def _events(raw: pd.DataFrame) -> pd.DataFrame:
     history = ["user_id", "domain"] if is_per_domain else ["user_id"]
     ordered = raw.sort_values([*history, "position"], kind="stable")
     seconds = ordered.groupby(history)["timestamp"].ffill().fillna(ordered.groupby(history)["timestamp"].bfill())
-    seconds = seconds.groupby([ordered[column] for column in history]).cummax()
+    seconds = seconds.fillna(seconds.median()).groupby([ordered[column] for column in history]).cummax()
     return pd.DataFrame(
         {
             "user_id": ordered["user_id"].astype(str),
