@@ -199,7 +199,9 @@ class Proposal:
         self.candidates = np.flatnonzero(is_allowed_N)
         self.config, self.is_full = config, len(self.candidates) <= max_full_catalog
         count = count_N[self.candidates].astype(float)
-        share = count / max(1.0, count.sum())
+        share = (
+            count / count.sum() if count.any() else np.full(len(count), 1 / len(count))
+        )  # none trained on: all alike
         self.cumulative = np.cumsum(share)
         expected = config.num_popular_negatives * share + config.num_uniform_negatives / len(self.candidates)
         self.log_count = np.log(expected + 1e-12).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Training and ranking speed against RecTools' and RecBole's SASRec, at equal width, layers, heads, length and batch.
+"""Training and ranking speed against RecTools' and RecBole's SASRec, at equal width, layers, heads, length, batch, loss.
 
 On Food-Kitchen, one thread on both sides, in one command. A target is an item that a loss term is about: next-item models
 have one at each position, `redrec` a window of them at each of its cuts. Ours counts drawing a batch, forward, backward
@@ -9,11 +9,12 @@ what each library does for a user.
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 
+from redrec.data.histories import TRAIN
 from redrec.recipe import Recipe
 from redrec.training.batches import Shard
 from redrec.training.export import live_scorer
@@ -25,29 +26,49 @@ from tests.benchmarks.quality.referee import events_of
 from tests.benchmarks.referees.contract import RefereeConfig, write_inputs
 from tests.benchmarks.referees.throughput import recbole_evaluation_speed, train_throughput
 
+Loss = Literal[
+    "sampled_softmax", "softmax"
+]  # the second over a whole catalog: theirs over all items, ours the scenario's
+LOSSES: tuple[Loss, ...] = get_args(Loss)
 STEPS = 25
 NUM_UNTIMED = 5
+NUM_NEGATIVES = 512  # of a target, where the loss samples
 REFEREE_BATCHES = 5  # of an epoch: its full cross-entropy takes minutes for a whole one
 
 
 def run(repeats: int) -> dict[str, Any]:
     torch.set_num_threads(1)
     trial = Trial("food-kitchen", "abxi", "words")
-    num_items = trial.allowed_SN.shape[1]
     result: dict[str, Any] = {"repeats": repeats}
     with TemporaryDirectory() as scratch:
-        for preset in ("sasrec", "hllm", "redrec"):
-            config = recipe(preset, words(trial.protocol), num_steps=1000, seed=0)
-            result[f"train/{preset}"] = ours(trial, config, Path(scratch) / preset, repeats)
-            say(f"train | {preset} | {result[f'train/{preset}']}")
-        result["rank/redrec"] = our_ranking(trial, config, Path(scratch) / "redrec")
-        folder = Path(scratch) / "referee"
-        write_inputs(folder, RefereeConfig(num_items=num_items), events_of(trial.histories, 0), None, [])
-        result["train/rectools_sasrec"] = train_throughput(
-            "rectools_sasrec", folder, RESULTS / "env", repeats, max_batches=REFEREE_BATCHES
-        )
+        for loss in LOSSES:
+            for preset in ("sasrec", "hllm", "redrec") if loss == "sampled_softmax" else ("sasrec",):
+                config = with_loss(recipe(preset, words(trial.protocol), num_steps=1000, seed=0), loss)
+                result[f"train/{loss}/{preset}"] = ours(trial, config, Path(scratch) / loss / preset, repeats)
+                say(f"train | {loss} | {preset} | {result[f'train/{loss}/{preset}']}")
+            folder = Path(scratch) / loss / "referee"
+            sizes = {"num_items": trial.allowed_SN.shape[1], "num_negatives": NUM_NEGATIVES}
+            write_inputs(folder, RefereeConfig(loss=loss, **sizes), events_of(trial.histories, TRAIN), None, [])
+            result[f"train/{loss}/rectools_sasrec"] = train_throughput(
+                "rectools_sasrec", folder, RESULTS / "env", repeats, max_batches=REFEREE_BATCHES
+            )
+            say(f"train | {loss} | rectools | {result[f'train/{loss}/rectools_sasrec']}")
+        redrec = recipe("redrec", words(trial.protocol), num_steps=1000, seed=0)
+        result["rank/redrec"] = our_ranking(trial, redrec, Path(scratch) / "ranking")
         result["rank/recbole_sasrec"] = recbole_evaluation_speed(folder, RESULTS / "env")
     return result
+
+
+def with_loss(config: Recipe, loss: Loss) -> Recipe:
+    """Return the recipe with as many negatives a target as the referee has."""
+    negatives = {"num_uniform_negatives": NUM_NEGATIVES // 2, "num_popular_negatives": NUM_NEGATIVES // 2}
+    max_full_catalog = 10**6 if loss == "softmax" else 0
+    return config.model_copy(
+        update={
+            "batch": config.batch.model_copy(update=negatives),
+            "loss": config.loss.model_copy(update={"max_full_catalog": max_full_catalog}),
+        }
+    )
 
 
 def ours(trial: Trial, config: Recipe, out: Path, repeats: int) -> dict[str, float]:

@@ -9,7 +9,7 @@ from redrec.data.histories import Histories, train_counts
 from redrec.data.items import is_allowed
 from redrec.data.prepare import read_vocabulary
 from redrec.model.history import HistoryConfig
-from redrec.training.batches import Batch, BatchConfig, Batches, Shard
+from redrec.training.batches import Batch, BatchConfig, Batches, Proposal, Shard
 from tests.worlds import SMALL_RECIPE, SMALL_WORLD, write_world
 
 
@@ -104,6 +104,13 @@ def test_the_draw_of_negatives_has_the_counts_it_claims(batches):
     expected_N = np.zeros(SMALL_WORLD.num_items)
     expected_N[proposal.candidates] = np.exp(proposal.log_count)
     assert (np.abs(seen_N - expected_N) < 5 * np.sqrt(expected_N / num_draws) + 1e-6).all()
+
+
+def test_a_scenario_that_nothing_is_known_of_has_negatives_too():
+    proposal = Proposal(np.zeros(9, np.int64), np.arange(9) < 6, BatchConfig(), max_full_catalog=0)
+    item_N, log_count_N = proposal.draw(np.random.default_rng(0), num_processes=1)
+    assert set(item_N) == set(range(6))
+    assert np.allclose(np.exp(log_count_N), len(item_N) / 6)
 
 
 def test_negatives_are_items_that_may_be_shown_in_the_scenario(data):
