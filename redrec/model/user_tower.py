@@ -3,7 +3,9 @@
 A causal transformer reads the mixed history. Scenario queries are further tokens of the same sequence: a query sees the
 events before its cut, and nothing sees a query. So many cut points of one history are supervised in one pass, and
 serving is the same pass with one cut at the end (queries as input tokens: RED-Rec, arXiv:2510.14788; many cuts: ours).
-A learned start token stands before the oldest event, so that a user without events has something to be read.
+A query enters as its learned vector plus a learned view of the newest event before its cut: where what comes next hangs
+on that event most, attention alone would have to find it first. The view starts at nothing, since not every world is
+so. A learned start token stands before the oldest event, so that a user without events has something to be read.
 
 Without queries (`num_queries=0`) the interest of a cut is the hidden state of the newest event before it, whatever
 scenario is asked: next-item models such as SASRec (arXiv:1808.09781) and HLLM (arXiv:2409.12740).
@@ -57,7 +59,7 @@ class UserTower(nn.Module):
             {name: nn.Embedding(getattr(sizes, name), hidden_dim) for name in config.features}
         )
         self.start_H = nn.Parameter(torch.empty(hidden_dim))
-        self.queries_SQH = nn.Parameter(torch.empty(sizes.scenario, config.num_queries, hidden_dim))
+        self.queries = Queries(sizes.scenario, config.num_queries, hidden_dim) if config.num_queries else None
         self.norm = nn.LayerNorm(hidden_dim)
         self.backbone: Transformer | Decoder = (
             Transformer(config.backbone, hidden_dim)
@@ -66,7 +68,7 @@ class UserTower(nn.Module):
         )
         self.to_item = nn.Linear(hidden_dim, head.in_features)
         self.head = head
-        for weight in (self.start_H, self.queries_SQH, *self.features.parameters()):
+        for weight in (self.start_H, *self.features.parameters()):
             nn.init.normal_(weight, std=0.02)
 
     @property
@@ -94,25 +96,43 @@ class UserTower(nn.Module):
         events_BLH = self.project(vectors_BLE)
         for name, embedding in self.features.items():
             events_BLH = events_BLH + embedding(inputs[name])
-        start_B1H = self.start_H.expand(vectors_BLE.shape[0], 1, -1)
-        keys_BKH = self._enter(torch.cat([start_B1H, events_BLH], dim=1))
+        events_BKH = torch.cat([self.start_H.expand(vectors_BLE.shape[0], 1, -1), events_BLH], dim=1)
         order_BK, is_key_BK = F.pad(order_BL, (1, 0), value=-1), F.pad(is_event_BL, (1, 0), value=True)
 
-        queries_BXH = self._enter(self.queries_SQH[query_scenario_BG].flatten(1, 2))
-        cut_BX = cut_BG.repeat_interleave(self.config.num_queries, dim=1)
-        keys_BKH, queries_BXH = self.backbone(keys_BKH, queries_BXH, order_BK, cut_BX, is_key_BK)
-        if self.config.num_queries:
-            hidden_BGQH = queries_BXH.unflatten(1, (-1, self.config.num_queries))
-        else:
+        if self.queries is None:
+            keys_BKH, _ = self.backbone(self._enter(events_BKH), events_BKH[:, :0], order_BK, cut_BG[:, :0], is_key_BK)
             hidden_BGQH = _newest_before(keys_BKH, order_BK, is_key_BK, cut_BG)[:, :, None]
+        else:
+            newest_BGH = _newest_before(events_BKH, order_BK, is_key_BK, cut_BG)
+            queries_BXH = self.queries(query_scenario_BG, newest_BGH).flatten(1, 2)
+            cut_BX = cut_BG.repeat_interleave(self.config.num_queries, dim=1)
+            keys_BKH, queries_BXH = self._enter(events_BKH), self._enter(queries_BXH)
+            _, queries_BXH = self.backbone(keys_BKH, queries_BXH, order_BK, cut_BX, is_key_BK)
+            hidden_BGQH = queries_BXH.unflatten(1, (-1, self.config.num_queries))
         return F.normalize(self.head(self.to_item(hidden_BGQH)), dim=-1)
 
     def _enter(self, tokens_BTH: Tensor) -> Tensor:
         return F.dropout(self.norm(tokens_BTH), self.config.dropout, self.training)
 
 
+class Queries(nn.Module):
+    """The query tokens of a scenario: Q learned vectors, each with the same view of the newest event."""
+
+    def __init__(self, num_scenarios: int, num_queries: int, hidden_dim: int) -> None:
+        super().__init__()
+        self.learned_SQH = nn.Parameter(torch.empty(num_scenarios, num_queries, hidden_dim))
+        self.newest = nn.Linear(hidden_dim, hidden_dim, bias=False)
+        nn.init.normal_(self.learned_SQH, std=0.02)
+        nn.init.zeros_(self.newest.weight)
+
+    def forward(self, scenario_BG: Tensor, newest_BGH: Tensor) -> Tensor:
+        """Return `queries_BGQH`."""
+        queries_BGQH: Tensor = self.learned_SQH[scenario_BG] + self.newest(newest_BGH)[:, :, None]
+        return queries_BGQH
+
+
 def _newest_before(keys_BKH: Tensor, order_BK: Tensor, is_key_BK: Tensor, cut_BG: Tensor) -> Tensor:
-    """Return the hidden state of the key whose order is one below each cut, `hidden_BGH`."""
+    """Return the key whose order is one below each cut, `newest_BGH`."""
     is_newest_BGK = (order_BK[:, None] == cut_BG[..., None] - 1) & is_key_BK[:, None]
     index_BGH = is_newest_BGK.int().argmax(-1, keepdim=True).expand(-1, -1, keys_BKH.shape[2])
     return keys_BKH.gather(1, index_BGH)

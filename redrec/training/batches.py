@@ -6,9 +6,10 @@ trained as often as a busy one, or that of the next event, as next-item models a
 events of its scenario. What people want drifts, and the model is asked about tomorrow, so older places may be cut less
 often (`half_life_days`).
 
-Negatives are drawn per scenario among the items that may be shown there, for the whole step; with several processes
-each brings the embeddings of its share. A step depends on (seed, step) alone, whatever the number of processes, so a
-resumed run sees what an uninterrupted one would have seen.
+Negatives are drawn per scenario among the items that may be shown there and occur in training, for the whole step: an
+item that came later was never passed over by anybody, and as a negative alone it would only learn to be unwanted. With
+several processes each brings the embeddings of its share. A step depends on (seed, step) alone, whatever the number of
+processes, so a resumed run sees what an uninterrupted one would have seen.
 
 Shapes: B users of this process, L events, C cuts, W targets, M distinct items, N negatives, S scenarios.
 """
@@ -101,8 +102,8 @@ class Batches:
         self.users = np.flatnonzero(histories.num_train_U >= 2)  # a target needs an event before it
         self.shuffle = lru_cache(maxsize=2)(self._shuffled)  # a step lies in one epoch or across two
         self.proposals = tuple(
-            Proposal(count_N, is_allowed_N, config, max_full_catalog)
-            for count_N, is_allowed_N in zip(counts_SN, allowed_SN, strict=True)
+            Proposal(count_N, is_candidate_N, config, max_full_catalog)
+            for count_N, is_candidate_N in zip(counts_SN, _candidates(counts_SN, allowed_SN), strict=True)
         )
 
     def draw(self, step: int, shard: Shard) -> Batch:
@@ -190,18 +191,22 @@ def next_of_scenario(history: History, position_C: Ints, scenario_C: Ints, windo
     return target_CW
 
 
+def _candidates(counts_SN: Ints, allowed_SN: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return where an item may be a scenario's negative; a scenario all of whose items are new has all of them."""
+    is_candidate_SN = allowed_SN & counts_SN.any(0)
+    return np.where(is_candidate_SN.any(1, keepdims=True), is_candidate_SN, allowed_SN)
+
+
 class Proposal:
     """Where one scenario's negatives come from: all its candidates, or a mixture of uniform and popular ones."""
 
     def __init__(
-        self, count_N: Ints, is_allowed_N: NDArray[np.bool_], config: BatchConfig, max_full_catalog: int
+        self, count_N: Ints, is_candidate_N: NDArray[np.bool_], config: BatchConfig, max_full_catalog: int
     ) -> None:
-        self.candidates = np.flatnonzero(is_allowed_N)
+        self.candidates = np.flatnonzero(is_candidate_N)
         self.config, self.is_full = config, len(self.candidates) <= max_full_catalog
         count = count_N[self.candidates].astype(float)
-        share = (
-            count / count.sum() if count.any() else np.full(len(count), 1 / len(count))
-        )  # none trained on: all alike
+        share = count / count.sum() if count.any() else np.full(len(count), 1 / len(count))
         self.cumulative = np.cumsum(share)
         expected = config.num_popular_negatives * share + config.num_uniform_negatives / len(self.candidates)
         self.log_count = np.log(expected + 1e-12).astype(np.float32)

@@ -29,7 +29,8 @@ def make(config: UserTowerConfig) -> UserTower:
     torch.manual_seed(0)
     tower = UserTower(config, nn.Linear(E, D, bias=False), Sizes(action=2, scenario=2, position=L))
     with torch.no_grad():
-        tower.queries_SQH.normal_()  # far apart, so that what tells them apart is not lost in rounding
+        if tower.queries is not None:
+            tower.queries.learned_SQH.normal_()  # far apart, so that what tells them apart is not lost in rounding
     return tower.eval()
 
 

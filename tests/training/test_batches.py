@@ -9,7 +9,7 @@ from redrec.data.histories import Histories, train_counts
 from redrec.data.items import is_allowed
 from redrec.data.prepare import read_vocabulary
 from redrec.model.history import HistoryConfig
-from redrec.training.batches import Batch, BatchConfig, Batches, Proposal, Shard
+from redrec.training.batches import Batch, BatchConfig, Batches, Proposal, Shard, _candidates
 from tests.worlds import SMALL_RECIPE, SMALL_WORLD, write_world
 
 
@@ -111,6 +111,12 @@ def test_a_scenario_that_nothing_is_known_of_has_negatives_too():
     item_N, log_count_N = proposal.draw(np.random.default_rng(0), num_processes=1)
     assert set(item_N) == set(range(6))
     assert np.allclose(np.exp(log_count_N), len(item_N) / 6)
+
+
+def test_an_item_without_training_events_is_no_negative_unless_the_scenario_has_no_other():
+    counts_SN = np.array([[0, 2, 0, 0], [1, 0, 0, 0]])  # items 2 and 3 are new
+    allowed_SN = np.array([[True, True, True, False], [False, False, True, True]])
+    assert _candidates(counts_SN, allowed_SN).tolist() == [[True, True, False, False], [False, False, True, True]]
 
 
 def test_negatives_are_items_that_may_be_shown_in_the_scenario(data):
