@@ -21,14 +21,12 @@ from redrec.training.export import live_scorer
 from redrec.training.trainer import Run
 from tests.benchmarks.measure import main, say
 from tests.benchmarks.quality.__main__ import RESULTS, Trial
-from tests.benchmarks.quality.recipes import recipe, words
+from tests.benchmarks.quality.recipes import NUM_LAYERS, TUNED, recipe, words
 from tests.benchmarks.quality.referee import events_of
 from tests.benchmarks.referees.contract import RefereeConfig, write_inputs
 from tests.benchmarks.referees.throughput import recbole_evaluation_speed, train_throughput
 
-Loss = Literal[
-    "sampled_softmax", "softmax"
-]  # the second over a whole catalog: theirs over all items, ours the scenario's
+Loss = Literal["sampled_softmax", "softmax"]  # the second of a whole catalog: theirs of all items, ours the scenario's
 LOSSES: tuple[Loss, ...] = get_args(Loss)
 STEPS = 25
 NUM_UNTIMED = 5
@@ -39,22 +37,23 @@ REFEREE_BATCHES = 5  # of an epoch: its full cross-entropy takes minutes for a w
 def run(repeats: int) -> dict[str, Any]:
     torch.set_num_threads(1)
     trial = Trial("food-kitchen", "abxi", "words")
+    tuning = TUNED["food-kitchen", "abxi"]
+    presets = {name: recipe(name, words("abxi"), tuning, False, seed=0) for name in ("sasrec", "hllm", "redrec")}
     result: dict[str, Any] = {"repeats": repeats}
     with TemporaryDirectory() as scratch:
         for loss in LOSSES:
-            for preset in ("sasrec", "hllm", "redrec") if loss == "sampled_softmax" else ("sasrec",):
-                config = with_loss(recipe(preset, words(trial.protocol), num_steps=1000, seed=0), loss)
+            for preset in presets if loss == "sampled_softmax" else ("sasrec",):
+                config = with_loss(presets[preset], loss)
                 result[f"train/{loss}/{preset}"] = ours(trial, config, Path(scratch) / loss / preset, repeats)
                 say(f"train | {loss} | {preset} | {result[f'train/{loss}/{preset}']}")
             folder = Path(scratch) / loss / "referee"
-            sizes = {"num_items": trial.allowed_SN.shape[1], "num_negatives": NUM_NEGATIVES}
+            sizes = {"num_items": trial.allowed_SN.shape[1], "num_layers": NUM_LAYERS, "num_negatives": NUM_NEGATIVES}
             write_inputs(folder, RefereeConfig(loss=loss, **sizes), events_of(trial.histories, TRAIN), None, [])
             result[f"train/{loss}/rectools_sasrec"] = train_throughput(
                 "rectools_sasrec", folder, RESULTS / "env", repeats, max_batches=REFEREE_BATCHES
             )
             say(f"train | {loss} | rectools | {result[f'train/{loss}/rectools_sasrec']}")
-        redrec = recipe("redrec", words(trial.protocol), num_steps=1000, seed=0)
-        result["rank/redrec"] = our_ranking(trial, redrec, Path(scratch) / "ranking")
+        result["rank/redrec"] = our_ranking(trial, presets["redrec"], Path(scratch) / "ranking")
         result["rank/recbole_sasrec"] = recbole_evaluation_speed(folder, RESULTS / "env")
     return result
 

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from redrec.data.histories import TEST, Histories, train_counts
+from redrec.data.histories import TEST, VALIDATION, Histories, train_counts
 from redrec.data.items import is_allowed
 from redrec.data.prepare import read_vocabulary
 from redrec.evaluation.baselines import mean_of_last_n, popularity
@@ -36,8 +36,16 @@ from redrec.model.history import Ints
 from redrec.recipe import Recipe
 from redrec.training.trainer import train
 from tests.benchmarks.measure import ROOT, commit, say
-from tests.benchmarks.quality.datasets import SETS, Protocol, data_folder, of_scenario, text_vectors
-from tests.benchmarks.quality.recipes import PRESETS, minilm, recipe, words
+from tests.benchmarks.quality.datasets import (
+    SETS,
+    Measured,
+    Protocol,
+    data_folder,
+    has_validation,
+    of_scenario,
+    text_vectors,
+)
+from tests.benchmarks.quality.recipes import PRESETS, TUNED, minilm, recipe, words
 from tests.benchmarks.quality.referee import rectools_sasrec
 
 RESULTS = ROOT / "tests" / "benchmarks" / "results"
@@ -51,14 +59,15 @@ RIVALS = ("popularity", "mean_of_last_n", "rectools_sasrec")
 class Trial:
     """One data set under one protocol: what every model is measured on."""
 
-    def __init__(self, name: str, protocol: Protocol, items: str) -> None:
-        self.name, self.protocol, self.items = name, protocol, items
-        self.data = data_folder(name, protocol, RESULTS)
+    def __init__(self, name: str, protocol: Protocol, items: str, measured: Measured = "test") -> None:
+        self.name, self.protocol, self.items, self.measured = name, protocol, items, measured
+        self.data = data_folder(name, protocol, measured, RESULTS)
         self.scenarios = read_vocabulary(self.data).scenarios
         self.histories = Histories(self.data / "histories")
         self.allowed_SN = is_allowed(self.data / "items.parquet", self.scenarios)
         window = TARGET_WINDOW if protocol == "global_time" else 1
-        self.cases = [cases_of(self.histories, s, TEST, window, MAX_USERS, seed=0) for s in range(len(self.scenarios))]
+        part = TEST if measured == "test" else VALIDATION
+        self.cases = [cases_of(self.histories, s, part, window, MAX_USERS, seed=0) for s in range(len(self.scenarios))]
 
     def ranks(self, scorer: Scorer, scenario: int) -> Ints:
         """Return the ranks of the scenario's targets, `rank_UT`."""
@@ -95,21 +104,22 @@ def changed(config: Recipe, changes: Sequence[str]) -> Recipe:
     return Recipe.model_validate(content)
 
 
-def scorers_of(trial: Trial, preset: str, seed: int, num_steps: int, changes: Sequence[str]) -> list[Scorer]:
+def scorers_of(trial: Trial, preset: str, seed: int, changes: Sequence[str]) -> list[Scorer]:
     """Return one scorer per scenario; where training is needed it is done now, or its result taken from before."""
+    tuning, is_validated = TUNED[trial.name, trial.protocol], has_validation(trial.protocol, trial.measured)
     num_scenarios, num_items = trial.allowed_SN.shape
     if preset == "popularity":
         return [popularity(train_counts(trial.histories, num_items, num_scenarios))] * num_scenarios
     if preset == "mean_of_last_n":
-        return [
-            mean_of_last_n(scorer.embeddings_ND) for scorer in scorers_of(trial, "redrec", seed, num_steps, changes)
-        ]
+        return [mean_of_last_n(scorer.embeddings_ND) for scorer in scorers_of(trial, "redrec", seed, changes)]
     if preset == "rectools_sasrec":
         cases = [case for of_scenario in trial.cases for case in of_scenario]
         folder = trial.data.parent / preset / str(seed)
-        return [rectools_sasrec(trial.histories, cases, num_items, seed, folder, RESULTS / "env")] * num_scenarios
+        num_epochs = None if is_validated else tuning.referee_epochs
+        scorer = rectools_sasrec(trial.histories, cases, num_items, num_epochs, seed, folder, RESULTS / "env")
+        return [scorer] * num_scenarios
     encoder = minilm(text_vectors(trial.name, RESULTS)) if trial.items == "minilm" else words(trial.protocol)
-    config = changed(recipe(preset, encoder, num_steps, seed), changes)
+    config = changed(recipe(preset, encoder, tuning, is_validated, seed), changes)
     runs = trial.data.parent / f"{preset}-{hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:8]}"
     if preset != "single_scenario":
         return [_trained(trial.data, runs / str(seed), config)] * num_scenarios
@@ -126,14 +136,14 @@ def _trained(data: Path, out: Path, config: Recipe) -> Scorer:
     return exported_towers(out / "export", config.history)
 
 
-def run(trial: Trial, preset: str, seeds: int, num_steps: int, changes: Sequence[str]) -> dict[str, Any]:
+def run(trial: Trial, preset: str, seeds: int, changes: Sequence[str]) -> dict[str, Any]:
     """Return the metrics per scenario: the mean over seeds of each user's, with intervals over users."""
     per_seed: list[list[dict[str, NDArray[np.float64]]]] = []
     for seed in range(seeds):
         say(f"{trial.name} | {trial.protocol} | {preset} | seed {seed}")
-        scorers = scorers_of(trial, preset, seed, num_steps, changes)
+        scorers = scorers_of(trial, preset, seed, changes)
         ranks = [trial.ranks(scorer, s) for s, scorer in enumerate(scorers)]
-        _keep(trial, "-".join([preset, trial.items, *changes, str(seed)]), ranks)
+        _keep(trial, "-".join([preset, trial.items, trial.measured, *changes, str(seed)]), ranks)
         per_seed.append([user_metrics(rank_UT, KS) for rank_UT in ranks])
     return {name: _figures([of_seed[s] for of_seed in per_seed]) for s, name in enumerate(trial.scenarios)}
 
@@ -172,14 +182,16 @@ def main() -> None:
     parser.add_argument("--protocol", choices=get_args(Protocol), default="global_time")
     parser.add_argument("--items", choices=["words", "minilm"], default="words", help="the encoder (default: words)")
     parser.add_argument("--seeds", type=int, default=1, help="seeds 0 to SEEDS - 1 (default: 1)")
-    parser.add_argument("--steps", type=int, default=1500, help="training steps at most (default: 1500)")
+    parser.add_argument("--measured", choices=get_args(Measured), default="test", help="validation is for tuning")
     parser.add_argument(
         "--change", action="append", default=[], help="a field of the recipe: history.policy='\"concat\"'"
     )
     parser.add_argument("--json", action="store_true", help="end on one JSON line (default: an indented document)")
     arguments = parser.parse_args()
-    trial = Trial(arguments.set, arguments.protocol, arguments.items)
-    found = run(trial, arguments.preset, arguments.seeds, arguments.steps, arguments.change)
+    if (arguments.set, arguments.protocol) not in TUNED:
+        parser.error(f"no choices for this set and protocol; there are some for {', '.join(map('/'.join, TUNED))}")
+    trial = Trial(arguments.set, arguments.protocol, arguments.items, arguments.measured)
+    found = run(trial, arguments.preset, arguments.seeds, arguments.change)
     result = {"benchmark": "quality", "commit": commit(), **vars(arguments), "scenarios": found}
     print(json.dumps(result, indent=None if arguments.json else 1))
 

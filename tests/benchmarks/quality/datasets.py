@@ -26,19 +26,30 @@ from tests.benchmarks.measure import ROOT, say
 SHARED = ROOT.parent / "shared" / "data"
 SETS = {"food-kitchen": "amazon-food-kitchen", "beauty-sports-toys": "amazon-beauty-sports-toys"}
 Protocol = Literal["abxi", "full_loo", "global_time"]
+Measured = Literal["test", "validation"]  # the part that a model is measured on: rows, or tuning
 SPLITS: dict[Protocol, DataConfig] = {
-    "abxi": DataConfig(split="leave_last_out", has_validation=True),
-    "full_loo": DataConfig(split="leave_last_out_per_scenario", has_validation=True),
-    "global_time": DataConfig(split="global_time", has_validation=True),
+    "abxi": DataConfig(split="leave_last_out"),
+    "full_loo": DataConfig(split="leave_last_out_per_scenario"),
+    "global_time": DataConfig(split="global_time"),
 }
 
 
-def data_folder(name: str, protocol: Protocol, home: Path) -> Path:
+def has_validation(protocol: Protocol, measured: Measured) -> bool:
+    """Return whether some events are set aside to stop early by.
+
+    Not in the rows of a global split: the events before the test part are worth more to a model that is asked about
+    what comes right after them.
+    """
+    return protocol != "global_time" or measured == "validation"
+
+
+def data_folder(name: str, protocol: Protocol, measured: Measured, home: Path) -> Path:
     """Return the prepared data of a set under a protocol; made on first use."""
-    folder = home / name / protocol / "data"
+    folder = home / name / protocol / measured / "data"
     if not folder.exists():
         say(f"preparing {name} for {protocol}")
-        prepare(*write_tables(name, home / name / "tables"), folder, SPLITS[protocol])
+        config = SPLITS[protocol].model_copy(update={"has_validation": has_validation(protocol, measured)})
+        prepare(*write_tables(name, home / name / "tables"), folder, config)
     return folder
 
 

@@ -23,20 +23,30 @@ from tests.benchmarks.referees.environment import run
 # Of .3 and .5 the better dropout on validation; its full cross-entropy takes nine times as long an epoch on a CPU.
 CHOICES = {
     "loss": "sampled_softmax", "num_negatives": 64, "dropout": 0.3, "learning_rate": 2e-3,
-    "length": 50, "patience": 5, "max_epochs": 60,
+    "length": 50, "patience": 5,
 }  # fmt: skip
+MAX_EPOCHS = 60
 
 
 def rectools_sasrec(
-    histories: Histories, cases: Sequence[Case], num_items: int, seed: int, folder: Path, environments: Path
+    histories: Histories,
+    cases: Sequence[Case],
+    num_items: int,
+    num_epochs: int | None,
+    seed: int,
+    folder: Path,
+    environments: Path,
 ) -> Scorer:
-    """Return the referee as a scorer of these cases' histories; it is trained now, or was by an earlier run."""
+    """Return the referee as a scorer of these cases' histories; it is trained now, or was by an earlier run.
+
+    It stops early by the validation part, or where there is none after `num_epochs`.
+    """
     known = [case.known(histories).item_L for case in cases]
     if not (folder / "users.npy").exists():
         shutil.rmtree(folder, ignore_errors=True)
-        config = RefereeConfig(num_items=num_items, seed=seed, **CHOICES)
-        parts = [events_of(histories, part) for part in (TRAIN, VALIDATION)]
-        write_inputs(folder, config, *parts, [item_L.tolist() for item_L in known])
+        config = RefereeConfig(num_items=num_items, seed=seed, **{**CHOICES, "max_epochs": num_epochs or MAX_EPOCHS})
+        valid = None if num_epochs else events_of(histories, VALIDATION)
+        write_inputs(folder, config, events_of(histories, TRAIN), valid, [item_L.tolist() for item_L in known])
         run("rectools_sasrec", folder, environments)
     made = outputs(folder)
     row_of = {item_L.tobytes(): row for row, item_L in enumerate(known)}
