@@ -39,7 +39,7 @@ PRESETS = ("redrec", "single_scenario", "hllm", "sasrec")
 NUM_IDS = 2**20  # above every set's catalog
 MAX_EVENTS = 50
 NUM_LAYERS = 1
-DROPOUT = 0.5
+DROPOUT = 0.4
 FEATURES: tuple[Feature, ...] = ("scenario", "gap", "position")  # an event has a day and one kind of action
 TABLE_RATES = {"ids": 5e-3, "words": 1e-2}
 WEIGHT_DECAY = 0.1
@@ -83,8 +83,8 @@ def recipe(
             asked="next",
             target_window=1,
             half_life_days=tuning.half_life_days,
-            num_uniform_negatives=256,
-            num_popular_negatives=256,
+            num_uniform_negatives=512,
+            num_popular_negatives=512,
         ),
         optimizer=OptimizerConfig(
             num_steps=tuning.num_steps,
