@@ -32,7 +32,7 @@ class Tuning(NamedTuple):
 TUNED: dict[tuple[str, Protocol], Tuning] = {
     ("food-kitchen", "abxi"): Tuning(600, 128, 365, "hit_rate@100"),  # nearer to a rank among samples
     ("food-kitchen", "global_time"): Tuning(400, 128, 90, referee_epochs=20),
-    ("beauty-sports-toys", "full_loo"): Tuning(3000, 256, None),
+    ("beauty-sports-toys", "full_loo"): Tuning(2400, 256, None),
     ("beauty-sports-toys", "global_time"): Tuning(1200, 256, 90, referee_epochs=20),
 }
 PRESETS = ("redrec", "single_scenario", "hllm", "sasrec")
