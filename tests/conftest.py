@@ -1,4 +1,4 @@
-"""What every test shares: no telemetry, and in CI no cluster test may be skipped."""
+"""What every test shares: no telemetry, and in CI no test of a cluster or of Spark may be skipped."""
 
 import os
 from collections.abc import Generator
@@ -13,9 +13,10 @@ os.environ.update(DO_NOT_TRACK="1", HF_HUB_DISABLE_TELEMETRY="1")
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, pytest.TestReport]:
-    """Turn a skipped cluster test into a failure where CI=true: there everything it needs must be installed."""
+    """Turn a skipped test of these into a failure where CI=true: there everything it needs must be installed."""
     report = yield
-    if os.environ.get("CI") == "true" and report.skipped and item.get_closest_marker("cluster"):
+    is_needed = any(item.get_closest_marker(marker) for marker in ("cluster", "spark"))
+    if os.environ.get("CI") == "true" and report.skipped and is_needed:
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} was skipped, but CI must run it: {call_reason(report)}"
     return report

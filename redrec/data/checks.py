@@ -10,20 +10,19 @@ import ibis
 import ibis.expr.types as ir
 
 from redrec.data import columns as c
+from redrec.data.tables import from_epoch_ms
 
 ASCII = "^[!-~]+$"  # printable, no blanks: bucketing hashes bytes, and other systems' hashes differ beyond ASCII
+EDGES = r"""^[\s'"]+|[\s'"]+$"""  # of a word in a list
 MAX_ID_LENGTH = 128
 REASON = "reason"
 
 
 def typed_events(mapped: ir.Table) -> ir.Table:
     """Cast to the contract's types; what cannot be cast becomes null and is caught below."""
-    timestamp = mapped[c.TIMESTAMP]
-    if timestamp.type().is_integer():
-        timestamp = timestamp.as_timestamp("ms")
     return mapped.select(
         **{name: mapped[name].cast("string") for name in (c.USER_ID, c.ITEM_ID, c.SCENARIO, c.ACTION)},
-        **{c.TIMESTAMP: timestamp.try_cast("timestamp(6)")},
+        **{c.TIMESTAMP: _time(mapped[c.TIMESTAMP])},
         row=_row_text(mapped, c.EVENT_COLUMNS),
     )
 
@@ -35,13 +34,31 @@ def typed_items(mapped: ir.Table) -> ir.Table:
         return mapped[name].cast("string") if name in mapped.columns else ibis.null("string")
 
     def words(name: str) -> ir.Value:
-        return mapped[name].try_cast("array<string>") if name in mapped.columns else ibis.null("array<string>")
+        return _words(mapped[name]) if name in mapped.columns else ibis.null("array<string>")
 
     return mapped.select(
         **{name: text(name) for name in (c.ITEM_ID, c.TITLE, c.BODY, c.CATEGORY, c.IMAGE)},
         **{name: words(name) for name in (c.TAGS, c.SCENARIOS)},
         row=_row_text(mapped, (c.ITEM_ID, c.TITLE)),
     )
+
+
+def _time(column: ir.Value) -> ir.TimestampValue:
+    """Return the time of a time, of epoch milliseconds, or of the text of either."""
+    if column.type().is_integer():
+        return from_epoch_ms(column).cast("timestamp(6)")
+    if not column.type().is_string():
+        return column.try_cast("timestamp(6)")
+    zoned = column.try_cast("timestamp('UTC', 6)")  # without a zone DuckDB drops the offset of 10:00+02:00
+    return ibis.coalesce(zoned.cast("timestamp(6)"), from_epoch_ms(column.try_cast("int64")).cast("timestamp(6)"))
+
+
+def _words(column: ir.Value) -> ir.ArrayValue:
+    """Return the list of a list, or of the text `[a, b]` or `a, b`."""
+    if not column.type().is_string():
+        return column.try_cast("array<string>")
+    words = column.re_replace(r"^\s*\[|\]\s*$", "").split(",").map(lambda word: word.re_replace(EDGES, ""))
+    return (column.strip() == "").ifelse(ibis.null("array<string>"), words.filter(lambda word: word != ""))
 
 
 def checked_events(events: ir.Table, item_ids: ir.Table, scenarios: tuple[str, ...] | None, now: datetime) -> ir.Table:

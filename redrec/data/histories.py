@@ -30,6 +30,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from redrec.data import columns as c
+from redrec.data.tables import epoch_ms, write
 from redrec.model.history import History, Ints, Vocabulary
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
@@ -56,20 +57,18 @@ def scenario_history(events: ir.Table, scenario: str, max_events: int) -> ir.Tab
     newest_first = ibis.window(
         group_by=c.USER_ID, order_by=[ibis.desc(of_scenario[c.TIMESTAMP]), ibis.desc(of_scenario[c.ITEM_ID])]
     )
-    aged = of_scenario.mutate(age=ibis.row_number().over(newest_first), timestamp_ms=_epoch_ms(of_scenario))
+    aged = of_scenario.mutate(age=ibis.row_number().over(newest_first), timestamp_ms=epoch_ms(of_scenario[c.TIMESTAMP]))
     kept = aged.filter(aged.age < max_events)
-    oldest_first = ibis.desc(kept.age)
-    return kept.group_by(c.USER_ID).aggregate(
-        event_timestamp=kept[c.TIMESTAMP].max(),
-        item_ids=kept[c.ITEM_ID].collect(order_by=oldest_first),
-        actions=kept[c.ACTION].collect(order_by=oldest_first),
-        timestamps_ms=kept.timestamp_ms.collect(order_by=oldest_first),
+    event = ibis.struct({"at": -kept.age, "item": kept[c.ITEM_ID], "action": kept[c.ACTION], "ms": kept.timestamp_ms})
+    users = kept.group_by(c.USER_ID).aggregate(event_timestamp=kept[c.TIMESTAMP].max(), events=event.collect())
+    oldest_first = users.events.sort()  # by the first field; engines differ on ordered aggregates, not on this
+    return users.select(
+        c.USER_ID,
+        "event_timestamp",
+        item_ids=oldest_first.map(lambda event: event["item"]),
+        actions=oldest_first.map(lambda event: event["action"]),
+        timestamps_ms=oldest_first.map(lambda event: event["ms"]),
     )
-
-
-def _epoch_ms(events: ir.Table) -> ir.Value:
-    seconds = events[c.TIMESTAMP].truncate("s").epoch_seconds().cast("int64")  # DuckDB rounds it otherwise
-    return seconds * 1000 + events[c.TIMESTAMP].millisecond().cast("int64")
 
 
 def write_histories(events: ir.Table, items: ir.Table, vocabulary: Vocabulary, split: Split, folder: Path) -> None:
@@ -78,10 +77,10 @@ def write_histories(events: ir.Table, items: ir.Table, vocabulary: Vocabulary, s
     `items` has the columns item_id and item_index.
     """
     folder.mkdir(parents=True)
-    timed = events.mutate(timestamp_ms=_epoch_ms(events))
+    timed = events.mutate(timestamp_ms=epoch_ms(events[c.TIMESTAMP]))
     rows = timed.mutate(part=_part(timed, split)).inner_join(items, c.ITEM_ID).order_by(c.USER_ID, *ORDER)
     ordered = folder / "_rows.parquet"
-    rows.select("item_index", c.ACTION, c.SCENARIO, "timestamp_ms", "part").to_parquet(ordered)
+    write(rows.select("item_index", c.ACTION, c.SCENARIO, "timestamp_ms", "part"), ordered)
     with ExitStack() as stack:
         files = {name: stack.enter_context(open(folder / f"{name}.bin", "wb")) for name in FIELDS}
         for batch in pq.ParquetFile(ordered).iter_batches():
@@ -96,7 +95,7 @@ def write_histories(events: ir.Table, items: ir.Table, vocabulary: Vocabulary, s
                 files[name].write(values[name].to_numpy(zero_copy_only=False).astype(dtype).tobytes())
     ordered.unlink()
     users = rows.group_by(c.USER_ID).aggregate(num_events=rows.count(), num_train=(rows.part == TRAIN).sum())
-    users.order_by(c.USER_ID).to_parquet(folder / "users.parquet")
+    write(users.order_by(c.USER_ID), folder / "users.parquet")
 
 
 def _part(events: ir.Table, split: Split) -> ir.Value:

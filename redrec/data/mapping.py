@@ -11,7 +11,7 @@ import ibis
 import ibis.expr.types as ir
 
 from redrec.data import columns as c
-from redrec.data.tables import require_columns
+from redrec.data.tables import from_epoch_ms, require_columns
 
 
 class Mapping(NamedTuple):
@@ -26,16 +26,20 @@ class Mapping(NamedTuple):
 def _amazon_events(table: ir.Table) -> ir.Table:
     """Days become milliseconds, and the position keeps the order of the events of one day."""
     position = table["position"] if "position" in table.columns else ibis.literal(0)
-    milliseconds = table["timestamp"].try_cast("int64") * 1000 + position.try_cast("int64")
+    milliseconds = _whole(table["timestamp"]) * 1000 + _whole(position)
     return table.select(
         **{
             c.USER_ID: table[c.USER_ID],
             c.ITEM_ID: table[c.ITEM_ID],
             c.SCENARIO: table["domain"],
             c.ACTION: ibis.literal("review"),
-            c.TIMESTAMP: milliseconds.as_timestamp("ms"),
+            c.TIMESTAMP: from_epoch_ms(milliseconds),
         }
     )
+
+
+def _whole(column: ir.Value) -> ir.IntegerValue:
+    return column.try_cast("float64").cast("int64")  # text such as 1400000000.0
 
 
 def _amazon_items(table: ir.Table) -> ir.Table:

@@ -15,7 +15,7 @@ from typing import Literal
 
 import ibis
 import ibis.expr.types as ir
-from ibis.backends.duckdb import Backend
+from ibis.backends.sql import SQLBackend
 from pydantic import Field
 
 from redrec.config import Config, InputError
@@ -23,7 +23,7 @@ from redrec.data import columns as c
 from redrec.data.checks import REASON, checked_events, checked_items, typed_events, typed_items
 from redrec.data.histories import Split, write_histories
 from redrec.data.mapping import EVENT_MAPPINGS, ITEM_MAPPINGS, recognise
-from redrec.data.tables import connect, read
+from redrec.data.tables import Engine, connect, read, write
 from redrec.model.history import Vocabulary
 from redrec.staging import staged
 
@@ -31,6 +31,7 @@ NUM_EXAMPLES = 3
 
 
 class DataConfig(Config):
+    engine: Engine = "duckdb"  # or spark, where one machine does not hold the log
     scenarios: tuple[str, ...] | None = None  # absent: those the events show, the busiest first
     split: Literal["global_time", "leave_last_out", "leave_last_out_per_scenario"] = "global_time"
     test_share: float = Field(default=0.1, gt=0, lt=1)  # of all events, the newest
@@ -71,19 +72,21 @@ def prepare(events: Path, items: Path, out: Path, config: DataConfig = DEFAULTS)
         InputError: A file or column is missing, too many rows are bad, or a configured scenario is empty.
     """
     with staged(out) as folder:
-        return _prepare(connect(), events, items, folder, config)
+        return _prepare(connect(config.engine), events, items, folder, config)
 
 
-def _prepare(connection: Backend, events: Path, items: Path, out: Path, config: DataConfig) -> DataQuality:
+def _prepare(connection: SQLBackend, events: Path, items: Path, out: Path, config: DataConfig) -> DataQuality:
     raw_items, raw_events = read(connection, items, "items"), read(connection, events, "events")
     item_mapping = recognise(raw_items, ITEM_MAPPINGS, "items")
     event_mapping = recognise(raw_events, EVENT_MAPPINGS, "events")
 
-    all_items = _stored(connection, checked_items(typed_items(item_mapping.apply(raw_items))), out / "_items.parquet")
+    all_items = _stored(
+        connection, checked_items(typed_items(item_mapping.apply(raw_items))), out / "checked_items.parquet"
+    )
     good_items = all_items.filter(all_items[REASON].isnull()).drop(REASON, "row")
     now = datetime.now(UTC)
     candidates = checked_events(typed_events(event_mapping.apply(raw_events)), good_items, config.scenarios, now)
-    all_events = _stored(connection, candidates, out / "_events.parquet")
+    all_events = _stored(connection, candidates, out / "checked_events.parquet")
     good_events = all_events.filter(all_events[REASON].isnull()).drop(REASON, "row")
 
     item_quality = _quality(all_items, item_mapping.name)
@@ -107,7 +110,7 @@ def _prepare(connection: Backend, events: Path, items: Path, out: Path, config: 
         users_with_one_event=int(per_user.filter(per_user.num == 1).count().execute()),
     )
     _write_json(out / "data_quality.json", quality.model_dump())
-    for name in ("_items.parquet", "_events.parquet"):
+    for name in ("checked_items.parquet", "checked_events.parquet"):
         (out / name).unlink()
     return quality
 
@@ -118,9 +121,9 @@ def read_vocabulary(data: Path) -> Vocabulary:
     return Vocabulary(scenarios=split["scenarios"], actions=split["actions"])
 
 
-def _stored(connection: Backend, table: ir.Table, path: Path) -> ir.Table:
+def _stored(connection: SQLBackend, table: ir.Table, path: Path) -> ir.Table:
     """Compute `table` once, into a file, so that the source is parsed once and memory stays bounded."""
-    table.to_parquet(path)
+    write(table, path)
     return connection.read_parquet(path)
 
 
@@ -175,19 +178,19 @@ def _distinct(events: ir.Table, name: str) -> tuple[str, ...]:
     return tuple(events.select(name).distinct().order_by(name).to_pyarrow()[name].to_pylist())
 
 
-def _write_items(connection: Backend, items: ir.Table, vocabulary: Vocabulary, out: Path) -> ir.Table:
+def _write_items(connection: SQLBackend, items: ir.Table, vocabulary: Vocabulary, out: Path) -> ir.Table:
     """Write the catalog in index order and return (item_id, item_index)."""
     everywhere = ibis.array(list(vocabulary.scenarios))
     filled = items.mutate(**{c.SCENARIOS: ibis.coalesce(items[c.SCENARIOS], everywhere)})
-    filled.order_by(c.ITEM_ID).select(*c.ITEM_COLUMNS).to_parquet(out / "items.parquet")
+    write(filled.order_by(c.ITEM_ID).select(*c.ITEM_COLUMNS), out / "items.parquet")
     catalog = connection.read_parquet(out / "items.parquet")
     return catalog.select(c.ITEM_ID, item_index=ibis.row_number().over(order_by=c.ITEM_ID))
 
 
-def _write_events(connection: Backend, events: ir.Table, out: Path) -> ir.Table:
+def _write_events(connection: SQLBackend, events: ir.Table, out: Path) -> ir.Table:
     """Write the clean events in UTC, by user and time, and return them."""
     in_utc = events.mutate(**{c.TIMESTAMP: events[c.TIMESTAMP].cast("timestamp('UTC', 6)")})
-    in_utc.order_by(c.USER_ID, c.TIMESTAMP, c.ITEM_ID).to_parquet(out / "events.parquet")
+    write(in_utc.order_by(c.USER_ID, c.TIMESTAMP, c.ITEM_ID), out / "events.parquet")
     return connection.read_parquet(out / "events.parquet")
 
 
@@ -205,7 +208,7 @@ def _write_quarantine(events: ir.Table, items: ir.Table, out: Path) -> None:
         bad.filter(bad[REASON].notnull()).select(REASON, "row", table=ibis.literal(name))
         for name, bad in (("events", events), ("items", items))
     ]
-    ibis.union(*tables).order_by("table", REASON, "row").to_parquet(out / "quarantine.parquet")
+    write(ibis.union(*tables).order_by("table", REASON, "row"), out / "quarantine.parquet")
 
 
 def _write_json(path: Path, content: object) -> None:

@@ -1,26 +1,58 @@
-"""Tables as Ibis expressions on an embedded DuckDB: read from files, written in blocks.
+"""Tables as Ibis expressions, on an embedded DuckDB or on Spark: read from files, written in blocks.
 
-DuckDB runs out of core and nothing here holds a whole table. A time without a zone is taken as UTC.
+DuckDB runs out of core on one machine. Spark, for logs that one machine does not sort, takes its master and memory from
+its own configuration (`SPARK_CONF_DIR`, or the arguments of `spark-submit`); both give the same rows. Nothing here
+holds a whole table. A time without a zone is taken as UTC.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
 
 import duckdb
 import ibis
 import ibis.expr.types as ir
-from ibis.backends.duckdb import Backend
+import pyarrow.parquet as pq
+from ibis.backends.sql import SQLBackend
 
 from redrec.config import InputError
 
+Engine = Literal["duckdb", "spark"]
 READABLE = (".parquet", ".csv", ".csv.gz", ".tsv", ".tsv.gz")
 
 
-def connect() -> Backend:
-    """Return a DuckDB session of its own."""
-    return ibis.duckdb.connect(":memory:")
+def connect(engine: Engine = "duckdb") -> SQLBackend:
+    """Return a DuckDB session of its own, or the Spark session of this process, set to UTC."""
+    if engine == "duckdb":
+        return ibis.duckdb.connect(":memory:")
+    from pyspark.sql import SparkSession
+
+    session = SparkSession.builder.appName("redrec").getOrCreate()
+    session.conf.set("spark.sql.session.timeZone", "UTC")
+    session.conf.set("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")  # its default has no unit that lasts
+    return ibis.pyspark.connect(session)
 
 
-def read(connection: Backend, path: Path, name: str) -> ir.Table:
+def write(table: ir.Table, path: Path) -> None:
+    """Write one Parquet file, its rows in the table's order."""
+    if table.get_backend().name == "duckdb":
+        table.to_parquet(path)
+        return
+    with TemporaryDirectory(dir=path.parent) as scratch:
+        parts = Path(scratch) / "parts"
+        table.to_parquet(parts)
+        _join(sorted(parts.glob("*.parquet")), path)  # Spark numbers them in order
+
+
+def _join(parts: Sequence[Path], path: Path) -> None:
+    with pq.ParquetWriter(path, pq.read_schema(parts[0]).remove_metadata()) as writer:
+        for part in parts:
+            for batch in pq.ParquetFile(part).iter_batches():
+                writer.write_batch(batch)
+
+
+def read(connection: SQLBackend, path: Path, name: str) -> ir.Table:
     """Return the table in a Parquet, CSV or TSV file; `name` says in errors which of ours it is.
 
     Raises:
@@ -33,10 +65,27 @@ def read(connection: Backend, path: Path, name: str) -> ir.Table:
     if not path.name.endswith(READABLE):
         raise InputError(f"{name}: {path} is of no known kind. Allowed: {', '.join(READABLE)}.")
     try:
-        return connection.read_parquet(path) if path.suffix == ".parquet" else connection.read_csv(path)
-    except duckdb.Error as error:
+        return connection.read_parquet(path) if path.suffix == ".parquet" else _read_text(connection, path)
+    except _errors(connection) as error:
         first_line = str(error).splitlines()[0]
         raise InputError(f"{name}: {path} cannot be read: {first_line}. Check that it is a whole file.") from error
+
+
+def _errors(connection: SQLBackend) -> type[Exception]:
+    if connection.name == "duckdb":
+        return duckdb.Error
+    from pyspark.errors import PySparkException
+
+    return PySparkException
+
+
+def _read_text(connection: SQLBackend, path: Path) -> ir.Table:
+    """Return every column as text: what looks like a number may be an id such as 007."""
+    separator = "\t" if ".tsv" in path.suffixes else ","
+    if connection.name == "duckdb":
+        return connection.read_csv(path, all_varchar=True, delim=separator)
+    options = {"header": True, "inferSchema": False, "quote": '"', "escape": '"', "multiLine": True}
+    return connection.read_csv(path, sep=separator, **options)
 
 
 def require_columns(table: ir.Table, columns: tuple[str, ...], name: str) -> None:
@@ -47,3 +96,14 @@ def require_columns(table: ir.Table, columns: tuple[str, ...], name: str) -> Non
             f"{name}: column {', '.join(missing)} is missing; seen: {', '.join(table.columns)}. "
             f"Rename the columns to {', '.join(columns)}; `redrec validate` names the schemas it maps by itself."
         )
+
+
+def from_epoch_ms(milliseconds: ir.IntegerValue) -> ir.TimestampValue:
+    """Return the time of epoch milliseconds; engines differ on units other than seconds."""
+    seconds = milliseconds // 1000
+    return seconds.as_timestamp("s") + ibis.interval(milliseconds=1) * (milliseconds - seconds * 1000)
+
+
+def epoch_ms(time: ir.TimestampValue) -> ir.IntegerValue:
+    seconds = time.truncate("s").epoch_seconds().cast("int64")  # DuckDB rounds it otherwise
+    return seconds * 1000 + time.millisecond().cast("int64")

@@ -142,3 +142,20 @@ def test_food_kitchen_is_read_whole(tmp_path):
     assert (quality.events.rows, quality.events.kept, quality.items.kept) == (173_548, 173_548, 28_095)
     assert set(quality.scenarios) == {"Food", "Kitchen"}
     assert json.loads((tmp_path / "data" / "split.json").read_text())["scenarios"] == list(quality.scenarios)
+
+
+@pytest.mark.parametrize(
+    "time", ["1704067200123", "2024-01-01 00:00:00.123", "2024-01-01T00:00:00.123Z", "2024-01-01 02:00:00.123+02:00"]
+)
+def test_a_csv_table_keeps_its_ids_and_reads_times_and_lists(tmp_path, time):
+    (tmp_path / "events.csv").write_text(f"user_id,item_id,scenario,action,timestamp\n007,1e5,ads,click,{time}\n")
+    (tmp_path / "items.csv").write_text(
+        """item_id,title,tags,scenarios\n1e5,"9"" plate","['a b', c]","ads, feed"\n2,,[],\n"""
+    )
+    prepare(tmp_path / "events.csv", tmp_path / "items.csv", tmp_path / "data")
+    event = pq.read_table(tmp_path / "data" / "events.parquet").to_pylist()[0]
+    plate, untold = pq.read_table(tmp_path / "data" / "items.parquet").to_pylist()
+    assert (event["user_id"], event["item_id"], event["timestamp"].microsecond) == ("007", "1e5", 123_000)
+    assert event["timestamp"].replace(microsecond=0) == at(1)
+    assert (plate["title"], plate["tags"], plate["scenarios"]) == ('9" plate', ["a b", "c"], ["ads", "feed"])
+    assert (untold["tags"], untold["scenarios"]) == ([], ["ads"])

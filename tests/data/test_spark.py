@@ -1,0 +1,113 @@
+"""DuckDB and Spark: one definition, the same rows, on a generated world, its CSV export and real reviews."""
+
+import gzip
+import itertools
+import os
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+import pytest
+
+from redrec.data.histories import scenario_history
+from redrec.data.prepare import DataConfig, prepare
+from redrec.data.tables import Engine, connect, read
+from redrec.data.world import World
+from tests.worlds import SMALL_RECIPE, SMALL_WORLD
+
+pytestmark = [
+    pytest.mark.spark,
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),  # its own
+]
+REVIEWS = Path(__file__).parents[3] / "shared" / "data" / "amazon-beauty-sports-toys"
+NUM_REVIEWS = 20_000
+TIME = datetime(2024, 1, 1, microsecond=123_000, tzinfo=UTC)
+ENGINES: tuple[Engine, ...] = ("duckdb", "spark")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def spark():
+    """A Spark of one core, as a user without a cluster starts it; its settings come from its own configuration."""
+    pytest.importorskip("pyspark", reason="needs Spark: pip install 'redrec[spark]'")
+    if shutil.which("java") is None:
+        pytest.skip("needs Java: apt-get install -y openjdk-17-jre-headless")
+    settings = {"spark.ui.enabled": "false", "spark.sql.shuffle.partitions": "2", "spark.driver.memory": "1g"}
+    arguments = " ".join(f"--conf {name}={value}" for name, value in settings.items())
+    os.environ["PYSPARK_SUBMIT_ARGS"] = f"--master local[1] {arguments} pyspark-shell"
+    yield
+    from pyspark.sql import SparkSession
+
+    SparkSession.builder.getOrCreate().stop()
+
+
+def prepared_by_both(events: Path, items: Path, folder: Path, config: DataConfig) -> list[Path]:
+    folders = [folder / engine for engine in ENGINES]
+    found = [
+        prepare(events, items, out, config.model_copy(update={"engine": engine}))
+        for engine, out in zip(ENGINES, folders, strict=True)
+    ]
+    assert found[0] == found[1]
+    assert found[0].events.kept > 1000
+    return folders
+
+
+def assert_equal(duckdb: Path, spark: Path) -> None:
+    """Assert that two data folders hold the same rows in the same order, and the same bytes of histories."""
+    names = [sorted(path.relative_to(of).as_posix() for path in of.rglob("*.*")) for of in (duckdb, spark)]
+    assert names[0] == names[1]
+    for name in names[0]:
+        if name.endswith(".parquet"):
+            rows = [pq.read_table(of / name).to_pylist() for of in (duckdb, spark)]
+            assert rows[0] == rows[1], name
+        else:
+            assert (duckdb / name).read_bytes() == (spark / name).read_bytes(), name
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> tuple[Path, Path]:
+    return World(SMALL_WORLD).write(tmp_path_factory.mktemp("world"))
+
+
+def test_both_engines_prepare_a_generated_world_alike(world, tmp_path):
+    duckdb, spark = prepared_by_both(*world, tmp_path, SMALL_RECIPE.data.model_copy(update={"has_validation": True}))
+    assert_equal(duckdb, spark)
+
+    views = []
+    for engine, folder in zip(ENGINES, (duckdb, spark), strict=True):
+        events = read(connect(engine), folder / "events.parquet", "events")
+        views.append(scenario_history(events, "homefeed", 5).order_by("user_id").drop("event_timestamp").to_pyarrow())
+    assert views[0].to_pylist() == views[1].to_pylist()
+
+
+def test_both_engines_leave_out_the_same_events_of_a_csv_table(world, tmp_path):
+    events = pq.read_table(world[0])
+    ids = pa.array([user_id.replace("u0000", "") for user_id in events["user_id"].to_pylist()])  # 0012: no number
+    pa_csv.write_csv(events.set_column(0, "user_id", ids), tmp_path / "events.csv")
+    config = DataConfig(split="leave_last_out_per_scenario", has_validation=True)
+    folders = prepared_by_both(tmp_path / "events.csv", world[1], tmp_path, config)
+    assert_equal(*folders)
+    assert pq.read_table(folders[0] / "histories" / "users.parquet")["user_id"][0].as_py() == "0000"
+
+
+def test_both_engines_prepare_real_reviews_alike(tmp_path):
+    if not REVIEWS.is_dir():
+        pytest.skip(f"needs the reviews in {REVIEWS}")
+    with gzip.open(REVIEWS / "interactions.csv.gz", "rt") as source:
+        (tmp_path / "events.csv").write_text("".join(itertools.islice(source, NUM_REVIEWS)))
+    config = DataConfig(split="leave_last_out")
+    assert_equal(*prepared_by_both(tmp_path / "events.csv", REVIEWS / "items.csv.gz", tmp_path, config))
+
+
+def test_both_engines_read_the_times_and_lists_of_text_alike(tmp_path):
+    times = ["1704067200123", "2024-01-01 00:00:00.123", "2024-01-01T00:00:00.123Z", "2024-01-01 02:00:00.123+02:00"]
+    rows = [f"u{n},a{n % 2},ads,click,{time}" for n, time in enumerate(times * 300)]
+    (tmp_path / "events.csv").write_text(
+        "\n".join(["user_id,item_id,scenario,action,timestamp", *rows, "u,a1,ads,x,soon"])
+    )
+    (tmp_path / "items.csv").write_text("""item_id,title,tags\na0,"9"" plate","['a b', c]"\na1,,\n""")
+    folders = prepared_by_both(tmp_path / "events.csv", tmp_path / "items.csv", tmp_path, DataConfig())
+    assert_equal(*folders)
+    assert pq.read_table(folders[1] / "events.parquet")["timestamp"].unique().to_pylist() == [TIME]
