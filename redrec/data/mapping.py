@@ -4,7 +4,7 @@ A mapping is recognised by its columns alone and named in the data quality repor
 column became the scenario.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import ibis
@@ -26,20 +26,54 @@ class Mapping(NamedTuple):
 def _amazon_events(table: ir.Table) -> ir.Table:
     """Days become milliseconds, and the position keeps the order of the events of one day."""
     position = table["position"] if "position" in table.columns else ibis.literal(0)
-    milliseconds = _whole(table["timestamp"]) * 1000 + _whole(position)
-    return table.select(
-        **{
-            c.USER_ID: table[c.USER_ID],
-            c.ITEM_ID: table[c.ITEM_ID],
-            c.SCENARIO: table["domain"],
-            c.ACTION: ibis.literal("review"),
-            c.TIMESTAMP: from_epoch_ms(milliseconds),
-        }
-    )
+    time = from_epoch_ms(_whole(table["timestamp"]) * 1000 + _whole(position))
+    return _events(table, c.USER_ID, c.ITEM_ID, table["domain"], ibis.literal("review"), time)
+
+
+def _movielens_events(table: ir.Table) -> ir.Table:
+    time = from_epoch_ms(_whole(table["timestamp"]) * 1000)
+    return _events(table, "userId", "movieId", ibis.literal("movies"), ibis.literal("rating"), time)
+
+
+def _kuairand_events(table: ir.Table) -> ir.Table:
+    scenario = ibis.literal("tab_") + table["tab"].cast("string")
+    action = (_whole(table["is_click"]) == 1).ifelse("click", "view")
+    return _events(table, "user_id", "video_id", scenario, action, from_epoch_ms(_whole(table["time_ms"])))
+
+
+def _red_mmu_events(lists: dict[str, str]) -> Callable[[ir.Table], ir.Table]:
+    """Return what unrolls a user's lists, one per scenario; an event is a struct."""
+
+    def apply(table: ir.Table) -> ir.Table:
+        return ibis.union(*(_red_mmu_list(table, name, scenario) for scenario, name in lists.items()))
+
+    return apply
+
+
+def _red_mmu_list(table: ir.Table, name: str, scenario: str) -> ir.Table:
+    rows = table.select(user=table[_first_of(table.columns, RED_MMU_USERS)], event=table[name].unnest())
+    fields = rows.event.type().names
+    rows = rows.mutate(item=rows.event[_first_of(fields, RED_MMU_ITEMS)])
+    flags = [(rows.event[flag].cast("int64") == 1, action) for flag, action in RED_MMU_ACTIONS if flag in fields]
+    action = ibis.cases(*flags, else_="view") if flags else ibis.literal("view")
+    time = from_epoch_ms(_whole(rows.event["timestamp"]) * 1000)
+    return _events(rows, "user", "item", ibis.literal(scenario), action, time)
+
+
+def _events(
+    table: ir.Table, user: str, item: str, scenario: ir.Value, action: ir.Value, time: ir.TimestampValue
+) -> ir.Table:
+    values = (table[user], table[item], scenario, action, time)
+    return table.select(**dict(zip(c.EVENT_COLUMNS, values, strict=True)))
 
 
 def _whole(column: ir.Value) -> ir.IntegerValue:
     return column.try_cast("float64").cast("int64")  # text such as 1400000000.0
+
+
+def _first_of(columns: Iterable[str], names: Sequence[str]) -> str:
+    """Return the first of `names` that is a column; `names[0]` where none is, whose absence is then the error."""
+    return next((name for name in names if name in set(columns)), names[0])
 
 
 def _amazon_items(table: ir.Table) -> ir.Table:
@@ -47,6 +81,33 @@ def _amazon_items(table: ir.Table) -> ir.Table:
     return mapped.select(*[name for name in c.ITEM_COLUMNS if name in mapped.columns])
 
 
+def _movielens_items(table: ir.Table) -> ir.Table:
+    return table.select(item_id=table["movieId"], title=table[c.TITLE], tags=table["genres"].split("|"))
+
+
+def _kuairand_items(table: ir.Table) -> ir.Table:
+    tags = table["tag"].cast("string").split(",")
+    return table.select(item_id=table["video_id"], title=ibis.null("string"), tags=tags, category=table["video_type"])
+
+
+def _red_mmu_items(table: ir.Table) -> ir.Table:
+    return table.select(item_id=table["note_idx"], title=ibis.null("string"))
+
+
+RED_MMU_USERS = ("user_idx", "encrypted_user_id", "user_id")
+RED_MMU_ITEMS = ("note_idx", "note_id")
+RED_MMU_ACTIONS = (
+    ("is_like", "like"),
+    ("is_collect", "collect"),
+    ("is_comment", "comment"),
+    ("is_share", "share"),
+    ("is_click_profile", "profile"),
+)
+RED_MMU_LISTS = (  # the release names them in three ways
+    {"homefeed": "homefeed_list", "ads": "ads_list"},
+    {"homefeed": "homefeed_noteid_lastn", "ads": "ads_click_noteid_lastn"},
+    {"ads": "ads_click_noteid_list"},
+)
 EVENT_MAPPINGS = (
     Mapping("contract", frozenset(c.EVENT_COLUMNS), "columns as in the contract", lambda table: table),
     Mapping(
@@ -54,6 +115,27 @@ EVENT_MAPPINGS = (
         frozenset({c.USER_ID, c.ITEM_ID, "domain", "timestamp"}),
         "scenario <- domain; action <- 'review'; timestamp <- timestamp (Unix seconds) plus position (as milliseconds)",
         _amazon_events,
+    ),
+    Mapping(
+        "movielens",
+        frozenset({"userId", "movieId", "rating", "timestamp"}),
+        "user_id <- userId; item_id <- movieId; scenario <- 'movies'; action <- 'rating'; timestamp (Unix seconds)",
+        _movielens_events,
+    ),
+    Mapping(
+        "kuairand",
+        frozenset({"user_id", "video_id", "tab", "time_ms", "is_click"}),
+        "item_id <- video_id; scenario <- tab; action <- click where is_click, else view; timestamp <- time_ms",
+        _kuairand_events,
+    ),
+    *(
+        Mapping(
+            "red-mmu",
+            frozenset(lists.values()),
+            "one event per struct of a user's lists: homefeed and ads; action <- the first flag that is set, else view",
+            _red_mmu_events(lists),
+        )
+        for lists in RED_MMU_LISTS
     ),
 )
 ITEM_MAPPINGS = (
@@ -64,6 +146,24 @@ ITEM_MAPPINGS = (
         _amazon_items,
     ),
     Mapping("contract", frozenset({c.ITEM_ID, c.TITLE}), "columns as in the contract", lambda table: table),
+    Mapping(
+        "movielens",
+        frozenset({"movieId", c.TITLE, "genres"}),
+        "item_id <- movieId; tags <- genres, split at |",
+        _movielens_items,
+    ),
+    Mapping(
+        "kuairand",
+        frozenset({"video_id", "video_type", "tag"}),
+        "item_id <- video_id; tags <- tag, split at commas; category <- video_type; no title",
+        _kuairand_items,
+    ),
+    Mapping(
+        "red-mmu",
+        frozenset({"note_idx", "note_feature"}),
+        "item_id <- note_idx; no title: give note_feature to the encoder `vectors`",
+        _red_mmu_items,
+    ),
 )
 
 
