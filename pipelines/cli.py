@@ -65,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
     validate = add(commands, "validate", run_validate, "check an event log and an item table", EXAMPLE_TABLES)
     add_tables(validate)
     validate.add_argument("--out", type=Path, help="keep the checked tables here (default: thrown away)")
+    validate.add_argument("--html", type=Path, help="write the report here too, as one HTML file (default: text alone)")
     add_recipe(validate)
 
     run = add(
@@ -163,13 +164,16 @@ def load_recipe(path: Path) -> "Recipe":
 
 
 def run_validate(arguments: argparse.Namespace) -> Outcome:
-    from pipelines.report import program, quality_text
+    from pipelines.report import program, quality_page, quality_text
     from redrec.data.prepare import DataConfig, prepare
 
     config = load_recipe(arguments.recipe).data if arguments.recipe else DataConfig()
     with tempfile.TemporaryDirectory() as scratch:
         quality = prepare(arguments.events, arguments.items, arguments.out or Path(scratch) / "data", config)
     kept = f"The checked tables are in {arguments.out}.\n\n" if arguments.out else ""
+    if arguments.html:
+        quality_page(quality, arguments.html)
+        kept += f"The report is in {arguments.html}.\n\n"
     next_command = f"{program()} run --events {arguments.events} --items {arguments.items} --out runs/first"
     return Outcome(quality.model_dump(), f"{quality_text(quality)}\n\n{kept}Next: {next_command}")
 

@@ -9,6 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from jinja2 import Environment, PackageLoader
+
+from redrec.data.findings import Finding
 from redrec.data.mapping import EVENT_MAPPINGS, ITEM_MAPPINGS
 from redrec.data.prepare import DataQuality, TableQuality
 
@@ -73,7 +76,21 @@ def quality_text(quality: DataQuality) -> str:
     ]
     counts = [["scenario", "events", "users", "items"]]
     counts += [[name, f"{s.events:,}", f"{s.users:,}", f"{s.items:,}"] for name, s in quality.scenarios.items()]
-    return "\n".join([*lines, "", table(counts)])
+    return "\n".join([*lines, "", table(counts), *finding_lines(quality.findings)])
+
+
+def finding_lines(findings: Sequence[Finding]) -> Iterable[str]:
+    if findings:
+        yield "\nWorth a look:"
+    for found in findings:
+        yield f"  {found.count:,} of {found.of:,} {found.what}. {found.advice}"
+
+
+def quality_page(quality: DataQuality, out: Path) -> None:
+    """Write the report as one HTML file that loads nothing else."""
+    template = Environment(loader=PackageLoader("pipelines", "."), autoescape=True).get_template("quality.html")
+    meanings = {mapping.name: mapping.meaning for mapping in (*EVENT_MAPPINGS, *ITEM_MAPPINGS)}
+    out.write_text(template.render(quality=quality, meanings=meanings), encoding="utf-8")
 
 
 def table_quality_lines(name: str, quality: TableQuality, meanings: Mapping[str, str]) -> Iterable[str]:

@@ -21,6 +21,7 @@ from pydantic import Field
 from redrec.config import Config, InputError
 from redrec.data import columns as c
 from redrec.data.checks import REASON, checked_events, checked_items, typed_events, typed_items
+from redrec.data.findings import Finding, LimitsConfig, figures_of, findings_of
 from redrec.data.histories import Split, write_histories
 from redrec.data.mapping import EVENT_MAPPINGS, ITEM_MAPPINGS, recognise
 from redrec.data.tables import Engine, connect, read, write
@@ -37,6 +38,7 @@ class DataConfig(Config):
     test_share: float = Field(default=0.1, gt=0, lt=1)  # of all events, the newest
     has_validation: bool = False  # set aside, like the test part, what early stopping needs; see redrec.data.histories
     max_quarantined_share: float = Field(default=0.05, ge=0, le=1)
+    limits: LimitsConfig = LimitsConfig()
 
 
 DEFAULTS = DataConfig()
@@ -63,6 +65,7 @@ class DataQuality(Config):
     items: TableQuality
     scenarios: dict[str, ScenarioQuality]
     users_with_one_event: int  # kept: they can be served and evaluated, but give no training target
+    findings: tuple[Finding, ...]
 
 
 def prepare(events: Path, items: Path, out: Path, config: DataConfig = DEFAULTS) -> DataQuality:
@@ -102,12 +105,14 @@ def _prepare(connection: SQLBackend, events: Path, items: Path, out: Path, confi
     write_histories(kept, item_rows, vocabulary, split, out / "histories")
     _write_quarantine(all_events, all_items, out)
     _write_json(out / "split.json", {**vocabulary.model_dump(), **split._asdict()})
-    per_user = kept.group_by(c.USER_ID).aggregate(num=kept.count())
+    figures = figures_of(kept, good_items)
+    events_of_scenario = {name: found.events for name, found in scenarios.items()}
     quality = DataQuality(
         events=event_quality,
         items=item_quality,
         scenarios=scenarios,
-        users_with_one_event=int(per_user.filter(per_user.num == 1).count().execute()),
+        users_with_one_event=figures.one_event_users,
+        findings=findings_of(figures, events_of_scenario, config.limits),
     )
     _write_json(out / "data_quality.json", quality.model_dump())
     for name in ("checked_items.parquet", "checked_events.parquet"):

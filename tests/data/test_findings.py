@@ -1,0 +1,71 @@
+"""Findings: each doubtful thing is found where it was planted, and nothing is found in a good log."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from redrec.data.findings import Finding, LimitsConfig
+from redrec.data.prepare import DataConfig, prepare
+
+START = datetime(2024, 1, 1, 7, 30, tzinfo=UTC)
+
+
+def found(folder: Path, limits: LimitsConfig | None = None, **planted: object) -> tuple[Finding, ...]:
+    """Return the findings of 20 users with 4 events in each of two scenarios, with something planted."""
+    start = planted.get("start", START)
+    step = planted.get("step", timedelta(minutes=7))
+    num_ads = planted.get("num_ads", 80)
+    events = [
+        {
+            "user_id": f"u{n // 4}{'' if planted.get('is_one_person', True) else scenario}",
+            "item_id": f"i{n % 10}",
+            "scenario": scenario,
+            "action": "view",
+            "timestamp": start + n * step,
+        }
+        for scenario, num_events in (("feed", 80), ("ads", num_ads))
+        for n in range(num_events)
+    ]
+    events += [dict(events[0], user_id=f"once{n}") for n in range(planted.get("num_once", 0))]
+    items = [
+        {"item_id": f"i{n}", "title": planted.get("title", f"title {n}")}
+        for n in range(10 + planted.get("num_idle", 0))
+    ]
+    for name, rows in (("events", events), ("items", items)):
+        pq.write_table(pa.Table.from_pylist(rows), folder / f"{name}.parquet")
+    config = DataConfig(limits=limits or LimitsConfig())
+    return prepare(folder / "events.parquet", folder / "items.parquet", folder / "data", config).findings
+
+
+def test_a_good_log_has_none(tmp_path):
+    assert found(tmp_path) == ()
+
+
+@pytest.mark.parametrize(
+    ("planted", "what", "count", "of"),
+    [
+        (
+            {"start": datetime(2023, 1, 1, tzinfo=UTC), "step": timedelta(days=1)},
+            "events are at midnight UTC",
+            160,
+            160,
+        ),
+        ({"is_one_person": False}, "users act in one scenario", 40, 40),
+        ({"num_once": 6}, "users have one event", 6, 26),
+        ({"num_idle": 11}, "items have no event", 11, 21),
+        ({"title": ""}, "items have no title", 10, 10),
+        ({"start": datetime(1970, 1, 20, 7, 1, tzinfo=UTC)}, "events are before 1990", 160, 160),
+    ],
+)
+def test_what_was_planted_is_found_alone(tmp_path, planted, what, count, of):
+    assert [(f.what, f.count, f.of) for f in found(tmp_path, **planted)] == [(what, count, of)]
+
+
+def test_a_sparse_scenario_is_found_from_its_limit_on(tmp_path):
+    limits = LimitsConfig(min_scenario_share=0.05, max_one_scenario_share=1)
+    assert found(tmp_path, limits, num_ads=5) == ()
+    (finding,) = found(tmp_path, limits, num_ads=4)
+    assert (finding.what, finding.count, finding.of) == ("events are of scenario ads", 4, 84)
