@@ -1,4 +1,4 @@
-"""The command line: `redrec validate|run|serve|query|compile|train-job|demo`.
+"""The command line: `redrec validate|run|serve|query|push|compile|train-job|demo`.
 
 A command calls one function and prints its result: a text for people, one JSON document with `--json`.
 Progress and errors go to standard error. Exit status 0 is done, 2 is an input to correct, 1 is anything else.
@@ -87,6 +87,12 @@ def parser() -> argparse.ArgumentParser:
     query.add_argument("--scenario", required=True, help="scenario of the bundle")
     query.add_argument("--k", type=int, default=10, help="number of items (default: 10)")
     query.add_argument("--url", default="http://localhost:8080", help="server (default: http://localhost:8080)")
+
+    push = add(
+        commands, "push", run_push, "add fresh events to the online histories", "--run demo/run --events new.csv"
+    )
+    push.add_argument("--run", type=Path, required=True, help="run folder, with `bundle` and `features`")
+    push.add_argument("--events", type=Path, required=True, help="the new events: Parquet or CSV (.gz)")
 
     compile_ = add(
         commands, "compile", run_compile, "compile the pipeline for Kubeflow Pipelines", "--out training.yaml"
@@ -208,6 +214,19 @@ def run_query(arguments: argparse.Namespace) -> Outcome:
 
     answer = query(arguments.url, arguments.user, arguments.scenario, arguments.k)
     return Outcome(answer, answer_text(answer))
+
+
+def run_push(arguments: argparse.Namespace) -> Outcome:
+    from feature_repo.push import Pusher, events_of
+    from pipelines.report import pushed_text
+    from redrec.bundle import Bundle
+
+    pusher = Pusher(arguments.run / "features", Bundle.load(arguments.run / "bundle").item_index)
+    found = [pusher.push(block) for block in events_of(arguments.events)]
+    refused = [one for pushed in found for one in pushed.refused]
+    counts = {name: sum(getattr(pushed, name) for pushed in found) for name in ("added", "known", "late")}
+    reasons = {one.reason: [r.event._asdict() for r in refused if r.reason == one.reason] for one in refused}
+    return Outcome({**counts, "refused": reasons}, pushed_text(counts, reasons))
 
 
 def run_compile(arguments: argparse.Namespace) -> Outcome:

@@ -101,6 +101,14 @@ def table_quality_lines(name: str, quality: TableQuality, meanings: Mapping[str,
         yield from (f"    {row}" for row in quality.examples[reason])
 
 
+def pushed_text(counts: Mapping[str, int], refused: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """How many events were added, and for each reason of refusal how many and an example."""
+    lines = [f"{counts['added']:,} events added, {counts['known']:,} known, {counts['late']:,} too late to be kept."]
+    for reason, events in refused.items():
+        lines.append(f"{len(events):,} refused: {reason}\n  such as {json.dumps(events[0])}")
+    return "\n".join([*lines, "\nThe next `redrec query` of these users sees them."])
+
+
 def metrics_text(metrics: Mapping[str, Any]) -> str:
     """One row per scenario, the model beside the baselines, each with its interval."""
     scenarios = metrics["scenarios"]

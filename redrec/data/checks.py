@@ -12,9 +12,7 @@ import ibis.expr.types as ir
 from redrec.data import columns as c
 from redrec.data.tables import from_epoch_ms
 
-ASCII = "^[!-~]+$"  # printable, no blanks: bucketing hashes bytes, and other systems' hashes differ beyond ASCII
 EDGES = r"""^[\s'"]+|[\s'"]+$"""  # of a word in a list
-MAX_ID_LENGTH = 128
 REASON = "reason"
 
 
@@ -92,8 +90,8 @@ def _id_checks(table: ir.Table, name: str) -> list[tuple[ir.BooleanValue, str]]:
     column = table[name]
     return [
         (_is_absent(column), f"{name} is missing"),
-        (~column.re_search(ASCII), f"{name} is not printable ASCII without blanks"),
-        (column.length() > MAX_ID_LENGTH, f"{name} is longer than {MAX_ID_LENGTH} characters"),
+        (~column.re_search(f"^{c.ID}$"), f"{name} is not printable ASCII without blanks"),
+        (column.length() > c.MAX_ID_LENGTH, f"{name} is longer than {c.MAX_ID_LENGTH} characters"),
     ]
 
 

@@ -1,4 +1,4 @@
-"""Column names of the two tables, written once; the contract itself is in `redrec/data/prepare.py`."""
+"""Column names of both tables and what an id is, written once; the contract is in `redrec/data/prepare.py`."""
 
 USER_ID = "user_id"
 ITEM_ID = "item_id"
@@ -14,3 +14,6 @@ SCENARIOS = "scenarios"
 
 EVENT_COLUMNS = (USER_ID, ITEM_ID, SCENARIO, ACTION, TIMESTAMP)
 ITEM_COLUMNS = (ITEM_ID, TITLE, BODY, TAGS, CATEGORY, IMAGE, SCENARIOS)
+
+ID = "[!-~]+"  # printable ASCII, no blanks: bucketing hashes bytes, and other systems' hashes differ beyond ASCII
+MAX_ID_LENGTH = 128

@@ -112,7 +112,7 @@ def test_compile_writes_the_pipeline_and_says_where(tmp_path: Path, capsys: pyte
     assert out.stat().st_size > 0
 
 
-@pytest.mark.parametrize("command", ["validate", "run", "serve", "query", "compile", "train-job", "demo"])
+@pytest.mark.parametrize("command", ["validate", "run", "serve", "query", "push", "compile", "train-job", "demo"])
 def test_help_shows_a_command_that_parses(command: str, capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit, match="0"):
         cli.main([command, "--help"])

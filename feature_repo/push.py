@@ -1,0 +1,146 @@
+"""Push: new events in, the online histories of their users brought up to date, visible to the next read.
+
+An event is checked like a row of the event table; one that cannot be used is refused with its reason, and the others
+are kept. The history of its user and scenario is read, the event is put where its time belongs, however late it came,
+and the newest `max_events` are written back. An event is known by its item, action and time: sent again by a client,
+or found later in the event table by `materialize`, it adds nothing.
+
+Reading and writing back are two steps, so the events of one user must come through one process (a partition of a
+stream keyed by user, as is usual); in it a lock keeps them in order.
+"""
+
+import re
+import time
+from collections import defaultdict
+from collections.abc import Container, Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Lock
+from typing import Any, NamedTuple
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from feature_repo.contained import contained
+from feature_repo.materialize import MAX_EVENTS
+from feature_repo.online import OnlineHistories, OnlineHistory
+from redrec.data import columns as c
+from redrec.data.checks import typed_events
+from redrec.data.mapping import EVENT_MAPPINGS, recognise
+from redrec.data.tables import connect, epoch_ms, read, write
+
+EVENTS_PER_BLOCK = 10_000
+MAX_AHEAD_MS = 60_000  # of our clock, before a time counts as lying in the future
+
+
+StoredEvent = tuple[int, str, str]  # time, item, action: what tells events of a user and scenario apart, in their order
+NewEvents = dict[tuple[str, str], set[StoredEvent]]  # by scenario and user
+
+
+class PushedEvent(NamedTuple):
+    user_id: str
+    item_id: str
+    scenario: str
+    action: str
+    timestamp_ms: int
+
+
+class Refused(NamedTuple):
+    event: PushedEvent
+    reason: str
+
+
+class Pushed(NamedTuple):
+    """What became of the events: `known` were there already, `late` are older than all that is kept."""
+
+    added: int
+    known: int
+    late: int
+    refused: tuple[Refused, ...]
+
+
+def events_of(path: Path) -> Iterator[list[PushedEvent]]:
+    """Yield the rows of an event table in blocks; what is missing is empty, and refused when it is pushed."""
+    raw = read(connect(), path, "events")
+    typed = typed_events(recognise(raw, EVENT_MAPPINGS, "events").apply(raw))
+    text = {name: typed[name].fill_null("") for name in (c.USER_ID, c.ITEM_ID, c.SCENARIO, c.ACTION)}
+    rows = typed.select(**text, timestamp_ms=epoch_ms(typed[c.TIMESTAMP]).fill_null(-1))
+    with TemporaryDirectory() as scratch:
+        write(rows, Path(scratch) / "rows.parquet")
+        for batch in pq.ParquetFile(Path(scratch) / "rows.parquet").iter_batches(EVENTS_PER_BLOCK):
+            yield [PushedEvent(**row) for row in batch.to_pylist()]
+
+
+class Pusher:
+    """Writes into one feature store folder, which must not be mounted read-only; `item_ids` is the catalog."""
+
+    def __init__(self, folder: Path, item_ids: Container[str], max_events: int = MAX_EVENTS) -> None:
+        self.histories, self.item_ids, self.max_events = OnlineHistories(folder), item_ids, max_events
+        self.lock = Lock()
+
+    def push(self, events: Iterable[PushedEvent]) -> Pushed:
+        """Add the events that can be used; all of them are visible when this returns."""
+        now_ms = time.time_ns() // 1_000_000
+        refused: list[Refused] = []
+        new: NewEvents = defaultdict(set)
+        for event in events:
+            reason = self._reason(event, now_ms)
+            if reason:
+                refused.append(Refused(event, reason))
+            else:
+                new[event.scenario, event.user_id].add((event.timestamp_ms, event.item_id, event.action))
+        with self.lock, contained():
+            counts = self._add(new)
+        return Pushed(*counts, tuple(refused))
+
+    def _reason(self, event: PushedEvent, now_ms: int) -> str | None:
+        """Return why the event is refused, None where it is not."""
+        scenarios = self.histories.view_of_scenario
+        if not re.fullmatch(c.ID, event.user_id) or len(event.user_id) > c.MAX_ID_LENGTH:
+            return f"user_id is not up to {c.MAX_ID_LENGTH} printable ASCII characters without blanks"
+        if event.scenario not in scenarios:
+            return f"unknown scenario (of this store: {', '.join(scenarios)})"
+        if not event.action:
+            return "action is missing"
+        if not 0 <= event.timestamp_ms <= now_ms + MAX_AHEAD_MS:
+            return "timestamp_ms lies after now, or before 1970"
+        return None if event.item_id in self.item_ids else "item_id is not in the item table"
+
+    def _add(self, new: NewEvents) -> tuple[int, int, int]:
+        """Write back the histories that change; return how many events were added, known and late."""
+        user_ids = sorted({user_id for _, user_id in new})
+        stored = dict(zip(user_ids, self.histories.read_many(user_ids), strict=True)) if user_ids else {}
+        rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        added = known = late = 0
+        for (scenario, user_id), events in new.items():
+            before = _of_scenario(stored[user_id], scenario)
+            kept = sorted(before | events)[-self.max_events :]
+            num_added = len(set(kept) - before)
+            known, added = known + len(events & before), added + num_added
+            late += len(events - before) - num_added
+            if num_added:
+                rows[scenario].append(_row(user_id, kept))
+        for scenario, changed in rows.items():
+            view = self.histories.view_of_scenario[scenario]
+            self.histories.store.write_to_online_store(view, pd.DataFrame(changed))
+        return added, known, late
+
+
+def _of_scenario(history: OnlineHistory | None, scenario: str) -> set[StoredEvent]:
+    if history is None:
+        return set()
+    columns = (history[name] for name in ("timestamps_ms", "item_ids", "actions", "scenarios"))
+    return {(time_ms, item, action) for time_ms, item, action, of in zip(*columns, strict=True) if of == scenario}
+
+
+def _row(user_id: str, events: list[StoredEvent]) -> dict[str, Any]:
+    timestamps_ms, item_ids, actions = (list(column) for column in zip(*events, strict=True))
+    newest = datetime.fromtimestamp(timestamps_ms[-1] / 1000, UTC)
+    return {
+        "user_id": user_id,
+        "item_ids": item_ids,
+        "actions": actions,
+        "timestamps_ms": timestamps_ms,
+        "event_timestamp": newest,
+    }
