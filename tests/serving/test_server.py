@@ -15,6 +15,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from feature_repo.push import PushedEvent, Pusher
 from redrec.bundle import Bundle, build_bundle
 from redrec.config import InputError
 from redrec.index.exact import exact_search
@@ -138,6 +139,18 @@ def test_v1_equals_exact_search_over_the_bundles_vectors(url: str, bundle: Bundl
     assert prediction["bundle_id"] == bundle.manifest.id
     assert item_ids(prediction) == [bundle.item_ids[i] for i in exact.items_K]
     assert [item["interest"] for item in prediction["items"]] == exact.interests_K.tolist()
+
+
+def test_a_pushed_event_counts_in_the_next_answer(url: str, run: Path, bundle: Bundle):
+    asked = {"user_id": "user-7", "scenario": "ads", "k": 4, "exclude_seen": True}
+
+    def ask() -> list[str]:
+        return item_ids(v1(url, asked)[1]["predictions"][0])
+
+    pusher, before = Pusher(run / "features", bundle.item_index), ask()
+    event = PushedEvent("user-7", before[0], "ads", bundle.vocabulary.actions[0], time.time_ns() // 1_000_000)
+    assert pusher.push([event]).added == 1
+    assert before[0] not in ask()  # what was seen is not shown again
 
 
 def test_v1_and_v2_give_the_same_items(url: str):
