@@ -53,8 +53,8 @@ def view_name(scenario: str) -> str:
     return "history_" + re.sub("[^a-z0-9]+", "_", scenario.lower()).strip("_")
 
 
-def history_views(scenarios: Sequence[str]) -> list[FeatureView]:
-    """Return one view per scenario, in the order given.
+def history_views(scenarios: Sequence[str], max_events: int) -> list[FeatureView]:
+    """Return one view per scenario, in the order given; tags say its scenario and how long a history is at most.
 
     Raises:
         InputError: Two scenarios would share one view.
@@ -72,7 +72,7 @@ def history_views(scenarios: Sequence[str]) -> list[FeatureView]:
             entities=[user],
             schema=SCHEMA,
             source=FileSource(name=view_name(scenario), path=source_path(scenario), timestamp_field="event_timestamp"),
-            tags={"scenario": scenario},
+            tags={"scenario": scenario, "max_events": str(max_events)},
         )
         for scenario in scenarios
     ]

@@ -40,7 +40,7 @@ def materialize(data: Path, out: Path, max_events: int = MAX_EVENTS) -> dict[str
     scenarios = list(read_vocabulary(data).scenarios)
     with staged(out) as folder, contained():  # Feast's imports, 6 s, happen inside
         newest, users = _write_sources(data, scenarios, folder, max_events)
-        feature_hash = _fill_store(folder, scenarios, newest)
+        feature_hash = _fill_store(folder, scenarios, max_events, newest)
     return {
         "feature_hash": feature_hash,
         "users": users,
@@ -64,14 +64,14 @@ def _write_sources(data: Path, scenarios: list[str], folder: Path, max_events: i
     return newest.to_pydatetime(), users
 
 
-def _fill_store(folder: Path, scenarios: list[str], newest: datetime) -> str:
+def _fill_store(folder: Path, scenarios: list[str], max_events: int, newest: datetime) -> str:
     """Register the views and write the online store; return the feature hash."""
     from feast import FeatureStore
 
     from feature_repo.definitions import STORE, feature_hash, history_service, history_views, user_entity
 
     (folder / "feature_store.yaml").write_text(yaml.safe_dump(STORE, sort_keys=False), encoding="utf-8")
-    views = history_views(scenarios)
+    views = history_views(scenarios, max_events)
     with contextlib.chdir(folder), _console_to_log():
         store = FeatureStore(repo_path=".")
         store.apply([user_entity(), *views, history_service(views)])

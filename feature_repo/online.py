@@ -44,7 +44,9 @@ class OnlineHistories:
             self.store = FeatureStore(repo_path=str(root), config=RepoConfig(**config, repo_path=root))
             self.service = self.store.get_feature_service(SERVICE)
             names = [projection.name for projection in self.service.feature_view_projections]
-            self.view_of_scenario = {self.store.get_feature_view(name).tags["scenario"]: name for name in names}
+            tags = {name: self.store.get_feature_view(name).tags for name in names}
+            self.view_of_scenario = {tags[name]["scenario"]: name for name in names}
+            self.max_events = max(int(tags[name]["max_events"]) for name in names)
             self.feature_hash = feature_hash(list(self.view_of_scenario))
             self.read("")  # the first read imports more; better here than in the first request
 

@@ -2,8 +2,8 @@
 
 An event is checked like a row of the event table; one that cannot be used is refused with its reason, and the others
 are kept. The history of its user and scenario is read, the event is put where its time belongs, however late it came,
-and the newest `max_events` are written back. An event is known by its item, action and time: sent again by a client,
-or found later in the event table by `materialize`, it adds nothing.
+and the newest events, as many as `materialize` keeps, are written back. An event is known by its item, action and
+time: sent again by a client, or found later in the event table by `materialize`, it adds nothing.
 
 Reading and writing back are two steps, so the events of one user must come through one process (a partition of a
 stream keyed by user, as is usual); in it a lock keeps them in order.
@@ -23,7 +23,6 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from feature_repo.contained import contained
-from feature_repo.materialize import MAX_EVENTS
 from feature_repo.online import OnlineHistories, OnlineHistory
 from redrec.data import columns as c
 from redrec.data.checks import typed_events
@@ -75,9 +74,8 @@ def events_of(path: Path) -> Iterator[list[PushedEvent]]:
 class Pusher:
     """Writes into one feature store folder, which must not be mounted read-only; `item_ids` is the catalog."""
 
-    def __init__(self, folder: Path, item_ids: Container[str], max_events: int = MAX_EVENTS) -> None:
-        self.histories, self.item_ids, self.max_events = OnlineHistories(folder), item_ids, max_events
-        self.lock = Lock()
+    def __init__(self, folder: Path, item_ids: Container[str]) -> None:
+        self.histories, self.item_ids, self.lock = OnlineHistories(folder), item_ids, Lock()
 
     def push(self, events: Iterable[PushedEvent]) -> Pushed:
         """Add the events that can be used; all of them are visible when this returns."""
@@ -115,7 +113,7 @@ class Pusher:
         added = known = late = 0
         for (scenario, user_id), events in new.items():
             before = _of_scenario(stored[user_id], scenario)
-            kept = sorted(before | events)[-self.max_events :]
+            kept = sorted(before | events)[-self.histories.max_events :]
             num_added = len(set(kept) - before)
             known, added = known + len(events & before), added + num_added
             late += len(events - before) - num_added

@@ -32,7 +32,7 @@ def item_ids(data):
 
 @pytest.fixture
 def pusher(folder, item_ids):
-    return Pusher(folder, set(item_ids), MAX_EVENTS)
+    return Pusher(folder, set(item_ids))
 
 
 def of(history, scenario="ads"):
