@@ -10,7 +10,9 @@ from pydantic import Field
 
 from redrec.config import Config
 from redrec.data import columns as c
+from redrec.data.tables import epoch_ms
 
+MS_PER_DAY = 86_400_000
 OLDEST_YEAR = 1990  # a log that ends before it is in seconds taken for milliseconds
 
 MIDNIGHT = "A day is no time: the order inside it is lost. Bring finer times, or the order as milliseconds."
@@ -54,7 +56,7 @@ class Figures(NamedTuple):
 
 def figures_of(events: ir.Table, items: ir.Table) -> Figures:
     time = events[c.TIMESTAMP]
-    is_midnight = (time.hour() == 0) & (time.minute() == 0) & (time.second() == 0)
+    is_midnight = epoch_ms(time) % MS_PER_DAY < 1000  # engines differ on whether a second has a fraction
     of_events = events.aggregate(
         events=events.count(),
         midnight_events=is_midnight.sum(),
