@@ -19,16 +19,8 @@ with contained():
     from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType
     from feast.types import Array, Int64, String
 
-STORE = {
-    "project": "redrec",
-    "provider": "local",
-    "registry": {"registry_type": "file", "path": "registry.db", "cache_ttl_seconds": 0},  # 0: read once, for ever
-    "online_store": {"type": "sqlite", "path": "online.db"},
-    "offline_store": {"type": "duckdb"},  # Feast's default, dask, is 3 to 15 times slower on arrays
-    "entity_key_serialization_version": 3,
-    "materialization": {"online_write_batch_size": 10_000},  # without it memory grows with the number of users
-}
 SERVICE = "user_histories"
+ENTITY_KEY_VERSION = 3  # as in both configurations; it decides under which key a user is found
 SCHEMA = [
     Field(name="item_ids", dtype=Array(String)),
     Field(name="actions", dtype=Array(String)),
@@ -86,5 +78,5 @@ def feature_hash(scenarios: Sequence[str]) -> str:
     """Return 16 hex digits that change when serving would read something else than was defined for training."""
     views = {scenario: view_name(scenario) for scenario in scenarios}
     schema = {field.name: str(field.dtype) for field in SCHEMA}
-    defined = {"store": STORE["entity_key_serialization_version"], "views": views, "schema": schema}
+    defined = {"store": ENTITY_KEY_VERSION, "views": views, "schema": schema}
     return hashlib.sha256(json.dumps(defined, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,21 +1,30 @@
 """Materialize: the data folder in, a feature store folder out that serving opens as it is.
 
-The folder holds `feature_store.yaml`, `sources/` (one Parquet per scenario, one row per user), `registry.db` and
-`online.db`. It is made beside its place and renamed at the end, so a failure leaves nothing half-written.
+The folder holds `feature_store.yaml`, `sources/` (one Parquet per scenario, one row per user) and, unless the
+environment says otherwise (feature_repo.store), `registry.db` and `online.db`. It is made beside its place and renamed
+at the end, so a failure leaves nothing half-written.
+
+A Redis is shared and keeps serving meanwhile, so users are brought up to date in blocks. A block is read first, and
+only histories that differ are written: one and the same call loads an empty store, adds a day to a full one, and goes
+on after a kill. What the event table covers, it decides; pushed events that are newer than all of it stay.
 """
 
 import contextlib
 import io
 import logging
+import os
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
+from typing import TypedDict
 
-import ibis
-import yaml
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from feature_repo.contained import contained
+from feature_repo.online import OnlineHistories, StoredEvent, newest
+from feature_repo.store import open_store, write_config
 from redrec.data.histories import scenario_history
 from redrec.data.prepare import read_vocabulary
 from redrec.data.tables import connect, read
@@ -24,29 +33,53 @@ from redrec.staging import staged
 logger = logging.getLogger(__name__)
 
 MAX_EVENTS = 64  # per scenario; above the default quota of the user tower, so that seen items are known further back
+USERS_PER_BLOCK = 10_000  # some 50 MB of arrays
 
 
-def materialize(data: Path, out: Path, max_events: int = MAX_EVENTS) -> dict[str, str | int | float]:
-    """Write the histories of every user and scenario in `data` into the feature store folder `out`.
+class Materialized(TypedDict):
+    feature_hash: str
+    users: int  # with at least one event
+    written: int  # histories, of a user in a scenario, that the online store did not hold yet
+    seconds: float
+    newest_event: str  # ISO 8601, UTC
+    age_s: int  # of the newest event, now: how fresh the store is
 
-    Returns feature_hash, users (with at least one event), seconds, newest_event (ISO 8601, UTC).
-    Feast resolves relative sources against the working directory, so that is changed meanwhile: one call
-    at a time in a process.
+
+def materialize(data: Path, out: Path, max_events: int = MAX_EVENTS) -> Materialized:
+    """Bring the histories of every user and scenario in `data` into the online store, and write the folder `out`.
 
     Raises:
         InputError: `data` lacks its event table, or two scenarios share one feature view name.
+        StoreUnavailableError: The online store does not answer; call again when it does.
     """
     started = time.monotonic()
     scenarios = list(read_vocabulary(data).scenarios)
     with staged(out) as folder, contained():  # Feast's imports, 6 s, happen inside
-        newest, users = _write_sources(data, scenarios, folder, max_events)
-        feature_hash = _fill_store(folder, scenarios, max_events, newest)
+        is_new = _define(folder, scenarios, max_events)
+        online = OnlineHistories(folder)  # asks the store, before anything is computed
+        newest_at, users = _write_sources(data, scenarios, folder, max_events)
+        newest_ms = None if is_new else round(newest_at.timestamp() * 1000)
+        written = [_load(online, scenario, folder, newest_ms) for scenario in scenarios]
     return {
-        "feature_hash": feature_hash,
+        "feature_hash": online.feature_hash,
         "users": users,
+        "written": sum(written),
         "seconds": round(time.monotonic() - started, 3),
-        "newest_event": newest.isoformat(),
+        "newest_event": newest_at.isoformat(),
+        "age_s": round(time.time() - newest_at.timestamp()),
     }
+
+
+def _define(folder: Path, scenarios: list[str], max_events: int) -> bool:
+    """Register the definitions; return whether the online store is part of the folder, and so still empty."""
+    from feature_repo.definitions import history_service, history_views, user_entity
+
+    write_config(folder, os.environ)
+    store = open_store(folder, os.environ, is_read_offline=True)
+    views = history_views(scenarios, max_events)
+    with contextlib.chdir(folder), _console_to_log():  # Feast looks for relative sources in the working directory
+        store.apply([user_entity(), *views, history_service(views)])
+    return bool(store.config.online_store.type == "sqlite")
 
 
 def _write_sources(data: Path, scenarios: list[str], folder: Path, max_events: int) -> tuple[datetime, int]:
@@ -59,26 +92,40 @@ def _write_sources(data: Path, scenarios: list[str], folder: Path, max_events: i
     for scenario in scenarios:
         history = scenario_history(events, scenario, max_events)
         history.order_by("user_id").to_parquet(folder / source_path(scenario))
-    users, newest = int(events.user_id.nunique().execute()), events.timestamp.max().execute()
+    users, newest_at = int(events.user_id.nunique().execute()), events.timestamp.max().execute()
     connection.disconnect()
-    return newest.to_pydatetime(), users
+    return newest_at.to_pydatetime(), users
 
 
-def _fill_store(folder: Path, scenarios: list[str], max_events: int, newest: datetime) -> str:
-    """Register the views and write the online store; return the feature hash."""
-    from feast import FeatureStore
+def _load(online: OnlineHistories, scenario: str, folder: Path, newest_ms: int | None) -> int:
+    """Write the scenario's histories, all of them or, with `newest_ms`, those that differ; return how many."""
+    from feature_repo.definitions import source_path
 
-    from feature_repo.definitions import STORE, feature_hash, history_service, history_views, user_entity
+    source = pq.ParquetFile(folder / source_path(scenario))
+    read = written = 0
+    for block in source.iter_batches(USERS_PER_BLOCK):
+        if newest_ms is None:
+            online.write_rows(scenario, block.to_pandas())
+            written += len(block)
+        else:
+            written += _update(online, scenario, block, newest_ms)
+        read += len(block)
+        logger.info("%s | %s of %s users | %s histories written", scenario, read, source.metadata.num_rows, written)
+    return written
 
-    (folder / "feature_store.yaml").write_text(yaml.safe_dump(STORE, sort_keys=False), encoding="utf-8")
-    views = history_views(scenarios, max_events)
-    with contextlib.chdir(folder), _console_to_log():
-        store = FeatureStore(repo_path=".")
-        store.apply([user_entity(), *views, history_service(views)])
-        store.materialize(datetime(1970, 1, 1, tzinfo=UTC), newest + timedelta(seconds=1))
-        ibis.get_backend().disconnect()  # Feast reads through Ibis's default session and leaves it open
-        ibis.options.default_backend = None
-    return feature_hash(scenarios)
+
+def _update(online: OnlineHistories, scenario: str, block: pa.RecordBatch, newest_ms: int) -> int:
+    """Write the histories of the block that differ from the stored ones; return how many."""
+    user_ids = block["user_id"].to_pylist()
+    lists = (block[name].to_pylist() for name in ("timestamps_ms", "item_ids", "actions"))
+    logged = ([StoredEvent(*event) for event in zip(*row, strict=True)] for row in zip(*lists, strict=True))
+    changed = {}
+    for user_id, events, stored in zip(user_ids, logged, online.read_scenario(scenario, user_ids), strict=True):
+        kept = newest(events + [event for event in stored if event.timestamp_ms > newest_ms], online.max_events)
+        if kept != stored:
+            changed[user_id] = kept
+    online.write_scenario(scenario, changed)
+    return len(changed)
 
 
 @contextlib.contextmanager

@@ -1,16 +1,19 @@
-"""Online: a feature store folder and a user id in, that user's events of every scenario out.
+"""Online: a feature store folder and a user id in, that user's events of every scenario out, or written back.
 
-The folder may be mounted read-only. The registry is read once and the feature service object kept: looking it up
-at each request costs 7 ms, more than the read itself.
+For reading, the folder may be mounted read-only. The registry is read once and the feature service object kept: looking
+it up at each request costs 7 ms, more than the read itself.
 """
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
-import yaml
+import pandas as pd
 
 from feature_repo.contained import contained
+from feature_repo.store import answering, open_store, read_config, store_name
 from redrec.config import InputError
 
 
@@ -23,25 +26,25 @@ class OnlineHistory(TypedDict):
     timestamps_ms: list[int]
 
 
+class StoredEvent(NamedTuple):
+    """What tells the events of a user and scenario apart, in their order."""
+
+    timestamp_ms: int
+    item_id: str
+    action: str
+
+
 class OnlineHistories:
     """Users' histories of one feature store folder; `feature_hash` is that of the definitions inside."""
 
     def __init__(self, folder: Path) -> None:
-        for name in ("feature_store.yaml", "registry.db", "online.db"):
-            if not (folder / name).is_file():
-                raise InputError(
-                    f"Feature folder {folder} has no {name}. Give the `features` folder of a run, or make one with "
-                    "`feature_repo.materialize`."
-                )
+        config = read_config(folder, os.environ)
+        _require_files(folder, config)
+        self.store_name = store_name(config)
+        self.store = open_store(folder, os.environ, is_read_offline=False)
         with contained():
-            from feast import FeatureStore, RepoConfig  # 6 s of imports
-
             from feature_repo.definitions import SERVICE, feature_hash
 
-            config = yaml.safe_load((folder / "feature_store.yaml").read_text(encoding="utf-8"))
-            del config["offline_store"]  # nothing is read offline here, and a serving image has no DuckDB
-            root = folder.resolve()  # the configured paths are relative to it
-            self.store = FeatureStore(repo_path=str(root), config=RepoConfig(**config, repo_path=root))
             self.service = self.store.get_feature_service(SERVICE)
             names = [projection.name for projection in self.service.feature_view_projections]
             tags = {name: self.store.get_feature_view(name).tags for name in names}
@@ -55,14 +58,37 @@ class OnlineHistories:
         return self.read_many([user_id])[0]
 
     def read_many(self, user_ids: Sequence[str]) -> list[OnlineHistory | None]:
-        """Return what `read` returns, for many users in one read."""
-        response = self.store.get_online_features(
-            features=self.service,
-            entity_rows=[{"user_id": user_id} for user_id in user_ids],
-            full_feature_names=True,
-        )
-        columns = response.to_dict()
+        """Return what `read` returns, for many users in one read.
+
+        Raises:
+            StoreUnavailableError: The online store does not answer.
+        """
+        columns = self._columns(self.service, user_ids)
         return [self._history(columns, row) for row in range(len(user_ids))]
+
+    def read_scenario(self, scenario: str, user_ids: Sequence[str]) -> list[list[StoredEvent]]:
+        """Return each user's events of one scenario, oldest first; none for a user the store does not know."""
+        view = self.view_of_scenario[scenario]
+        names = [f"{view}:{name}" for name in ("timestamps_ms", "item_ids", "actions")]
+        columns = self._columns(names, user_ids)
+        rows = zip(*(columns[name.replace(":", "__")] for name in names), strict=True)
+        return [[StoredEvent(*event) for event in zip(*(lists or () for lists in row), strict=True)] for row in rows]
+
+    def write_scenario(self, scenario: str, events_of: Mapping[str, Sequence[StoredEvent]]) -> None:
+        """Replace each user's events of one scenario; they are given oldest first, and there is at least one."""
+        if events_of:
+            self.write_rows(scenario, pd.DataFrame([_row(user_id, events) for user_id, events in events_of.items()]))
+
+    def write_rows(self, scenario: str, rows: pd.DataFrame) -> None:
+        """Write rows in the columns of `redrec.data.histories.scenario_history`; readers see them at once."""
+        with answering(self.store_name), contained():
+            self.store.write_to_online_store(self.view_of_scenario[scenario], rows)
+
+    def _columns(self, features: Any, user_ids: Sequence[str]) -> dict[str, list[Any]]:
+        entities = [{"user_id": user_id} for user_id in user_ids]
+        with answering(self.store_name):
+            found = self.store.get_online_features(features=features, entity_rows=entities, full_feature_names=True)
+        return found.to_dict()
 
     def _history(self, columns: Mapping[str, Sequence[Any]], row: int) -> OnlineHistory | None:
         history = OnlineHistory(item_ids=[], actions=[], scenarios=[], timestamps_ms=[])
@@ -75,3 +101,30 @@ class OnlineHistories:
             history["timestamps_ms"] += columns[f"{view}__timestamps_ms"][row]
             history["scenarios"] += [scenario] * len(item_ids)
         return history if history["item_ids"] else None
+
+
+def newest(events: Iterable[StoredEvent], max_events: int) -> list[StoredEvent]:
+    """Return what is kept of a user's events in a scenario, oldest first."""
+    return sorted(events)[-max_events:]
+
+
+def _require_files(folder: Path, config: Mapping[str, Any]) -> None:
+    """Raise InputError where a part that lies in the folder itself is missing: its client would make an empty one."""
+    paths = [config["registry"]["path"], config["online_store"].get("path")]
+    missing = [path for path in paths if path and "://" not in path and not (folder / path).is_file()]
+    if missing:
+        raise InputError(
+            f"Feature folder {folder} has no {', '.join(missing)}. Give the `features` folder of a run, or make one "
+            "with `feature_repo.materialize`."
+        )
+
+
+def _row(user_id: str, events: Sequence[StoredEvent]) -> dict[str, Any]:
+    timestamps_ms, item_ids, actions = (list(column) for column in zip(*events, strict=True))
+    return {
+        "user_id": user_id,
+        "event_timestamp": datetime.fromtimestamp(timestamps_ms[-1] / 1000, UTC),
+        "item_ids": item_ids,
+        "actions": actions,
+        "timestamps_ms": timestamps_ms,
+    }

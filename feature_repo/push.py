@@ -11,19 +11,16 @@ stream keyed by user, as is usual); in it a lock keeps them in order.
 
 import re
 import time
-from collections import defaultdict
-from collections.abc import Container, Iterable, Iterator
-from datetime import UTC, datetime
+from collections import Counter, defaultdict
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import pandas as pd
 import pyarrow.parquet as pq
 
-from feature_repo.contained import contained
-from feature_repo.online import OnlineHistories, OnlineHistory
+from feature_repo.online import OnlineHistories, StoredEvent, newest
 from redrec.data import columns as c
 from redrec.data.checks import typed_events
 from redrec.data.mapping import EVENT_MAPPINGS, recognise
@@ -31,10 +28,6 @@ from redrec.data.tables import connect, epoch_ms, read, write
 
 EVENTS_PER_BLOCK = 10_000
 MAX_AHEAD_MS = 60_000  # of our clock, before a time counts as lying in the future
-
-
-StoredEvent = tuple[int, str, str]  # time, item, action: what tells events of a user and scenario apart, in their order
-NewEvents = dict[tuple[str, str], set[StoredEvent]]  # by scenario and user
 
 
 class PushedEvent(NamedTuple):
@@ -81,16 +74,17 @@ class Pusher:
         """Add the events that can be used; all of them are visible when this returns."""
         now_ms = time.time_ns() // 1_000_000
         refused: list[Refused] = []
-        new: NewEvents = defaultdict(set)
+        new: dict[str, dict[str, set[StoredEvent]]] = defaultdict(lambda: defaultdict(set))
         for event in events:
             reason = self._reason(event, now_ms)
             if reason:
                 refused.append(Refused(event, reason))
             else:
-                new[event.scenario, event.user_id].add((event.timestamp_ms, event.item_id, event.action))
-        with self.lock, contained():
-            counts = self._add(new)
-        return Pushed(*counts, tuple(refused))
+                stored = StoredEvent(event.timestamp_ms, event.item_id, event.action)
+                new[event.scenario][event.user_id].add(stored)
+        with self.lock:
+            counts = sum((self._add(scenario, of_user) for scenario, of_user in new.items()), Counter())
+        return Pushed(counts["added"], counts["known"], counts["late"], tuple(refused))
 
     def _reason(self, event: PushedEvent, now_ms: int) -> str | None:
         """Return why the event is refused, None where it is not."""
@@ -105,40 +99,16 @@ class Pusher:
             return "timestamp_ms lies after now, or before 1970"
         return None if event.item_id in self.item_ids else "item_id is not in the item table"
 
-    def _add(self, new: NewEvents) -> tuple[int, int, int]:
-        """Write back the histories that change; return how many events were added, known and late."""
-        user_ids = sorted({user_id for _, user_id in new})
-        stored = dict(zip(user_ids, self.histories.read_many(user_ids), strict=True)) if user_ids else {}
-        rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        added = known = late = 0
-        for (scenario, user_id), events in new.items():
-            before = _of_scenario(stored[user_id], scenario)
-            kept = sorted(before | events)[-self.histories.max_events :]
+    def _add(self, scenario: str, new: Mapping[str, set[StoredEvent]]) -> Counter[str]:
+        """Write back the histories that change; count the events that were added, known and late."""
+        counts: Counter[str] = Counter()
+        changed = {}
+        for user_id, stored in zip(new, self.histories.read_scenario(scenario, list(new)), strict=True):
+            events, before = new[user_id], set(stored)
+            kept = newest(before | events, self.histories.max_events)
             num_added = len(set(kept) - before)
-            known, added = known + len(events & before), added + num_added
-            late += len(events - before) - num_added
+            counts += Counter(added=num_added, known=len(events & before), late=len(events - before) - num_added)
             if num_added:
-                rows[scenario].append(_row(user_id, kept))
-        for scenario, changed in rows.items():
-            view = self.histories.view_of_scenario[scenario]
-            self.histories.store.write_to_online_store(view, pd.DataFrame(changed))
-        return added, known, late
-
-
-def _of_scenario(history: OnlineHistory | None, scenario: str) -> set[StoredEvent]:
-    if history is None:
-        return set()
-    columns = (history[name] for name in ("timestamps_ms", "item_ids", "actions", "scenarios"))
-    return {(time_ms, item, action) for time_ms, item, action, of in zip(*columns, strict=True) if of == scenario}
-
-
-def _row(user_id: str, events: list[StoredEvent]) -> dict[str, Any]:
-    timestamps_ms, item_ids, actions = (list(column) for column in zip(*events, strict=True))
-    newest = datetime.fromtimestamp(timestamps_ms[-1] / 1000, UTC)
-    return {
-        "user_id": user_id,
-        "item_ids": item_ids,
-        "actions": actions,
-        "timestamps_ms": timestamps_ms,
-        "event_timestamp": newest,
-    }
+                changed[user_id] = kept
+        self.histories.write_scenario(scenario, changed)
+        return counts

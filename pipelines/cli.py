@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         say(f"redrec {arguments.command}: {error}")
         return 2
-    except RunError as error:
+    except (RunError, ConnectionError) as error:
         say(f"redrec {arguments.command}: {error}")
         return 1
     except ModuleNotFoundError as error:

@@ -1,6 +1,5 @@
 """Histories at request time: where a user's events come from."""
 
-import sqlite3
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,8 +9,6 @@ from redrec.bundle import Bundle
 from redrec.config import InputError
 from redrec.model.history import History, encode_history
 from serving.requests import Event
-
-READ_ERRORS = (OSError, sqlite3.Error)  # the store is away; anything else is our own mistake
 
 
 class HistorySource(Protocol):

@@ -26,7 +26,7 @@ from redrec.index.merge import Merged, merge_max
 from redrec.index.milvus import AsyncItemIndex, IndexUnavailableError
 from redrec.model.history import History, tower_inputs
 from serving.config import ServingConfig
-from serving.histories import READ_ERRORS, HistorySource, encode_columns, event_columns, open_features
+from serving.histories import HistorySource, encode_columns, event_columns, open_features
 from serving.index import ServedIndex
 from serving.requests import Query
 
@@ -131,7 +131,7 @@ class Retriever:
         read = asyncio.get_running_loop().run_in_executor(self.feature_thread, source.read, user_id)
         try:
             columns = await within(read, self.config.features_budget_ms, "features_timeout")
-        except READ_ERRORS as error:
+        except OSError as error:  # the store is away; anything else is our own mistake
             logger.warning("feature store: %s", error)
             raise StageError("features_unavailable") from error
         if columns is None:

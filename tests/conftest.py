@@ -1,4 +1,4 @@
-"""What every test shares: no telemetry, and in CI no test of a cluster or of Spark may be skipped."""
+"""What every test shares: no telemetry, and in CI no test of a cluster, of Spark or of Redis may be skipped."""
 
 import os
 from collections.abc import Generator
@@ -15,7 +15,7 @@ os.environ.update(DO_NOT_TRACK="1", HF_HUB_DISABLE_TELEMETRY="1")
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, pytest.TestReport]:
     """Turn a skipped test of these into a failure where CI=true: there everything it needs must be installed."""
     report = yield
-    is_needed = any(item.get_closest_marker(marker) for marker in ("cluster", "spark"))
+    is_needed = any(item.get_closest_marker(marker) for marker in ("cluster", "spark", "redis"))
     if os.environ.get("CI") == "true" and report.skipped and is_needed:
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} was skipped, but CI must run it: {call_reason(report)}"

@@ -17,10 +17,13 @@ REASON = "reason"
 
 
 def typed_events(mapped: ir.Table) -> ir.Table:
-    """Cast to the contract's types; what cannot be cast becomes null and is caught below."""
+    """Cast to the contract's types; what cannot be cast becomes null and is caught below.
+
+    Times are cut to milliseconds, as histories have them: finer ones would order training otherwise than serving.
+    """
     return mapped.select(
         **{name: mapped[name].cast("string") for name in (c.USER_ID, c.ITEM_ID, c.SCENARIO, c.ACTION)},
-        **{c.TIMESTAMP: _time(mapped[c.TIMESTAMP])},
+        **{c.TIMESTAMP: _time(mapped[c.TIMESTAMP]).truncate("ms")},
         row=_row_text(mapped, c.EVENT_COLUMNS),
     )
 

@@ -94,21 +94,20 @@ def encode_history(
     item_index: Mapping[str, int],
     vocabulary: Vocabulary,
 ) -> History:
-    """Return the events the model knows, oldest first.
+    """Return the events the model knows, oldest first; ties are as in training, whatever order they came in.
 
     Events of items outside the catalog, or of scenarios or actions outside the vocabulary, are left out: the
     model has no vector for them.
     """
     scenario_index = {name: i for i, name in enumerate(vocabulary.scenarios)}
     action_index = {name: i for i, name in enumerate(vocabulary.actions)}
+    oldest_first = sorted(zip(timestamps_ms, item_ids, scenarios, actions, strict=True))
     known = [
         (item_index[item], action_index[action], scenario_index[scenario], timestamp)
-        for item, action, scenario, timestamp in zip(item_ids, actions, scenarios, timestamps_ms, strict=True)
+        for timestamp, item, scenario, action in oldest_first
         if item in item_index and action in action_index and scenario in scenario_index
     ]
-    events_L4 = np.array(known, dtype=np.int64).reshape(-1, 4)
-    oldest_first_L = np.argsort(events_L4[:, 3], kind="stable")
-    return History(*events_L4[oldest_first_L].T)
+    return History(*np.array(known, dtype=np.int64).reshape(-1, 4).T)
 
 
 def mix(history: History, config: HistoryConfig) -> Ints:

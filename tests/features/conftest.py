@@ -1,6 +1,11 @@
-"""A small data folder as `prepare` writes it: 60 users, three scenarios, ads sparse."""
+"""A small data folder as `prepare` writes it (60 users, three scenarios, ads sparse), and both online stores."""
 
 import json
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from redis import Redis
+from redis.exceptions import ConnectionError as NoAnswerError
 
 SCENARIOS = ["homefeed", "search", "ads"]
 START_MS = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1000)
@@ -33,3 +40,51 @@ def data(tmp_path_factory) -> Path:
     split = {"scenarios": SCENARIOS, "actions": ["click", "like"], "policy": "global_time", "test_start_ms": START_MS}
     (folder / "split.json").write_text(json.dumps(split), encoding="utf-8")
     return folder
+
+
+def start_redis(port: int) -> subprocess.Popen:
+    """Start a server that keeps nothing on disk, and wait until it answers."""
+    if shutil.which("redis-server") is None:
+        pytest.skip("redis-server is not installed: apt-get install -y redis-server")
+    server = subprocess.Popen(
+        ["redis-server", "--port", str(port), "--save", "", "--daemonize", "no"], stdout=subprocess.DEVNULL
+    )
+    for _ in range(200):
+        try:
+            Redis(port=port).ping()
+            return server
+        except NoAnswerError:
+            time.sleep(0.05)
+    raise TimeoutError(f"redis-server does not answer on port {port}")
+
+
+@pytest.fixture(scope="session")
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def redis_port(free_port) -> Iterator[int]:
+    server = start_redis(free_port)
+    yield free_port
+    server.kill()
+    server.wait()
+
+
+@pytest.fixture
+def redis(redis_port, monkeypatch) -> Redis:
+    """The online store of this test is an empty Redis."""
+    monkeypatch.setenv("REDREC_REDIS", f"localhost:{redis_port}")
+    client = Redis(port=redis_port)
+    client.flushall()
+    return client
+
+
+@pytest.fixture(params=["sqlite", pytest.param("redis", marks=pytest.mark.redis)])
+def online_store(request) -> str:
+    """Each test that asks for it runs on both online stores."""
+    if request.param == "redis":
+        request.getfixturevalue("redis")
+    return request.param

@@ -1,6 +1,5 @@
 """Push: fresh events reach the next read, where their time puts them, once; bad ones are refused, the others kept."""
 
-import shutil
 import time
 
 import pyarrow.parquet as pq
@@ -13,16 +12,10 @@ from feature_repo.push import MAX_AHEAD_MS, PushedEvent, Pusher, events_of
 MAX_EVENTS = 8
 
 
-@pytest.fixture(scope="module")
-def materialized(data, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("run") / "features"
-    materialize(data, folder, MAX_EVENTS)
-    return folder
-
-
 @pytest.fixture
-def folder(materialized, tmp_path):
-    return shutil.copytree(materialized, tmp_path / "features")
+def folder(data, online_store, tmp_path):
+    materialize(data, tmp_path / "features", MAX_EVENTS)
+    return tmp_path / "features"
 
 
 @pytest.fixture(scope="module")

@@ -63,9 +63,9 @@ def test_positions_stay_below_their_number():
         assert row["position_L"].max() == config.num_positions(3) - 1
 
 
-def test_ties_in_time_keep_their_order():
+def test_ties_in_time_are_in_the_order_of_training():
     encoded = encode_history(["b", "a"], ["click"] * 2, ["feed"] * 2, [5, 5], {"a": 0, "b": 1}, VOCABULARY)
-    assert encoded.item_L.tolist() == [1, 0]
+    assert encoded.item_L.tolist() == [0, 1]
 
 
 def test_unknown_items_scenarios_and_actions_are_left_out():

@@ -1,0 +1,100 @@
+"""Store: a feature store folder, opened as its `feature_store.yaml` and the environment say; no file is edited.
+
+| variable                | what it sets                                                                        |
+|-------------------------|-------------------------------------------------------------------------------------|
+| `REDREC_REDIS`          | Redis as the online store: `host:port`, then `,password=...`, `,ssl=true`, `,db=1`  |
+| `REDREC_REGISTRY`       | with Redis, the registry: `s3://bucket/key`, an SQL URL, or a file (`registry.db`)  |
+| `FEAST_S3_ENDPOINT_URL` | an object store other than AWS's, for a registry in it                              |
+
+The folder's copy of the file keeps the variables' names, so no password is written down.
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from redis.exceptions import RedisError
+
+from feature_repo.contained import contained
+from redrec.config import InputError
+
+if TYPE_CHECKING:
+    from feast import FeatureStore
+
+CONFIG = "feature_store.yaml"
+REDIS, REGISTRY, REGISTRY_TYPE = "REDREC_REDIS", "REDREC_REGISTRY", "REDREC_REGISTRY_TYPE"
+OBJECT_STORES = ("s3", "gs")
+
+
+class StoreUnavailableError(ConnectionError):
+    """The online store does not answer; the message names it."""
+
+
+def write_config(folder: Path, environment: Mapping[str, str]) -> None:
+    """Write the configuration that the environment asks for, its variables by name."""
+    template = Path(__file__).with_name("production.yaml" if environment.get(REDIS) else "embedded.yaml")
+    (folder / CONFIG).write_text(template.read_text(encoding="utf-8"), encoding="utf-8")
+
+
+def open_store(folder: Path, environment: Mapping[str, str], *, is_read_offline: bool) -> "FeatureStore":
+    """Open the folder; only where it is read offline must the image have DuckDB.
+
+    Raises:
+        InputError: The folder has no configuration, or that names a variable which is not set.
+    """
+    with contained():
+        from feast import FeatureStore, RepoConfig  # 6 s of imports
+
+        config = read_config(folder, environment)
+        if not is_read_offline:
+            del config["offline_store"]
+        root = folder.resolve()  # the configured paths are relative to it
+        return FeatureStore(repo_path=str(root), config=RepoConfig(**config, repo_path=root))
+
+
+def read_config(folder: Path, environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return the folder's configuration with its variables filled in."""
+    path = folder / CONFIG
+    if not path.is_file():
+        raise InputError(
+            f"Feature folder {folder} has no {CONFIG}. Give the `features` folder of a run, or make one with "
+            "`feature_repo.materialize`."
+        )
+    registry = environment.get(REGISTRY, "registry.db")
+    scheme = registry.partition("://")[0] if "://" in registry else ""
+    registry_type = "sql" if scheme and scheme not in OBJECT_STORES else "file"
+    values = {**environment, REGISTRY: registry, REGISTRY_TYPE: registry_type}
+    try:
+        return _filled(yaml.safe_load(path.read_text(encoding="utf-8")), values)
+    except KeyError as error:
+        raise InputError(f"{path} asks for the environment variable {error}, which is not set. Set it.") from error
+
+
+def _filled(part: Any, values: Mapping[str, str]) -> Any:
+    if isinstance(part, dict):
+        return {name: _filled(value, values) for name, value in part.items()}
+    return Template(part).substitute(values) if isinstance(part, str) else part
+
+
+def store_name(config: Mapping[str, Any]) -> str:
+    """Return the online store's kind and place, without its password.
+
+    >>> store_name({"online_store": {"type": "redis", "connection_string": "ssl=true,redis:6379,password=secret"}})
+    'redis redis:6379'
+    """
+    store = config["online_store"]
+    place = store.get("path") or ",".join(part for part in store["connection_string"].split(",") if "=" not in part)
+    return f"{store['type']} {place}"
+
+
+@contextlib.contextmanager
+def answering(name: str) -> Iterator[None]:
+    """Raise StoreUnavailableError, which names the store, where its client cannot reach it."""
+    try:
+        yield
+    except (sqlite3.Error, RedisError) as error:
+        raise StoreUnavailableError(f"The online store ({name}) does not answer: {error}.") from error
