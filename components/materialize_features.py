@@ -6,12 +6,20 @@ from components.images import PIPELINE_IMAGE
 
 
 @dsl.component(base_image=PIPELINE_IMAGE, install_kfp_package=False)
-def materialize_features(data: dsl.Input[dsl.Dataset], features: dsl.Output[dsl.Artifact], recipe: str = "") -> str:
-    """Apply the feature definitions and load the newest histories; return the definitions' hash.
+def materialize_features(
+    data: dsl.Input[dsl.Dataset],
+    features: dsl.Output[dsl.Artifact],
+    metrics: dsl.Output[dsl.Metrics],
+    recipe: str = "",
+) -> str:
+    """Apply the feature definitions and bring the online store up to date; return the definitions' hash.
+
+    The store is Redis where the environment has REDREC_REDIS, otherwise a file in `features`.
 
     Args:
         data: Folder written by prepare_data.
-        features: Feature repository with its registry and online store.
+        features: Feature repository, with its registry and online store unless they are elsewhere.
+        metrics: Users, histories written, seconds, and the age of the newest event.
         recipe: Fields of `redrec.recipe.Recipe` as JSON; empty for the defaults. It says how long a history is.
     """
     from pathlib import Path
@@ -23,4 +31,6 @@ def materialize_features(data: dsl.Input[dsl.Dataset], features: dsl.Output[dsl.
     quiet_libraries()
     read_by_the_model = Recipe.model_validate_json(recipe or "{}").history.max_of_one_scenario
     found = materialize(Path(data.path), Path(features.path), max(MAX_EVENTS, read_by_the_model))
-    return str(found["feature_hash"])
+    for name in ("users", "written", "seconds", "age_s"):
+        metrics.log_metric(name, found[name])
+    return found["feature_hash"]

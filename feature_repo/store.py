@@ -6,7 +6,8 @@
 | `REDREC_REGISTRY`       | with Redis, the registry: `s3://bucket/key`, an SQL URL, or a file (`registry.db`)  |
 | `FEAST_S3_ENDPOINT_URL` | an object store other than AWS's, for a registry in it                              |
 
-The folder's copy of the file keeps the variables' names, so no password is written down.
+On a cluster they come from a Secret, `redrec-features` unless said otherwise, whose keys are the variables' names. The
+folder's copy of the file keeps the names, so no password is written down.
 """
 
 import contextlib
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 CONFIG = "feature_store.yaml"
 REDIS, REGISTRY, REGISTRY_TYPE = "REDREC_REDIS", "REDREC_REGISTRY", "REDREC_REGISTRY_TYPE"
+VARIABLES = (REDIS, REGISTRY, "FEAST_S3_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+SECRET = "redrec-features"
 OBJECT_STORES = ("s3", "gs")
 
 
@@ -64,7 +67,7 @@ def read_config(folder: Path, environment: Mapping[str, str]) -> dict[str, Any]:
             f"Feature folder {folder} has no {CONFIG}. Give the `features` folder of a run, or make one with "
             "`feature_repo.materialize`."
         )
-    registry = environment.get(REGISTRY, "registry.db")
+    registry = environment.get(REGISTRY) or "registry.db"
     scheme = registry.partition("://")[0] if "://" in registry else ""
     registry_type = "sql" if scheme and scheme not in OBJECT_STORES else "file"
     values = {**environment, REGISTRY: registry, REGISTRY_TYPE: registry_type}

@@ -1,6 +1,6 @@
 """The training pipeline: raw tables in, a verified release bundle out, served if asked."""
 
-from kfp import dsl
+from kfp import dsl, kubernetes
 
 from components.build_bundle import build_bundle
 from components.deploy_bundle import deploy_bundle
@@ -10,6 +10,7 @@ from components.materialize_features import materialize_features
 from components.prepare_data import prepare_data
 from components.report_drift import report_drift
 from components.train_towers import train_towers
+from feature_repo.store import SECRET, VARIABLES
 
 
 @dsl.pipeline(name="redrec-training")
@@ -60,5 +61,7 @@ def training_pipeline(
     for task in (prepared, trained, evaluated, materialized, built, drifted, deployed):
         for name, value in TELEMETRY_OFF.items():
             task.set_env_variable(name, value)
+    kubernetes.use_secret_as_env(materialized, SECRET, {name: name for name in VARIABLES}, optional=True)
+    materialized.set_caching_options(False)  # a shared online store may have been emptied meanwhile
     prepared.set_caching_options(False)  # the key is the path of the tables, not what they hold today
     deployed.set_caching_options(False)  # it acts on the cluster

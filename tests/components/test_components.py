@@ -39,13 +39,13 @@ def steps(tmp_path_factory: pytest.TempPathFactory) -> Steps:
     evaluation, features = dsl.Artifact(uri=str(root / "evaluation")), dsl.Artifact(uri=str(root / "features"))
     release, drift = dsl.Model(uri=str(root / "release")), dsl.Artifact(uri=str(root / "drift"))
     summary = dsl.Markdown(uri=str(root / "summary.md"))
-    metrics = {name: dsl.Metrics(uri=str(root / name)) for name in ("prepare", "train", "evaluate", "build")}
+    metrics = {name: dsl.Metrics(uri=str(root / name)) for name in ("prepare", "train", "evaluate", "materialize", "build")}
     recipe = tiny().model_dump_json()
 
     prepare_data.python_func(str(events), str(items), data, metrics["prepare"], recipe)
     train_towers.python_func(data, model, metrics["train"], recipe)
     evaluate_model.python_func(data, model, evaluation, metrics["evaluate"])
-    feature_hash = materialize_features.python_func(data, features)
+    feature_hash = materialize_features.python_func(data, features, metrics["materialize"])
     build_bundle.python_func(data, model, evaluation, features, feature_hash, release, metrics["build"])
     report_drift.python_func(data, drift, summary)
     return Steps(data, model, evaluation, features, release, summary, metrics, feature_hash)
@@ -56,6 +56,13 @@ def test_prepare_data_logs_what_it_kept(steps: Steps):
     assert logged["items_kept"] == 180
     assert logged["events_kept"] > 1000
     assert logged["events_quarantined"] == 0
+
+
+def test_materialize_features_logs_users_and_how_old_the_newest_event_is(steps: Steps):
+    logged = steps.metrics["materialize"].metadata
+    assert logged["users"] == 120
+    assert 120 < logged["written"] <= 3 * 120
+    assert logged["age_s"] > 0
 
 
 def test_train_towers_exports_and_logs_its_loss(steps: Steps):

@@ -78,6 +78,7 @@ def test_production_settings_reach_their_objects() -> None:
     container = objects["ServingRuntime"]["spec"]["containers"][0]
     assert container["image"] == "registry.example.com/redrec-serving:0.1.0"
     assert container["env"] == [{"name": "REDREC_MILVUS_URI", "value": "http://milvus.milvus.svc:19530"}]
+    assert container["envFrom"] == [{"secretRef": {"name": "redrec-redis", "optional": True}}]
     assert objects["ServiceAccount"]["secrets"] == [{"name": "redrec-object-store"}]
     assert objects["InferenceService"]["spec"]["predictor"]["model"]["storageUri"] == "s3://redrec/runs/2026-11-22"
     assert "PersistentVolumeClaim" not in objects

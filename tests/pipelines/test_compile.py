@@ -9,6 +9,7 @@ from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2 as spec_pb2
 
 from components.images import TELEMETRY_OFF
+from feature_repo.store import SECRET, VARIABLES
 from pipelines.compile import compile_training
 from redrec.config import InputError
 
@@ -16,8 +17,7 @@ from redrec.config import InputError
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     out = compile_training(tmp_path_factory.mktemp("compiled") / "training.yaml")
-    (document,) = yaml.safe_load_all(out.read_text())
-    return document
+    return next(yaml.safe_load_all(out.read_text()))  # the second is what only Kubernetes reads
 
 
 def parse(document: dict[str, Any]) -> spec_pb2.PipelineSpec:
@@ -96,3 +96,13 @@ def test_every_pipeline_parameter_is_described(compiled: dict[str, Any]):
 def test_a_pipeline_file_ends_in_yaml(tmp_path: Path):
     with pytest.raises(InputError, match=r"Try --out .*training\.yaml"):
         compile_training(tmp_path / "training.json")
+
+
+def test_features_are_materialized_where_the_platform_says(tmp_path: Path):
+    """The Secret may be absent: then the online store is a file of the run."""
+    _, platform = yaml.safe_load_all(compile_training(tmp_path / "training.yaml").read_text())
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    (secret,) = executors["exec-materialize-features"]["secretAsEnv"]
+    assert secret["secretName"] == SECRET
+    assert secret["optional"]
+    assert {pair["secretKey"] for pair in secret["keyToEnv"]} == set(VARIABLES)
