@@ -39,7 +39,9 @@ def steps(tmp_path_factory: pytest.TempPathFactory) -> Steps:
     evaluation, features = dsl.Artifact(uri=str(root / "evaluation")), dsl.Artifact(uri=str(root / "features"))
     release, drift = dsl.Model(uri=str(root / "release")), dsl.Artifact(uri=str(root / "drift"))
     summary = dsl.Markdown(uri=str(root / "summary.md"))
-    metrics = {name: dsl.Metrics(uri=str(root / name)) for name in ("prepare", "train", "evaluate", "materialize", "build")}
+    metrics = {
+        name: dsl.Metrics(uri=str(root / name)) for name in ("prepare", "train", "evaluate", "materialize", "build")
+    }
     recipe = tiny().model_dump_json()
 
     prepare_data.python_func(str(events), str(items), data, metrics["prepare"], recipe)

@@ -1,10 +1,6 @@
 """A small data folder as `prepare` writes it (60 users, three scenarios, ads sparse), and both online stores."""
 
 import json
-import shutil
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from redis import Redis
-from redis.exceptions import ConnectionError as NoAnswerError
+
+from tests.redis_server import MISSING, free_port, is_installed, start_redis, stop
 
 SCENARIOS = ["homefeed", "search", "ads"]
 START_MS = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1000)
@@ -42,35 +39,14 @@ def data(tmp_path_factory) -> Path:
     return folder
 
 
-def start_redis(port: int) -> subprocess.Popen:
-    """Start a server that keeps nothing on disk, and wait until it answers."""
-    if shutil.which("redis-server") is None:
-        pytest.skip("redis-server is not installed: apt-get install -y redis-server")
-    server = subprocess.Popen(
-        ["redis-server", "--port", str(port), "--save", "", "--daemonize", "no"], stdout=subprocess.DEVNULL
-    )
-    for _ in range(200):
-        try:
-            Redis(port=port).ping()
-            return server
-        except NoAnswerError:
-            time.sleep(0.05)
-    raise TimeoutError(f"redis-server does not answer on port {port}")
-
-
 @pytest.fixture(scope="session")
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
-
-
-@pytest.fixture(scope="session")
-def redis_port(free_port) -> Iterator[int]:
-    server = start_redis(free_port)
-    yield free_port
-    server.kill()
-    server.wait()
+def redis_port() -> Iterator[int]:
+    if not is_installed():
+        pytest.skip(MISSING)
+    port = free_port()
+    server = start_redis(port)
+    yield port
+    stop(server)
 
 
 @pytest.fixture

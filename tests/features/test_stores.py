@@ -18,7 +18,7 @@ from feature_repo.online import OnlineHistories
 from feature_repo.push import PushedEvent, Pusher
 from feature_repo.store import StoreUnavailableError
 from redrec.config import InputError
-from tests.features.conftest import start_redis
+from tests.redis_server import free_port, start_redis, stop
 
 USERS = [f"u{number}" for number in range(60)]
 LAST_MS = 1_767_227_600_000  # some way into the events of `data`
@@ -123,9 +123,9 @@ def test_after_a_kill_a_second_run_completes_what_is_missing(data, from_sqlite, 
 
 @pytest.mark.redis
 def test_a_redis_that_is_down_is_named_without_its_password_and_a_second_run_completes(
-    data, from_sqlite, free_port, monkeypatch, tmp_path
+    data, from_sqlite, redis, monkeypatch, tmp_path
 ):
-    port = free_port + 1
+    port = free_port()
     monkeypatch.setenv("REDREC_REDIS", f"localhost:{port},password=secret")
     with pytest.raises(StoreUnavailableError, match=f"redis localhost:{port}") as raised:
         materialize(data, tmp_path / "features")
@@ -140,8 +140,7 @@ def test_a_redis_that_is_down_is_named_without_its_password_and_a_second_run_com
         path for path in (tmp_path / "features").rglob("*") if path.is_file() and b"secret" in path.read_bytes()
     ]
     online = OnlineHistories(tmp_path / "features")
-    server.kill()
-    server.wait()
+    stop(server)
     with pytest.raises(StoreUnavailableError, match="does not answer"):
         online.read("u3")
 
@@ -185,9 +184,6 @@ def registry(request, tmp_path):
 
 
 @pytest.mark.redis
-@pytest.mark.filterwarnings(
-    "ignore:unclosed file:ResourceWarning"
-)  # Feast 0.67 reads an S3 registry through a file it leaves open
 def test_the_registry_may_lie_in_an_object_store_or_an_sql_database(
     data, from_sqlite, redis, registry, monkeypatch, tmp_path
 ):

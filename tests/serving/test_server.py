@@ -15,6 +15,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from feature_repo.materialize import materialize
 from feature_repo.push import PushedEvent, Pusher
 from redrec.bundle import Bundle, build_bundle
 from redrec.config import InputError
@@ -23,6 +24,7 @@ from redrec.index.filters import Catalog, ItemFilter
 from redrec.index.merge import merge_max
 from serving.client import query
 from tests.bundles import numpy_interests, swap, tiny_run, write_tiny_model
+from tests.redis_server import MISSING, free_port, is_installed, start_redis, stop
 
 START_S = 120  # KServe and Feast take seconds to import, and more on a busy machine
 PATIENT = {"features_budget_ms": 20_000, "tower_budget_ms": 20_000, "search_budget_ms": 20_000}
@@ -34,12 +36,6 @@ HISTORY = [
 
 
 NOT_IN_THE_IMAGE = ["torch", "transformers", "kfp", "evidently", "onnx"]
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def start(*arguments: str, **environment: str) -> subprocess.Popen:
@@ -339,3 +335,38 @@ def test_a_milvus_server_is_used_refused_when_swapped_and_missed_when_away(
         assert (missed["source"], item_ids(missed)) == ("exact", item_ids(found))
     finally:
         end(server)
+
+
+@pytest.mark.redis
+def test_histories_come_from_redis_and_are_missed_while_it_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """One server start for three facts."""
+    if not is_installed():
+        pytest.skip(MISSING)
+    redis_port, port, config = free_port(), free_port(), tmp_path / "serving.json"
+    redis = start_redis(redis_port)
+    monkeypatch.setenv("REDREC_REDIS", f"localhost:{redis_port}")
+    config.write_text(json.dumps(PATIENT))
+    bundle = tiny_run(tmp_path)
+    folders = ("--bundle", str(bundle.path), "--features", str(tmp_path / "features"))
+    server = start(*folders, "--serving_config", str(config), "--http_port", str(port))
+
+    def ask() -> dict[str, Any]:
+        asked = {"user_id": "user-7", "scenario": "ads", "k": 4, "exclude_seen": True}
+        return v1(f"http://127.0.0.1:{port}", asked)[1]["predictions"][0]
+
+    try:
+        wait_until_ready(f"http://127.0.0.1:{port}", server)
+        (first, *_), pusher = item_ids(ask()), Pusher(tmp_path / "features", bundle.item_index)
+        pusher.push([PushedEvent("user-7", first, "ads", bundle.vocabulary.actions[0], time.time_ns() // 1_000_000)])
+        assert first not in item_ids(ask())
+
+        stop(redis)
+        missed = ask()
+        assert (missed["source"], missed["reason"], len(missed["items"])) == ("fallback", "features_unavailable", 4)
+
+        redis = start_redis(redis_port)
+        assert materialize(tmp_path / "data", tmp_path / "features")["written"] > 0
+        assert ask()["source"] == "model"
+    finally:
+        end(server)
+        stop(redis)
