@@ -1,8 +1,9 @@
-"""Definitions: the scenarios' names in; Feast's entity, one feature view per scenario and the feature service out.
+"""Definitions: the scenarios' names in; Feast's entities, views per scenario and feature services out.
 
 A history is three parallel arrays, oldest event first. Times are epoch milliseconds as integers, because the
 online stores cut Feast's timestamps to whole seconds, and training and serving would then differ. Scenarios are
-merged by `redrec.model.history`, which training shares, not by on-demand views.
+merged, and times since an event taken, by `redrec.model.history`, which training shares. An on-demand view of Feast's
+would do it again, and the registry would hand its pickled code to whoever opens it.
 
 All paths are relative to the folder of `feature_store.yaml`, so that the folder can be copied or mounted elsewhere.
 """
@@ -14,35 +15,54 @@ from collections.abc import Sequence
 
 from feature_repo.contained import contained
 from redrec.config import InputError
+from redrec.data.statistics import WINDOWS_DAYS
 
 with contained():
     from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType
     from feast.types import Array, Int64, String
 
 SERVICE = "user_histories"
+ITEM_SERVICE = "item_statistics"
 ENTITY_KEY_VERSION = 3  # as in both configurations; it decides under which key a user is found
 SCHEMA = [
     Field(name="item_ids", dtype=Array(String)),
     Field(name="actions", dtype=Array(String)),
     Field(name="timestamps_ms", dtype=Array(Int64)),
 ]
+ITEM_SCHEMA = [Field(name=f"{of}_{days}d", dtype=Int64) for days in WINDOWS_DAYS for of in ("events", "users")]
 
 
-def user_entity() -> Entity:
-    return Entity(name="user", join_keys=["user_id"], value_type=ValueType.STRING)
+def entities() -> list[Entity]:
+    return [Entity(name=name, join_keys=[f"{name}_id"], value_type=ValueType.STRING) for name in ("user", "item")]
 
 
 def source_path(scenario: str) -> str:
-    return f"sources/{view_name(scenario)}.parquet"
+    return _path(view_name(scenario))
+
+
+def item_source_path(scenario: str) -> str:
+    return _path(item_view_name(scenario))
+
+
+def _path(view: str) -> str:
+    return f"sources/{view}.parquet"
 
 
 def view_name(scenario: str) -> str:
-    """Return the scenario's feature view; Feast takes names as equal whatever their case.
+    """Return the scenario's feature view of users; Feast takes names as equal whatever their case.
 
-    >>> view_name("Home & Kitchen")
-    'history_home_kitchen'
+    >>> view_name("Home & Kitchen"), item_view_name("ads")
+    ('history_home_kitchen', 'items_ads')
     """
-    return "history_" + re.sub("[^a-z0-9]+", "_", scenario.lower()).strip("_")
+    return f"history_{_name(scenario)}"
+
+
+def item_view_name(scenario: str) -> str:
+    return f"items_{_name(scenario)}"
+
+
+def _name(scenario: str) -> str:
+    return re.sub("[^a-z0-9]+", "_", scenario.lower()).strip("_")
 
 
 def history_views(scenarios: Sequence[str], max_events: int) -> list[FeatureView]:
@@ -57,21 +77,28 @@ def history_views(scenarios: Sequence[str], max_events: int) -> list[FeatureView
             f"Scenarios {', '.join(map(repr, scenarios))} give the feature views {', '.join(names)}; each needs its "
             "own. Rename scenarios so that they differ in more than case and punctuation."
         )
-    user = user_entity()
+    user, _ = entities()
+    tags = [{"scenario": scenario, "max_events": str(max_events)} for scenario in scenarios]
+    return [_view(name, user, SCHEMA, tag) for name, tag in zip(names, tags, strict=True)]
+
+
+def item_views(scenarios: Sequence[str]) -> list[FeatureView]:
+    """Return one view per scenario with the columns of `redrec.data.statistics.item_statistics`."""
+    _, item = entities()
+    return [_view(item_view_name(scenario), item, ITEM_SCHEMA, {"scenario": scenario}) for scenario in scenarios]
+
+
+def _view(name: str, entity: Entity, schema: list[Field], tags: dict[str, str]) -> FeatureView:
+    source = FileSource(name=name, path=_path(name), timestamp_field="event_timestamp")
+    return FeatureView(name=name, entities=[entity], schema=schema, source=source, tags=tags)
+
+
+def services(histories: Sequence[FeatureView], items: Sequence[FeatureView]) -> list[FeatureService]:
+    """Return what serving reads, and what a ranker may read beside it."""
     return [
-        FeatureView(
-            name=view_name(scenario),
-            entities=[user],
-            schema=SCHEMA,
-            source=FileSource(name=view_name(scenario), path=source_path(scenario), timestamp_field="event_timestamp"),
-            tags={"scenario": scenario, "max_events": str(max_events)},
-        )
-        for scenario in scenarios
+        FeatureService(name=SERVICE, features=list(histories)),
+        FeatureService(name=ITEM_SERVICE, features=list(items)),
     ]
-
-
-def history_service(views: Sequence[FeatureView]) -> FeatureService:
-    return FeatureService(name=SERVICE, features=list(views))
 
 
 def feature_hash(scenarios: Sequence[str]) -> str:

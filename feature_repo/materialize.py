@@ -1,6 +1,7 @@
 """Materialize: the data folder in, a feature store folder out that serving opens as it is.
 
-The folder holds `feature_store.yaml`, `sources/` (one Parquet per scenario, one row per user) and, unless the
+The folder holds `feature_store.yaml`, `sources/` (per scenario one Parquet of users' histories and one of items'
+statistics) and, unless the
 environment says otherwise (feature_repo.store), `registry.db` and `online.db`. It is made beside its place and renamed
 at the end, so a failure leaves nothing half-written.
 
@@ -27,13 +28,14 @@ from feature_repo.online import OnlineHistories, StoredEvent, newest
 from feature_repo.store import open_store, write_config
 from redrec.data.histories import scenario_history
 from redrec.data.prepare import read_vocabulary
-from redrec.data.tables import connect, read
+from redrec.data.statistics import item_statistics
+from redrec.data.tables import connect, read, write
 from redrec.staging import staged
 
 logger = logging.getLogger(__name__)
 
 MAX_EVENTS = 64  # per scenario; above the default quota of the user tower, so that seen items are known further back
-USERS_PER_BLOCK = 10_000  # some 50 MB of arrays
+ROWS_PER_BLOCK = 10_000  # some 50 MB of histories
 
 
 class Materialized(TypedDict):
@@ -46,7 +48,7 @@ class Materialized(TypedDict):
 
 
 def materialize(data: Path, out: Path, max_events: int = MAX_EVENTS) -> Materialized:
-    """Bring the histories of every user and scenario in `data` into the online store, and write the folder `out`.
+    """Bring the histories and statistics of `data` into the online store, and write the folder `out`.
 
     Raises:
         InputError: `data` lacks its event table, or two scenarios share one feature view name.
@@ -59,7 +61,9 @@ def materialize(data: Path, out: Path, max_events: int = MAX_EVENTS) -> Material
         online = OnlineHistories(folder)  # asks the store, before anything is computed
         newest_at, users = _write_sources(data, scenarios, folder, max_events)
         newest_ms = None if is_new else round(newest_at.timestamp() * 1000)
-        written = [_load(online, scenario, folder, newest_ms) for scenario in scenarios]
+        written = [_load_histories(online, scenario, folder, newest_ms) for scenario in scenarios]
+        for scenario in scenarios:
+            _load_items(online, scenario, folder)
     return {
         "feature_hash": online.feature_hash,
         "users": users,
@@ -72,46 +76,56 @@ def materialize(data: Path, out: Path, max_events: int = MAX_EVENTS) -> Material
 
 def _define(folder: Path, scenarios: list[str], max_events: int) -> bool:
     """Register the definitions; return whether the online store is part of the folder, and so still empty."""
-    from feature_repo.definitions import history_service, history_views, user_entity
+    from feature_repo.definitions import entities, history_views, item_views, services
 
     write_config(folder, os.environ)
     store = open_store(folder, os.environ, is_read_offline=True)
-    views = history_views(scenarios, max_events)
+    histories, items = history_views(scenarios, max_events), item_views(scenarios)
     with contextlib.chdir(folder), _console_to_log():  # Feast looks for relative sources in the working directory
-        store.apply([user_entity(), *views, history_service(views)])
+        store.apply([*entities(), *histories, *items, *services(histories, items)])
     return bool(store.config.online_store.type == "sqlite")
 
 
 def _write_sources(data: Path, scenarios: list[str], folder: Path, max_events: int) -> tuple[datetime, int]:
-    """Write one Parquet per scenario; return the time of the newest event and the number of users."""
-    from feature_repo.definitions import source_path
+    """Write two Parquet files per scenario; return the time of the newest event and the number of users."""
+    from feature_repo.definitions import item_source_path, source_path
 
     (folder / "sources").mkdir()
     connection = connect()
     events = read(connection, data / "events.parquet", "events")
+    users, newest_at = int(events.user_id.nunique().execute()), events.timestamp.max().execute().to_pydatetime()
     for scenario in scenarios:
         history = scenario_history(events, scenario, max_events)
-        history.order_by("user_id").to_parquet(folder / source_path(scenario))
-    users, newest_at = int(events.user_id.nunique().execute()), events.timestamp.max().execute()
+        write(history.order_by("user_id"), folder / source_path(scenario))
+        statistics = item_statistics(events, scenario, newest_at)
+        write(statistics.order_by("item_id"), folder / item_source_path(scenario))
     connection.disconnect()
-    return newest_at.to_pydatetime(), users
+    return newest_at, users
 
 
-def _load(online: OnlineHistories, scenario: str, folder: Path, newest_ms: int | None) -> int:
+def _load_histories(online: OnlineHistories, scenario: str, folder: Path, newest_ms: int | None) -> int:
     """Write the scenario's histories, all of them or, with `newest_ms`, those that differ; return how many."""
     from feature_repo.definitions import source_path
 
     source = pq.ParquetFile(folder / source_path(scenario))
     read = written = 0
-    for block in source.iter_batches(USERS_PER_BLOCK):
+    for block in source.iter_batches(ROWS_PER_BLOCK):
         if newest_ms is None:
-            online.write_rows(scenario, block.to_pandas())
+            online.write_rows(online.view_of_scenario[scenario], block.to_pandas())
             written += len(block)
         else:
             written += _update(online, scenario, block, newest_ms)
         read += len(block)
         logger.info("%s | %s of %s users | %s histories written", scenario, read, source.metadata.num_rows, written)
     return written
+
+
+def _load_items(online: OnlineHistories, scenario: str, folder: Path) -> None:
+    """Write the statistics of all items: they move with every new event."""
+    from feature_repo.definitions import item_source_path, item_view_name
+
+    for block in pq.ParquetFile(folder / item_source_path(scenario)).iter_batches(ROWS_PER_BLOCK):
+        online.write_rows(item_view_name(scenario), block.to_pandas())
 
 
 def _update(online: OnlineHistories, scenario: str, block: pa.RecordBatch, newest_ms: int) -> int:

@@ -77,12 +77,13 @@ class OnlineHistories:
     def write_scenario(self, scenario: str, events_of: Mapping[str, Sequence[StoredEvent]]) -> None:
         """Replace each user's events of one scenario; they are given oldest first, and there is at least one."""
         if events_of:
-            self.write_rows(scenario, pd.DataFrame([_row(user_id, events) for user_id, events in events_of.items()]))
+            rows = pd.DataFrame([_row(user_id, events) for user_id, events in events_of.items()])
+            self.write_rows(self.view_of_scenario[scenario], rows)
 
-    def write_rows(self, scenario: str, rows: pd.DataFrame) -> None:
-        """Write rows in the columns of `redrec.data.histories.scenario_history`; readers see them at once."""
+    def write_rows(self, view: str, rows: pd.DataFrame) -> None:
+        """Write rows in the columns of the view's source; readers see them at once."""
         with answering(self.store_name), contained():
-            self.store.write_to_online_store(self.view_of_scenario[scenario], rows)
+            self.store.write_to_online_store(view, rows)
 
     def _columns(self, features: Any, user_ids: Sequence[str]) -> dict[str, list[Any]]:
         entities = [{"user_id": user_id} for user_id in user_ids]

@@ -97,7 +97,7 @@ KILLED_HALFWAY = """
 import os, signal, sys
 from pathlib import Path
 import feature_repo.materialize as m
-m.USERS_PER_BLOCK = 7
+m.ROWS_PER_BLOCK = 7
 m.logger.info = lambda *arguments: arguments[2] > 20 and os.kill(os.getpid(), signal.SIGKILL)
 m.materialize(Path(sys.argv[1]), Path(sys.argv[2]))
 """
