@@ -76,9 +76,9 @@ def materialize(data: Path, out: Path, max_events: int = MAX_EVENTS) -> Material
 
 def _define(folder: Path, scenarios: list[str], max_events: int) -> bool:
     """Register the definitions; return whether the online store is part of the folder, and so still empty."""
-    from feature_repo.definitions import entities, history_views, item_views, services
+    from feature_repo.definitions import entities, feature_hash, history_views, item_views, services
 
-    write_config(folder, os.environ)
+    write_config(folder, os.environ, feature_hash(scenarios))
     store = open_store(folder, os.environ, is_read_offline=True)
     histories, items = history_views(scenarios, max_events), item_views(scenarios)
     with contextlib.chdir(folder), _console_to_log():  # Feast looks for relative sources in the working directory

@@ -37,10 +37,11 @@ class StoreUnavailableError(ConnectionError):
     """The online store does not answer; the message names it."""
 
 
-def write_config(folder: Path, environment: Mapping[str, str]) -> None:
-    """Write the configuration that the environment asks for, its variables by name."""
+def write_config(folder: Path, environment: Mapping[str, str], definitions: str) -> None:
+    """Write the configuration that the environment asks for, its variables by name, for the definitions' hash."""
     template = Path(__file__).with_name("production.yaml" if environment.get(REDIS) else "embedded.yaml")
-    (folder / CONFIG).write_text(template.read_text(encoding="utf-8"), encoding="utf-8")
+    text = Template(template.read_text(encoding="utf-8")).safe_substitute(DEFINITIONS=definitions)
+    (folder / CONFIG).write_text(text, encoding="utf-8")
 
 
 def open_store(folder: Path, environment: Mapping[str, str], *, is_read_offline: bool) -> "FeatureStore":

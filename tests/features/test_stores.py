@@ -1,5 +1,6 @@
 """Both online stores hold the same, by the environment alone; a Redis is brought up to date, and survives a kill."""
 
+import json
 import os
 import shutil
 import signal
@@ -191,3 +192,17 @@ def test_the_registry_may_lie_in_an_object_store_or_an_sql_database(
     materialize(data, tmp_path / "features")
     assert sorted(path.name for path in (tmp_path / "features").iterdir()) == ["feature_store.yaml", "sources"]
     assert everything(tmp_path / "features") == from_sqlite
+
+
+@pytest.mark.redis
+def test_runs_with_other_scenarios_do_not_touch_each_other_in_a_shared_registry(
+    data, from_sqlite, redis, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("REDREC_REGISTRY", f"sqlite:///{tmp_path}/registry.sql")
+    materialize(data, tmp_path / "features")
+    other = changed(data, tmp_path / "other", lambda events: pc.not_equal(events["scenario"], "ads"))
+    split = json.loads((other / "split.json").read_text())
+    (other / "split.json").write_text(json.dumps({**split, "scenarios": ["homefeed", "search"]}))
+    materialize(other, tmp_path / "others")
+    assert everything(tmp_path / "features") == from_sqlite
+    assert list(everything(tmp_path / "others")) == ["homefeed", "search"]
