@@ -20,7 +20,7 @@ def materialize_features(
         data: Folder written by prepare_data.
         features: Feature repository, with its registry and online store unless they are elsewhere.
         metrics: Users, histories written, seconds, and the age of the newest event.
-        recipe: Fields of `redrec.recipe.Recipe` as JSON; empty for the defaults. It says how long a history is.
+        recipe: Fields of `redrec.recipe.Recipe` as JSON, empty for the defaults: the engine, and how long a history is.
     """
     from pathlib import Path
 
@@ -29,8 +29,9 @@ def materialize_features(
     from redrec.recipe import Recipe
 
     quiet_libraries()
-    read_by_the_model = Recipe.model_validate_json(recipe or "{}").history.max_of_one_scenario
-    found = materialize(Path(data.path), Path(features.path), max(MAX_EVENTS, read_by_the_model))
+    config = Recipe.model_validate_json(recipe or "{}")
+    max_events = max(MAX_EVENTS, config.history.max_of_one_scenario)
+    found = materialize(Path(data.path), Path(features.path), max_events, config.data.engine)
     for name in ("users", "written", "seconds", "age_s"):
         metrics.log_metric(name, found[name])
     return found["feature_hash"]

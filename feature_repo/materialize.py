@@ -22,6 +22,7 @@ from typing import TypedDict
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from ibis.backends.sql import SQLBackend
 
 from feature_repo.contained import contained
 from feature_repo.online import OnlineHistories, StoredEvent, newest
@@ -29,7 +30,7 @@ from feature_repo.store import open_store, write_config
 from redrec.data.histories import scenario_history
 from redrec.data.prepare import read_vocabulary
 from redrec.data.statistics import item_statistics
-from redrec.data.tables import connect, read, write
+from redrec.data.tables import Engine, connect, read, write
 from redrec.staging import staged
 
 logger = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ class Materialized(TypedDict):
     age_s: int  # of the newest event, now: how fresh the store is
 
 
-def materialize(data: Path, out: Path, max_events: int = MAX_EVENTS) -> Materialized:
+def materialize(data: Path, out: Path, max_events: int = MAX_EVENTS, engine: Engine = "duckdb") -> Materialized:
     """Bring the histories and statistics of `data` into the online store, and write the folder `out`.
 
     Raises:
@@ -59,7 +60,7 @@ def materialize(data: Path, out: Path, max_events: int = MAX_EVENTS) -> Material
     with staged(out) as folder, contained():  # Feast's imports, 6 s, happen inside
         is_new = _define(folder, scenarios, max_events)
         online = OnlineHistories(folder)  # asks the store, before anything is computed
-        newest_at, users = _write_sources(data, scenarios, folder, max_events)
+        newest_at, users = _write_sources(connect(engine), data, scenarios, folder, max_events)
         newest_ms = None if is_new else round(newest_at.timestamp() * 1000)
         written = [_load_histories(online, scenario, folder, newest_ms) for scenario in scenarios]
         for scenario in scenarios:
@@ -86,12 +87,13 @@ def _define(folder: Path, scenarios: list[str], max_events: int) -> bool:
     return bool(store.config.online_store.type == "sqlite")
 
 
-def _write_sources(data: Path, scenarios: list[str], folder: Path, max_events: int) -> tuple[datetime, int]:
+def _write_sources(
+    connection: SQLBackend, data: Path, scenarios: list[str], folder: Path, max_events: int
+) -> tuple[datetime, int]:
     """Write two Parquet files per scenario; return the time of the newest event and the number of users."""
     from feature_repo.definitions import item_source_path, source_path
 
     (folder / "sources").mkdir()
-    connection = connect()
     events = read(connection, data / "events.parquet", "events")
     users, newest_at = int(events.user_id.nunique().execute()), events.timestamp.max().execute().to_pydatetime()
     for scenario in scenarios:
@@ -99,7 +101,6 @@ def _write_sources(data: Path, scenarios: list[str], folder: Path, max_events: i
         write(history.order_by("user_id"), folder / source_path(scenario))
         statistics = item_statistics(events, scenario, newest_at)
         write(statistics.order_by("item_id"), folder / item_source_path(scenario))
-    connection.disconnect()
     return newest_at, users
 
 

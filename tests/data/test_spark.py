@@ -12,9 +12,9 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 
-from redrec.data.histories import scenario_history
+from feature_repo.materialize import materialize
 from redrec.data.prepare import DataConfig, prepare
-from redrec.data.tables import Engine, connect, read
+from redrec.data.tables import Engine
 from redrec.data.world import World
 from tests.worlds import SMALL_RECIPE, SMALL_WORLD
 
@@ -75,11 +75,14 @@ def test_both_engines_prepare_a_generated_world_alike(world, tmp_path):
     duckdb, spark = prepared_by_both(*world, tmp_path, SMALL_RECIPE.data.model_copy(update={"has_validation": True}))
     assert_equal(duckdb, spark)
 
-    views = []
     for engine, folder in zip(ENGINES, (duckdb, spark), strict=True):
-        events = read(connect(engine), folder / "events.parquet", "events")
-        views.append(scenario_history(events, "homefeed", 5).order_by("user_id").drop("event_timestamp").to_pyarrow())
-    assert views[0].to_pylist() == views[1].to_pylist()
+        materialize(folder, tmp_path / f"{engine}-features", 5, engine)
+    sources = [
+        {path.name: pq.read_table(path).to_pylist() for path in (tmp_path / f"{engine}-features/sources").iterdir()}
+        for engine in ENGINES
+    ]
+    assert len(sources[0]) == 6
+    assert sources[0] == sources[1]
 
 
 def test_both_engines_leave_out_the_same_events_of_a_csv_table(world, tmp_path):
