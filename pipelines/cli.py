@@ -1,4 +1,4 @@
-"""The command line: `redrec validate|run|serve|query|push|compile|train-job|demo`.
+"""The command line: `redrec validate|run|serve|query|push|forget|compile|train-job|demo`.
 
 A command calls one function and prints its result: a text for people, one JSON document with `--json`.
 Progress and errors go to standard error. Exit status 0 is done, 2 is an input to correct, 1 is anything else.
@@ -33,7 +33,7 @@ class Outcome(NamedTuple):
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     try:
-        outcome: Outcome = arguments.run(arguments)
+        outcome: Outcome = arguments.call(arguments)
     except InputError as error:
         say(f"redrec {arguments.command}: {error}")
         return 2
@@ -94,6 +94,16 @@ def parser() -> argparse.ArgumentParser:
     push.add_argument("--run", type=Path, required=True, help="run folder, with `bundle` and `features`")
     push.add_argument("--events", type=Path, required=True, help="the new events: Parquet or CSV (.gz)")
 
+    forget = add(
+        commands, "forget", run_forget, "remove a user from a run and its online store", "--run demo/run --user 20"
+    )
+    forget.add_argument("--run", type=Path, required=True, help="run folder")
+    forget.add_argument("--user", required=True, help="user id")
+    forget.add_argument("--scenario", help="only what was done there (default: everything)")
+    forget.add_argument(
+        "--log", type=Path, action="append", default=[], help="a Parquet file with user_id, such as an experiment's log"
+    )
+
     compile_ = add(
         commands, "compile", run_compile, "compile the pipeline for Kubeflow Pipelines", "--out training.yaml"
     )
@@ -128,7 +138,7 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def add(commands: Any, name: str, run: Callable, summary: str, example: str) -> argparse.ArgumentParser:
+def add(commands: Any, name: str, call: Callable, summary: str, example: str) -> argparse.ArgumentParser:
     command = commands.add_parser(
         name,
         help=summary,
@@ -137,7 +147,7 @@ def add(commands: Any, name: str, run: Callable, summary: str, example: str) -> 
         formatter_class=argparse.RawDescriptionHelpFormatter,  # a wrapped example would not work as pasted
     )
     command.add_argument("--json", action="store_true", help="print the result as one JSON document")
-    command.set_defaults(run=run)
+    command.set_defaults(call=call)
     return command
 
 
@@ -227,6 +237,20 @@ def run_push(arguments: argparse.Namespace) -> Outcome:
     counts = {name: sum(getattr(pushed, name) for pushed in found) for name in ("added", "known", "late")}
     reasons = {one.reason: [r.event._asdict() for r in refused if r.reason == one.reason] for one in refused}
     return Outcome({**counts, "refused": reasons}, pushed_text(counts, reasons))
+
+
+def run_forget(arguments: argparse.Namespace) -> Outcome:
+    from feature_repo.forget import forget_features
+    from pipelines.report import forgotten_text
+    from redrec.data.forget import Person, check_logs, forget_in_run
+
+    person = Person(arguments.user, arguments.scenario)
+    check_logs(arguments.log, person)
+    found = forget_features(arguments.run / "features", person) | forget_in_run(arguments.run, arguments.log, person)
+    if still := [place for place, of_place in found.items() if of_place.left]:
+        raise RunError(f"{', '.join(still)} still hold something of user {person.user_id}. Run it again.")
+    places = {place: of_place._asdict() for place, of_place in found.items()}
+    return Outcome({**person._asdict(), "places": places}, forgotten_text(person, found))
 
 
 def run_compile(arguments: argparse.Namespace) -> Outcome:

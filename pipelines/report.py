@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, PackageLoader
 
 from redrec.data.findings import Finding
+from redrec.data.forget import Forgotten, Person
 from redrec.data.mapping import EVENT_MAPPINGS, ITEM_MAPPINGS
 from redrec.data.prepare import DataQuality, TableQuality
 
@@ -107,6 +108,18 @@ def pushed_text(counts: Mapping[str, int], refused: Mapping[str, Sequence[Mappin
     for reason, events in refused.items():
         lines.append(f"{len(events):,} refused: {reason}\n  such as {json.dumps(events[0])}")
     return "\n".join([*lines, "\nThe next `redrec query` of these users sees them."])
+
+
+def forgotten_text(person: Person, found: Mapping[str, Forgotten]) -> str:
+    """What each place held of the person and holds now, and what is not the command's to change."""
+    rows = [["place", "removed", "left"], *([place, str(of[0]), str(of[1])] for place, of in found.items())]
+    where = f" in {person.scenario}" if person.scenario else ""
+    return (
+        f"User {person.user_id}{where}, read again after it was removed:\n{indented(table(rows))}\n\n"
+        "Your own event table, other run folders and what the model learned are not touched.\n"
+        "Next: remove the user from the event table and train again:\n"
+        f"  {program()} run --events EVENTS --items ITEMS --out RUN"
+    )
 
 
 def metrics_text(metrics: Mapping[str, Any]) -> str:

@@ -4,9 +4,12 @@ import json
 import shlex
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipelines import cli
+from tests.bundles import tiny_run
 
 EVENTS = "user_id,item_id,scenario,action,timestamp\nu1,i1,ads,click,2024-01-01 00:00:00\n"
 ITEMS = "item_id,title\ni1,Green tea\n"
@@ -105,6 +108,24 @@ def test_validate_prints_one_json_document(tables: tuple[Path, Path], capsys: py
     assert json.loads(capsys.readouterr().out)["scenarios"]["ads"] == {"events": 1, "users": 1, "items": 1}
 
 
+def test_a_user_is_pushed_and_forgotten(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    bundle = tiny_run(tmp_path)
+    (tmp_path / "new.csv").write_text(EVENTS.replace("i1", bundle.item_ids[0]) + "u1,nowhere,ads,click,2024-01-01\n")
+    assert cli.main(["push", "--run", str(tmp_path), "--events", str(tmp_path / "new.csv"), "--json"]) == 0
+    pushed = json.loads(capsys.readouterr().out)
+    assert (pushed["added"], list(pushed["refused"])) == (1, ["item_id is not in the item table"])
+
+    pq.write_table(pa.table({"user_id": ["u1", "u2"], "scenario": ["ads", "ads"]}), tmp_path / "users.parquet")
+    pq.write_table(pa.table({"reason": ["x"], "row": ["y"], "table": ["events"]}), tmp_path / "quarantine.parquet")
+    (tmp_path / "examples.json").write_text("[]")
+    assert cli.main(["forget", "--run", str(tmp_path), "--user", "u1", "--json"]) == 0
+    places = json.loads(capsys.readouterr().out)["places"]
+    assert places["sqlite online.db"] == places[str(tmp_path / "users.parquet")] == {"removed": 1, "left": 0}
+
+    assert cli.main(["forget", "--run", str(tmp_path), "--user", "u1"]) == 0
+    assert "read again after it was removed" in capsys.readouterr().out
+
+
 def test_compile_writes_the_pipeline_and_says_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     out = tmp_path / "new" / "training.yaml"
     assert cli.main(["compile", "--out", str(out), "--json"]) == 0
@@ -112,7 +133,9 @@ def test_compile_writes_the_pipeline_and_says_where(tmp_path: Path, capsys: pyte
     assert out.stat().st_size > 0
 
 
-@pytest.mark.parametrize("command", ["validate", "run", "serve", "query", "push", "compile", "train-job", "demo"])
+@pytest.mark.parametrize(
+    "command", ["validate", "run", "serve", "query", "push", "forget", "compile", "train-job", "demo"]
+)
 def test_help_shows_a_command_that_parses(command: str, capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit, match="0"):
         cli.main([command, "--help"])
@@ -120,4 +143,4 @@ def test_help_shows_a_command_that_parses(command: str, capsys: pytest.CaptureFi
     words = shlex.split(example.split("|")[0])  # what follows is kubectl's
     assert words[:2] == ["redrec", command]
     parsed = cli.parser().parse_args([*words[1:], "--json"])
-    assert parsed.command == command and parsed.json
+    assert parsed.command == command and parsed.json and callable(parsed.call)

@@ -15,10 +15,12 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from feature_repo.forget import forget_features
 from feature_repo.materialize import materialize
 from feature_repo.push import PushedEvent, Pusher
 from redrec.bundle import Bundle, build_bundle
 from redrec.config import InputError
+from redrec.data.forget import Person
 from redrec.index.exact import exact_search
 from redrec.index.filters import Catalog, ItemFilter
 from redrec.index.merge import merge_max
@@ -339,7 +341,7 @@ def test_a_milvus_server_is_used_refused_when_swapped_and_missed_when_away(
 
 @pytest.mark.redis
 def test_histories_come_from_redis_and_are_missed_while_it_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """One server start for three facts."""
+    """One server start for four facts; the last is that a user who is forgotten is unknown to the next query."""
     if not is_installed():
         pytest.skip(MISSING)
     redis_port, port, config = free_port(), free_port(), tmp_path / "serving.json"
@@ -367,6 +369,9 @@ def test_histories_come_from_redis_and_are_missed_while_it_is_away(tmp_path: Pat
         redis = start_redis(redis_port)
         assert materialize(tmp_path / "data", tmp_path / "features")["written"] > 0
         assert ask()["source"] == "model"
+
+        forget_features(tmp_path / "features", Person("user-7"))
+        assert ask()["reason"] == "unknown_user"
     finally:
         end(server)
         stop(redis)
