@@ -62,25 +62,35 @@ def _words(column: ir.Value) -> ir.ArrayValue:
     return (column.strip() == "").ifelse(ibis.null("array<string>"), words.filter(lambda word: word != ""))
 
 
-def checked_events(events: ir.Table, item_ids: ir.Table, scenarios: tuple[str, ...] | None, now: datetime) -> ir.Table:
-    """Return the events with their `reason`, null where the row is good."""
-    known = item_ids.select(known_item_id=item_ids[c.ITEM_ID])
-    joined = events.left_join(known, events[c.ITEM_ID] == known.known_item_id)
+def checked_events(events: ir.Table, catalog: ir.Table, scenarios: tuple[str, ...] | None, now: datetime) -> ir.Table:
+    """Return the events with the `item_index` of the catalog and their `reason`, null where the row is good.
+
+    A row that repeats another is good here; see `redrec.data.ordered`.
+    """
+    known = catalog.select("item_index", known_item_id=catalog[c.ITEM_ID])
+    joined = events.left_join(known, events[c.ITEM_ID] == known.known_item_id).drop("known_item_id")
+    is_unknown = joined.item_index.isnull()  # the item table was checked: the id of a known item is good
     allowed = joined[c.SCENARIO].isin(scenarios) if scenarios else ibis.literal(True)
     listed = ", ".join(scenarios or ())
     reason = ibis.cases(
         *_id_checks(joined, c.USER_ID),
-        *_id_checks(joined, c.ITEM_ID),
+        *((is_unknown & is_bad, reason) for is_bad, reason in _id_checks(joined, c.ITEM_ID)),
         (_is_absent(joined[c.SCENARIO]), "scenario is missing"),
         (~allowed, f"unknown scenario (configured: {listed})"),
         (_is_absent(joined[c.ACTION]), "action is missing"),
         (joined[c.TIMESTAMP].isnull(), "timestamp is missing or not a time"),
         (joined[c.TIMESTAMP] > ibis.literal(now.replace(tzinfo=None)), "timestamp lies after now"),
-        (joined.known_item_id.isnull(), "item_id is not in the item table"),
+        (is_unknown, "item_id is not in the item table"),
         else_=ibis.null("string"),
     )
-    with_reason = joined.mutate(**{REASON: reason}).drop("known_item_id")
-    return _mark_repeated(with_reason, c.EVENT_COLUMNS, "duplicate of another row")
+    return joined.mutate(**{REASON: reason})
+
+
+def repeated_events(checked: ir.Table, repeats: ir.Table) -> ir.Table:
+    """Return `reason` and `row` of the good rows that are left out, given one event or more of each that repeats."""
+    same = checked.filter(checked[REASON].isnull()).semi_join(repeats, c.EVENT_COLUMNS)
+    marked = _mark_repeated(same, c.EVENT_COLUMNS, "duplicate of another row")
+    return marked.filter(marked[REASON].notnull()).select(REASON, "row")
 
 
 def checked_items(items: ir.Table) -> ir.Table:

@@ -18,20 +18,17 @@ a part is no stretch of a user's time, so what is known at a target is of an ear
 Shapes: U users, N events of all users, L events of one user, S scenarios.
 """
 
-from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
 import ibis
 import ibis.expr.types as ir
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from redrec.data import columns as c
-from redrec.data.tables import epoch_ms, write
-from redrec.model.history import History, Ints, Vocabulary
+from redrec.data.tables import epoch_ms
+from redrec.model.history import History, Ints
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 FIELDS = {"item": np.int32, "action": np.int16, "scenario": np.int16, "timestamp_ms": np.int64, "part": np.int8}
@@ -67,45 +64,6 @@ def scenario_history(events: ir.Table, scenario: str, max_events: int) -> ir.Tab
         actions=oldest_first.map(lambda event: event["action"]),
         timestamps_ms=oldest_first.map(lambda event: event["ms"]),
     )
-
-
-def write_histories(events: ir.Table, items: ir.Table, vocabulary: Vocabulary, split: Split, folder: Path) -> None:
-    """Write the arrays of `events` (clean, every item known) into `folder`, batch by batch.
-
-    `items` has the columns item_id and item_index.
-    """
-    folder.mkdir(parents=True)
-    timed = events.mutate(timestamp_ms=epoch_ms(events[c.TIMESTAMP]))
-    rows = timed.mutate(part=_part(timed, split)).inner_join(items, c.ITEM_ID).order_by(c.USER_ID, *ORDER)
-    ordered = folder / "_rows.parquet"
-    write(rows.select("item_index", c.ACTION, c.SCENARIO, "timestamp_ms", "part"), ordered)
-    with ExitStack() as stack:
-        files = {name: stack.enter_context(open(folder / f"{name}.bin", "wb")) for name in FIELDS}
-        for batch in pq.ParquetFile(ordered).iter_batches():
-            values = {
-                "item": batch["item_index"],
-                "action": pc.index_in(batch[c.ACTION], pa.array(vocabulary.actions, pa.string())),
-                "scenario": pc.index_in(batch[c.SCENARIO], pa.array(vocabulary.scenarios, pa.string())),
-                "timestamp_ms": batch["timestamp_ms"],
-                "part": batch["part"],
-            }
-            for name, dtype in FIELDS.items():
-                files[name].write(values[name].to_numpy(zero_copy_only=False).astype(dtype).tobytes())
-    ordered.unlink()
-    users = rows.group_by(c.USER_ID).aggregate(num_events=rows.count(), num_train=(rows.part == TRAIN).sum())
-    write(users.order_by(c.USER_ID), folder / "users.parquet")
-
-
-def _part(events: ir.Table, split: Split) -> ir.Value:
-    if split.policy == "global_time":
-        later = [(events.timestamp_ms >= split.test_start_ms, TEST)]
-        later += [(events.timestamp_ms >= split.validation_start_ms, VALIDATION)]
-        return ibis.cases(*later, else_=TRAIN)
-    group = [c.USER_ID, c.SCENARIO] if split.policy == "leave_last_out_per_scenario" else [c.USER_ID]
-    index = ibis.row_number().over(ibis.window(group_by=group, order_by=[events[name] for name in ORDER]))
-    age = events[c.ITEM_ID].count().over(ibis.window(group_by=group)) - 1 - index  # 0: the last event
-    is_held = (index > 0) & (age < 1 + split.has_validation)
-    return is_held.ifelse(TEST - age, TRAIN)
 
 
 class Histories:

@@ -11,6 +11,7 @@ The folder holds `events.parquet`, `items.parquet` (row = item index), `quaranti
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 import ibis
@@ -20,11 +21,13 @@ from pydantic import Field
 
 from redrec.config import Config, InputError
 from redrec.data import columns as c
-from redrec.data.checks import REASON, checked_events, checked_items, typed_events, typed_items
+from redrec.data.arrays import HistoryArrays
+from redrec.data.checks import REASON, checked_events, checked_items, repeated_events, typed_events, typed_items
 from redrec.data.findings import Finding, LimitsConfig, figures_of, findings_of
-from redrec.data.histories import Split, write_histories
+from redrec.data.histories import ORDER, Split
 from redrec.data.mapping import EVENT_MAPPINGS, ITEM_MAPPINGS, recognise
-from redrec.data.tables import Engine, connect, read, write
+from redrec.data.ordered import Counts, Files, write_ordered
+from redrec.data.tables import Engine, batches, connect, read, write
 from redrec.model.history import Vocabulary
 from redrec.staging import staged
 
@@ -74,36 +77,43 @@ def prepare(events: Path, items: Path, out: Path, config: DataConfig = DEFAULTS)
     Raises:
         InputError: A file or column is missing, too many rows are bad, or a configured scenario is empty.
     """
-    with staged(out) as folder:
-        return _prepare(connect(config.engine), events, items, folder, config)
+    with staged(out) as folder, TemporaryDirectory(dir=folder) as scratch:
+        connection = connect(config.engine, Path(scratch))
+        return _prepare(connection, events, items, folder, Path(scratch), config)
 
 
-def _prepare(connection: SQLBackend, events: Path, items: Path, out: Path, config: DataConfig) -> DataQuality:
+def _prepare(
+    connection: SQLBackend, events: Path, items: Path, out: Path, scratch: Path, config: DataConfig
+) -> DataQuality:
     raw_items, raw_events = read(connection, items, "items"), read(connection, events, "events")
     item_mapping = recognise(raw_items, ITEM_MAPPINGS, "items")
     event_mapping = recognise(raw_events, EVENT_MAPPINGS, "events")
 
     all_items = _stored(
-        connection, checked_items(typed_items(item_mapping.apply(raw_items))), out / "checked_items.parquet"
+        connection, checked_items(typed_items(item_mapping.apply(raw_items))), scratch / "items.parquet"
     )
     good_items = all_items.filter(all_items[REASON].isnull()).drop(REASON, "row")
-    now = datetime.now(UTC)
-    candidates = checked_events(typed_events(event_mapping.apply(raw_events)), good_items, config.scenarios, now)
-    all_events = _stored(connection, candidates, out / "checked_events.parquet")
-    good_events = all_events.filter(all_events[REASON].isnull()).drop(REASON, "row")
-
-    item_quality = _quality(all_items, item_mapping.name)
-    event_quality = _quality(all_events, event_mapping.name)
+    bad_items = all_items.filter(all_items[REASON].notnull()).select(REASON, "row")
+    item_quality = _quality(all_items.count().execute(), bad_items, item_mapping.name)
     _require_enough(item_quality, "items", config.max_quarantined_share)
-    _require_enough(event_quality, "events", config.max_quarantined_share)
-    scenarios = _scenarios(good_events, config)
-    vocabulary = Vocabulary(scenarios=tuple(scenarios), actions=_distinct(good_events, c.ACTION))
 
-    item_rows = _write_items(connection, good_items, vocabulary, out)
-    kept = _write_events(connection, good_events, out)
-    split = _split(kept, config)
-    write_histories(kept, item_rows, vocabulary, split, out / "histories")
-    _write_quarantine(all_events, all_items, out)
+    checked = checked_events(
+        typed_events(event_mapping.apply(raw_events)), _indexed(good_items), config.scenarios, datetime.now(UTC)
+    )
+    with HistoryArrays(out / "histories") as arrays:
+        files = Files(out / "events.parquet", scratch / "bad.parquet", scratch / "repeats.parquet")
+        counts = write_ordered(batches(_in_order(checked), scratch), files, arrays)
+    bad_events = _bad_events(connection, checked, files, counts, scratch)
+    event_quality = _quality(counts.rows, bad_events, event_mapping.name)
+    _require_enough(event_quality, "events", config.max_quarantined_share)
+
+    kept = connection.read_parquet(files.events)
+    scenarios = _scenarios(kept, config)
+    vocabulary = Vocabulary(scenarios=tuple(scenarios), actions=tuple(sorted(arrays.numbers[c.ACTION])))
+    split = _split(arrays, config)
+    arrays.finish(vocabulary, split)
+    _write_items(good_items, vocabulary, out)
+    _write_quarantine(bad_events, bad_items, out)
     _write_json(out / "split.json", {**vocabulary.model_dump(), **split._asdict()})
     figures = figures_of(kept, good_items)
     events_of_scenario = {name: found.events for name, found in scenarios.items()}
@@ -115,8 +125,6 @@ def _prepare(connection: SQLBackend, events: Path, items: Path, out: Path, confi
         findings=findings_of(figures, events_of_scenario, config.limits),
     )
     _write_json(out / "data_quality.json", quality.model_dump())
-    for name in ("checked_items.parquet", "checked_events.parquet"):
-        (out / name).unlink()
     return quality
 
 
@@ -132,18 +140,37 @@ def _stored(connection: SQLBackend, table: ir.Table, path: Path) -> ir.Table:
     return connection.read_parquet(path)
 
 
-def _quality(table: ir.Table, mapping: str) -> TableQuality:
-    counts = table.group_by(REASON).aggregate(num=table.count()).order_by(REASON).to_pyarrow().to_pylist()
-    bad = table.filter(table[REASON].notnull())
+def _indexed(items: ir.Table) -> ir.Table:
+    """Return (item_id, item_index): the row of an item in items.parquet."""
+    index = ibis.row_number().over(order_by=items[c.ITEM_ID]).cast("int32")
+    return items.select(c.ITEM_ID, item_index=index)
+
+
+def _in_order(checked: ir.Table) -> ir.Table:
+    """Return the rows by user and time; the text of a row, which is most of it, goes with the bad ones alone."""
+    row = checked[REASON].isnull().ifelse(ibis.null("string"), checked.row)
+    return checked.mutate(row=row).order_by(c.USER_ID, *ORDER)
+
+
+def _bad_events(connection: SQLBackend, checked: ir.Table, files: Files, counts: Counts, scratch: Path) -> ir.Table:
+    """Return reason and row of the events left out; the text of those that repeat another is looked up in the source."""
+    bad = connection.read_parquet(files.bad)
+    if not counts.repeats:
+        return bad
+    repeated = repeated_events(checked, connection.read_parquet(files.repeats))
+    return ibis.union(bad, _stored(connection, repeated, scratch / "repeated.parquet"))
+
+
+def _quality(num_rows: int, bad: ir.Table, mapping: str) -> TableQuality:
+    counts = bad.group_by(REASON).aggregate(num=bad.count()).order_by(REASON).to_pyarrow().to_pylist()
     position = ibis.row_number().over(group_by=REASON, order_by=bad.row)
     first = bad.mutate(position=position)
     rows = first.filter(first.position < NUM_EXAMPLES).select(REASON, "row").to_pyarrow().to_pylist()
-    quarantined = {row[REASON]: row["num"] for row in counts if row[REASON] is not None}
-    total = sum(row["num"] for row in counts)
+    quarantined = {row[REASON]: row["num"] for row in counts}
     return TableQuality(
         mapping=mapping,
-        rows=total,
-        kept=total - sum(quarantined.values()),
+        rows=num_rows,
+        kept=num_rows - sum(quarantined.values()),
         quarantined=quarantined,
         examples={reason: tuple(r["row"] for r in rows if r[REASON] == reason) for reason in quarantined},
     )
@@ -179,40 +206,23 @@ def _scenarios(events: ir.Table, config: DataConfig) -> dict[str, ScenarioQualit
     return {name: seen[name] for name in config.scenarios or seen}
 
 
-def _distinct(events: ir.Table, name: str) -> tuple[str, ...]:
-    return tuple(events.select(name).distinct().order_by(name).to_pyarrow()[name].to_pylist())
-
-
-def _write_items(connection: SQLBackend, items: ir.Table, vocabulary: Vocabulary, out: Path) -> ir.Table:
-    """Write the catalog in index order and return (item_id, item_index)."""
+def _write_items(items: ir.Table, vocabulary: Vocabulary, out: Path) -> None:
+    """Write the catalog in index order."""
     everywhere = ibis.array(list(vocabulary.scenarios))
     filled = items.mutate(**{c.SCENARIOS: ibis.coalesce(items[c.SCENARIOS], everywhere)})
     write(filled.order_by(c.ITEM_ID).select(*c.ITEM_COLUMNS), out / "items.parquet")
-    catalog = connection.read_parquet(out / "items.parquet")
-    return catalog.select(c.ITEM_ID, item_index=ibis.row_number().over(order_by=c.ITEM_ID))
 
 
-def _write_events(connection: SQLBackend, events: ir.Table, out: Path) -> ir.Table:
-    """Write the clean events in UTC, by user and time, and return them."""
-    in_utc = events.mutate(**{c.TIMESTAMP: events[c.TIMESTAMP].cast("timestamp('UTC', 6)")})
-    write(in_utc.order_by(c.USER_ID, c.TIMESTAMP, c.ITEM_ID), out / "events.parquet")
-    return connection.read_parquet(out / "events.parquet")
-
-
-def _split(events: ir.Table, config: DataConfig) -> Split:
+def _split(arrays: HistoryArrays, config: DataConfig) -> Split:
     """Return the split; the newest `test_share` of the events are test, the newest of the rest validation."""
-    seconds = events[c.TIMESTAMP].truncate("s").epoch_seconds()
     share = 1 - config.test_share
-    quantiles = seconds.quantile([share**2 if config.has_validation else share, share]).execute()
-    validation_start_ms, test_start_ms = (int(quantile) * 1000 for quantile in quantiles)
-    return Split(config.split, config.has_validation, validation_start_ms, test_start_ms)
+    test_start_s = arrays.quantile_s(share)
+    validation_start_s = arrays.quantile_s(share**2) if config.has_validation else test_start_s
+    return Split(config.split, config.has_validation, validation_start_s * 1000, test_start_s * 1000)
 
 
 def _write_quarantine(events: ir.Table, items: ir.Table, out: Path) -> None:
-    tables = [
-        bad.filter(bad[REASON].notnull()).select(REASON, "row", table=ibis.literal(name))
-        for name, bad in (("events", events), ("items", items))
-    ]
+    tables = [bad.mutate(table=ibis.literal(name)) for name, bad in (("events", events), ("items", items))]
     write(ibis.union(*tables).order_by("table", REASON, "row"), out / "quarantine.parquet")
 
 

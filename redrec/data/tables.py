@@ -5,14 +5,15 @@ its own configuration (`SPARK_CONF_DIR`, or the arguments of `spark-submit`); bo
 holds a whole table. A time without a zone is taken as UTC.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Literal
 
 import duckdb
 import ibis
 import ibis.expr.types as ir
+import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis.backends.sql import SQLBackend
 
@@ -20,12 +21,17 @@ from redrec.config import InputError
 
 Engine = Literal["duckdb", "spark"]
 READABLE = (".parquet", ".csv", ".csv.gz", ".tsv", ".tsv.gz")
+MAX_MEMORY = "2GB"  # of DuckDB, whose own is 80 % of the machine; with more it sorts 50 million events no faster
+ROWS_PER_BATCH = 200_000  # some 20 MB of events
 
 
-def connect(engine: Engine = "duckdb") -> SQLBackend:
-    """Return a DuckDB session of its own, or the Spark session of this process, set to UTC."""
+def connect(engine: Engine = "duckdb", scratch: Path | None = None) -> SQLBackend:
+    """Return a DuckDB session of its own, or the Spark session of this process, set to UTC.
+
+    What DuckDB cannot hold goes to `scratch`, by default to the folder of temporary files.
+    """
     if engine == "duckdb":
-        return ibis.duckdb.connect(":memory:")
+        return ibis.duckdb.connect(memory_limit=MAX_MEMORY, temp_directory=str(scratch or gettempdir()))
     from pyspark.sql import SparkSession
 
     session = SparkSession.builder.appName("redrec").getOrCreate()
@@ -40,9 +46,23 @@ def write(table: ir.Table, path: Path) -> None:
         table.to_parquet(path)
         return
     with TemporaryDirectory(dir=path.parent) as scratch:
-        parts = Path(scratch) / "parts"
-        table.to_parquet(parts)
-        _join(sorted(parts.glob("*.parquet")), path)  # Spark numbers them in order
+        _join(_parts(table, Path(scratch)), path)
+
+
+def batches(table: ir.Table, scratch: Path) -> Iterator[pa.RecordBatch]:
+    """Yield the rows in the table's order; DuckDB hands them over as it sorts, Spark's pass through `scratch`."""
+    backend = table.get_backend()
+    if backend.name == "duckdb":  # Ibis 12 has a method for it that calls one DuckDB 2 has not
+        yield from backend.con.sql(backend.compile(table)).to_arrow_reader(ROWS_PER_BATCH)
+        return
+    for part in _parts(table, scratch):
+        yield from pq.ParquetFile(part).iter_batches(ROWS_PER_BATCH)
+
+
+def _parts(table: ir.Table, scratch: Path) -> list[Path]:
+    parts = scratch / "parts"
+    table.to_parquet(parts)
+    return sorted(parts.glob("*.parquet"))  # Spark numbers them in order
 
 
 def _join(parts: Sequence[Path], path: Path) -> None:

@@ -1,0 +1,155 @@
+"""Arrays: the clean events of all users, in order, appended to the files that `redrec.data.histories` opens.
+
+What needs the whole log first (the numbers of scenarios and actions, the moments of the split) is settled at the end,
+block by block: memory grows with the users, not with their events.
+
+Shapes: N events, U users, G groups (of a user, or of a user in a scenario), V values of a column.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from redrec.data import columns as c
+from redrec.data.histories import EVENTS_PER_BLOCK, FIELDS, TEST, TRAIN, VALIDATION, Split
+from redrec.model.history import Ints, Vocabulary
+
+
+class HistoryArrays(ExitStack):
+    """Writes the arrays into `folder`: events are appended inside a `with`, what the whole log decides comes after."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        folder.mkdir(parents=True)
+        self.folder, self.num_events = folder, 0
+        self.last: dict[str, Any] = {}
+        self.user_ids: list[pa.Array] = []
+        self.begins: list[Ints] = []
+        self.numbers: dict[str, dict[str, int]] = {c.ACTION: {}, c.SCENARIO: {}}
+        self.files = {name: self.enter_context(open(self._path(name), "wb")) for name in FIELDS if name != "part"}
+
+    def append(self, rows: pa.RecordBatch) -> None:
+        """Add events with the columns of the contract and `item_index`, where the last ones ended."""
+        if not len(rows):
+            return
+        begins = np.flatnonzero(is_new(rows, (c.USER_ID,), self.last))
+        self.user_ids.append(rows[c.USER_ID].take(pa.array(begins)))
+        self.begins.append(self.num_events + begins)
+        self.num_events += len(rows)
+        self.last = last_of(rows)
+        values = {
+            "item": rows["item_index"].to_numpy(),
+            "action": self._numbered(rows, c.ACTION),
+            "scenario": self._numbered(rows, c.SCENARIO),
+            "timestamp_ms": rows[c.TIMESTAMP].cast(pa.int64()).to_numpy() // 1000,
+        }
+        for name, file in self.files.items():
+            file.write(values[name].astype(FIELDS[name]).tobytes())
+
+    def _numbered(self, rows: pa.RecordBatch, name: str) -> Ints:
+        """Return the values as numbers, in the order of their first coming."""
+        numbers, encoded = self.numbers[name], rows[name].dictionary_encode()
+        number_V = np.array([numbers.setdefault(value, len(numbers)) for value in encoded.dictionary.to_pylist()])
+        return number_V[encoded.indices.to_numpy()]
+
+    def quantile_s(self, share: float) -> int:
+        """Return the second before which this share of the events is; between two events, on the line from one to the other."""
+        place = share * (self.num_events - 1)
+        before, after = (self._ranked_s(int(rank)) for rank in (np.floor(place), np.ceil(place)))
+        return int(before + (after - before) * (place % 1))
+
+    def _ranked_s(self, rank: int) -> int:
+        """Return the second of an event by its rank in time; halving needs the memory of one block, sorting of all."""
+        low = min(int(block.min()) for block in self._blocks("timestamp_ms")) // 1000
+        high = max(int(block.max()) for block in self._blocks("timestamp_ms")) // 1000
+        while low < high:
+            middle = (low + high) // 2
+            num_until = sum(np.count_nonzero(block < (middle + 1) * 1000) for block in self._blocks("timestamp_ms"))
+            low, high = (low, middle) if num_until > rank else (middle + 1, high)
+        return low
+
+    def finish(self, vocabulary: Vocabulary, split: Split) -> None:
+        """Number scenarios and actions as the vocabulary does, part the events, and write the users."""
+        for name, values in (("action", vocabulary.actions), ("scenario", vocabulary.scenarios)):
+            final_V = np.array([values.index(value) for value in self.numbers[name]])
+            for block in self._blocks(name, "r+"):
+                block[:] = final_V[block]
+        begin_U = np.concatenate(self.begins)
+        num_events_U = np.diff(begin_U, append=self.num_events)
+        num_train_U = np.concatenate([*self._write_parts(begin_U, num_events_U, split)])
+        users = {c.USER_ID: pa.chunked_array(self.user_ids), "num_events": num_events_U, "num_train": num_train_U}
+        pq.write_table(pa.table(users), self.folder / "users.parquet")
+
+    def _write_parts(self, begin_U: Ints, num_events_U: Ints, split: Split) -> Iterator[Ints]:
+        """Write the parts; yield the number of training events per user, for the users of one block after another."""
+        cuts = np.searchsorted(begin_U, np.arange(0, self.num_events, EVENTS_PER_BLOCK))
+        with open(self._path("part"), "wb") as file:
+            for first, last in pairwise(np.unique([*cuts, len(begin_U)])):
+                user_N = np.repeat(np.arange(first, last), num_events_U[first:last])
+                scenario_N, time_ms_N = (
+                    self._map(name, begin_U[first], len(user_N)) for name in ("scenario", "timestamp_ms")
+                )
+                part_N = _part(user_N, scenario_N, time_ms_N, split)
+                file.write(part_N.astype(FIELDS["part"]).tobytes())
+                yield np.add.reduceat(part_N == TRAIN, begin_U[first:last] - begin_U[first], dtype=np.int64)
+
+    def _blocks(self, name: str, mode: str = "r") -> Iterator[NDArray]:
+        for begin in range(0, self.num_events, EVENTS_PER_BLOCK):
+            yield self._map(name, begin, min(EVENTS_PER_BLOCK, self.num_events - begin), mode)
+
+    def _map(self, name: str, begin: int, num_events: int, mode: Any = "r") -> NDArray:
+        dtype = np.dtype(FIELDS[name])
+        return np.memmap(self._path(name), dtype, mode, offset=int(begin) * dtype.itemsize, shape=(num_events,))
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{name}.bin"
+
+
+def is_new(rows: pa.RecordBatch, names: tuple[str, ...], last: dict[str, Any]) -> NDArray[np.bool_]:
+    """Return where one of the columns differs from the row before; `last` is the row before the first."""
+    is_same_N = np.ones(len(rows), dtype=bool)
+    for name in names:
+        is_same = pc.equal(rows[name][1:], rows[name][:-1])
+        is_same_N[1:] &= is_same.fill_null(False).to_numpy(zero_copy_only=False)
+    is_same_N[:1] = [row == {name: last.get(name) for name in names} for row in rows.select(names)[:1].to_pylist()]
+    return ~is_same_N
+
+
+def last_of(rows: pa.RecordBatch) -> dict[str, Any]:
+    """Return the last row, of a batch that has one."""
+    row: dict[str, Any] = rows[-1:].to_pylist()[0]
+    return row
+
+
+def _part(user_N: Ints, scenario_N: Ints, time_ms_N: Ints, split: Split) -> Ints:
+    """Return the part of each event of some users, whole and in order."""
+    if split.policy == "global_time":
+        is_held_N = time_ms_N >= split.validation_start_ms
+        return np.where(time_ms_N >= split.test_start_ms, TEST, np.where(is_held_N, VALIDATION, TRAIN))
+    num_scenarios = int(scenario_N.max()) + 1
+    is_per_scenario = split.policy == "leave_last_out_per_scenario"
+    index_N, age_N = _places(user_N * num_scenarios + scenario_N if is_per_scenario else user_N)
+    is_held_N = (index_N > 0) & (age_N < 1 + split.has_validation)
+    return np.where(is_held_N, TEST - age_N, TRAIN)
+
+
+def _places(group_N: Ints) -> tuple[Ints, Ints]:
+    """Return the place of each element within its group, from the front and from the end.
+
+    >>> _places(np.array([7, 3, 7, 7]))
+    (array([0, 0, 1, 2]), array([2, 0, 1, 0]))
+    """
+    order_N = np.argsort(group_N, kind="stable")
+    _, begin_G, size_G = np.unique(group_N[order_N], return_index=True, return_counts=True)
+    index_N, age_N = np.empty_like(order_N), np.empty_like(order_N)
+    index_N[order_N] = np.arange(len(group_N)) - np.repeat(begin_G, size_G)
+    age_N[order_N] = np.repeat(size_G, size_G) - 1 - index_N[order_N]
+    return index_N, age_N
