@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= complete-journey
 OUT ?= demo
-BENCH := $(filter-out measure,$(basename $(notdir $(wildcard tests/benchmarks/[a-z]*.py)))) quality
+BENCH := $(filter-out measure,$(basename $(notdir $(wildcard tests/benchmarks/[a-z]*.py)))) features quality
 
 export DO_NOT_TRACK := 1
 

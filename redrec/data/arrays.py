@@ -3,14 +3,13 @@
 What needs the whole log first (the numbers of scenarios and actions, the moments of the split) is settled at the end,
 block by block: memory grows with the users, not with their events.
 
-Shapes: N events, U users, G groups (of a user, or of a user in a scenario), V values of a column.
+Shapes: N events, U users, S scenarios, I items, G groups (of a user, or of a user in a scenario), V values of a column.
 """
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -22,19 +21,42 @@ from redrec.data import columns as c
 from redrec.data.histories import EVENTS_PER_BLOCK, FIELDS, TEST, TRAIN, VALIDATION, Split
 from redrec.model.history import Ints, Vocabulary
 
+MS_PER_DAY = 86_400_000
 
-class HistoryArrays(ExitStack):
-    """Writes the arrays into `folder`: events are appended inside a `with`, what the whole log decides comes after."""
+
+class Tally(NamedTuple):
+    """What the log holds; the scenarios are in the order of their first coming."""
+
+    scenarios: tuple[str, ...]
+    events_S: Ints
+    users_S: Ints
+    items_S: Ints
+    items_with_events: int
+    users: int
+    one_event_users: int
+    one_scenario_users: int
+    midnight_events: int  # to the second, UTC
+    newest_ms: int
+
+
+class UserBlock(NamedTuple):
+    """Some users with all their events: each event's user, counted from the block's first, and where the events are."""
+
+    num_users: int
+    user_N: Ints
+    place: tuple[int, int]  # first event, number of events
+
+
+class HistoryArrays:
+    """Writes the arrays into `folder`: first all events are appended, then comes what the whole log decides."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__()
         folder.mkdir(parents=True)
         self.folder, self.num_events = folder, 0
         self.last: dict[str, Any] = {}
         self.user_ids: list[pa.Array] = []
         self.begins: list[Ints] = []
         self.numbers: dict[str, dict[str, int]] = {c.ACTION: {}, c.SCENARIO: {}}
-        self.files = {name: self.enter_context(open(self._path(name), "wb")) for name in FIELDS if name != "part"}
 
     def append(self, rows: pa.RecordBatch) -> None:
         """Add events with the columns of the contract and `item_index`, where the last ones ended."""
@@ -51,8 +73,8 @@ class HistoryArrays(ExitStack):
             "scenario": self._numbered(rows, c.SCENARIO),
             "timestamp_ms": rows[c.TIMESTAMP].cast(pa.int64()).to_numpy() // 1000,
         }
-        for name, file in self.files.items():
-            file.write(values[name].astype(FIELDS[name]).tobytes())
+        for name, value_N in values.items():
+            self._write(name, value_N)
 
     def _numbered(self, rows: pa.RecordBatch, name: str) -> Ints:
         """Return the values as numbers, in the order of their first coming."""
@@ -61,53 +83,92 @@ class HistoryArrays(ExitStack):
         return number_V[encoded.indices.to_numpy()]
 
     def quantile_s(self, share: float) -> int:
-        """Return the second before which this share of the events is; between two events, on the line from one to the other."""
+        """Return the second before which this share of the events is; it lies between two by their distance."""
         place = share * (self.num_events - 1)
         before, after = (self._ranked_s(int(rank)) for rank in (np.floor(place), np.ceil(place)))
         return int(before + (after - before) * (place % 1))
 
     def _ranked_s(self, rank: int) -> int:
         """Return the second of an event by its rank in time; halving needs the memory of one block, sorting of all."""
-        low = min(int(block.min()) for block in self._blocks("timestamp_ms")) // 1000
-        high = max(int(block.max()) for block in self._blocks("timestamp_ms")) // 1000
+        low = min(int(block.min()) for block in self.blocks("timestamp_ms")) // 1000
+        high = max(int(block.max()) for block in self.blocks("timestamp_ms")) // 1000
         while low < high:
             middle = (low + high) // 2
-            num_until = sum(np.count_nonzero(block < (middle + 1) * 1000) for block in self._blocks("timestamp_ms"))
+            num_until = sum(np.count_nonzero(block < (middle + 1) * 1000) for block in self.blocks("timestamp_ms"))
             low, high = (low, middle) if num_until > rank else (middle + 1, high)
         return low
+
+    def tally(self, num_items: int) -> Tally:
+        _, num_events_U = self._users()
+        num_scenarios = len(self.numbers[c.SCENARIO])
+        is_seen_SI = np.zeros((num_scenarios, num_items), dtype=bool)
+        found = [self._tally_block(block, is_seen_SI) for block in self._user_blocks()]
+        events_S, users_S, one_scenario_users, midnight_events, newest_ms = zip(*found, strict=True)
+        return Tally(
+            scenarios=tuple(self.numbers[c.SCENARIO]),
+            events_S=np.sum(events_S, axis=0),
+            users_S=np.sum(users_S, axis=0),
+            items_S=is_seen_SI.sum(axis=1),
+            items_with_events=int(is_seen_SI.any(axis=0).sum()),
+            users=len(num_events_U),
+            one_event_users=int((num_events_U == 1).sum()),
+            one_scenario_users=sum(one_scenario_users),
+            midnight_events=sum(midnight_events),
+            newest_ms=max(newest_ms),
+        )
+
+    def _tally_block(self, block: UserBlock, is_seen_SI: NDArray[np.bool_]) -> tuple[Ints, Ints, int, int, int]:
+        scenario_N, item_N, time_ms_N = (self._map(name, *block.place) for name in ("scenario", "item", "timestamp_ms"))
+        is_in_US = np.zeros((block.num_users, len(is_seen_SI)), dtype=bool)
+        is_in_US[block.user_N, scenario_N] = True
+        is_seen_SI[scenario_N, item_N] = True
+        events_S = np.bincount(scenario_N, minlength=len(is_seen_SI))
+        num_midnight = int((time_ms_N % MS_PER_DAY < 1000).sum())
+        num_one_scenario = int((is_in_US.sum(axis=1) == 1).sum())
+        return events_S, is_in_US.sum(axis=0), num_one_scenario, num_midnight, int(time_ms_N.max())
 
     def finish(self, vocabulary: Vocabulary, split: Split) -> None:
         """Number scenarios and actions as the vocabulary does, part the events, and write the users."""
         for name, values in (("action", vocabulary.actions), ("scenario", vocabulary.scenarios)):
             final_V = np.array([values.index(value) for value in self.numbers[name]])
-            for block in self._blocks(name, "r+"):
+            for block in self.blocks(name, "r+"):
                 block[:] = final_V[block]
-        begin_U = np.concatenate(self.begins)
-        num_events_U = np.diff(begin_U, append=self.num_events)
-        num_train_U = np.concatenate([*self._write_parts(begin_U, num_events_U, split)])
+        num_train_U = np.concatenate([self._write_part(block, split) for block in self._user_blocks()])
+        _, num_events_U = self._users()
         users = {c.USER_ID: pa.chunked_array(self.user_ids), "num_events": num_events_U, "num_train": num_train_U}
         pq.write_table(pa.table(users), self.folder / "users.parquet")
 
-    def _write_parts(self, begin_U: Ints, num_events_U: Ints, split: Split) -> Iterator[Ints]:
-        """Write the parts; yield the number of training events per user, for the users of one block after another."""
-        cuts = np.searchsorted(begin_U, np.arange(0, self.num_events, EVENTS_PER_BLOCK))
-        with open(self._path("part"), "wb") as file:
-            for first, last in pairwise(np.unique([*cuts, len(begin_U)])):
-                user_N = np.repeat(np.arange(first, last), num_events_U[first:last])
-                scenario_N, time_ms_N = (
-                    self._map(name, begin_U[first], len(user_N)) for name in ("scenario", "timestamp_ms")
-                )
-                part_N = _part(user_N, scenario_N, time_ms_N, split)
-                file.write(part_N.astype(FIELDS["part"]).tobytes())
-                yield np.add.reduceat(part_N == TRAIN, begin_U[first:last] - begin_U[first], dtype=np.int64)
+    def _write_part(self, block: UserBlock, split: Split) -> Ints:
+        """Write the parts of the events and return the number of training events per user."""
+        scenario_N, time_ms_N = (self._map(name, *block.place) for name in ("scenario", "timestamp_ms"))
+        part_N = _part(block.user_N, scenario_N, time_ms_N, split)
+        self._write("part", part_N)
+        return np.bincount(block.user_N, weights=part_N == TRAIN).astype(np.int64)
 
-    def _blocks(self, name: str, mode: str = "r") -> Iterator[NDArray]:
+    def _users(self) -> tuple[Ints, Ints]:
+        """Return where the events of each user begin, and how many there are."""
+        begin_U = np.concatenate(self.begins)
+        return begin_U, np.diff(begin_U, append=self.num_events)
+
+    def _user_blocks(self) -> Iterator[UserBlock]:
+        begin_U, num_events_U = self._users()
+        cuts = np.searchsorted(begin_U, np.arange(0, self.num_events, EVENTS_PER_BLOCK))
+        for first, last in pairwise(np.unique([*cuts, len(begin_U)]).tolist()):
+            user_N = np.repeat(np.arange(last - first), num_events_U[first:last])
+            yield UserBlock(last - first, user_N, (int(begin_U[first]), len(user_N)))
+
+    def blocks(self, name: str, mode: str = "r") -> Iterator[NDArray]:
+        """Yield one array, some events at a time."""
         for begin in range(0, self.num_events, EVENTS_PER_BLOCK):
             yield self._map(name, begin, min(EVENTS_PER_BLOCK, self.num_events - begin), mode)
 
     def _map(self, name: str, begin: int, num_events: int, mode: Any = "r") -> NDArray:
         dtype = np.dtype(FIELDS[name])
         return np.memmap(self._path(name), dtype, mode, offset=int(begin) * dtype.itemsize, shape=(num_events,))
+
+    def _write(self, name: str, value_N: NDArray) -> None:
+        with open(self._path(name), "ab") as file:
+            file.write(value_N.astype(FIELDS[name]).tobytes())
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.bin"

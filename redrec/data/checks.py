@@ -14,6 +14,7 @@ from redrec.data.tables import from_epoch_ms
 
 EDGES = r"""^[\s'"]+|[\s'"]+$"""  # of a word in a list
 REASON = "reason"
+GIVEN_TIME = "given_time"  # the timestamp as it came
 
 
 def typed_events(mapped: ir.Table) -> ir.Table:
@@ -23,8 +24,7 @@ def typed_events(mapped: ir.Table) -> ir.Table:
     """
     return mapped.select(
         **{name: mapped[name].cast("string") for name in (c.USER_ID, c.ITEM_ID, c.SCENARIO, c.ACTION)},
-        **{c.TIMESTAMP: _time(mapped[c.TIMESTAMP]).truncate("ms")},
-        row=_row_text(mapped, c.EVENT_COLUMNS),
+        **{c.TIMESTAMP: _time(mapped[c.TIMESTAMP]).truncate("ms"), GIVEN_TIME: mapped[c.TIMESTAMP]},
     )
 
 
@@ -40,7 +40,7 @@ def typed_items(mapped: ir.Table) -> ir.Table:
     return mapped.select(
         **{name: text(name) for name in (c.ITEM_ID, c.TITLE, c.BODY, c.CATEGORY, c.IMAGE)},
         **{name: words(name) for name in (c.TAGS, c.SCENARIOS)},
-        row=_row_text(mapped, (c.ITEM_ID, c.TITLE)),
+        row=_row_text({name: mapped[name] for name in (c.ITEM_ID, c.TITLE)}),
     )
 
 
@@ -86,10 +86,17 @@ def checked_events(events: ir.Table, catalog: ir.Table, scenarios: tuple[str, ..
     return joined.mutate(**{REASON: reason})
 
 
-def repeated_events(checked: ir.Table, repeats: ir.Table) -> ir.Table:
-    """Return `reason` and `row` of the good rows that are left out, given one event or more of each that repeats."""
-    same = checked.filter(checked[REASON].isnull()).semi_join(repeats, c.EVENT_COLUMNS)
-    marked = _mark_repeated(same, c.EVENT_COLUMNS, "duplicate of another row")
+def events_in_order(checked: ir.Table) -> ir.Table:
+    """Return the events by user and time; only bad ones have their `row`, whose text costs as much as all the rest."""
+    row = checked[REASON].isnull().ifelse(ibis.null("string"), _event_text(checked))
+    return checked.mutate(row=row).drop(GIVEN_TIME).order_by(*c.EVENT_ORDER)
+
+
+def repeated_events(typed: ir.Table, repeats: ir.Table) -> ir.Table:
+    """Return `reason` and `row` of the events that repeat another, given one or more of each such event."""
+    same = typed.semi_join(repeats, c.EVENT_COLUMNS)
+    good = same.mutate(**{REASON: ibis.null("string"), "row": _event_text(same)})
+    marked = _mark_repeated(good, c.EVENT_COLUMNS, "duplicate of another row")
     return marked.filter(marked[REASON].notnull()).select(REASON, "row")
 
 
@@ -119,7 +126,12 @@ def _mark_repeated(table: ir.Table, key: tuple[str, ...], reason: str) -> ir.Tab
     return table.mutate(**{REASON: is_repeated.ifelse(reason, table[REASON])})
 
 
-def _row_text(table: ir.Table, names: tuple[str, ...]) -> ir.StringValue:
+def _event_text(events: ir.Table) -> ir.StringValue:
+    given = {name: events[name] for name in c.EVENT_COLUMNS}
+    return _row_text(given | {c.TIMESTAMP: events[GIVEN_TIME]})
+
+
+def _row_text(given: dict[str, ir.Value]) -> ir.StringValue:
     """Return the row as it came, for the quarantine: `user_id=u1, item_id=i9, ...`."""
-    parts = [ibis.literal(f"{name}=") + table[name].cast("string").fill_null("") for name in names]
+    parts = [ibis.literal(f"{name}=") + column.cast("string").fill_null("") for name, column in given.items()]
     return ibis.literal(", ").join(parts)

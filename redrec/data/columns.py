@@ -13,6 +13,7 @@ IMAGE = "image"
 SCENARIOS = "scenarios"
 
 EVENT_COLUMNS = (USER_ID, ITEM_ID, SCENARIO, ACTION, TIMESTAMP)
+EVENT_ORDER = (USER_ID, TIMESTAMP, ITEM_ID, SCENARIO, ACTION)  # clean events never tie in all of them
 ITEM_COLUMNS = (ITEM_ID, TITLE, BODY, TAGS, CATEGORY, IMAGE, SCENARIOS)
 
 ID = "[!-~]+"  # printable ASCII, no blanks: bucketing hashes bytes, and other systems' hashes differ beyond ASCII

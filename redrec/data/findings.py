@@ -3,16 +3,13 @@
 Nothing is left out for a finding and no run stops for one; `LimitsConfig` says from which share on it is reported.
 """
 
-from typing import NamedTuple
+from datetime import UTC, datetime
 
-import ibis.expr.types as ir
 from pydantic import Field
 
 from redrec.config import Config
-from redrec.data import columns as c
-from redrec.data.tables import epoch_ms
+from redrec.data.arrays import Tally
 
-MS_PER_DAY = 86_400_000
 OLDEST_YEAR = 1990  # a log that ends before it is in seconds taken for milliseconds
 
 MIDNIGHT = "A day is no time: the order inside it is lost. Bring finer times, or the order as milliseconds."
@@ -40,62 +37,26 @@ class Finding(Config):
     advice: str
 
 
-class Figures(NamedTuple):
-    """Counts over both clean tables."""
-
-    events: int
-    midnight_events: int
-    newest_year: int
-    items_with_events: int
-    users: int
-    one_event_users: int
-    one_scenario_users: int
-    items: int
-    untitled_items: int
-
-
-def figures_of(events: ir.Table, items: ir.Table) -> Figures:
-    time = events[c.TIMESTAMP]
-    is_midnight = epoch_ms(time) % MS_PER_DAY < 1000  # engines differ on whether a second has a fraction
-    of_events = events.aggregate(
-        events=events.count(),
-        midnight_events=is_midnight.sum(),
-        newest_year=time.max().year(),
-        items_with_events=events[c.ITEM_ID].nunique(),
-    )
-    by_user = events.group_by(c.USER_ID).aggregate(num=events.count(), scenarios=events[c.SCENARIO].nunique())
-    of_users = by_user.aggregate(
-        users=by_user.count(),
-        one_event_users=(by_user.num == 1).sum(),
-        one_scenario_users=(by_user.scenarios == 1).sum(),
-    )
-    title = items[c.TITLE]
-    of_items = items.aggregate(items=items.count(), untitled_items=(title.isnull() | (title == "")).sum())
-    found = {name: value for part in (of_events, of_users, of_items) for name, value in _row(part).items()}
-    return Figures(**{name: value or 0 for name, value in found.items()})
-
-
-def _row(table: ir.Table) -> dict[str, int]:
-    row: dict[str, int] = table.to_pyarrow().to_pylist()[0]
-    return row
-
-
-def findings_of(figures: Figures, events_of_scenario: dict[str, int], limits: LimitsConfig) -> tuple[Finding, ...]:
+def findings_of(
+    tally: Tally, events_of_scenario: dict[str, int], num_items: int, num_untitled: int, limits: LimitsConfig
+) -> tuple[Finding, ...]:
     """Return the findings beyond their limits, the largest share first."""
-    f = figures
+    t, num_events = tally, int(tally.events_S.sum())
+    num_idle = num_items - t.items_with_events
+    num_too_old = num_events * (datetime.fromtimestamp(t.newest_ms / 1000, UTC).year < OLDEST_YEAR)
     found = [
-        *_above(limits.max_midnight_share, f.midnight_events, f.events, "events are at midnight UTC", MIDNIGHT),
+        *_above(limits.max_midnight_share, t.midnight_events, num_events, "events are at midnight UTC", MIDNIGHT),
         *_above(
-            limits.max_one_scenario_share, f.one_scenario_users, f.users, "users act in one scenario", ONE_SCENARIO
+            limits.max_one_scenario_share, t.one_scenario_users, t.users, "users act in one scenario", ONE_SCENARIO
         ),
-        *_above(limits.max_one_event_share, f.one_event_users, f.users, "users have one event", ONE_EVENT),
-        *_above(limits.max_orphan_share, f.items - f.items_with_events, f.items, "items have no event", ORPHAN),
-        *_above(limits.max_untitled_share, f.untitled_items, f.items, "items have no title", UNTITLED),
-        *_above(0, f.events * (f.newest_year < OLDEST_YEAR), f.events, f"events are before {OLDEST_YEAR}", TOO_OLD),
+        *_above(limits.max_one_event_share, t.one_event_users, t.users, "users have one event", ONE_EVENT),
+        *_above(limits.max_orphan_share, num_idle, num_items, "items have no event", ORPHAN),
+        *_above(limits.max_untitled_share, num_untitled, num_items, "items have no title", UNTITLED),
+        *_above(0, num_too_old, num_events, f"events are before {OLDEST_YEAR}", TOO_OLD),
     ]
     for name, count in events_of_scenario.items():
-        if count < limits.min_scenario_share * f.events:
-            found.append(Finding(what=f"events are of scenario {name}", count=count, of=f.events, advice=SPARSE))
+        if count < limits.min_scenario_share * num_events:
+            found.append(Finding(what=f"events are of scenario {name}", count=count, of=num_events, advice=SPARSE))
     return tuple(sorted(found, key=lambda finding: -finding.count / finding.of))
 
 

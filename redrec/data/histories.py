@@ -32,7 +32,6 @@ from redrec.model.history import History, Ints
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 FIELDS = {"item": np.int32, "action": np.int16, "scenario": np.int16, "timestamp_ms": np.int64, "part": np.int8}
-ORDER = (c.TIMESTAMP, c.ITEM_ID, c.SCENARIO, c.ACTION)  # of a user's events; clean events never tie in all four
 EVENTS_PER_BLOCK = 4_000_000  # of a scan over all users: some 100 MB
 
 

@@ -7,7 +7,7 @@ follow each other, so a repeat is a row like the one before. Of equal rows the f
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -38,7 +38,8 @@ class Counts(NamedTuple):
 
 def write_ordered(batches: Iterable[pa.RecordBatch], files: Files, arrays: HistoryArrays) -> Counts:
     """Write each row where it goes; beside the contract's columns it has `item_index`, `reason` and `row`."""
-    counts, last = Counts(), {}  # type: Counts, dict[str, Any]
+    counts = Counts()
+    last: dict[str, Any] = {}
     with ExitStack() as stack:
         events, bad, repeats = (
             stack.enter_context(_writer(path, schema))

@@ -21,10 +21,18 @@ from pydantic import Field
 
 from redrec.config import Config, InputError
 from redrec.data import columns as c
-from redrec.data.arrays import HistoryArrays
-from redrec.data.checks import REASON, checked_events, checked_items, repeated_events, typed_events, typed_items
-from redrec.data.findings import Finding, LimitsConfig, figures_of, findings_of
-from redrec.data.histories import ORDER, Split
+from redrec.data.arrays import HistoryArrays, Tally
+from redrec.data.checks import (
+    REASON,
+    checked_events,
+    checked_items,
+    events_in_order,
+    repeated_events,
+    typed_events,
+    typed_items,
+)
+from redrec.data.findings import Finding, LimitsConfig, findings_of
+from redrec.data.histories import Split
 from redrec.data.mapping import EVENT_MAPPINGS, ITEM_MAPPINGS, recognise
 from redrec.data.ordered import Counts, Files, write_ordered
 from redrec.data.tables import Engine, batches, connect, read, write
@@ -94,35 +102,34 @@ def _prepare(
     )
     good_items = all_items.filter(all_items[REASON].isnull()).drop(REASON, "row")
     bad_items = all_items.filter(all_items[REASON].notnull()).select(REASON, "row")
-    item_quality = _quality(all_items.count().execute(), bad_items, item_mapping.name)
+    item_quality = _quality(_num_rows(all_items), bad_items, item_mapping.name)
     _require_enough(item_quality, "items", config.max_quarantined_share)
 
-    checked = checked_events(
-        typed_events(event_mapping.apply(raw_events)), _indexed(good_items), config.scenarios, datetime.now(UTC)
-    )
-    with HistoryArrays(out / "histories") as arrays:
-        files = Files(out / "events.parquet", scratch / "bad.parquet", scratch / "repeats.parquet")
-        counts = write_ordered(batches(_in_order(checked), scratch), files, arrays)
-    bad_events = _bad_events(connection, checked, files, counts, scratch)
+    typed = typed_events(event_mapping.apply(raw_events))
+    checked = checked_events(typed, _indexed(good_items), config.scenarios, datetime.now(UTC))
+    arrays = HistoryArrays(out / "histories")
+    files = Files(out / "events.parquet", scratch / "bad.parquet", scratch / "repeats.parquet")
+    counts = write_ordered(batches(events_in_order(checked), scratch), files, arrays)
+    bad_events = _bad_events(connection, typed, files, counts, scratch)
     event_quality = _quality(counts.rows, bad_events, event_mapping.name)
     _require_enough(event_quality, "events", config.max_quarantined_share)
 
-    kept = connection.read_parquet(files.events)
-    scenarios = _scenarios(kept, config)
+    tally = arrays.tally(item_quality.kept)
+    scenarios = _scenarios(tally, config)
     vocabulary = Vocabulary(scenarios=tuple(scenarios), actions=tuple(sorted(arrays.numbers[c.ACTION])))
     split = _split(arrays, config)
     arrays.finish(vocabulary, split)
     _write_items(good_items, vocabulary, out)
     _write_quarantine(bad_events, bad_items, out)
     _write_json(out / "split.json", {**vocabulary.model_dump(), **split._asdict()})
-    figures = figures_of(kept, good_items)
     events_of_scenario = {name: found.events for name, found in scenarios.items()}
+    num_untitled = int(good_items.filter(good_items[c.TITLE].fill_null("") == "").count().execute())
     quality = DataQuality(
         events=event_quality,
         items=item_quality,
         scenarios=scenarios,
-        users_with_one_event=figures.one_event_users,
-        findings=findings_of(figures, events_of_scenario, config.limits),
+        users_with_one_event=tally.one_event_users,
+        findings=findings_of(tally, events_of_scenario, item_quality.kept, num_untitled, config.limits),
     )
     _write_json(out / "data_quality.json", quality.model_dump())
     return quality
@@ -146,19 +153,18 @@ def _indexed(items: ir.Table) -> ir.Table:
     return items.select(c.ITEM_ID, item_index=index)
 
 
-def _in_order(checked: ir.Table) -> ir.Table:
-    """Return the rows by user and time; the text of a row, which is most of it, goes with the bad ones alone."""
-    row = checked[REASON].isnull().ifelse(ibis.null("string"), checked.row)
-    return checked.mutate(row=row).order_by(c.USER_ID, *ORDER)
-
-
-def _bad_events(connection: SQLBackend, checked: ir.Table, files: Files, counts: Counts, scratch: Path) -> ir.Table:
-    """Return reason and row of the events left out; the text of those that repeat another is looked up in the source."""
+def _bad_events(connection: SQLBackend, typed: ir.Table, files: Files, counts: Counts, scratch: Path) -> ir.Table:
+    """Return reason and row of the events left out; how one that repeats another came is looked up in the source."""
     bad = connection.read_parquet(files.bad)
     if not counts.repeats:
         return bad
-    repeated = repeated_events(checked, connection.read_parquet(files.repeats))
+    repeated = repeated_events(typed, connection.read_parquet(files.repeats))
     return ibis.union(bad, _stored(connection, repeated, scratch / "repeated.parquet"))
+
+
+def _num_rows(table: ir.Table) -> int:
+    num_rows: int = table.count().to_pyarrow().as_py()
+    return num_rows
 
 
 def _quality(num_rows: int, bad: ir.Table, mapping: str) -> TableQuality:
@@ -191,12 +197,10 @@ def _require_enough(quality: TableQuality, name: str, max_share: float) -> None:
         )
 
 
-def _scenarios(events: ir.Table, config: DataConfig) -> dict[str, ScenarioQuality]:
-    by_scenario = events.group_by(c.SCENARIO).aggregate(
-        events=events.count(), users=events[c.USER_ID].nunique(), items=events[c.ITEM_ID].nunique()
-    )
-    ordered = by_scenario.order_by(ibis.desc("events"), c.SCENARIO).to_pyarrow().to_pylist()
-    seen = {row.pop(c.SCENARIO): ScenarioQuality(**row) for row in ordered}
+def _scenarios(tally: Tally, config: DataConfig) -> dict[str, ScenarioQuality]:
+    counts = zip(tally.scenarios, tally.events_S, tally.users_S, tally.items_S, strict=True)
+    found = {name: ScenarioQuality(events=events, users=users, items=items) for name, events, users, items in counts}
+    seen = dict(sorted(found.items(), key=lambda item: (-item[1].events, item[0])))
     empty = [name for name in config.scenarios or () if name not in seen]
     if empty:
         raise InputError(

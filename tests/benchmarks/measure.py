@@ -3,6 +3,7 @@
 import argparse
 import json
 import platform
+import resource
 import statistics
 import subprocess
 import sys
@@ -33,6 +34,15 @@ def timed(call: Callable[[], object], repeats: int) -> dict[str, float]:
         "wall_ms_max": max(walls),
         "cpu_ms": statistics.median(cpus),
     }
+
+
+def used(call: Callable[[], object]) -> dict[str, float]:
+    """Return the seconds of one call, and the peak memory of this process so far."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    call()
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"cpu_s": round(cpu, 2), "wall_s": round(wall, 2), "peak_mib": round(peak_mib)}
 
 
 def main(name: str, run: Callable[[int], dict[str, Any]], repeats: int) -> None:
