@@ -16,6 +16,7 @@ from typing import Literal
 
 import ibis
 import ibis.expr.types as ir
+import pyarrow as pa
 from ibis.backends.sql import SQLBackend
 from pydantic import Field
 
@@ -163,8 +164,8 @@ def _bad_events(connection: SQLBackend, typed: ir.Table, files: Files, counts: C
 
 
 def _num_rows(table: ir.Table) -> int:
-    num_rows: int = table.count().to_pyarrow().as_py()
-    return num_rows
+    counted: pa.Table = table.aggregate(num=table.count()).to_pyarrow()
+    return int(counted["num"][0].as_py())
 
 
 def _quality(num_rows: int, bad: ir.Table, mapping: str) -> TableQuality:

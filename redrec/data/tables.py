@@ -31,7 +31,9 @@ def connect(engine: Engine = "duckdb", scratch: Path | None = None) -> SQLBacken
     What DuckDB cannot hold goes to `scratch`, by default to the folder of temporary files.
     """
     if engine == "duckdb":
-        return ibis.duckdb.connect(memory_limit=MAX_MEMORY, temp_directory=str(scratch or gettempdir()))
+        connection = ibis.duckdb.connect(memory_limit=MAX_MEMORY, temp_directory=str(scratch or gettempdir()))
+        connection.con.execute("SET enable_progress_bar = false")
+        return connection
     from pyspark.sql import SparkSession
 
     session = SparkSession.builder.appName("redrec").getOrCreate()

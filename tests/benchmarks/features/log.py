@@ -13,6 +13,7 @@ SPAN_US = 90 * 86_400 * 1_000_000
 
 
 def write_log(folder: Path, num_events: int) -> None:
+    folder.mkdir()
     num_items = min(max(num_events // 100, 1), 500_000)
     num_users = max(num_events // EVENTS_PER_USER, 1)
     connection = duckdb.connect(config={"memory_limit": "1GB", "temp_directory": str(folder)})
