@@ -1,0 +1,68 @@
+"""Arrays: what is written does not depend on the batches it comes in, nor on the blocks it is finished by."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from redrec.data import arrays, prepare, tables
+from redrec.data.arrays import HistoryArrays
+from redrec.data.prepare import DataConfig
+from tests.data.test_prepare import ITEMS, at, event
+
+SPLITS = ("global_time", "leave_last_out", "leave_last_out_per_scenario")
+
+
+def prepared(folder: Path, split: str) -> dict[str, object]:
+    """Return the rows and bytes of the data folder of 60 events: 20 are bad, 6 are written twice, or three times."""
+    rng = np.random.default_rng(0)
+    events = [
+        event(
+            user_id=f"u{rng.integers(4)}",
+            item_id=f"i{rng.integers(4)}",
+            scenario=("ads", "feed")[rng.integers(2)],
+            timestamp=at(1) + timedelta(minutes=n),
+        )
+        for n in range(60)
+    ]
+    events = [one | {"item_id": "nowhere"} if n % 3 == 0 else one for n, one in enumerate(events)]
+    folder.mkdir()
+    pq.write_table(pa.Table.from_pylist([*events, *events[:9], *events[:5]]), folder / "events.parquet")
+    pq.write_table(pa.Table.from_pylist(ITEMS), folder / "items.parquet")
+    config = DataConfig(split=split, has_validation=True, max_quarantined_share=0.9)
+    prepare.prepare(folder / "events.parquet", folder / "items.parquet", folder / "data", config)
+    files = sorted(path for path in (folder / "data").rglob("*.*"))
+    return {
+        path.relative_to(folder).as_posix(): pq.read_table(path).to_pylist()
+        if path.suffix == ".parquet"
+        else path.read_bytes()
+        for path in files
+    }
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_batches_and_blocks_of_any_size_write_the_same(tmp_path, monkeypatch, split):
+    whole = prepared(tmp_path / "whole", split)
+
+    def two_by_two(table, scratch):
+        return (rows[n : n + 2] for rows in tables.batches(table, scratch) for n in range(0, len(rows), 2))
+
+    monkeypatch.setattr(prepare, "batches", two_by_two)
+    monkeypatch.setattr(arrays, "EVENTS_PER_BLOCK", 3)
+    in_parts = prepared(tmp_path / "parts", split)
+
+    assert len(whole["data/events.parquet"]) == 40
+    assert len(whole["data/quarantine.parquet"]) == 34  # 20 + 3 + 2 bad, 6 + 3 repeats
+    assert whole == in_parts
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.49, 0.5, 0.9, 1.0])
+def test_a_quantile_is_that_of_the_sorted_seconds(tmp_path, share):
+    seconds = np.random.default_rng(0).integers(-(10**5), 10**5, 41)
+    written = HistoryArrays(tmp_path / "histories")
+    written.num_events = len(seconds)
+    (tmp_path / "histories" / "timestamp_ms.bin").write_bytes((seconds * 1000 + 999).tobytes())
+    assert written.quantile_s(share) == int(np.quantile(seconds, share))
