@@ -123,14 +123,12 @@ def _prepare(
     _write_items(good_items, vocabulary, out)
     _write_quarantine(bad_events, bad_items, out)
     _write_json(out / "split.json", {**vocabulary.model_dump(), **split._asdict()})
-    events_of_scenario = {name: found.events for name, found in scenarios.items()}
-    num_untitled = int(good_items.filter(good_items[c.TITLE].fill_null("") == "").count().execute())
     quality = DataQuality(
         events=event_quality,
         items=item_quality,
         scenarios=scenarios,
         users_with_one_event=tally.one_event_users,
-        findings=findings_of(tally, events_of_scenario, item_quality.kept, num_untitled, config.limits),
+        findings=_findings(tally, scenarios, good_items, config.limits),
     )
     _write_json(out / "data_quality.json", quality.model_dump())
     return quality
@@ -209,6 +207,14 @@ def _scenarios(tally: Tally, config: DataConfig) -> dict[str, ScenarioQuality]:
             "Remove it from data.scenarios, or bring its events."
         )
     return {name: seen[name] for name in config.scenarios or seen}
+
+
+def _findings(
+    tally: Tally, scenarios: dict[str, ScenarioQuality], items: ir.Table, limits: LimitsConfig
+) -> tuple[Finding, ...]:
+    events_of_scenario = {name: found.events for name, found in scenarios.items()}
+    num_untitled = _num_rows(items.filter(items[c.TITLE].fill_null("") == ""))
+    return findings_of(tally, events_of_scenario, _num_rows(items), num_untitled, limits)
 
 
 def _write_items(items: ir.Table, vocabulary: Vocabulary, out: Path) -> None:
