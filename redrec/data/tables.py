@@ -28,7 +28,7 @@ ROWS_PER_BATCH = 200_000  # some 20 MB of events
 def connect(engine: Engine = "duckdb", scratch: Path | None = None) -> SQLBackend:
     """Return a DuckDB session of its own, or the Spark session of this process, set to UTC.
 
-    With `scratch`, DuckDB holds at most `MAX_MEMORY` and puts the rest there; without, it takes what its defaults allow.
+    With `scratch`, DuckDB holds at most `MAX_MEMORY` and puts the rest there; without, its own defaults hold.
     """
     if engine == "duckdb":
         bounds = {"memory_limit": MAX_MEMORY, "temp_directory": str(scratch)} if scratch else {}
