@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypedDict
 
 import pyarrow as pa
@@ -60,7 +61,9 @@ def materialize(data: Path, out: Path, max_events: int = MAX_EVENTS, engine: Eng
     with staged(out) as folder, contained():  # Feast's imports, 6 s, happen inside
         is_new = _define(folder, scenarios, max_events)
         online = OnlineHistories(folder)  # asks the store, before anything is computed
-        newest_at, users = _write_sources(connect(engine), data, scenarios, folder, max_events)
+        with TemporaryDirectory(dir=folder) as scratch:
+            connection = connect(engine, Path(scratch))
+            newest_at, users = _write_sources(connection, data, scenarios, folder, max_events)
         newest_ms = None if is_new else round(newest_at.timestamp() * 1000)
         written = [_load_histories(online, scenario, folder, newest_ms) for scenario in scenarios]
         for scenario in scenarios:

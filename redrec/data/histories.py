@@ -50,7 +50,7 @@ def scenario_history(events: ir.Table, scenario: str, max_events: int) -> ir.Tab
     Columns: user_id, event_timestamp (of the newest event, UTC), item_ids, actions, timestamps_ms.
     """
     of_scenario = events.filter(events[c.SCENARIO] == scenario)
-    newest_first = ibis.window(group_by=c.USER_ID, order_by=[ibis.desc(of_scenario[name]) for name in ORDER])
+    newest_first = ibis.window(group_by=c.USER_ID, order_by=[ibis.desc(of_scenario[name]) for name in c.EVENT_ORDER])
     aged = of_scenario.mutate(age=ibis.row_number().over(newest_first), timestamp_ms=epoch_ms(of_scenario[c.TIMESTAMP]))
     kept = aged.filter(aged.age < max_events)
     event = ibis.struct({"at": -kept.age, "item": kept[c.ITEM_ID], "action": kept[c.ACTION], "ms": kept.timestamp_ms})
