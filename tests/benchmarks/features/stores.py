@@ -58,8 +58,8 @@ def _in_child(side: str, folder: Path, num_events: int, **environment: str) -> d
 def _data(folder: Path, num_events: int) -> dict[str, Any]:
     from redrec.data.prepare import prepare
 
-    write_log(folder, num_events)
-    prepare(folder / "events.parquet", folder / "items.parquet", folder / "data")
+    write_log(folder / "log", num_events)
+    prepare(folder / "log" / "events.parquet", folder / "log" / "items.parquet", folder / "data")
     return {}
 
 
