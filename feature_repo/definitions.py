@@ -2,8 +2,8 @@
 
 A history is three parallel arrays, oldest event first. Times are epoch milliseconds as integers, because the
 online stores cut Feast's timestamps to whole seconds, and training and serving would then differ. Scenarios are
-merged, and times since an event taken, by `redrec.model.history`, which training shares. An on-demand view of Feast's
-would do it again, and the registry would hand its pickled code to whoever opens it.
+merged, and the times between events taken, by `redrec.model.history`, which training shares. Feast's on-demand views
+would be a second place for it, and the registry would hand their pickled code to whoever opens it.
 
 All paths are relative to the folder of `feature_store.yaml`, so that the folder can be copied or mounted elsewhere.
 """
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from feature_repo.contained import contained
 from redrec.config import InputError
-from redrec.data.statistics import WINDOWS_DAYS
+from redrec.data.columns import WINDOWS_DAYS
 
 with contained():
     from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType

@@ -1,4 +1,4 @@
-"""Column names of both tables and what an id is, written once; the contract is in `redrec/data/prepare.py`."""
+"""Column names of the tables and what an id is, written once; the contract is in `redrec/data/prepare.py`."""
 
 USER_ID = "user_id"
 ITEM_ID = "item_id"
@@ -15,6 +15,8 @@ SCENARIOS = "scenarios"
 EVENT_COLUMNS = (USER_ID, ITEM_ID, SCENARIO, ACTION, TIMESTAMP)
 EVENT_ORDER = (USER_ID, TIMESTAMP, ITEM_ID, SCENARIO, ACTION)  # clean events never tie in all of them
 ITEM_COLUMNS = (ITEM_ID, TITLE, BODY, TAGS, CATEGORY, IMAGE, SCENARIOS)
+
+WINDOWS_DAYS = (1, 7, 28)  # of items' statistics: events_7d, users_7d, ...
 
 ID = "[!-~]+"  # printable ASCII, no blanks: bucketing hashes bytes, and other systems' hashes differ beyond ASCII
 MAX_ID_LENGTH = 128

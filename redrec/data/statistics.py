@@ -7,8 +7,6 @@ import ibis.expr.types as ir
 
 from redrec.data import columns as c
 
-WINDOWS_DAYS = (1, 7, 28)
-
 
 def item_statistics(events: ir.Table, scenario: str, newest: datetime) -> ir.Table:
     """One row per item that the scenario's events are about; a window without events counts 0.
@@ -18,7 +16,7 @@ def item_statistics(events: ir.Table, scenario: str, newest: datetime) -> ir.Tab
     """
     of_scenario = events.filter(events[c.SCENARIO] == scenario)
     counts = {}
-    for days in WINDOWS_DAYS:
+    for days in c.WINDOWS_DAYS:
         is_in = of_scenario[c.TIMESTAMP] >= ibis.literal(newest - timedelta(days=days), "timestamp('UTC', 6)")
         counts[f"events_{days}d"] = is_in.sum().cast("int64")
         counts[f"users_{days}d"] = of_scenario[c.USER_ID].nunique(where=is_in).cast("int64")

@@ -37,7 +37,7 @@ HISTORY = [
 ]
 
 
-NOT_IN_THE_IMAGE = ["torch", "transformers", "kfp", "evidently", "onnx"]
+NOT_IN_THE_IMAGE = ["torch", "transformers", "kfp", "evidently", "onnx", "ibis", "duckdb"]
 
 
 def start(*arguments: str, **environment: str) -> subprocess.Popen:
