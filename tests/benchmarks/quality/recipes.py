@@ -31,9 +31,9 @@ class Tuning(NamedTuple):
 
 TUNED: dict[tuple[str, Protocol], Tuning] = {
     ("food-kitchen", "abxi"): Tuning(600, 128, 365, "hit_rate@100"),  # nearer to a rank among samples
-    ("food-kitchen", "global_time"): Tuning(400, 128, 90, referee_epochs=20),
-    ("beauty-sports-toys", "full_loo"): Tuning(2400, 256, None),
-    ("beauty-sports-toys", "global_time"): Tuning(1200, 256, 90, referee_epochs=20),
+    ("food-kitchen", "global_time"): Tuning(400, 128, 90, referee_epochs=4),
+    ("beauty-sports-toys", "full_loo"): Tuning(4000, 256, None),
+    ("beauty-sports-toys", "global_time"): Tuning(600, 256, 90, referee_epochs=6),
 }
 PRESETS = ("redrec", "single_scenario", "hllm", "sasrec")
 NUM_IDS = 2**20  # above every set's catalog
