@@ -12,7 +12,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import ibis
 import ibis.expr.types as ir
@@ -34,7 +34,7 @@ from redrec.data.checks import (
 )
 from redrec.data.findings import Finding, LimitsConfig, findings_of
 from redrec.data.histories import Split
-from redrec.data.mapping import EVENT_MAPPINGS, ITEM_MAPPINGS, recognise
+from redrec.data.mapping import EVENT_MAPPINGS, ITEM_MAPPINGS, Mapping, recognise
 from redrec.data.ordered import Counts, Files, write_ordered
 from redrec.data.tables import Engine, batches, connect, read, write
 from redrec.model.history import Vocabulary
@@ -94,33 +94,17 @@ def prepare(events: Path, items: Path, out: Path, config: DataConfig = DEFAULTS)
 def _prepare(
     connection: SQLBackend, events: Path, items: Path, out: Path, scratch: Path, config: DataConfig
 ) -> DataQuality:
-    raw_items, raw_events = read(connection, items, "items"), read(connection, events, "events")
-    item_mapping = recognise(raw_items, ITEM_MAPPINGS, "items")
-    event_mapping = recognise(raw_events, EVENT_MAPPINGS, "events")
-
-    all_items = _stored(
-        connection, checked_items(typed_items(item_mapping.apply(raw_items))), scratch / "items.parquet"
-    )
-    good_items = all_items.filter(all_items[REASON].isnull()).drop(REASON, "row")
-    bad_items = all_items.filter(all_items[REASON].notnull()).select(REASON, "row")
-    item_quality = _quality(_num_rows(all_items), bad_items, item_mapping.name)
-    _require_enough(item_quality, "items", config.max_quarantined_share)
-
-    typed = typed_events(event_mapping.apply(raw_events))
-    checked = checked_events(typed, _indexed(good_items), config.scenarios, datetime.now(UTC))
-    arrays = HistoryArrays(out / "histories")
-    files = Files(out / "events.parquet", scratch / "bad.parquet", scratch / "repeats.parquet")
-    counts = write_ordered(batches(events_in_order(checked), scratch), files, arrays)
-    bad_events = _bad_events(connection, typed, files, counts, scratch)
-    event_quality = _quality(counts.rows, bad_events, event_mapping.name)
-    _require_enough(event_quality, "events", config.max_quarantined_share)
+    item_source = _source(connection, items, ITEM_MAPPINGS, "items")
+    event_source = _source(connection, events, EVENT_MAPPINGS, "events")
+    catalog, bad_items, item_quality = _checked_catalog(connection, item_source, scratch, config)
+    arrays, bad_events, event_quality = _ordered_events(connection, event_source, catalog, out, scratch, config)
 
     tally = arrays.tally(item_quality.kept)
     scenarios = _scenarios(tally, config)
     vocabulary = Vocabulary(scenarios=tuple(scenarios), actions=tuple(sorted(arrays.numbers[c.ACTION])))
     split = _split(arrays, config)
     arrays.finish(vocabulary, split)
-    _write_items(good_items, vocabulary, out)
+    _write_items(catalog, vocabulary, out)
     _write_quarantine(bad_events, bad_items, out)
     _write_json(out / "split.json", {**vocabulary.model_dump(), **split._asdict()})
     quality = DataQuality(
@@ -128,10 +112,47 @@ def _prepare(
         items=item_quality,
         scenarios=scenarios,
         users_with_one_event=tally.one_event_users,
-        findings=_findings(tally, scenarios, good_items, config.limits),
+        findings=_findings(tally, scenarios, catalog, config.limits),
     )
     _write_json(out / "data_quality.json", quality.model_dump())
     return quality
+
+
+class _Source(NamedTuple):
+    table: ir.Table  # with the contract's columns, as they came
+    mapping: str
+
+
+def _source(connection: SQLBackend, path: Path, mappings: tuple[Mapping, ...], name: str) -> _Source:
+    raw = read(connection, path, name)
+    mapping = recognise(raw, mappings, name)
+    return _Source(mapping.apply(raw), mapping.name)
+
+
+def _checked_catalog(
+    connection: SQLBackend, source: _Source, scratch: Path, config: DataConfig
+) -> tuple[ir.Table, ir.Table, TableQuality]:
+    """Return the good items, reason and row of the others, and what was found."""
+    checked = _stored(connection, checked_items(typed_items(source.table)), scratch / "items.parquet")
+    bad = checked.filter(checked[REASON].notnull()).select(REASON, "row")
+    quality = _quality(_num_rows(checked), bad, source.mapping)
+    _require_enough(quality, "items", config.max_quarantined_share)
+    return checked.filter(checked[REASON].isnull()).drop(REASON, "row"), bad, quality
+
+
+def _ordered_events(
+    connection: SQLBackend, source: _Source, catalog: ir.Table, out: Path, scratch: Path, config: DataConfig
+) -> tuple[HistoryArrays, ir.Table, TableQuality]:
+    """Write the good events in order; return their arrays, reason and row of the others, and what was found."""
+    typed = typed_events(source.table)
+    checked = checked_events(typed, _indexed(catalog), config.scenarios, datetime.now(UTC))
+    arrays = HistoryArrays(out / "histories")
+    files = Files(out / "events.parquet", scratch / "bad.parquet", scratch / "repeats.parquet")
+    counts = write_ordered(batches(events_in_order(checked), scratch), files, arrays)
+    bad = _bad_events(connection, typed, files, counts, scratch)
+    quality = _quality(counts.rows, bad, source.mapping)
+    _require_enough(quality, "events", config.max_quarantined_share)
+    return arrays, bad, quality
 
 
 def read_vocabulary(data: Path) -> Vocabulary:
