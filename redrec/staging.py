@@ -1,5 +1,6 @@
-"""Staging: a folder is written beside its place and takes it by a rename, so nobody meets a half-written one."""
+"""Staging: a folder or a file is written beside its place and takes it by a rename, so none is met half-written."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -24,3 +25,19 @@ def staged(out: Path) -> Iterator[Path]:
         fresh.rename(out)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+@contextmanager
+def rewritten(path: Path) -> Iterator[Path]:
+    """Yield the place of a file that becomes `path` at the end; after an error `path` is as it was.
+
+    A link stays a link: what it points to is rewritten.
+    """
+    path = path.resolve()
+    fresh = path.with_name(f".{path.name}.new")
+    try:
+        yield fresh
+        shutil.copymode(path, fresh)
+        os.replace(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)

@@ -1,10 +1,10 @@
-"""A staged folder is whole or not there."""
+"""A staged folder is whole or not there, and so is a file that is rewritten."""
 
 import stat
 
 import pytest
 
-from redrec.staging import staged
+from redrec.staging import rewritten, staged
 
 
 def test_a_folder_takes_its_place_at_the_end(tmp_path):
@@ -26,3 +26,22 @@ def test_an_error_leaves_what_was_there(tmp_path):
         1 / 0  # noqa: B018
     assert (out / "file").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_file_is_rewritten_where_a_link_points_to_and_keeps_its_mode(tmp_path):
+    (tmp_path / "file").write_text("old")
+    (tmp_path / "file").chmod(0o640)
+    (tmp_path / "link").symlink_to("file")
+    with rewritten(tmp_path / "link") as fresh:
+        fresh.write_text("new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "file").read_text() == "new"
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
+
+
+def test_an_error_leaves_the_file_that_was_there(tmp_path):
+    (tmp_path / "file").write_text("old")
+    with pytest.raises(ZeroDivisionError), rewritten(tmp_path / "file") as fresh:
+        fresh.write_text("new")
+        1 / 0  # noqa: B018
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]

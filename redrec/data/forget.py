@@ -1,14 +1,13 @@
-"""Forget: a user's rows out of tables and examples; a file that holds some is written anew beside its place.
+"""Forget: a user's rows out of the files of a run or data folder, and out of logs; a file that holds some is rewritten.
 
 What is left is counted by reading again. Rows stay in their order, and a file without the user's rows stays as it is.
 """
 
 import json
-import os
-import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,6 +15,7 @@ import pyarrow.parquet as pq
 
 from redrec.config import InputError
 from redrec.data import columns as c
+from redrec.staging import rewritten
 
 
 class Forgotten(NamedTuple):
@@ -31,78 +31,171 @@ class Person(NamedTuple):
     user_id: str
     scenario: str | None = None
 
+    def is_in(self, text: str) -> bool:
+        """Say whether a text holds a bad row of theirs; see `redrec.data.checks`.
+
+        >>> row = "user_id=u1, item_id=i9, scenario=ads, action=, timestamp=1"
+        >>> Person("u1").is_in(row), Person("u").is_in(row), Person("u1", "search").is_in(row)
+        (True, False, False)
+        """
+        _, found, rest = text.partition(f"{c.USER_ID}={self.user_id}, {c.ITEM_ID}=")
+        return bool(found) and (self.scenario is None or f", {c.SCENARIO}={self.scenario}, " in rest)
+
 
 IsTheirs = Callable[[pa.RecordBatch], pa.Array]
 
 
 def check_logs(logs: Sequence[Path], person: Person) -> None:
-    """Raise InputError where one is no Parquet file, or lacks a column that says whose a row is."""
+    """Raise InputError where no user is named, or a log is no data folder and does not say whose a row is."""
+    if not person.user_id:
+        raise InputError("--user is empty, as the user_id of bad rows may be. Give the id of a user.")
     needed = [c.USER_ID] + ([c.SCENARIO] if person.scenario else [])
     for log in logs:
-        if not log.is_file() or log.suffix != ".parquet":
-            raise InputError(f"--log {log} is no Parquet file. Give one with the columns {', '.join(needed)}.")
+        if not (log / "events.parquet").is_file():
+            _check_log(log, needed)
+
+
+def _check_log(log: Path, needed: Sequence[str]) -> None:
+    try:
         names = pq.read_schema(log).names
-        if missing := [name for name in needed if name not in names]:
-            raise InputError(f"--log {log} has no column {', '.join(missing)}; it has {', '.join(names)}.")
+    except (OSError, pa.ArrowInvalid) as error:
+        raise InputError(
+            f"--log {log} is no Parquet file and no data folder. Give a file with the columns {', '.join(needed)}, or "
+            "what `redrec validate --out` wrote."
+        ) from error
+    if missing := [name for name in needed if name not in names]:
+        raise InputError(f"--log {log} has no column {', '.join(missing)}; it has {', '.join(names)}.")
 
 
 def forget_in_run(run: Path, logs: Sequence[Path], person: Person) -> dict[str, Forgotten]:
-    """Remove the person from a run's tables and examples, and from further tables, which `check_logs` has seen."""
-    found = {}
-    for path in (run / "users.parquet", *logs):
-        found[str(path)] = forget_rows(path, person)
-    found[str(run / "quarantine.parquet")] = _forget(run / "quarantine.parquet", lambda rows: _in_text(rows, person))
-    found[str(run / "examples.json")] = _forget_examples(run / "examples.json", person.user_id)
+    """Remove the person from a run's files, and from further tables and data folders, which `check_logs` has seen.
+
+    Raises:
+        InputError: A file may not be rewritten. It and the later ones are as they were: mend that and call again.
+    """
+    found: dict[str, Forgotten] = {}
+    for place in (run, *logs):
+        found |= _forget_folder(place, person) if place.is_dir() else {str(place): forget_rows(place, person)}
     return found
+
+
+def _forget_folder(folder: Path, person: Person) -> dict[str, Forgotten]:
+    """Remove the person from what a run or data folder has of the files that may name a user."""
+    forget_in = {
+        "users.parquet": forget_rows,
+        "events.parquet": forget_rows,
+        "quarantine.parquet": _forget_quarantined,
+        "histories": _forget_history,
+        "examples.json": _forget_examples,
+        "data_quality.json": _forget_bad_rows,
+        "log.txt": _forget_lines,
+    }
+    paths = {folder / name: forget for name, forget in forget_in.items() if (folder / name).exists()}
+    return {str(path): forget(path, person) for path, forget in paths.items()}
 
 
 def forget_rows(path: Path, person: Person) -> Forgotten:
     """Remove the person's rows of a Parquet file with a column user_id; without a column scenario it is all of one."""
 
     def is_theirs(rows: pa.RecordBatch) -> pa.Array:
-        is_user = pc.equal(rows[c.USER_ID], person.user_id)
+        is_user = pc.equal(rows[c.USER_ID].cast(pa.string()), person.user_id)  # a log may have numbers as ids
         if person.scenario is None or c.SCENARIO not in rows.schema.names:
             return is_user
-        return pc.and_(is_user, pc.equal(rows[c.SCENARIO], person.scenario))
+        return pc.and_(is_user, pc.equal(rows[c.SCENARIO].cast(pa.string()), person.scenario))
 
     return _forget(path, is_theirs)
 
 
-def _in_text(rows: pa.RecordBatch, person: Person) -> pa.Array:
-    """Find bad rows, which are kept as text: `user_id=u1, item_id=i9, scenario=ads, ...`."""
-    is_theirs = pc.starts_with(rows["row"], f"user_id={person.user_id}, item_id=")
-    if person.scenario is None:
-        return is_theirs
-    return pc.and_(is_theirs, pc.match_substring(rows["row"], f", scenario={person.scenario}, "))
+def _forget_quarantined(path: Path, person: Person) -> Forgotten:
+    return _forget(
+        path, lambda rows: pa.array([person.is_in(row or "") for row in rows["row"].to_pylist()], pa.bool_())
+    )
 
 
 def _forget(path: Path, is_theirs: IsTheirs) -> Forgotten:
     if not (removed := _count(path, is_theirs)):
         return Forgotten(0, 0)
-    source, fresh = pq.ParquetFile(path), path.with_name(f".{path.name}.new")
-    with pq.ParquetWriter(fresh, source.schema_arrow) as writer:
+    source = pq.ParquetFile(path)
+    with (
+        _writable(path),
+        rewritten(path) as fresh,
+        pq.ParquetWriter(fresh, source.schema_arrow, compression=_codec(source)) as writer,
+    ):
         for rows in source.iter_batches():
-            writer.write_batch(rows.filter(pc.invert(pc.fill_null(is_theirs(rows), False))))
-    _replace(path, fresh)
+            if len(kept := rows.filter(pc.invert(pc.fill_null(is_theirs(rows), False)))):
+                writer.write_batch(kept)
     return Forgotten(removed, _count(path, is_theirs))
+
+
+def _codec(source: pq.ParquetFile) -> str:
+    """Return the codec of the first column, as a writer calls it."""
+    codec: str = source.metadata.row_group(0).column(0).compression
+    return {"UNCOMPRESSED": "NONE", "LZ4_RAW": "LZ4"}.get(codec, codec)
 
 
 def _count(path: Path, is_theirs: IsTheirs) -> int:
     return sum(pc.sum(is_theirs(rows)).as_py() or 0 for rows in pq.ParquetFile(path).iter_batches())
 
 
-def _forget_examples(path: Path, user_id: str) -> Forgotten:
+def _forget_history(path: Path, person: Person) -> Forgotten:
+    """Cut the person's events out of the arrays of a data folder."""
+    from redrec.data.forget_history import forget_history  # with Ibis, which a run alone does not need
+
+    with _writable(path):
+        return forget_history(path, person.user_id, person.scenario)
+
+
+def _forget_examples(path: Path, person: Person) -> Forgotten:
     """Remove the users shown with their history, which is of all scenarios."""
-    examples = json.loads(path.read_text(encoding="utf-8"))
-    kept = [example for example in examples if example[c.USER_ID] != user_id]
-    if len(kept) < len(examples):
-        fresh = path.with_name(f".{path.name}.new")
-        fresh.write_text(json.dumps(kept, indent=1), encoding="utf-8")
-        _replace(path, fresh)
-    left = [example for example in json.loads(path.read_text(encoding="utf-8")) if example[c.USER_ID] == user_id]
-    return Forgotten(len(examples) - len(kept), len(left))
+
+    def without(examples: Any) -> tuple[Any, int]:
+        kept = [example for example in examples if example[c.USER_ID] != person.user_id]
+        return kept, len(examples) - len(kept)
+
+    return _forget_json(path, without)
 
 
-def _replace(path: Path, fresh: Path) -> None:
-    shutil.copymode(path, fresh)
-    os.replace(fresh, path)
+def _forget_bad_rows(path: Path, person: Person) -> Forgotten:
+    """Remove the bad rows that are shown as examples of their reason; counts stay, they name nobody."""
+
+    def without(quality: Any) -> tuple[Any, int]:
+        shown = quality["events"]["examples"]
+        kept = {reason: [row for row in rows if not person.is_in(row)] for reason, rows in shown.items()}
+        num_removed = sum(map(len, shown.values())) - sum(map(len, kept.values()))
+        return {**quality, "events": {**quality["events"], "examples": kept}}, num_removed
+
+    return _forget_json(path, without)
+
+
+def _forget_json(path: Path, without: Callable[[Any], tuple[Any, int]]) -> Forgotten:
+    """Rewrite the file if `without`, given its content, returns less of it and how much less."""
+    kept, removed = without(json.loads(path.read_text(encoding="utf-8")))
+    if removed:
+        with _writable(path), rewritten(path) as fresh:
+            fresh.write_text(json.dumps(kept, indent=1, ensure_ascii=False), encoding="utf-8")
+    return Forgotten(removed, without(json.loads(path.read_text(encoding="utf-8")))[1])
+
+
+def _forget_lines(path: Path, person: Person) -> Forgotten:
+    """Remove the lines of a run's log that show a bad row of theirs, as the message of a run that stopped does."""
+    if not (removed := sum(map(person.is_in, _lines(path)))):
+        return Forgotten(0, 0)
+    with _writable(path), rewritten(path) as fresh, fresh.open("w", encoding="utf-8", newline="") as file:
+        file.writelines(line for line in _lines(path) if not person.is_in(line))
+    return Forgotten(removed, sum(map(person.is_in, _lines(path))))
+
+
+def _lines(path: Path) -> Iterator[str]:
+    with path.open(encoding="utf-8", newline="") as file:
+        yield from file
+
+
+@contextmanager
+def _writable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{path} could not be rewritten and is as it was: {error}. Make its folder writable and run it again; what "
+            "was forgotten before it stays forgotten."
+        ) from error
