@@ -5,7 +5,7 @@ deleted, found by Feast's own functions. Doing it again is harmless, and complet
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from feature_repo.contained import contained
 from feature_repo.online import OnlineHistories
@@ -18,59 +18,96 @@ def forget_features(folder: Path, person: Person) -> dict[str, Forgotten]:
     """Remove the person from the online store, then from the sources it was loaded from.
 
     Raises:
-        InputError: The store has no such scenario.
-        StoreUnavailableError: The online store does not answer, or may not be written; no file was changed.
+        InputError: The store has no such scenario, or a source may not be rewritten; forgetting again completes it.
+        StoreUnavailableError: The online store does not answer, or may not be written; no other file was changed.
     """
     from feature_repo.definitions import source_path
 
     online = OnlineHistories(folder)
     if person.scenario is not None and person.scenario not in online.view_of_scenario:
         raise InputError(f"Unknown scenario {person.scenario!r}; of this store: {', '.join(online.view_of_scenario)}.")
-    scenarios = [person.scenario] if person.scenario else list(online.view_of_scenario)
-    found = {online.store_name: _forget_online(online, scenarios, person.user_id)}
-    for scenario in scenarios:
-        path = folder / source_path(scenario)
-        found[str(path)] = forget_rows(path, person)
-    return found
+    scenarios = list(online.view_of_scenario) if person.scenario is None else [person.scenario]
+    found = {online.store_name: _forget_online(online, scenarios, person)}
+    sources = [folder / source_path(scenario) for scenario in scenarios]
+    return found | {str(path): forget_rows(path, person) for path in sources if path.is_file()}
 
 
-def _forget_online(online: OnlineHistories, scenarios: list[str], user_id: str) -> Forgotten:
+def _forget_online(online: OnlineHistories, scenarios: list[str], person: Person) -> Forgotten:
     """Delete the user's histories; counted are scenarios."""
-    removed = _count(online, scenarios, user_id)
-    delete = {"sqlite": _delete_in_sqlite, "redis": _delete_in_redis}[online.store.config.online_store.type]
+    stored = _stored(online, scenarios, person)
+    removed = _count(online, scenarios, person, stored)
     with answering(online.store_name), contained():
-        delete(online, scenarios, user_id)
-    return Forgotten(removed, _count(online, scenarios, user_id))
+        stored.delete()
+    return Forgotten(removed, _count(online, scenarios, person, stored))
 
 
-def _count(online: OnlineHistories, scenarios: list[str], user_id: str) -> int:
-    return sum(bool(online.read_scenario(scenario, [user_id])[0]) for scenario in scenarios)
+def _count(online: OnlineHistories, scenarios: list[str], person: Person, stored: "_Stored") -> int:
+    """Count the scenarios that a reader finds events of; a key that holds nothing a reader sees counts as one."""
+    num_read = sum(bool(online.read_scenario(scenario, [person.user_id])[0]) for scenario in scenarios)
+    with answering(online.store_name), contained():
+        return max(num_read, int(stored.has_key()))
 
 
-def _delete_in_sqlite(online: OnlineHistories, scenarios: list[str], user_id: str) -> None:
-    from feast.infra.key_encoding_utils import serialize_entity_key
-    from feast.infra.online_stores.sqlite import _quote_id, _table_id
-
-    store = online.store
-    key = serialize_entity_key(_entity_key(user_id), store.config.entity_key_serialization_version)
-    connection = _online_store(online)._get_conn(store.config)
-    connection.execute("PRAGMA secure_delete = ON")  # what was deleted is overwritten, not only unlinked
-    with connection:
-        for scenario in scenarios:
-            table = _table_id(store.project, store.get_feature_view(online.view_of_scenario[scenario]))
-            connection.execute(f"DELETE FROM {_quote_id(table)} WHERE entity_key = ?", (key,))
+def _stored(online: OnlineHistories, scenarios: list[str], person: Person) -> "_Stored":
+    kinds: dict[str, type[_InSqlite] | type[_InRedis]] = {"sqlite": _InSqlite, "redis": _InRedis}
+    return kinds[online.store.config.online_store.type](online, scenarios, person)
 
 
-def _delete_in_redis(online: OnlineHistories, scenarios: list[str], user_id: str) -> None:
-    """Delete the fields of the scenarios' views; Redis drops a key that has no fields left."""
-    from feast.infra.online_stores.helpers import _mmh3, _redis_key
+class _Stored(Protocol):
+    """What an online store itself holds of a person, under their key."""
 
-    store = online.store
-    key = _redis_key(store.project, _entity_key(user_id), store.config.entity_key_serialization_version)
-    views = [store.get_feature_view(online.view_of_scenario[scenario]) for scenario in scenarios]
-    fields = [_mmh3(f"{view.name}:{feature.name}") for view in views for feature in view.features]
-    fields += [f"_ts:{view.name}" for view in views]
-    _online_store(online)._get_client(store.config.online_store).hdel(key, *fields)
+    def has_key(self) -> bool: ...
+
+    def delete(self) -> None: ...
+
+
+class _InSqlite:
+    def __init__(self, online: OnlineHistories, scenarios: list[str], person: Person) -> None:
+        from feast.infra.key_encoding_utils import serialize_entity_key
+        from feast.infra.online_stores.sqlite import _quote_id, _table_id
+
+        store = online.store
+        views = [store.get_feature_view(online.view_of_scenario[scenario]) for scenario in scenarios]
+        self.tables = [_quote_id(_table_id(store.project, view)) for view in views]
+        self.key = serialize_entity_key(_entity_key(person.user_id), store.config.entity_key_serialization_version)
+        self.connection = _online_store(online)._get_conn(store.config)
+
+    def has_key(self) -> bool:
+        asked = (f"SELECT 1 FROM {table} WHERE entity_key = ? LIMIT 1" for table in self.tables)
+        return any(self.connection.execute(query, (self.key,)).fetchone() for query in asked)
+
+    def delete(self) -> None:
+        """Delete the rows, then write the file anew without what earlier writes left in its unused parts."""
+        self.connection.execute("PRAGMA secure_delete = ON")  # off in many builds: deleted bytes would stay
+        with self.connection:
+            for table in self.tables:
+                self.connection.execute(f"DELETE FROM {table} WHERE entity_key = ?", (self.key,))
+        self.connection.execute("VACUUM")
+
+
+class _InRedis:
+    def __init__(self, online: OnlineHistories, scenarios: list[str], person: Person) -> None:
+        from feast.infra.online_stores.helpers import _mmh3, _redis_key
+
+        store = online.store
+        self.key = _redis_key(store.project, _entity_key(person.user_id), store.config.entity_key_serialization_version)
+        views = [store.get_feature_view(online.view_of_scenario[scenario]) for scenario in scenarios]
+        self.fields = [_mmh3(f"{view.name}:{feature.name}") for view in views for feature in view.features]
+        self.fields += [f"_ts:{view.name}" for view in views]
+        self.is_everything = person.scenario is None
+        self.client = _online_store(online)._get_client(store.config.online_store)
+
+    def has_key(self) -> bool:
+        if self.is_everything:
+            return bool(self.client.exists(self.key))
+        return any(value is not None for value in self.client.hmget(self.key, self.fields))
+
+    def delete(self) -> None:
+        """Delete the key, or the fields of one scenario; Redis drops a key that has no fields left."""
+        if self.is_everything:
+            self.client.delete(self.key)
+        else:
+            self.client.hdel(self.key, *self.fields)
 
 
 def _online_store(online: OnlineHistories) -> Any:

@@ -1,8 +1,9 @@
 """Forget: a user is gone from the online store, its sources and a run's files, and nobody else is."""
 
-import json
 import shutil
+import sqlite3
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -14,7 +15,7 @@ from feature_repo.materialize import materialize
 from feature_repo.online import OnlineHistories
 from feature_repo.store import StoreUnavailableError
 from redrec.config import InputError
-from redrec.data.forget import Forgotten, Person, check_logs, forget_in_run
+from redrec.data.forget import Forgotten, Person
 from tests.redis_server import free_port, start_redis, stop
 
 NAMED = "u-forget-me*'%"  # a pattern to Redis and to SQL, if anything took it for one
@@ -78,6 +79,70 @@ def test_one_scenario_is_forgotten_and_the_others_stay(folder):
     assert set(after["scenarios"]) == set(before["scenarios"]) - {"homefeed"}
 
 
+@pytest.mark.parametrize("user_id", ["u*", "u%", "u_", "u'; DROP TABLE", "u[0-9]", ".*"])
+def test_an_id_that_is_a_pattern_means_itself(folder, user_id):
+    before = others(folder)
+    assert set(forget_features(folder, Person(user_id)).values()) == {Forgotten(0, 0)}
+    assert others(folder) == before
+
+
+def test_a_key_that_holds_no_event_is_found_and_deleted(folder, online_store, request):
+    """A reader takes it for an unknown user, and the id stands in it."""
+    port = request.getfixturevalue("redis_port") if online_store == "redis" else None
+    online = OnlineHistories(folder)
+    at = pd.Timestamp("2026-01-01", tz="UTC")
+    row = {"user_id": "u-empty", "event_timestamp": at, "item_ids": [], "actions": [], "timestamps_ms": []}
+    online.write_rows(online.view_of_scenario["ads"], pd.DataFrame([row]))
+    assert b"u-empty" in bytes_of(folder, online_store, port)
+
+    assert next(iter(forget_features(folder, Person("u-empty")).values())) == Forgotten(1, 0)
+    assert b"u-empty" not in bytes_of(folder, online_store, port)
+
+
+def test_bytes_that_an_earlier_write_left_in_sqlite_go_too(data, tmp_path):
+    """A build of SQLite may unlink what it replaces without overwriting it; a user grew, moved, and was cut."""
+    materialize(data, tmp_path / "features")
+    connection = sqlite3.connect(tmp_path / "features" / "online.db")
+    connection.execute("PRAGMA secure_delete = OFF")
+    (table, *_), *_ = connection.execute("SELECT name FROM sqlite_master WHERE name LIKE '%homefeed'").fetchall()
+    with connection:
+        connection.execute(f"INSERT INTO {table} (entity_key, value) VALUES (?, ?)", (b"u-left-over", b"x" * 500))
+        connection.execute(f"DELETE FROM {table} WHERE entity_key = ?", (b"u-left-over",))
+    connection.close()
+    assert b"u-left-over" in bytes_of(tmp_path / "features", "sqlite", None)
+
+    forget_features(tmp_path / "features", Person("u-left-over"))
+    assert b"u-left-over" not in bytes_of(tmp_path / "features", "sqlite", None)
+
+
+def test_a_sqlite_file_that_is_being_written_is_named_and_nothing_is_changed(data, tmp_path, monkeypatch):
+    materialize(data, tmp_path / "features")
+    files = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    other = sqlite3.connect(tmp_path / "features" / "online.db")
+    other.execute("BEGIN EXCLUSIVE")
+    at_once = lambda *arguments, **options: connect(*arguments, **{**options, "timeout": 0})  # noqa: E731
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", at_once)
+    with pytest.raises(StoreUnavailableError, match=r"sqlite online.db.*locked"):
+        forget_features(tmp_path / "features", Person("u1"))
+    other.close()
+    assert {path: path.read_bytes() for path in files} == files
+
+
+def test_a_sqlite_file_that_may_not_be_written_is_named_and_nothing_is_changed(data, tmp_path, monkeypatch):
+    materialize(data, tmp_path / "features")
+    files = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    connect = sqlite3.connect
+
+    def read_only(path, **options):
+        return connect(f"file:{path}?mode=ro", uri=True, **options)  # as a mount; root may write whatever its mode
+
+    monkeypatch.setattr(sqlite3, "connect", read_only)
+    with pytest.raises(StoreUnavailableError, match=r"sqlite online.db.*readonly"):
+        forget_features(tmp_path / "features", Person("u1"))
+    assert {path: path.read_bytes() for path in files} == files
+
+
 def test_a_user_whose_id_begins_alike_stays(folder):
     forget_features(folder, Person("u1"))
     online = OnlineHistories(folder)
@@ -92,8 +157,8 @@ def test_an_unknown_scenario_is_refused(folder):
 
 def test_what_could_not_be_deleted_is_counted_as_left(folder, monkeypatch):
     """The proof is a proof: a deletion that does nothing is found out."""
-    for store in ("sqlite", "redis"):
-        monkeypatch.setattr(forget, f"_delete_in_{store}", lambda *_: None)
+    for store in (forget._InSqlite, forget._InRedis):
+        monkeypatch.setattr(store, "delete", lambda _: None)
     online, *_ = forget_features(folder, Person("u1")).values()
     assert online.left == online.removed > 0
 
@@ -109,53 +174,3 @@ def test_while_redis_is_away_nothing_is_changed(data, redis, monkeypatch, tmp_pa
     with pytest.raises(StoreUnavailableError, match=f"localhost:{port}"):
         forget_features(tmp_path / "features", Person("u1"))
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")} == files
-
-
-@pytest.fixture
-def run(tmp_path):
-    """The files of a run folder that name users, and an experiment's log."""
-    users = {
-        "user_id": ["u1", "u1", "u12", "u2"],
-        "scenario": ["ads", "homefeed", "ads", "ads"],
-        "ranks": [[1], [2], [3], [4]],
-    }
-    pq.write_table(pa.table(users), tmp_path / "users.parquet")
-    pq.write_table(
-        pa.table({"user_id": ["u2", "u1", None], "scenario": ["ads"] * 3, "arm": ["a", "b", "a"]}),
-        tmp_path / "log.parquet",
-    )
-    bad = [f"user_id={user}, item_id=u1, scenario=ads, action=, timestamp=1" for user in ("u1", "u12", "u2")]
-    quarantine = {"reason": ["action is missing"] * 3, "row": bad, "table": ["events"] * 3}
-    pq.write_table(pa.table(quarantine), tmp_path / "quarantine.parquet")
-    (tmp_path / "examples.json").write_text(json.dumps([{"user_id": user, "history": []} for user in ("u1", "u12")]))
-    return tmp_path
-
-
-def test_a_runs_files_lose_the_user_alone(run):
-    found = forget_in_run(run, [run / "log.parquet"], Person("u1"))
-    assert list(found.values()) == [Forgotten(2, 0), Forgotten(1, 0), Forgotten(1, 0), Forgotten(1, 0)]
-    assert pq.read_table(run / "users.parquet").to_pydict() == {
-        "user_id": ["u12", "u2"],
-        "scenario": ["ads"] * 2,
-        "ranks": [[3], [4]],
-    }
-    assert pq.read_table(run / "log.parquet")["user_id"].to_pylist() == ["u2", None]
-    assert [row.split(",")[0] for row in pq.read_table(run / "quarantine.parquet")["row"].to_pylist()] == [
-        "user_id=u12",
-        "user_id=u2",
-    ]
-    assert [example["user_id"] for example in json.loads((run / "examples.json").read_text())] == ["u12"]
-
-
-def test_a_runs_files_lose_one_scenario_alone(run):
-    forget_in_run(run, [run / "log.parquet"], Person("u1", "homefeed"))
-    assert pq.read_table(run / "users.parquet")["user_id"].to_pylist() == ["u1", "u12", "u2"]
-    assert pq.read_table(run / "log.parquet").num_rows == pq.read_table(run / "quarantine.parquet").num_rows == 3
-
-
-def test_a_log_that_cannot_say_whose_a_row_is_is_refused(run):
-    pq.write_table(pa.table({"who": ["u1"]}), run / "who.parquet")
-    with pytest.raises(InputError, match=r"has no column user_id; it has who"):
-        check_logs([run / "who.parquet"], Person("u1"))
-    with pytest.raises(InputError, match="is no Parquet file"):
-        check_logs([run / "examples.json"], Person("u1"))
