@@ -101,7 +101,11 @@ def parser() -> argparse.ArgumentParser:
     forget.add_argument("--user", required=True, help="user id")
     forget.add_argument("--scenario", help="only what was done there (default: everything)")
     forget.add_argument(
-        "--log", type=Path, action="append", default=[], help="a Parquet file with user_id, such as an experiment's log"
+        "--log",
+        type=Path,
+        action="append",
+        default=[],
+        help="a Parquet file with user_id, such as an experiment's log, or a data folder; may be repeated",
     )
 
     compile_ = add(

@@ -113,11 +113,13 @@ def pushed_text(counts: Mapping[str, int], refused: Mapping[str, Sequence[Mappin
 def forgotten_text(person: Person, found: Mapping[str, Forgotten]) -> str:
     """What each place held of the person and holds now, and what is not the command's to change."""
     rows = [["place", "removed", "left"], *([place, str(of[0]), str(of[1])] for place, of in found.items())]
-    where = f" in {person.scenario}" if person.scenario else ""
+    who = f"User {person.user_id}{f' in {person.scenario}' if person.scenario else ''}"
+    is_found = any(of.removed for of in found.values())
+    told = f"{who}, read again after it was removed" if is_found else f"{who} was found nowhere"
     return (
-        f"User {person.user_id}{where}, read again after it was removed:\n{indented(table(rows))}\n\n"
-        "Your own event table, other run folders and what the model learned are not touched.\n"
-        "Next: remove the user from the event table and train again:\n"
+        f"{told}:\n{indented(table(rows))}\n\n"
+        "Your own event table, other run folders, reports kept elsewhere, backups and what the model learned are not "
+        "touched.\nNext: remove the user from the event table and train again:\n"
         f"  {program()} run --events EVENTS --items ITEMS --out RUN"
     )
 

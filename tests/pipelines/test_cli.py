@@ -1,6 +1,7 @@
 """The command line: what goes wrong is said, with its remedy and an exit status, and nothing is half-written."""
 
 import json
+import re
 import shlex
 from pathlib import Path
 
@@ -123,7 +124,36 @@ def test_a_user_is_pushed_and_forgotten(tmp_path: Path, capsys: pytest.CaptureFi
     assert places["sqlite online.db"] == places[str(tmp_path / "users.parquet")] == {"removed": 1, "left": 0}
 
     assert cli.main(["forget", "--run", str(tmp_path), "--user", "u1"]) == 0
-    assert "read again after it was removed" in capsys.readouterr().out
+    assert "User u1 was found nowhere" in capsys.readouterr().out
+    assert cli.main(["forget", "--run", str(tmp_path), "--user", "u2"]) == 0
+    assert "User u2, read again after it was removed" in capsys.readouterr().out
+
+
+def test_what_is_left_of_a_user_is_named_with_exit_status_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    tiny_run(tmp_path)
+    monkeypatch.setattr("feature_repo.forget._InSqlite.delete", lambda _: None)
+    status, error = status_and_error(capsys, "forget", "--run", tmp_path, "--user", "user-1")
+    assert (status, "sqlite online.db still hold something of user user-1" in error) == (1, True)
+    status, error = status_and_error(capsys, "forget", "--run", tmp_path, "--user", "user-1", "--scenario", "shop")
+    assert (status, "Unknown scenario 'shop'; of this store: " in error) == (2, True)
+
+
+def test_a_data_folder_forgets_as_a_log_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """Nothing that a run or data folder holds names the user afterwards, Parquet being read decoded."""
+    tiny_run(tmp_path)
+    argv = ["forget", "--run", tmp_path, "--user", "user-1", "--log", tmp_path / "data", "--json"]
+    assert cli.main([str(argument) for argument in argv]) == 0
+    places = json.loads(capsys.readouterr().out)["places"]
+    assert places[str(tmp_path / "data" / "events.parquet")] == {"removed": 10, "left": 0}
+
+    kept = [path for path in tmp_path.rglob("*") if path.is_file() and tmp_path / "tables" not in path.parents]
+    texts = [
+        str(pq.read_table(path).to_pylist()).encode() if path.suffix == ".parquet" else path.read_bytes()
+        for path in kept
+    ]
+    assert not [path for path, text in zip(kept, texts, strict=True) if re.search(rb"user-1(?![0-9])", text)]
 
 
 def test_compile_writes_the_pipeline_and_says_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
