@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from feature_repo.forget import forget_features
+from feature_repo.online import OnlineHistories
 from redrec.bundle import Bundle
 from redrec.config import InputError
+from redrec.data.forget import Person
 from redrec.index.exact import exact_search
 from redrec.index.filters import Catalog, ItemFilter
 from redrec.index.merge import merge_max
@@ -18,7 +21,7 @@ from redrec.index.milvus import BundleMismatchError, release_embedded
 from serving.config import ServingConfig, serving_config
 from serving.requests import Event, Query
 from serving.retriever import Answer, Retriever
-from tests.bundles import CATEGORIES, numpy_interests, swap
+from tests.bundles import CATEGORIES, numpy_interests, swap, tiny_run
 
 SEEN = ["item-001", "item-007", "item-010"]
 PATIENT = ServingConfig(features_budget_ms=20_000, tower_budget_ms=20_000, search_budget_ms=20_000)
@@ -134,6 +137,25 @@ def test_without_a_stored_history_the_answer_is_a_marked_fallback(bundle: Bundle
     asked = Query(user_id="u", scenario="homefeed", k=3)
     answer = answers(bundle, lambda retriever: retriever.answer(asked), config, source)
     assert (answer.source, answer.reason, item_ids(answer)) == ("fallback", reason, bundle.fallback["homefeed"][:3])
+
+
+def test_a_user_who_is_forgotten_is_unknown_to_the_next_answer_of_the_same_retriever(tmp_path: Path):
+    """Nothing on the way keeps a history: the embedded store is read at each request."""
+    bundle, asked = tiny_run(tmp_path), Query(user_id="user-1", scenario="ads", k=3)
+
+    async def before_and_after(retriever: Retriever):
+        before = await retriever.answer(asked)
+        forget_features(tmp_path / "features", Person("user-1"))
+        return (
+            before,
+            await retriever.answer(asked),
+            await retriever.answer(asked.model_copy(update={"user_id": "user-11"})),
+        )
+
+    source = OnlineHistories(tmp_path / "features")
+    before, after, other = answers(bundle, before_and_after, source=source)
+    assert (before.source, other.source) == ("model", "model")
+    assert (after.source, after.reason, item_ids(after)) == ("fallback", "unknown_user", bundle.fallback["ads"][:3])
 
 
 def test_the_feature_store_does_not_block_the_event_loop(bundle: Bundle):
