@@ -112,7 +112,7 @@ def _prepare(
         items=item_quality,
         scenarios=scenarios,
         users_with_one_event=tally.one_event_users,
-        findings=_findings(tally, scenarios, catalog, config.limits),
+        findings=_findings(tally, scenarios, catalog, item_quality.kept, config.limits),
     )
     _write_json(out / "data_quality.json", quality.model_dump())
     return quality
@@ -188,11 +188,11 @@ def _num_rows(table: ir.Table) -> int:
 
 
 def _quality(num_rows: int, bad: ir.Table, mapping: str) -> TableQuality:
-    counts = bad.group_by(REASON).aggregate(num=bad.count()).order_by(REASON).to_pyarrow().to_pylist()
     position = ibis.row_number().over(group_by=REASON, order_by=bad.row)
-    first = bad.mutate(position=position)
-    rows = first.filter(first.position < NUM_EXAMPLES).select(REASON, "row").to_pyarrow().to_pylist()
-    quarantined = {row[REASON]: row["num"] for row in counts}
+    counted = bad.mutate(position=position, num=bad.count().over(group_by=REASON))
+    first = counted.filter(counted.position < NUM_EXAMPLES).order_by(REASON, "position")
+    rows = first.select(REASON, "row", "num").to_pyarrow().to_pylist()
+    quarantined = {row[REASON]: row["num"] for row in rows}
     return TableQuality(
         mapping=mapping,
         rows=num_rows,
@@ -231,11 +231,11 @@ def _scenarios(tally: Tally, config: DataConfig) -> dict[str, ScenarioQuality]:
 
 
 def _findings(
-    tally: Tally, scenarios: dict[str, ScenarioQuality], items: ir.Table, limits: LimitsConfig
+    tally: Tally, scenarios: dict[str, ScenarioQuality], items: ir.Table, num_items: int, limits: LimitsConfig
 ) -> tuple[Finding, ...]:
     events_of_scenario = {name: found.events for name, found in scenarios.items()}
     num_untitled = _num_rows(items.filter(items[c.TITLE].fill_null("") == ""))
-    return findings_of(tally, events_of_scenario, _num_rows(items), num_untitled, limits)
+    return findings_of(tally, events_of_scenario, num_items, num_untitled, limits)
 
 
 def _write_items(items: ir.Table, vocabulary: Vocabulary, out: Path) -> None:
