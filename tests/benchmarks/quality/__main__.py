@@ -12,6 +12,7 @@ Shapes: U users, T targets, R seeds.
 import argparse
 import hashlib
 import json
+import logging
 import time
 from collections.abc import Sequence
 from functools import reduce
@@ -188,6 +189,7 @@ def main() -> None:
     )
     parser.add_argument("--json", action="store_true", help="end on one JSON line (default: an indented document)")
     arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")  # training's own progress
     if (arguments.set, arguments.protocol) not in TUNED:
         parser.error(f"no choices for this set and protocol; there are some for {', '.join(map('/'.join, TUNED))}")
     trial = Trial(arguments.set, arguments.protocol, arguments.items, arguments.measured)

@@ -27,13 +27,14 @@ class Tuning(NamedTuple):
     half_life_days: float | None
     metric: str = "ndcg@10"  # of the validation part
     referee_epochs: int | None = None  # where no validation part says when
+    width: int = 64  # of items, users and embeddings
 
 
 TUNED: dict[tuple[str, Protocol], Tuning] = {
     ("food-kitchen", "abxi"): Tuning(600, 128, 365, "hit_rate@100"),  # nearer to a rank among samples
     ("food-kitchen", "global_time"): Tuning(400, 128, 90, referee_epochs=4),
-    ("beauty-sports-toys", "full_loo"): Tuning(4000, 256, None),
-    ("beauty-sports-toys", "global_time"): Tuning(600, 256, 90, referee_epochs=6),
+    ("beauty-sports-toys", "full_loo"): Tuning(4000, 256, None, width=128),
+    ("beauty-sports-toys", "global_time"): Tuning(600, 256, 90, referee_epochs=10),
 }
 PRESETS = ("redrec", "single_scenario", "hllm", "sasrec")
 NUM_IDS = 2**20  # above every set's catalog
@@ -55,9 +56,10 @@ def minilm(vectors: Path) -> VectorsConfig:
     return VectorsConfig(path=vectors, max_absent_share=1)
 
 
-def with_ids(encoder: HashedConfig | VectorsConfig) -> ItemTowerConfig:
+def item_tower(encoder: HashedConfig | VectorsConfig | IdsOnlyConfig, width: int) -> ItemTowerConfig:
     """Return the item tower; words have no ids beside them, since an item may be one of them."""
-    return ItemTowerConfig(encoder=encoder, num_id_buckets=NUM_IDS if encoder.kind == "vectors" else None)
+    num_id_buckets = None if encoder.kind == "hashed" else NUM_IDS
+    return ItemTowerConfig(encoder=encoder, num_id_buckets=num_id_buckets, item_dim=width, embedding_dim=width)
 
 
 def recipe(
@@ -68,11 +70,10 @@ def recipe(
     table_rate = TABLE_RATES["ids" if is_ids_only or encoder.kind == "vectors" else "words"]
     return Recipe(
         history=HistoryConfig(policy="sorted", max_events=MAX_EVENTS),
-        item_tower=ItemTowerConfig(encoder=IdsOnlyConfig(), num_id_buckets=NUM_IDS)
-        if is_ids_only
-        else with_ids(encoder),
+        item_tower=item_tower(IdsOnlyConfig() if is_ids_only else encoder, tuning.width),
         user_tower=UserTowerConfig(
             num_queries=0 if is_next_item else 1,
+            hidden_dim=tuning.width,
             features=("position",) if is_ids_only else FEATURES,
             dropout=DROPOUT,
             backbone=TransformerConfig(num_layers=NUM_LAYERS, num_heads=2, dropout=DROPOUT),
