@@ -103,28 +103,33 @@ def forget_rows(path: Path, person: Person) -> Forgotten:
             return is_user
         return pc.and_(is_user, pc.equal(rows[c.SCENARIO].cast(pa.string()), person.scenario))
 
-    return _forget(path, is_theirs)
+    return _forget_batches(path, is_theirs)
 
 
 def _forget_quarantined(path: Path, person: Person) -> Forgotten:
-    return _forget(
+    return _forget_batches(
         path, lambda rows: pa.array([person.is_in(row or "") for row in rows["row"].to_pylist()], pa.bool_())
     )
 
 
-def _forget(path: Path, is_theirs: IsTheirs) -> Forgotten:
-    if not (removed := _count(path, is_theirs)):
+def _forget_batches(path: Path, is_theirs: IsTheirs) -> Forgotten:
+    def rewrite(fresh: Path) -> None:
+        source = pq.ParquetFile(path)
+        with pq.ParquetWriter(fresh, source.schema_arrow, compression=_codec(source)) as writer:
+            for rows in source.iter_batches():
+                if len(kept := rows.filter(pc.invert(pc.fill_null(is_theirs(rows), False)))):
+                    writer.write_batch(kept)
+
+    return _forget(path, lambda: _count(path, is_theirs), rewrite)
+
+
+def _forget(path: Path, count: Callable[[], int], rewrite: Callable[[Path], object]) -> Forgotten:
+    """Rewrite a file that holds something of theirs, and count again."""
+    if not (removed := count()):
         return Forgotten(0, 0)
-    source = pq.ParquetFile(path)
-    with (
-        _writable(path),
-        rewritten(path) as fresh,
-        pq.ParquetWriter(fresh, source.schema_arrow, compression=_codec(source)) as writer,
-    ):
-        for rows in source.iter_batches():
-            if len(kept := rows.filter(pc.invert(pc.fill_null(is_theirs(rows), False)))):
-                writer.write_batch(kept)
-    return Forgotten(removed, _count(path, is_theirs))
+    with _writable(path), rewritten(path) as fresh:
+        rewrite(fresh)
+    return Forgotten(removed, count())
 
 
 def _codec(source: pq.ParquetFile) -> str:
@@ -142,7 +147,7 @@ def _forget_history(path: Path, person: Person) -> Forgotten:
     from redrec.data.forget_history import forget_history  # with Ibis, which a run alone does not need
 
     with _writable(path):
-        return forget_history(path, person.user_id, person.scenario)
+        return forget_history(path, person)
 
 
 def _forget_examples(path: Path, person: Person) -> Forgotten:
@@ -169,20 +174,24 @@ def _forget_bad_rows(path: Path, person: Person) -> Forgotten:
 
 def _forget_json(path: Path, without: Callable[[Any], tuple[Any, int]]) -> Forgotten:
     """Rewrite the file if `without`, given its content, returns less of it and how much less."""
-    kept, removed = without(json.loads(path.read_text(encoding="utf-8")))
-    if removed:
-        with _writable(path), rewritten(path) as fresh:
-            fresh.write_text(json.dumps(kept, indent=1, ensure_ascii=False), encoding="utf-8")
-    return Forgotten(removed, without(json.loads(path.read_text(encoding="utf-8")))[1])
+
+    def read() -> tuple[Any, int]:
+        return without(json.loads(path.read_text(encoding="utf-8")))
+
+    def rewrite(fresh: Path) -> None:
+        fresh.write_text(json.dumps(read()[0], indent=1, ensure_ascii=False), encoding="utf-8")
+
+    return _forget(path, lambda: read()[1], rewrite)
 
 
 def _forget_lines(path: Path, person: Person) -> Forgotten:
     """Remove the lines of a run's log that show a bad row of theirs, as the message of a run that stopped does."""
-    if not (removed := sum(map(person.is_in, _lines(path)))):
-        return Forgotten(0, 0)
-    with _writable(path), rewritten(path) as fresh, fresh.open("w", encoding="utf-8", newline="") as file:
-        file.writelines(line for line in _lines(path) if not person.is_in(line))
-    return Forgotten(removed, sum(map(person.is_in, _lines(path))))
+
+    def rewrite(fresh: Path) -> None:
+        with fresh.open("w", encoding="utf-8", newline="") as file:
+            file.writelines(line for line in _lines(path) if not person.is_in(line))
+
+    return _forget(path, lambda: sum(map(person.is_in, _lines(path))), rewrite)
 
 
 def _lines(path: Path) -> Iterator[str]:

@@ -13,42 +13,42 @@ import pyarrow.parquet as pq
 
 from redrec.config import InputError
 from redrec.data import columns as c
-from redrec.data.forget import Forgotten
+from redrec.data.forget import Forgotten, Person
 from redrec.data.histories import FIELDS, TRAIN, Histories
 from redrec.model.history import Ints
 from redrec.staging import staged
 
 
-def forget_history(folder: Path, user_id: str, scenario: str | None) -> Forgotten:
-    """Cut the user's events, of one scenario or all, out of a folder of arrays.
+def forget_history(folder: Path, person: Person) -> Forgotten:
+    """Cut the person's events out of a folder of arrays.
 
     Raises:
         InputError: Nobody else has events; a folder without any cannot be opened.
     """
     folder = folder.resolve()
     histories = Histories(folder)
-    places = _places(histories, folder, user_id, scenario)
+    places = _places(histories, folder, person)
     if not len(places):
         return Forgotten(0, 0)
     if len(places) == len(histories.item_N):
-        raise InputError(f"{folder.parent} holds events of user {user_id} alone. Remove the folder.")
+        raise InputError(f"{folder.parent} holds events of user {person.user_id} alone. Remove the folder.")
     with staged(folder) as fresh:
         for name in FIELDS:
             _cut(getattr(histories, f"{name}_N"), places, fresh / f"{name}.bin")
-        pq.write_table(_users(histories, folder, user_id, places), fresh / "users.parquet")
-    return Forgotten(len(places), len(_places(Histories(folder), folder, user_id, scenario)))
+        pq.write_table(_users(histories, folder, person, places), fresh / "users.parquet")
+    return Forgotten(len(places), len(_places(Histories(folder), folder, person)))
 
 
-def _places(histories: Histories, folder: Path, user_id: str, scenario: str | None) -> Ints:
+def _places(histories: Histories, folder: Path, person: Person) -> Ints:
     """Return where the user's events are in the arrays."""
-    if user_id not in histories.user_ids:
+    if person.user_id not in histories.user_ids:
         return np.arange(0)
-    user = histories.user_ids.index(user_id)
+    user = histories.user_ids.index(person.user_id)
     places = np.arange(histories.begin_U[user], histories.end_U[user])
-    if scenario is None:
+    if person.scenario is None:
         return places
     scenarios = json.loads((folder.parent / "split.json").read_text(encoding="utf-8"))["scenarios"]
-    return places[[scenarios[number] == scenario for number in histories.scenario_N[places]]]
+    return places[[scenarios[number] == person.scenario for number in histories.scenario_N[places]]]
 
 
 def _cut(values_N: Ints, places: Ints, out: Path) -> None:
@@ -60,10 +60,10 @@ def _cut(values_N: Ints, places: Ints, out: Path) -> None:
         values_N[end:].tofile(file)
 
 
-def _users(histories: Histories, folder: Path, user_id: str, places: Ints) -> pa.Table:
+def _users(histories: Histories, folder: Path, person: Person, places: Ints) -> pa.Table:
     """Return the table of users with the counts that stay; a user without events is not among them."""
     users = pq.read_table(folder / "users.parquet")
-    is_user_U = pc.equal(users[c.USER_ID], user_id).to_numpy()
+    is_user_U = pc.equal(users[c.USER_ID], person.user_id).to_numpy()
     num_cut = {"num_events": len(places), "num_train": int(np.count_nonzero(histories.part_N[places] == TRAIN))}
     for name, num in num_cut.items():
         counts_U = users[name].to_numpy() - num * is_user_U

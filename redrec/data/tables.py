@@ -6,7 +6,6 @@ holds a whole table. A time without a zone is taken as UTC.
 """
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis.backends.sql import SQLBackend
 
+from redrec.ahead import ahead
 from redrec.config import InputError
 
 Engine = Literal["duckdb", "spark"]
@@ -57,19 +57,10 @@ def batches(table: ir.Table, scratch: Path) -> Iterator[pa.RecordBatch]:
     """Yield the rows in the table's order; DuckDB hands them over as it sorts, Spark's pass through `scratch`."""
     backend = table.get_backend()
     if backend.name == "duckdb":  # Ibis 12 has a method for it that calls one DuckDB 2 has not
-        yield from _ahead(backend.con.sql(backend.compile(table)).to_arrow_reader(ROWS_PER_BATCH))
+        yield from ahead(backend.con.sql(backend.compile(table)).to_arrow_reader(ROWS_PER_BATCH))
         return
     for part in _parts(table, scratch):
         yield from pq.ParquetFile(part).iter_batches(ROWS_PER_BATCH)
-
-
-def _ahead(found: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Yield what is found, the next one being fetched while one is worked on."""
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        coming = thread.submit(next, found, None)
-        while (batch := coming.result()) is not None:
-            coming = thread.submit(next, found, None)
-            yield batch
 
 
 def _parts(table: ir.Table, scratch: Path) -> list[Path]:

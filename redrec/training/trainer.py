@@ -10,13 +10,13 @@ import logging
 import math
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
+from redrec.ahead import ahead
 from redrec.config import InputError
 from redrec.data.histories import Histories, train_counts
 from redrec.data.items import is_allowed
@@ -127,19 +127,10 @@ class Run:
         return watched
 
     def _drawn(self, first: int, last: int) -> Iterator[list[Batch]]:
-        """Yield the parts of steps `first` .. `last` - 1; the next step is drawn while one is learned."""
+        """Return the parts of steps `first` .. `last` - 1; the next step is drawn while one is learned."""
         num_parts = self.recipe.optimizer.num_accumulated
         shards = [self.shard._replace(part=part, num_parts=num_parts) for part in range(num_parts)]
-
-        def draw(step: int) -> list[Batch]:
-            return [self.batches.draw(step, shard) for shard in shards]
-
-        with ThreadPoolExecutor(max_workers=1) as pool:
-            drawn = pool.submit(draw, first)
-            for step in range(first + 1, last + 1):
-                parts = drawn.result()
-                drawn = pool.submit(draw, step)
-                yield parts
+        return ahead([self.batches.draw(step, shard) for shard in shards] for step in range(first, last))
 
     def _step(self, step: int, parts: list[Batch]) -> dict[str, float]:
         """Learn one step and return the mean loss and what to watch, over all processes."""

@@ -67,10 +67,11 @@ def recipe(
 ) -> Recipe:
     """Return the recipe of a preset; `sasrec` knows an item by its id alone, whatever the encoder."""
     is_ids_only, is_next_item = preset == "sasrec", preset in ("hllm", "sasrec")
-    table_rate = TABLE_RATES["ids" if is_ids_only or encoder.kind == "vectors" else "words"]
+    items = item_tower(IdsOnlyConfig() if is_ids_only else encoder, tuning.width)
+    table_rate = TABLE_RATES["ids" if items.num_id_buckets else "words"]
     return Recipe(
         history=HistoryConfig(policy="sorted", max_events=MAX_EVENTS),
-        item_tower=item_tower(IdsOnlyConfig() if is_ids_only else encoder, tuning.width),
+        item_tower=items,
         user_tower=UserTowerConfig(
             num_queries=0 if is_next_item else 1,
             hidden_dim=tuning.width,
