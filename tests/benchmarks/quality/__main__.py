@@ -176,6 +176,14 @@ def _keep(trial: Trial, name: str, ranks: list[Ints]) -> None:
     pq.write_table(pa.concat_tables(tables), folder / f"{name}.parquet")
 
 
+def _change(text: str) -> str:
+    try:
+        json.loads(text.partition("=")[2])
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is not path.of.field=JSON, where 0.3 is a number, not .3") from None
+    return text
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.quality")
     parser.add_argument("--set", choices=list(SETS), default="food-kitchen")
@@ -185,7 +193,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1, help="seeds 0 to SEEDS - 1 (default: 1)")
     parser.add_argument("--measured", choices=get_args(Measured), default="test", help="validation is for tuning")
     parser.add_argument(
-        "--change", action="append", default=[], help="a field of the recipe: history.policy='\"concat\"'"
+        "--change", action="append", default=[], type=_change, help="a field of the recipe: history.policy='\"concat\"'"
     )
     parser.add_argument("--json", action="store_true", help="end on one JSON line (default: an indented document)")
     arguments = parser.parse_args()
