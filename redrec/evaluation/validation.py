@@ -20,7 +20,7 @@ from redrec.model.history import Vocabulary
 
 class ValidationConfig(Config):
     metric: str = Field(default="ndcg@10", pattern=r"^(hit_rate|recall|ndcg)@[1-9]\d*$")
-    steps_between: PositiveInt | None = None  # absent: no validation, all steps are trained
+    steps_between: PositiveInt | None = None  # and after the last step; absent: no validation, all steps are trained
     patience: PositiveInt = 5  # validations without a new best before training stops
     max_users: PositiveInt = 2000  # of a scenario
 

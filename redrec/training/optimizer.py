@@ -1,8 +1,9 @@
 """Optimizer: AdamW, a linear warm-up, then a cosine decay or a plateau with an annealing at its end.
 
 Tables of which a step touches a few rows (hashed words, item ids) learn at a rate of their own: at the rate that suits
-the transformer a rare word, or a rare item's row, would hardly leave its random start. So does a pretrained language
-model, whose weights that rate would ruin.
+the transformer a rare word, or a rare item's row, would hardly leave its random start. They also bear far more decay: a
+row that is seldom met then shrinks to nothing, and its item is told by what it shares with others. A pretrained
+language model has a rate of its own too, since the others would ruin its weights.
 """
 
 import math

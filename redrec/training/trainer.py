@@ -170,9 +170,9 @@ class Run:
         )
 
     def _validate(self, step: int) -> bool:
-        """Validate when it is due, note whether it is the best so far, and return whether to stop early."""
-        config = self.recipe.validation
-        if self.validation is None or not config.steps_between or step % config.steps_between:
+        """Validate when it is due and after the last step, note the best, and return whether to stop early."""
+        config, is_last = self.recipe.validation, step == self.recipe.optimizer.num_steps
+        if self.validation is None or not config.steps_between or (step % config.steps_between and not is_last):
             return False
         scratch = self.out / f"validation-{self.shard.rank}"
         score = self.validation.score(live_scorer(self.towers, self.content, self.recipe.history, scratch))

@@ -1,6 +1,8 @@
 """Training finds what was planted, finds nothing where the link is cut, resumes exactly and exports what it trained."""
 
 import json
+import logging
+import re
 from pathlib import Path
 
 import numpy as np
@@ -186,6 +188,14 @@ def test_training_stops_where_validation_does_not_improve_and_exports_the_best(d
     assert not torch.equal(best["log_scale"], last["log_scale"])
     towers = load_towers(tmp_path, read_vocabulary(data_with_validation))
     torch.testing.assert_close(towers.log_scale.detach(), best["log_scale"])
+
+
+def test_the_last_step_is_validated_too(data_with_validation, tmp_path, caplog):
+    """The rate is lowest there, so the best weights may be the last, wherever validation would have been due."""
+    validation = ValidationConfig(steps_between=2, max_users=50)
+    with caplog.at_level(logging.INFO):
+        train(data_with_validation, tmp_path, changed(optimizer=OptimizerConfig(num_steps=3), validation=validation))
+    assert re.findall(r"step +(\d+) \| validation", caplog.text) == ["2", "3"]
 
 
 def test_validation_needs_validation_events(data, tmp_path):
