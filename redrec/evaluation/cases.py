@@ -54,7 +54,7 @@ def _case(histories: Histories, user: int, scenario: int, part: int, target_wind
 
 
 def without_scenario(history: History, scenario: int) -> History:
-    return History(*(values_L[history.scenario_L != scenario] for values_L in history))
+    return history.at(history.scenario_L != scenario)
 
 
 def slice_of(num_known_U: Ints) -> NDArray[np.int64]:

@@ -36,8 +36,9 @@ class Ranks(NamedTuple):
     winner_UT: Ints  # -1 where there is no target
     cosine_U: Floats  # mean over the pairs of a user's interests, nan where there is only one
 
-    def of(self, is_kept_U: NDArray[np.bool_]) -> "Ranks":
-        return Ranks._make(values[is_kept_U] for values in self)
+    def of(self, users_A: NDArray[np.bool_] | Ints) -> "Ranks":
+        """Return the ranks of some users, told by a mask or by their places."""
+        return Ranks._make(values[users_A] for values in self)
 
 
 class Targets(NamedTuple):
@@ -66,17 +67,21 @@ def rank_cases(
     is_candidate_N: NDArray[np.bool_],
     removed: int | None = None,
 ) -> Ranks:
-    """Return the ranks of each case's targets; the events of scenario `removed` are kept from the scorer."""
+    """Return the ranks of each case's targets; the events of scenario `removed` are kept from the scorer.
+
+    A block's users have histories of about one length, since the scorer pads them to the longest.
+    """
     target_UT = padded_targets(cases)
+    by_length_U = np.argsort([case.end - histories.begin_U[case.user] for case in cases], kind="stable")
     blocks = [Ranks(target_UT[:0], target_UT[:0], target_UT[:0], np.empty(0))]
     for start in range(0, len(cases), USERS_PER_BLOCK):
-        known = [case.known(histories) for case in cases[start : start + USERS_PER_BLOCK]]
+        block_B = by_length_U[start : start + USERS_PER_BLOCK]
+        known = [cases[place].known(histories) for place in block_B]
         shown = known if removed is None else [without_scenario(history, removed) for history in known]
         interests_BQD = scorer.interests_of(shown, scenario)
         seen = [history.item_L for history in known]
-        target_BT = target_UT[start : start + USERS_PER_BLOCK]
-        blocks.append(rank_targets(interests_BQD, scorer.embeddings_ND, target_BT, seen, is_candidate_N))
-    return Ranks._make(np.concatenate(parts) for parts in zip(*blocks, strict=True))
+        blocks.append(rank_targets(interests_BQD, scorer.embeddings_ND, target_UT[block_B], seen, is_candidate_N))
+    return Ranks._make(np.concatenate(parts) for parts in zip(*blocks, strict=True)).of(np.argsort(by_length_U))
 
 
 def rank_targets(

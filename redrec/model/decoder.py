@@ -34,9 +34,8 @@ class Decoder(nn.Module):
 
     def forward(
         self, keys_BKH: Tensor, queries_BXH: Tensor, order_BK: Tensor, cut_BX: Tensor, is_key_BK: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return the hidden keys and queries, under the same mask as `redrec.model.transformer.Transformer`."""
-        num_keys = keys_BKH.shape[1]
+    ) -> Tensor:
+        """Return the hidden queries, or the hidden keys, under the mask of `redrec.model.transformer.Transformer`."""
         tokens_BTW = self.enter(torch.cat([keys_BKH, queries_BXH], dim=1))
         cut_BT = torch.cat([order_BK + 1, cut_BX], dim=1)
         is_visible_BTK = (order_BK[:, None] < cut_BT[..., None]) & is_key_BK[:, None]
@@ -49,8 +48,8 @@ class Decoder(nn.Module):
         hidden_BTW = self.model(
             inputs_embeds=tokens_BTW, attention_mask=bias_B1TT, position_ids=cut_BT, use_cache=False
         ).last_hidden_state
-        hidden_BTH = self.leave(hidden_BTW)
-        return hidden_BTH[:, :num_keys], hidden_BTH[:, num_keys:]
+        num_read = cut_BX.shape[1] or order_BK.shape[1]
+        return self.leave(hidden_BTW[:, -num_read:])
 
 
 def _load(config: DecoderConfig) -> Any:

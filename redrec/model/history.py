@@ -82,8 +82,8 @@ class History(NamedTuple):
     scenario_L: Ints
     timestamp_ms_L: Ints
 
-    def until(self, end: int) -> "History":
-        return History(*(values[:end] for values in self))
+    def at(self, places: slice | Ints | NDArray[np.bool_]) -> "History":
+        return History(*(values[places] for values in self))
 
 
 def encode_history(
@@ -110,47 +110,62 @@ def encode_history(
     return History(*np.array(known, dtype=np.int64).reshape(-1, 4).T)
 
 
-def mix(history: History, config: HistoryConfig) -> Ints:
-    """Return the positions in `history` of the events that enter, in the policy's layout.
+def joined(histories: Sequence[History]) -> tuple[History, Ints]:
+    """Return the events of B users one after another, and whose each is, `user_L`."""
+    user_L = np.repeat(np.arange(len(histories)), [len(history.item_L) for history in histories])
+    return History(*(np.concatenate(values) for values in zip(*histories, strict=True))), user_L
+
+
+def mix(history: History, user_L: Ints, config: HistoryConfig) -> Ints:
+    """Return the positions of the events that enter, in the order they have; users come one after another.
 
     >>> history = History(*np.array([[7, 8, 9, 5], [0, 0, 0, 0], [1, 0, 1, 1], [10, 20, 30, 40]]))
     >>> for policy in ("sorted", "concat", "quota_1d", "quota_2d"):
-    ...     mix(history, HistoryConfig(policy=policy, max_events=3, max_events_per_scenario=1)).tolist()
+    ...     config = HistoryConfig(policy=policy, max_events=3, max_events_per_scenario=1)
+    ...     mix(history, np.zeros(4, int), config).tolist()
     [1, 2, 3]
     [1, 2, 3]
     [1, 3]
     [1, 3]
     """
-    by_scenario_L = np.argsort(history.scenario_L, kind="stable")
-    if config.has_quota:
-        scenario_L = history.scenario_L[by_scenario_L]
-        last_of_scenario_L = np.searchsorted(scenario_L, scenario_L, side="right") - 1
-        age_L = last_of_scenario_L - np.arange(len(scenario_L))  # 0: the newest event of its scenario
-        kept_L = by_scenario_L[age_L < config.max_events_per_scenario]
-    else:
-        kept_L = by_scenario_L[by_scenario_L >= len(by_scenario_L) - config.max_events]
-    return kept_L if config.is_by_scenario else np.sort(kept_L)
+    if not config.has_quota:
+        return np.flatnonzero(_age(user_L) < config.max_events)
+    group_L = _scenario_of_user(history, user_L)
+    by_group_L = np.argsort(group_L, kind="stable")
+    return np.sort(by_group_L[_age(group_L[by_group_L]) < config.max_events_per_scenario])
 
 
-def layout(history: History, kept_L: Ints, config: HistoryConfig) -> dict[str, Ints]:
-    """Return the tower's integer inputs for the kept events of one user, each of length L."""
-    scenario_L, timestamp_ms_L = history.scenario_L[kept_L], history.timestamp_ms_L[kept_L]
-    index_L = np.arange(len(kept_L))
-    is_first_L = index_L == 0
-    if config.is_by_scenario:
-        is_first_L = is_first_L | (np.diff(scenario_L, prepend=-1) > 0)
-    position_L = index_L - np.maximum.accumulate(index_L * is_first_L) if config.policy == "quota_2d" else index_L
-    order_L = np.empty(len(kept_L), dtype=np.int64)
-    order_L[np.argsort(kept_L, kind="stable")] = index_L
+def layout(history: History, user_L: Ints, config: HistoryConfig) -> dict[str, Ints]:
+    """Return the tower's integer inputs of events that all enter, in the policy's layout; users stay where they are."""
+    group_L, place_L = _scenario_of_user(history, user_L), np.arange(len(user_L))
+    by_layout_L = np.argsort(group_L, kind="stable") if config.is_by_scenario else place_L
+    laid, begins_L = history.at(by_layout_L), _begins(user_L)
+    segment_L = _begins(group_L[by_layout_L]) if config.is_by_scenario else begins_L
+    gap_L = gap_bucket(np.diff(laid.timestamp_ms_L, prepend=0))
     return {
-        "item_L": history.item_L[kept_L],
-        "action_L": history.action_L[kept_L],
-        "scenario_L": scenario_L,
-        "hour_L": timestamp_ms_L // MS_PER_HOUR % NUM_HOURS,
-        "gap_L": np.where(is_first_L, 0, gap_bucket(np.diff(timestamp_ms_L, prepend=0))),
-        "position_L": position_L,
-        "order_L": order_L,
+        "item_L": laid.item_L,
+        "action_L": laid.action_L,
+        "scenario_L": laid.scenario_L,
+        "hour_L": laid.timestamp_ms_L // MS_PER_HOUR % NUM_HOURS,
+        "gap_L": np.where(place_L == segment_L, 0, gap_L),
+        "position_L": place_L - (segment_L if config.policy == "quota_2d" else begins_L),
+        "order_L": by_layout_L - begins_L,
     }
+
+
+def _scenario_of_user(history: History, user_L: Ints) -> Ints:
+    """Return one number for each pair of a user and a scenario, ordered by user, then scenario."""
+    return user_L * (1 + history.scenario_L.max(initial=0)) + history.scenario_L
+
+
+def _begins(group_L: Ints) -> Ints:
+    """Return, for each of groups one after another, where its group begins."""
+    return np.searchsorted(group_L, group_L)
+
+
+def _age(group_L: Ints) -> Ints:
+    """Return how many of the same group come after each."""
+    return np.searchsorted(group_L, group_L, side="right") - 1 - np.arange(len(group_L))
 
 
 def gap_bucket(gap_ms: Ints) -> Ints:
@@ -163,16 +178,15 @@ def gap_bucket(gap_ms: Ints) -> Ints:
     return np.minimum(np.log2(minutes).astype(np.int64) + 1, NUM_GAP_BUCKETS - 1)
 
 
-def padded(rows: Sequence[dict[str, Ints]]) -> dict[str, Ints]:
-    """Stack the layouts of B users, zero-padded at the end to the longest, with `is_event_BL`; L is at least 1."""
-    length = max([1, *(len(row["item_L"]) for row in rows)])
-    batch = {f"{name[:-1]}BL": np.zeros((len(rows), length), dtype=np.int64) for name in rows[0]}
-    is_event_BL = np.zeros((len(rows), length), dtype=bool)
-    for b, row in enumerate(rows):
-        num_events = len(row["item_L"])
-        is_event_BL[b, :num_events] = True
-        for name, values_L in row.items():
-            batch[f"{name[:-1]}BL"][b, :num_events] = values_L
+def padded(rows: dict[str, Ints], user_L: Ints, num_users: int) -> dict[str, NDArray]:
+    """Return the layout as B rows, zero-padded at the end to the longest, with `is_event_BL`; L is at least 1."""
+    column_L = np.arange(len(user_L)) - _begins(user_L)
+    shape = num_users, 1 + column_L.max(initial=0)
+    batch = {f"{name[:-1]}BL": np.zeros(shape, dtype=np.int64) for name in rows}
+    for row_BL, values_L in zip(batch.values(), rows.values(), strict=True):
+        row_BL[user_L, column_L] = values_L
+    is_event_BL = np.zeros(shape, dtype=bool)
+    is_event_BL[user_L, column_L] = True
     return {**batch, "is_event_BL": is_event_BL}
 
 
@@ -186,8 +200,10 @@ def tower_inputs(
 
     A user without events is a row of padding; L is at least 1.
     """
-    rows = [layout(history, mix(history, config), config) for history in histories]
-    batch = padded(rows)
+    history, user_L = joined(histories)
+    kept_L = mix(history, user_L, config)
+    user_L = user_L[kept_L]
+    batch = padded(layout(history.at(kept_L), user_L, config), user_L, len(histories))
     item_BL = batch.pop("item_BL")
     vectors_BLE = vectors_NE[item_BL].astype(np.float32) * batch["is_event_BL"][..., None]
     return {"vectors_BLE": vectors_BLE, **batch, "query_scenario_B": np.asarray(query_scenario_B, dtype=np.int64)}

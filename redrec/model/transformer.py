@@ -37,20 +37,25 @@ class Transformer(nn.Module):
 
     def forward(
         self, keys_BKH: Tensor, queries_BXH: Tensor, order_BK: Tensor, cut_BX: Tensor, is_key_BK: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return the hidden keys and queries; a key sees keys of its own order or lower, a query those below its cut.
+    ) -> Tensor:
+        """Return the hidden queries, or where there are none the hidden keys: what nobody reads is not computed.
 
-        No token sees a key where `is_key_BK` is False. Every token must see one: the start token, of order -1.
+        A key sees keys of its own order or lower, a query those below its cut. No token sees a key where `is_key_BK`
+        is False. Every token must see one: the start token, of order -1.
         """
-        biases = self._bias(order_BK + 1, order_BK, is_key_BK), self._bias(cut_BX, order_BK, is_key_BK)
-        tokens_BTH = torch.cat([keys_BKH, queries_BXH], dim=1)
-        is_token_BT = F.pad(is_key_BK, (0, cut_BX.shape[1]), value=True)
-        packing = Packing(is_token_BT) if self.training else Padding(is_token_BT)
-        tokens_PH = packing.pack(tokens_BTH)
+        packing, flat = (Packing if self.training else Padding)(is_key_BK), Padding(cut_BX)
+        keys_PH, queries_PH = packing.pack(keys_BKH), flat.pack(queries_BXH)
+        num_queries, last = cut_BX.shape[1], self.layers[-1]
+        if not num_queries or len(self.layers) > 1:
+            key_bias_BMKK = self._bias(order_BK + 1, order_BK, is_key_BK)
+        query_bias_BMXK = self._bias(cut_BX, order_BK, is_key_BK)
         for layer in self.layers:
-            tokens_PH = layer(tokens_PH, packing, *biases)
-        tokens_BTH, num_keys = packing.unpack(self.norm(tokens_PH)), keys_BKH.shape[1]
-        return tokens_BTH[:, :num_keys], tokens_BTH[:, num_keys:]
+            seen_2BMKC = layer.keys_and_values(keys_PH, packing)
+            if num_queries:
+                queries_PH = layer(queries_PH, flat, seen_2BMKC, query_bias_BMXK)
+            if not num_queries or layer is not last:
+                keys_PH = layer(keys_PH, packing, seen_2BMKC, key_bias_BMKK)
+        return self.norm(flat.unpack(queries_PH) if num_queries else packing.unpack(keys_PH))
 
     def _bias(self, cut_BT: Tensor, order_BK: Tensor, is_key_BK: Tensor) -> Tensor:
         """Return the additive bias `bias_BMTK`: learned by distance in time, -inf from the cut on."""
@@ -90,35 +95,28 @@ class Padding:
 
 
 class Layer(nn.Module):
-    """One pre-norm layer over keys and queries together."""
+    """One pre-norm layer: some tokens, keys or queries, look at the keys."""
 
     def __init__(self, config: TransformerConfig, hidden_dim: int) -> None:
         super().__init__()
         self.num_heads, self.dropout = config.num_heads, config.dropout
         self.norm_attention, self.norm_mlp = nn.LayerNorm(hidden_dim), nn.LayerNorm(hidden_dim)
-        self.qkv = nn.Linear(hidden_dim, 3 * hidden_dim)
+        self.query = nn.Linear(hidden_dim, hidden_dim)
+        self.key_value = nn.Linear(hidden_dim, 2 * hidden_dim)
         self.out = nn.Linear(hidden_dim, hidden_dim)
         self.mlp = nn.Sequential(
             nn.Linear(hidden_dim, 4 * hidden_dim), nn.GELU(), nn.Linear(4 * hidden_dim, hidden_dim)
         )
 
-    def forward(
-        self, tokens_PH: Tensor, packing: Packing | Padding, key_bias_BMKK: Tensor, query_bias_BMXK: Tensor
-    ) -> Tensor:
-        num_keys, num_queries = key_bias_BMKK.shape[2], query_bias_BMXK.shape[2]
-        qkv = packing.unpack(self.qkv(self.norm_attention(tokens_PH))).unflatten(2, (3, self.num_heads, -1))
-        q_BMTC, k_BMTC, v_BMTC = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        keys_BMKC, values_BMKC = k_BMTC[:, :, :num_keys], v_BMTC[:, :, :num_keys]
-        mixed_BMTC = torch.cat(
-            [
-                F.scaled_dot_product_attention(of_some_BMTC, keys_BMKC, values_BMKC, attn_mask=bias)
-                for of_some_BMTC, bias in zip(
-                    q_BMTC.split([num_keys, num_queries], dim=2), (key_bias_BMKK, query_bias_BMXK), strict=True
-                )
-            ],
-            dim=2,
-        )
-        mixed_BTH = torch.cat(mixed_BMTC.unbind(1), dim=-1)
-        mixed_PH = self.out(packing.pack(mixed_BTH))
+    def keys_and_values(self, keys_PH: Tensor, packing: Packing | Padding) -> Tensor:
+        """Return what the tokens of this layer look at, `seen_2BMKC`."""
+        seen_BKF = packing.unpack(self.key_value(self.norm_attention(keys_PH)))
+        return seen_BKF.unflatten(2, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+
+    def forward(self, tokens_PH: Tensor, packing: Packing | Padding, seen_2BMKC: Tensor, bias_BMTK: Tensor) -> Tensor:
+        query_BTH = packing.unpack(self.query(self.norm_attention(tokens_PH)))
+        query_BMTC = query_BTH.unflatten(2, (self.num_heads, -1)).transpose(1, 2)
+        mixed_BMTC = F.scaled_dot_product_attention(query_BMTC, seen_2BMKC[0], seen_2BMKC[1], attn_mask=bias_BMTK)
+        mixed_PH = self.out(packing.pack(torch.cat(mixed_BMTC.unbind(1), dim=-1)))
         tokens_PH = tokens_PH + F.dropout(mixed_PH, self.dropout, self.training)
         return tokens_PH + F.dropout(self.mlp(self.norm_mlp(tokens_PH)), self.dropout, self.training)

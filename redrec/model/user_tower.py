@@ -100,14 +100,14 @@ class UserTower(nn.Module):
         order_BK, is_key_BK = F.pad(order_BL, (1, 0), value=-1), F.pad(is_event_BL, (1, 0), value=True)
 
         if self.queries is None:
-            keys_BKH, _ = self.backbone(self._enter(events_BKH), events_BKH[:, :0], order_BK, cut_BG[:, :0], is_key_BK)
+            keys_BKH = self.backbone(self._enter(events_BKH), events_BKH[:, :0], order_BK, cut_BG[:, :0], is_key_BK)
             hidden_BGQH = _newest_before(keys_BKH, order_BK, is_key_BK, cut_BG)[:, :, None]
         else:
             newest_BGH = _newest_before(events_BKH, order_BK, is_key_BK, cut_BG)
             queries_BXH = self.queries(query_scenario_BG, newest_BGH).flatten(1, 2)
             cut_BX = cut_BG.repeat_interleave(self.config.num_queries, dim=1)
             keys_BKH, queries_BXH = self._enter(events_BKH), self._enter(queries_BXH)
-            _, queries_BXH = self.backbone(keys_BKH, queries_BXH, order_BK, cut_BX, is_key_BK)
+            queries_BXH = self.backbone(keys_BKH, queries_BXH, order_BK, cut_BX, is_key_BK)
             hidden_BGQH = queries_BXH.unflatten(1, (-1, self.config.num_queries))
         return F.normalize(self.head(self.to_item(hidden_BGQH)), dim=-1)
 

@@ -23,7 +23,7 @@ from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from redrec.config import Config
 from redrec.data.histories import Histories, newest_train_ms
-from redrec.model.history import History, HistoryConfig, Ints, layout, mix, padded
+from redrec.model.history import History, HistoryConfig, Ints, joined, layout, mix, padded
 
 MS_PER_DAY = 86_400_000
 NO_SHARE = np.inf  # log count of a negative that only fills up a process's share: it weighs nothing
@@ -71,9 +71,9 @@ class Batch(NamedTuple):
 
 
 class Example(NamedTuple):
-    """One user of a step: the layout, cuts (in kept events), their scenarios and targets (-1 = none)."""
+    """One user of a step: the events that enter, cuts (among them), their scenarios and targets (-1 = none)."""
 
-    events: dict[str, Ints]
+    events: History
     cut_C: Ints
     scenario_C: Ints
     target_CW: Ints
@@ -120,7 +120,8 @@ class Batches:
         drawn = [proposal.draw(rng, shard.num_processes) for proposal in self.proposals]
         target_BCW = _stacked([row.target_CW for row in rows], num_cuts, filler=-1)
         is_target_BCW = target_BCW >= 0
-        events = padded([row.events for row in rows])
+        entering, row_L = joined([row.events for row in rows])
+        events = padded(layout(entering, row_L, self.history_config), row_L, len(rows))
         own = [np.split(item_N, shard.num_processes)[shard.rank] for item_N, _ in drawn]
         parts = (events.pop("item_BL"), np.where(is_target_BCW, target_BCW, 0), *own)
         items_M, (event_BL, target_BCW, *own) = _indexed(parts)
@@ -146,16 +147,15 @@ class Batches:
         """Cut one window of a user's training events; positions and cuts count events, a cut sees those before it."""
         num_events = len(history.item_L)
         end = int(rng.integers(min(num_events, self.max_window), num_events + 1))
-        kept_L = mix(history.until(end), self.history_config)
-        position_C = self._recent(history, np.arange(kept_L.min() + 1, min(end + 1, num_events)), rng)
+        kept_L = mix(history.at(slice(end)), np.zeros(end, dtype=np.int64), self.history_config)
+        position_C = self._recent(history, np.arange(kept_L[0] + 1, min(end + 1, num_events)), rng)
         if self.config.num_cuts:
             position_C = np.sort(rng.permutation(position_C)[: self.config.num_cuts])
         else:
             position_C = position_C[-self.max_window :]
         scenario_C = self._asked(history, position_C, rng)
         target_CW = next_of_scenario(history, position_C, scenario_C, self.config.target_window)
-        cut_C = np.searchsorted(np.sort(kept_L), position_C)
-        return Example(layout(history, kept_L, self.history_config), cut_C, scenario_C, target_CW)
+        return Example(history.at(kept_L), np.searchsorted(kept_L, position_C), scenario_C, target_CW)
 
     def _recent(self, history: History, position_C: Ints, rng: np.random.Generator) -> Ints:
         """Leave out places by the age of the event after them; where all would go, the newest stays."""

@@ -21,7 +21,7 @@ from redrec.training.export import live_scorer
 from redrec.training.trainer import Run
 from tests.benchmarks.measure import main, say
 from tests.benchmarks.quality.__main__ import RESULTS, Trial
-from tests.benchmarks.quality.recipes import NUM_LAYERS, TUNED, recipe, words
+from tests.benchmarks.quality.recipes import Tuning, recipe, words
 from tests.benchmarks.quality.referee import events_of
 from tests.benchmarks.referees.contract import RefereeConfig, write_inputs
 from tests.benchmarks.referees.throughput import recbole_evaluation_speed, train_throughput
@@ -37,7 +37,7 @@ REFEREE_BATCHES = 5  # of an epoch: its full cross-entropy takes minutes for a w
 def run(repeats: int) -> dict[str, Any]:
     torch.set_num_threads(1)
     trial = Trial("food-kitchen", "abxi", "words")
-    tuning = TUNED["food-kitchen", "abxi"]._replace(half_life_days=None)  # a target at every place
+    tuning = Tuning(num_steps=1000, num_users=128, half_life_days=None)  # a target at every place
     presets = {name: recipe(name, words("abxi"), tuning, False, seed=0) for name in ("sasrec", "hllm", "redrec")}
     result: dict[str, Any] = {"repeats": repeats}
     with TemporaryDirectory() as scratch:
@@ -47,8 +47,11 @@ def run(repeats: int) -> dict[str, Any]:
                 result[f"train/{loss}/{preset}"] = ours(trial, config, Path(scratch) / loss / preset, repeats)
                 say(f"train | {loss} | {preset} | {result[f'train/{loss}/{preset}']}")
             folder = Path(scratch) / loss / "referee"
-            sizes = {"num_items": trial.allowed_SN.shape[1], "num_layers": NUM_LAYERS, "num_negatives": NUM_NEGATIVES}
-            write_inputs(folder, RefereeConfig(loss=loss, **sizes), events_of(trial.histories, TRAIN), None, [])
+            sizes = {"width": tuning.width, "num_layers": tuning.num_layers, "batch_size": tuning.num_users}
+            referee = RefereeConfig(
+                num_items=trial.allowed_SN.shape[1], loss=loss, num_negatives=NUM_NEGATIVES, **sizes
+            )
+            write_inputs(folder, referee, events_of(trial.histories, TRAIN), None, [])
             result[f"train/{loss}/rectools_sasrec"] = train_throughput(
                 "rectools_sasrec", folder, RESULTS / "env", repeats, max_batches=REFEREE_BATCHES
             )

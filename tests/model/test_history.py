@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from redrec.model.history import History, HistoryConfig, Vocabulary, encode_history, layout, mix, tower_inputs
+from redrec.model.history import History, HistoryConfig, Ints, Vocabulary, encode_history, layout, mix, tower_inputs
 
 VOCABULARY = Vocabulary(scenarios=("feed", "ads"), actions=("click",))
 TWO = HistoryConfig(max_events_per_scenario=2)
@@ -14,18 +14,28 @@ def history(scenarios: list[int], minutes: list[int]) -> History:
     return History(np.arange(n), np.zeros(n, int), np.array(scenarios, int), np.array(minutes, int) * MINUTE)
 
 
+def kept(events: History, config: HistoryConfig) -> Ints:
+    return mix(events, np.zeros_like(events.item_L), config)
+
+
+def laid_out(events: History, config: HistoryConfig) -> dict[str, Ints]:
+    entering = events.at(kept(events, config))
+    return layout(entering, np.zeros_like(entering.item_L), config)
+
+
 def test_quota_2d_keeps_the_newest_of_each_scenario_in_fixed_scenario_order():
-    assert mix(history([0, 1, 0, 0, 1, 0], [1, 2, 3, 4, 5, 6]), TWO).tolist() == [3, 5, 1, 4]
+    events = history([0, 1, 0, 0, 1, 0], [1, 2, 3, 4, 5, 6])
+    assert kept(events, TWO).tolist() == [1, 3, 4, 5]
+    assert laid_out(events, TWO)["item_L"].tolist() == [3, 5, 1, 4]
 
 
 def test_a_busy_scenario_cannot_push_out_a_sparse_one():
-    kept = mix(history([1] + [0] * 50, list(range(51))), TWO)
-    assert 0 in kept
+    assert 0 in kept(history([1] + [0] * 50, list(range(51))), TWO)
 
 
 def test_order_follows_time_position_and_gap_follow_the_scenario():
     events = history([0, 1, 0, 1], [0, 10, 64, 11])
-    row = layout(events, mix(events, TWO), TWO)
+    row = laid_out(events, TWO)
     assert row["scenario_L"].tolist() == [0, 0, 1, 1]
     assert row["order_L"].tolist() == [0, 2, 1, 3]
     assert row["position_L"].tolist() == [0, 1, 0, 1]
@@ -35,12 +45,12 @@ def test_order_follows_time_position_and_gap_follow_the_scenario():
 def test_without_a_quota_the_newest_enter_whatever_their_scenario():
     events = history([1] + [0] * 4, [0, 1, 2, 3, 4])
     for policy in ("sorted", "concat"):
-        assert sorted(mix(events, HistoryConfig(policy=policy, max_events=4))) == [1, 2, 3, 4]
+        assert kept(events, HistoryConfig(policy=policy, max_events=4)).tolist() == [1, 2, 3, 4]
 
 
 def encoded(policy: str) -> dict[str, list[int]]:
     events, config = history([1, 0, 1, 0], [0, 10, 64, 11 + 64]), HistoryConfig(policy=policy)
-    return {name: row.tolist() for name, row in layout(events, mix(events, config), config).items()}
+    return {name: row.tolist() for name, row in laid_out(events, config).items()}
 
 
 def test_each_policy_counts_along_its_own_axis():
@@ -58,9 +68,22 @@ def test_positions_stay_below_their_number():
     events = history(rng.integers(0, 3, 200).tolist(), list(range(200)))
     for policy in ("sorted", "concat", "quota_1d", "quota_2d"):
         config = HistoryConfig(policy=policy, max_events=20, max_events_per_scenario=7)
-        row = layout(events, mix(events, config), config)
+        row = laid_out(events, config)
         assert len(row["item_L"]) == config.max_length(3)
         assert row["position_L"].max() == config.num_positions(3) - 1
+
+
+def test_users_together_are_as_each_alone():
+    rng = np.random.default_rng(0)
+    users = [history(rng.integers(0, 3, n).tolist(), np.sort(rng.integers(0, 9999, n)).tolist()) for n in (9, 0, 1, 30)]
+    vectors_NE = rng.standard_normal((30, 4))
+    for policy in ("sorted", "concat", "quota_1d", "quota_2d"):
+        config = HistoryConfig(policy=policy, max_events=7, max_events_per_scenario=3)
+        together = tower_inputs(users, [0] * len(users), vectors_NE, config)
+        for b, user in enumerate(users):
+            for name, alone in tower_inputs([user], [0], vectors_NE, config).items():
+                row = together[name][b][: alone.shape[1]] if name.endswith(("BL", "BLE")) else together[name][b]
+                assert (row == alone[0]).all(), (policy, b, name)
 
 
 def test_ties_in_time_are_in_the_order_of_training():

@@ -207,7 +207,7 @@ def test_validation_needs_validation_events(data, tmp_path):
 def test_next_item_presets_learn_and_are_served_like_any_other(data, tmp_path, preset):
     """Their export takes the same inputs, and beats popularity where the planted links reach."""
     batch = preset().batch.model_copy(update={"num_users": 32, **NEGATIVES})
-    recipe = preset().model_copy(update={"batch": batch, "optimizer": OptimizerConfig(num_steps=80)})
+    recipe = preset().model_copy(update={"batch": batch, "optimizer": OptimizerConfig(num_steps=160)})
     train(data, tmp_path / "model", recipe)
     homefeed = evaluate(data, tmp_path / "model", tmp_path / "evaluation")["scenarios"]["homefeed"]
     assert homefeed["redrec"]["hit_rate@10"]["low"] > homefeed["popularity"]["hit_rate@10"]["high"]

@@ -28,11 +28,12 @@ class Tuning(NamedTuple):
     metric: str = "ndcg@10"  # of the validation part; hit_rate@100 is nearer to a rank among samples
     referee_epochs: int | None = None  # where no validation part says when
     width: int = 64  # of items, users and embeddings
+    num_layers: int = 1
     table_decay: float = 0.1  # of the rows of words and ids: with much of it a rare one says little
 
 
 TUNED: dict[tuple[str, Protocol], Tuning] = {
-    ("food-kitchen", "abxi"): Tuning(1000, 128, 365, "hit_rate@100", width=128, table_decay=10.0),
+    ("food-kitchen", "abxi"): Tuning(1000, 128, 365, "hit_rate@100", width=128, num_layers=2, table_decay=10.0),
     ("food-kitchen", "global_time"): Tuning(400, 128, 90, referee_epochs=4),
     ("beauty-sports-toys", "full_loo"): Tuning(4000, 256, None, width=128, table_decay=1.0),
     ("beauty-sports-toys", "global_time"): Tuning(600, 256, 90, referee_epochs=10),
@@ -40,7 +41,6 @@ TUNED: dict[tuple[str, Protocol], Tuning] = {
 PRESETS = ("redrec", "single_scenario", "hllm", "sasrec")
 NUM_IDS = 2**20  # above every set's catalog
 MAX_EVENTS = 50
-NUM_LAYERS = 1
 DROPOUT = 0.4
 FEATURES: tuple[Feature, ...] = ("scenario", "gap", "position")  # an event has a day and one kind of action
 TABLE_RATES = {"ids": 5e-3, "words": 1e-2}
@@ -78,7 +78,7 @@ def recipe(
             hidden_dim=tuning.width,
             features=("position",) if is_ids_only else FEATURES,
             dropout=DROPOUT,
-            backbone=TransformerConfig(num_layers=NUM_LAYERS, num_heads=2, dropout=DROPOUT),
+            backbone=TransformerConfig(num_layers=tuning.num_layers, num_heads=2, dropout=DROPOUT),
         ),
         batch=BatchConfig(
             num_users=tuning.num_users,
