@@ -45,15 +45,16 @@ class Transformer(nn.Module):
         """
         packing, flat = (Packing if self.training else Padding)(is_key_BK), Padding(cut_BX)
         keys_PH, queries_PH = packing.pack(keys_BKH), flat.pack(queries_BXH)
-        num_queries, last = cut_BX.shape[1], self.layers[-1]
-        if not num_queries or len(self.layers) > 1:
+        num_queries = cut_BX.shape[1]
+        num_key_layers = len(self.layers) - bool(num_queries)
+        if num_key_layers:
             key_bias_BMKK = self._bias(order_BK + 1, order_BK, is_key_BK)
         query_bias_BMXK = self._bias(cut_BX, order_BK, is_key_BK)
-        for layer in self.layers:
+        for number, layer in enumerate(self.layers):
             seen_2BMKC = layer.keys_and_values(keys_PH, packing)
             if num_queries:
                 queries_PH = layer(queries_PH, flat, seen_2BMKC, query_bias_BMXK)
-            if not num_queries or layer is not last:
+            if number < num_key_layers:
                 keys_PH = layer(keys_PH, packing, seen_2BMKC, key_bias_BMKK)
         return self.norm(flat.unpack(queries_PH) if num_queries else packing.unpack(keys_PH))
 
