@@ -14,6 +14,7 @@ from pydantic import Field, JsonValue
 from torch import Tensor, nn
 
 from redrec.config import Config
+from redrec.model.packing import Tokens
 
 
 class DecoderConfig(Config):
@@ -32,15 +33,14 @@ class Decoder(nn.Module):
         self.enter = nn.Linear(hidden_dim, width) if width != hidden_dim else nn.Identity()
         self.leave = nn.Linear(width, hidden_dim) if width != hidden_dim else nn.Identity()
 
-    def forward(
-        self, keys_BKH: Tensor, queries_BXH: Tensor, order_BK: Tensor, cut_BX: Tensor, is_key_BK: Tensor
-    ) -> Tensor:
+    def forward(self, keys: Tokens, queries: Tokens | None, is_key_BK: Tensor) -> Tensor:
         """Return the hidden queries, or the hidden keys, under the mask of `redrec.model.transformer.Transformer`."""
-        tokens_BTW = self.enter(torch.cat([keys_BKH, queries_BXH], dim=1))
-        cut_BT = torch.cat([order_BK + 1, cut_BX], dim=1)
+        parts, order_BK = [keys] if queries is None else [keys, queries], keys.cut_BT - 1
+        tokens_BTW = self.enter(torch.cat([part.packing.unpack(part.hidden_PH) for part in parts], dim=1))
+        cut_BT = torch.cat([part.cut_BT for part in parts], dim=1)
         is_visible_BTK = (order_BK[:, None] < cut_BT[..., None]) & is_key_BK[:, None]
         is_self_TT = torch.eye(cut_BT.shape[1], dtype=torch.bool, device=cut_BT.device)
-        is_visible_BTT = nn.functional.pad(is_visible_BTK, (0, cut_BX.shape[1])) | is_self_TT
+        is_visible_BTT = nn.functional.pad(is_visible_BTK, (0, cut_BT.shape[1] - order_BK.shape[1])) | is_self_TT
         lowest = torch.finfo(tokens_BTW.dtype).min
         bias_B1TT = torch.zeros_like(is_visible_BTT, dtype=tokens_BTW.dtype).masked_fill(~is_visible_BTT, lowest)[
             :, None
@@ -48,8 +48,8 @@ class Decoder(nn.Module):
         hidden_BTW = self.model(
             inputs_embeds=tokens_BTW, attention_mask=bias_B1TT, position_ids=cut_BT, use_cache=False
         ).last_hidden_state
-        num_read = cut_BX.shape[1] or order_BK.shape[1]
-        return self.leave(hidden_BTW[:, -num_read:])
+        read_BTW = hidden_BTW[:, -parts[-1].cut_BT.shape[1] :]
+        return self.leave(parts[-1].packing.pack(read_BTW))
 
 
 def _load(config: DecoderConfig) -> Any:

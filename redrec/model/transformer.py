@@ -7,8 +7,8 @@ The mask follows time (`order`), not the layout: with scenarios laid out one aft
 segment may be older than one of the first. Each head has a learned slope on the log of the distance in time order,
 which tells a token what is recent, whatever the length of the history.
 
-Shapes: B users, K keys (start and L events), X query tokens, T = K + X, P tokens that are no
-padding, H hidden, M attention heads, C channels of a head.
+Shapes: B users, K keys (start and L events), X query tokens, T either, P tokens that are worked on
+(`redrec.model.packing`), H hidden, M attention heads, C channels of a head.
 """
 
 from typing import Literal
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
 from redrec.config import Config
+from redrec.model.packing import Packing, Padding, Tokens
 
 
 class TransformerConfig(Config):
@@ -35,28 +36,25 @@ class Transformer(nn.Module):
         self.layers = nn.ModuleList(Layer(config, hidden_dim) for _ in range(config.num_layers))
         self.norm = nn.LayerNorm(hidden_dim)
 
-    def forward(
-        self, keys_BKH: Tensor, queries_BXH: Tensor, order_BK: Tensor, cut_BX: Tensor, is_key_BK: Tensor
-    ) -> Tensor:
+    def forward(self, keys: Tokens, queries: Tokens | None, is_key_BK: Tensor) -> Tensor:
         """Return the hidden queries, or where there are none the hidden keys: what nobody reads is not computed.
 
-        A key sees keys of its own order or lower, a query those below its cut. No token sees a key where `is_key_BK`
-        is False. Every token must see one: the start token, of order -1.
+        No token sees a key where `is_key_BK` is False. Every token must see one: the start token, of order -1.
         """
-        packing, flat = (Packing if self.training else Padding)(is_key_BK), Padding(cut_BX)
-        keys_PH, queries_PH = packing.pack(keys_BKH), flat.pack(queries_BXH)
-        num_queries = cut_BX.shape[1]
-        num_key_layers = len(self.layers) - bool(num_queries)
+        order_BK, keys_PH = keys.cut_BT - 1, keys.hidden_PH
+        queries_PH = keys_PH[:0] if queries is None else queries.hidden_PH
+        num_key_layers = len(self.layers) - (queries is not None)
         if num_key_layers:
-            key_bias_BMKK = self._bias(order_BK + 1, order_BK, is_key_BK)
-        query_bias_BMXK = self._bias(cut_BX, order_BK, is_key_BK)
+            key_bias_BMKK = self._bias(keys.cut_BT, order_BK, is_key_BK)
+        if queries is not None:
+            query_bias_BMXK = self._bias(queries.cut_BT, order_BK, is_key_BK)
         for number, layer in enumerate(self.layers):
-            seen_2BMKC = layer.keys_and_values(keys_PH, packing)
-            if num_queries:
-                queries_PH = layer(queries_PH, flat, seen_2BMKC, query_bias_BMXK)
+            seen_2BMKC = layer.keys_and_values(keys_PH, keys.packing)
+            if queries is not None:
+                queries_PH = layer(queries_PH, queries.packing, seen_2BMKC, query_bias_BMXK)
             if number < num_key_layers:
-                keys_PH = layer(keys_PH, packing, seen_2BMKC, key_bias_BMKK)
-        return self.norm(flat.unpack(queries_PH) if num_queries else packing.unpack(keys_PH))
+                keys_PH = layer(keys_PH, keys.packing, seen_2BMKC, key_bias_BMKK)
+        return self.norm(keys_PH if queries is None else queries_PH)
 
     def _bias(self, cut_BT: Tensor, order_BK: Tensor, is_key_BK: Tensor) -> Tensor:
         """Return the additive bias `bias_BMTK`: learned by distance in time, -inf from the cut on."""
@@ -65,34 +63,6 @@ class Transformer(nn.Module):
         log_distance_BTK = distance_BTK.clamp(min=1).to(self.slope_M.dtype).log()
         bias_BMTK = -self.slope_M[:, None, None] * log_distance_BTK[:, None]
         return bias_BMTK.masked_fill(is_hidden_BTK[:, None], float("-inf"))
-
-
-class Packing:
-    """Real tokens one after the other, so that linear layers work on no padding: half of a batch is padding easily."""
-
-    def __init__(self, is_token_BT: Tensor) -> None:
-        self.at_P = is_token_BT.flatten().nonzero()[:, 0]
-        index_BT = is_token_BT.flatten().cumsum(0).view_as(is_token_BT) - 1
-        self.index_BT = index_BT.clamp(min=0)  # padding takes the token before it, which no token looks at there
-
-    def pack(self, tokens_BTH: Tensor) -> Tensor:
-        return tokens_BTH.flatten(0, 1).index_select(0, self.at_P)
-
-    def unpack(self, tokens_PH: Tensor) -> Tensor:
-        return tokens_PH[self.index_BT]
-
-
-class Padding:
-    """All tokens, padding too: what an exported graph of fixed operations does."""
-
-    def __init__(self, is_token_BT: Tensor) -> None:
-        self.shape = is_token_BT.shape
-
-    def pack(self, tokens_BTH: Tensor) -> Tensor:
-        return tokens_BTH.flatten(0, 1)
-
-    def unpack(self, tokens_PH: Tensor) -> Tensor:
-        return tokens_PH.unflatten(0, self.shape)
 
 
 class Layer(nn.Module):

@@ -11,7 +11,8 @@ Without queries (`num_queries=0`) the interest of a cut is the hidden state of t
 scenario is asked: next-item models such as SASRec (arXiv:1808.09781) and HLLM (arXiv:2409.12740).
 
 Shapes: B users, L events, G query groups (one cut and scenario each), Q interests per group, X = G * Q query tokens,
-K = L + 1 keys, S scenarios, E item vector, H hidden, D embedding.
+K = L + 1 keys, P tokens or groups that are worked on (`redrec.model.packing`), S scenarios, E item vector, H hidden,
+D embedding.
 """
 
 from typing import Literal
@@ -24,6 +25,7 @@ from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 from redrec.config import Config
 from redrec.model.decoder import Decoder, DecoderConfig
 from redrec.model.history import NUM_GAP_BUCKETS, NUM_HOURS
+from redrec.model.packing import Packing, Padding, Tokens
 from redrec.model.transformer import Transformer, TransformerConfig
 
 Feature = Literal["action", "scenario", "hour", "gap", "position"]
@@ -87,32 +89,44 @@ class UserTower(nn.Module):
         is_event_BL: Tensor,
         query_scenario_BG: Tensor,
         cut_BG: Tensor,
+        is_asked_BG: Tensor | None = None,
     ) -> Tensor:
         """Return `interests_BGQD`; group g of a user sees its events whose order is below `cut_BG[:, g]`.
 
-        Padding may be anywhere: no token sees an event where `is_event_BL` is False.
+        Padding may be anywhere: no token sees an event where `is_event_BL` is False. Where `is_asked_BG` is False the
+        interests mean nothing; absent, all groups are asked.
         """
         inputs = {"action": action_BL, "scenario": scenario_BL, "hour": hour_BL, "gap": gap_BL, "position": position_BL}
-        events_BLH = self.project(vectors_BLE)
-        for name, embedding in self.features.items():
-            events_BLH = events_BLH + embedding(inputs[name])
-        events_BKH = torch.cat([self.start_H.expand(vectors_BLE.shape[0], 1, -1), events_BLH], dim=1)
         order_BK, is_key_BK = F.pad(order_BL, (1, 0), value=-1), F.pad(is_event_BL, (1, 0), value=True)
+        is_asked_BG = torch.ones_like(cut_BG, dtype=torch.bool) if is_asked_BG is None else is_asked_BG
+        events, groups = self._packed(is_event_BL), self._packed(is_asked_BG)
 
+        events_PH = self.project(events.pack(vectors_BLE))
+        for name, embedding in self.features.items():
+            events_PH = events_PH + embedding(events.pack(inputs[name]))
+        keys, keys_PH = events.with_first(self.start_H, events_PH)
+        newest_P = groups.pack(_newest_before(keys, order_BK, is_key_BK, cut_BG))  # where it is among the keys
+        seen = Tokens(self._enter(keys_PH), keys, order_BK + 1)
         if self.queries is None:
-            keys_BKH = self.backbone(self._enter(events_BKH), events_BKH[:, :0], order_BK, cut_BG[:, :0], is_key_BK)
-            hidden_BGQH = _newest_before(keys_BKH, order_BK, is_key_BK, cut_BG)[:, :, None]
+            hidden_PQH = self.backbone(seen, None, is_key_BK).index_select(0, newest_P)[:, None]
         else:
-            newest_BGH = _newest_before(events_BKH, order_BK, is_key_BK, cut_BG)
-            queries_BXH = self.queries(query_scenario_BG, newest_BGH).flatten(1, 2)
-            cut_BX = cut_BG.repeat_interleave(self.config.num_queries, dim=1)
-            keys_BKH, queries_BXH = self._enter(events_BKH), self._enter(queries_BXH)
-            queries_BXH = self.backbone(keys_BKH, queries_BXH, order_BK, cut_BX, is_key_BK)
-            hidden_BGQH = queries_BXH.unflatten(1, (-1, self.config.num_queries))
-        return F.normalize(self.head(self.to_item(hidden_BGQH)), dim=-1)
+            queries_PQH = self.queries(groups.pack(query_scenario_BG), keys_PH.index_select(0, newest_P))
+            asking = self._asking(self._enter(queries_PQH), is_asked_BG, cut_BG)
+            hidden_PQH = self.backbone(seen, asking, is_key_BK).unflatten(0, queries_PQH.shape[:2])
+        return groups.unpack(F.normalize(self.head(self.to_item(hidden_PQH)), dim=-1))
 
-    def _enter(self, tokens_BTH: Tensor) -> Tensor:
-        return F.dropout(self.norm(tokens_BTH), self.config.dropout, self.training)
+    def _packed(self, is_token_BT: Tensor) -> Packing | Padding:
+        return Packing.of(is_token_BT) if self.training else Padding.of(is_token_BT)
+
+    def _asking(self, queries_PQH: Tensor, is_asked_BG: Tensor, cut_BG: Tensor) -> Tokens:
+        """Return the queries as tokens of their own, those of a group one after another."""
+        is_asked_BX, cut_BX = (
+            values_BG.repeat_interleave(self.num_interests, 1) for values_BG in (is_asked_BG, cut_BG)
+        )
+        return Tokens(queries_PQH.flatten(0, 1), self._packed(is_asked_BX), cut_BX)
+
+    def _enter(self, tokens: Tensor) -> Tensor:
+        return F.dropout(self.norm(tokens), self.config.dropout, self.training)
 
 
 class Queries(nn.Module):
@@ -125,14 +139,13 @@ class Queries(nn.Module):
         nn.init.normal_(self.learned_SQH, std=0.02)
         nn.init.zeros_(self.newest.weight)
 
-    def forward(self, scenario_BG: Tensor, newest_BGH: Tensor) -> Tensor:
-        """Return `queries_BGQH`."""
-        queries_BGQH: Tensor = self.learned_SQH[scenario_BG] + self.newest(newest_BGH)[:, :, None]
-        return queries_BGQH
+    def forward(self, scenario_P: Tensor, newest_PH: Tensor) -> Tensor:
+        """Return `queries_PQH`, of P query groups."""
+        queries_PQH: Tensor = self.learned_SQH[scenario_P] + self.newest(newest_PH)[:, None]
+        return queries_PQH
 
 
-def _newest_before(keys_BKH: Tensor, order_BK: Tensor, is_key_BK: Tensor, cut_BG: Tensor) -> Tensor:
-    """Return the key whose order is one below each cut, `newest_BGH`."""
+def _newest_before(keys: Packing | Padding, order_BK: Tensor, is_key_BK: Tensor, cut_BG: Tensor) -> Tensor:
+    """Return which key's order is one below each cut, `newest_BG`, as an index into the tokens of `keys`."""
     is_newest_BGK = (order_BK[:, None] == cut_BG[..., None] - 1) & is_key_BK[:, None]
-    index_BGH = is_newest_BGK.int().argmax(-1, keepdim=True).expand(-1, -1, keys_BKH.shape[2])
-    return keys_BKH.gather(1, index_BGH)
+    return keys.index_BT.gather(1, is_newest_BGK.int().argmax(-1))

@@ -43,6 +43,7 @@ class Towers(nn.Module):
                 **events,
                 query_scenario_BG=torch.from_numpy(batch.scenario_BC).to(device),
                 cut_BG=torch.from_numpy(batch.cut_BC).to(device),
+                is_asked_BG=torch.from_numpy(batch.is_target_BCW[..., 0]).to(device),
             )
         return self._loss(batch, interests_BCQD.flatten(0, 1).float(), embeddings_MD.float())
 

@@ -92,17 +92,19 @@ def test_the_position_and_content_of_padding_change_nothing(tower, inputs):
     torch.testing.assert_close(tower(**moved), tower(**inputs), atol=1e-5, rtol=1e-4)
 
 
-def test_training_leaves_padding_out_and_gets_the_same(inputs):
+@pytest.mark.parametrize("config", [QUERIES, NO_QUERIES, DECODER], ids=["queries", "no queries", "decoder"])
+def test_training_leaves_out_padding_and_what_is_not_asked_and_gets_the_same(config, inputs):
     """Without dropout: the packed tokens of training against the padded ones of serving, and the gradient is finite."""
-    still = QUERIES.model_copy(update={"dropout": 0, "backbone": TransformerConfig(num_heads=2, dropout=0)})
-    tower = make(still)
+    backbone = LLAMA if config is DECODER else TransformerConfig(num_heads=2, dropout=0)
+    tower = make(config.model_copy(update={"dropout": 0, "backbone": backbone}))
     is_event_BL = torch.arange(L) < torch.tensor([[3], [12], [0]])
     padded = inputs | {"is_event_BL": is_event_BL, "order_BL": torch.arange(L).expand(B, L)}
-    served = tower(**padded)
-    trained = tower.train()(**padded)
+    is_asked_BG = torch.tensor([[True, False], [True, True], [False, True]])
+    served = tower(**padded)[is_asked_BG]
+    trained = tower.train()(**padded, is_asked_BG=is_asked_BG)[is_asked_BG]
     torch.testing.assert_close(trained, served)
     trained.sum().backward()
-    assert all(parameter.grad.isfinite().all() for parameter in tower.parameters())
+    assert all(p.grad.isfinite().all() for p in tower.parameters() if p.grad is not None)
 
 
 def test_the_batch_changes_nothing(tower, inputs):
