@@ -1,9 +1,10 @@
 """Ranks of the targets over the full catalog of a scenario, from any scorer, a block of users and items at a time.
 
 A rank needs no sorted list: it is one plus the number of items above the target. So the target's own score comes first,
-and then every block of items is scored, counted and forgotten: beside the histories of `USERS_PER_BLOCK` users, some
-40 MB are held, whatever the catalog. Metrics at every k follow from the ranks. Both protocols come from one pass:
-`rank` among all candidates, and `rank_unseen` among those that are not in what is known of the user.
+and then every block of items is scored, counted and forgotten, for few enough users at a time that their scores stay
+in the processor's cache: beside the histories of `USERS_PER_BLOCK` users, some 20 MB are held, whatever the catalog.
+Metrics at every k follow from the ranks. Both protocols come from one pass: `rank` among all candidates, and
+`rank_unseen` among those that are not in what is known of the user.
 
 Scores closer than their rounding are equal, and of equal scores the lower item index stands above, as in exact search.
 
@@ -21,7 +22,8 @@ from redrec.evaluation.cases import Case, padded_targets, without_scenario
 from redrec.evaluation.scorers import Scorer
 from redrec.model.history import Ints
 
-USERS_PER_BLOCK = 256
+USERS_PER_BLOCK = 1024  # for whom the catalog is read once
+USERS_PER_PRODUCT = 64
 ITEMS_PER_BLOCK = 16_384
 ROUNDING = 1e-6  # of a float32 dot product, against the sum of its absolute terms
 
@@ -51,12 +53,20 @@ class Targets(NamedTuple):
     high_BT: Floats
     winner_BT: Ints
 
+    def of(self, users: slice) -> "Targets":
+        return Targets._make(values[users] for values in self)
+
 
 class Seen(NamedTuple):
-    """The pairs of a user and an item known of them, by the item's place among the candidates."""
+    """The pairs of a user and an item known of them, by the item's place among the candidates; in order of users."""
 
     user_X: Ints
     place_X: Ints
+
+    def of(self, users: slice) -> "Seen":
+        """Return the pairs of some users, who are counted from the first of them on."""
+        those = slice(*np.searchsorted(self.user_X, [users.start, users.stop]))
+        return Seen(self.user_X[those] - users.start, self.place_X[those])
 
 
 def rank_cases(
@@ -104,12 +114,15 @@ def rank_targets(
     targets = _targets(interests_BQD, embeddings_ND, target_BT, is_candidate_N)
     known = _seen(seen, is_candidate_N)
     above_BT, seen_above_BT = np.zeros_like(target_BT), np.zeros_like(target_BT)
+    few = [slice(start, start + USERS_PER_PRODUCT) for start in range(0, len(target_BT), USERS_PER_PRODUCT)]
     for start in range(0, len(candidates), ITEMS_PER_BLOCK):
-        scores_BM = best_scores(interests_BQD, embeddings_ND[candidates[start : start + ITEMS_PER_BLOCK]])
-        above_BT += _count_above(scores_BM, start, targets)
-        seen_above_BT += _count_seen_above(scores_BM, start, targets, known)
+        embeddings_DM = embeddings_ND[candidates[start : start + ITEMS_PER_BLOCK]].astype(np.float32).T
+        for users in few:
+            scores_BM, of_users = best_scores(interests_BQD[users], embeddings_DM), targets.of(users)
+            above_BT[users] += _count_above(scores_BM, start, of_users)
+            seen_above_BT[users] += _count_seen_above(scores_BM, start, of_users, known.of(users))
     rank_BT = np.where(targets.is_target_BT, 1 + above_BT, 0)
-    is_new_BT = targets.is_target_BT & ~_is_seen(target_BT, seen)
+    is_new_BT = targets.is_target_BT & ~_is_seen(target_BT, seen, len(is_candidate_N))
     rank_unseen_BT = np.where(is_new_BT, rank_BT - seen_above_BT, 0)
     return Ranks(rank_BT, rank_unseen_BT, targets.winner_BT, mean_cosine(interests_BQD))
 
@@ -123,15 +136,14 @@ def rank_among(interests_BQD: Floats, embeddings_ND: Floats, target_B: Ints, oth
     targets = _targets(interests_BQD, embeddings_ND, target_B[:, None], np.full(len(embeddings_ND), True))
     rank_B = np.empty(len(target_B), dtype=np.int64)
     for b, others_X in enumerate(np.sort(others_BX, axis=1)):
-        scores_X = best_scores(interests_BQD[b : b + 1], embeddings_ND[others_X])[0]
+        scores_X = best_scores(interests_BQD[b : b + 1], embeddings_ND[others_X].astype(np.float32).T)[0]
         bounds = targets.low_BT[b, 0], targets.high_BT[b, 0]
         rank_B[b] = 1 + num_above(scores_X, np.searchsorted(others_X, target_B[b]), False, *bounds)
     return rank_B
 
 
-def best_scores(interests_BQD: Floats, embeddings_MD: Floats) -> Floats:
+def best_scores(interests_BQD: Floats, embeddings_DM: Floats) -> Floats:
     """Return the greatest dot product over each user's interests, `scores_BM`."""
-    embeddings_DM = embeddings_MD.astype(np.float32).T
     scores_BM = interests_BQD[:, 0] @ embeddings_DM
     for q in range(1, interests_BQD.shape[1]):
         np.maximum(scores_BM, interests_BQD[:, q] @ embeddings_DM, out=scores_BM)
@@ -179,20 +191,20 @@ def _targets(
 
 def _seen(seen: Sequence[Ints], is_candidate_N: NDArray[np.bool_]) -> Seen:
     """Return the distinct pairs of those items that are candidates, by place."""
-    item_X, user_X = np.divmod(np.unique(_pairs(seen)), len(seen))
+    user_X, item_X = np.divmod(np.unique(_pairs(seen, len(is_candidate_N))), len(is_candidate_N))
     is_candidate_X = is_candidate_N[item_X]
     places_X = np.searchsorted(np.flatnonzero(is_candidate_N), item_X[is_candidate_X])
     return Seen(user_X[is_candidate_X], places_X)
 
 
-def _is_seen(target_BT: Ints, seen: Sequence[Ints]) -> NDArray[np.bool_]:
-    return np.isin(target_BT * len(seen) + np.arange(len(seen))[:, None], _pairs(seen))
+def _is_seen(target_BT: Ints, seen: Sequence[Ints], num_items: int) -> NDArray[np.bool_]:
+    return np.isin(np.arange(len(seen))[:, None] * num_items + target_BT, _pairs(seen, num_items))
 
 
-def _pairs(items_of_users: Sequence[Ints]) -> Ints:
-    """Return each pair of an item and a user as one number, `item * B + user`."""
+def _pairs(items_of_users: Sequence[Ints], num_items: int) -> Ints:
+    """Return each pair of a user and an item as one number, `user * N + item`."""
     user_X = np.repeat(np.arange(len(items_of_users)), [len(items) for items in items_of_users])
-    return np.concatenate(items_of_users) * len(items_of_users) + user_X
+    return user_X * num_items + np.concatenate(items_of_users)
 
 
 def _count_above(scores_BM: Floats, start: int, targets: Targets) -> Ints:
@@ -208,9 +220,9 @@ def _count_above(scores_BM: Floats, start: int, targets: Targets) -> Ints:
 
 def _count_seen_above(scores_BM: Floats, start: int, targets: Targets, seen: Seen) -> Ints:
     """Count, among the same items, those that are known of the user."""
-    here = slice(*np.searchsorted(seen.place_X, [start, start + scores_BM.shape[1]]))
-    user_X, place_X1 = seen.user_X[here], seen.place_X[here, None]
-    scores_X1 = scores_BM[user_X, seen.place_X[here] - start][:, None]
+    is_here_X = (seen.place_X >= start) & (seen.place_X < start + scores_BM.shape[1])
+    user_X, place_X1 = seen.user_X[is_here_X], seen.place_X[is_here_X, None]
+    scores_X1 = scores_BM[user_X[:, None], place_X1 - start]
     is_before_XT = place_X1 < targets.place_BT[user_X]
     is_above_XT = np.where(is_before_XT, scores_X1 >= targets.low_BT[user_X], scores_X1 > targets.high_BT[user_X])
     above_BT = np.zeros_like(targets.place_BT)

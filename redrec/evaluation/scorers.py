@@ -28,14 +28,24 @@ class Scorer(NamedTuple):
     embeddings_ND: NDArray[np.floating]
 
 
+def in_blocks(interests_of: InterestsOf) -> InterestsOf:
+    """Return the same, but asked for `USERS_PER_RUN` users at a time, whose inputs are in memory together."""
+
+    def of_all(histories: Sequence[History], scenario: int) -> NDArray[np.floating]:
+        starts = range(0, len(histories), USERS_PER_RUN)
+        return np.concatenate([interests_of(histories[start : start + USERS_PER_RUN], scenario) for start in starts])
+
+    return of_all
+
+
 def exported_towers(export: Path, config: HistoryConfig) -> Scorer:
     """Return the towers in an export folder, run by ONNX Runtime as in serving."""
     session = onnxruntime.InferenceSession(export / "user_tower.onnx", providers=["CPUExecutionProvider"])
     vectors_NE = np.load(export / "item_vectors.npy", mmap_mode="r")
 
+    @in_blocks
     def interests_of(histories: Sequence[History], scenario: int) -> NDArray[np.floating]:
-        blocks = [histories[start : start + USERS_PER_RUN] for start in range(0, len(histories), USERS_PER_RUN)]
-        inputs = (tower_inputs(block, [scenario] * len(block), vectors_NE, config) for block in blocks)
-        return np.concatenate([session.run(["interests_BQD"], of_block)[0] for of_block in inputs])
+        inputs = tower_inputs(histories, [scenario] * len(histories), vectors_NE, config)
+        return session.run(["interests_BQD"], inputs)[0]
 
     return Scorer(interests_of, np.load(export / "item_embeddings.npy", mmap_mode="r"))

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from redrec.evaluation.scorers import Scorer
+from redrec.evaluation.scorers import Scorer, in_blocks
 from redrec.model.history import NUM_HOURS, History, HistoryConfig, Vocabulary, tower_inputs
 from redrec.model.item_tower import ItemContent
 from redrec.model.user_tower import UserTower
@@ -74,6 +74,7 @@ def live_scorer(towers: Towers, content: ItemContent, config: HistoryConfig, scr
     vectors_NE = np.load(scratch / "item_vectors.npy", mmap_mode="r")
     served, device = ServedUserTower(towers.users), towers.log_scale.device
 
+    @in_blocks
     @torch.inference_mode()
     def interests_of(histories: Sequence[History], scenario: int) -> NDArray[np.floating]:
         inputs = tower_inputs(histories, [scenario] * len(histories), vectors_NE, config)
