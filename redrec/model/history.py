@@ -205,5 +205,5 @@ def tower_inputs(
     user_L = user_L[kept_L]
     batch = padded(layout(history.at(kept_L), user_L, config), user_L, len(histories))
     item_BL = batch.pop("item_BL")
-    vectors_BLE = vectors_NE[item_BL].astype(np.float32) * batch["is_event_BL"][..., None]
+    vectors_BLE = np.asarray(vectors_NE).take(item_BL, axis=0).astype(np.float32) * batch["is_event_BL"][..., None]
     return {"vectors_BLE": vectors_BLE, **batch, "query_scenario_B": np.asarray(query_scenario_B, dtype=np.int64)}
