@@ -36,7 +36,7 @@ TUNED: dict[tuple[str, Protocol], Tuning] = {
     ("food-kitchen", "abxi"): Tuning(1000, 128, 365, "hit_rate@100", width=128, num_layers=2, table_decay=10.0),
     ("food-kitchen", "global_time"): Tuning(400, 128, 90, referee_epochs=4),
     ("beauty-sports-toys", "full_loo"): Tuning(4000, 256, None, width=128, table_decay=1.0),
-    ("beauty-sports-toys", "global_time"): Tuning(600, 256, 90, referee_epochs=10),
+    ("beauty-sports-toys", "global_time"): Tuning(2000, 256, 365, referee_epochs=10, width=128, table_decay=1.0),
 }
 PRESETS = ("redrec", "single_scenario", "hllm", "sasrec")
 NUM_IDS = 2**20  # above every set's catalog
