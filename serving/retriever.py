@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from redrec.bundle import TOWER, Bundle
@@ -25,6 +24,7 @@ from redrec.index.filters import Catalog, ItemFilter
 from redrec.index.merge import Merged, merge_max
 from redrec.index.milvus import AsyncItemIndex, IndexUnavailableError
 from redrec.model.history import History, tower_inputs
+from redrec.model.session import tower_session
 from serving.config import ServingConfig
 from serving.histories import HistorySource, encode_columns, event_columns, open_features
 from serving.index import ServedIndex
@@ -178,11 +178,3 @@ async def within(work: Awaitable[ResultT], budget_ms: int, reason: str) -> Resul
         return await asyncio.wait_for(work, budget_ms / 1000)
     except TimeoutError as error:
         raise StageError(reason) from error
-
-
-def tower_session(path: Path) -> onnxruntime.InferenceSession:
-    """Open the tower with one thread per run that never spins: pods share cores, and replicas scale better."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])

@@ -116,10 +116,12 @@ def rank_targets(
     known = _seen(pair_X, is_candidate_N)
     above_BT, seen_above_BT = np.zeros_like(target_BT), np.zeros_like(target_BT)
     few = [slice(start, start + USERS_PER_PRODUCT) for start in range(0, len(target_BT), USERS_PER_PRODUCT)]
+    scratch = np.empty((2, USERS_PER_PRODUCT, min(ITEMS_PER_BLOCK, len(candidates))), dtype=np.float32)
     for start in range(0, len(candidates), ITEMS_PER_BLOCK):
-        embeddings_DM = embeddings_ND[candidates[start : start + ITEMS_PER_BLOCK]].astype(np.float32).T
+        block = embeddings_ND[candidates[start : start + ITEMS_PER_BLOCK]]
+        embeddings_DM = np.ascontiguousarray(block.T, dtype=np.float32)
         for users in few:
-            scores_BM, of_users = best_scores(interests_BQD[users], embeddings_DM), targets.of(users)
+            scores_BM, of_users = best_scores(interests_BQD[users], embeddings_DM, scratch), targets.of(users)
             above_BT[users] += _count_above(scores_BM, start, of_users)
             seen_above_BT[users] += _count_seen_above(scores_BM, start, of_users, known.of(users))
     rank_BT = np.where(targets.is_target_BT, 1 + above_BT, 0)
@@ -136,18 +138,23 @@ def rank_among(interests_BQD: Floats, embeddings_ND: Floats, target_B: Ints, oth
     """
     targets = _targets(interests_BQD, embeddings_ND, target_B[:, None], np.full(len(embeddings_ND), True))
     rank_B = np.empty(len(target_B), dtype=np.int64)
+    scratch = np.empty((2, 1, others_BX.shape[1]), dtype=np.float32)
     for b, others_X in enumerate(np.sort(others_BX, axis=1)):
-        scores_X = best_scores(interests_BQD[b : b + 1], embeddings_ND[others_X].astype(np.float32).T)[0]
+        scores_X = best_scores(interests_BQD[b : b + 1], embeddings_ND[others_X].astype(np.float32).T, scratch)[0]
         bounds = targets.low_BT[b, 0], targets.high_BT[b, 0]
         rank_B[b] = 1 + num_above(scores_X, np.searchsorted(others_X, target_B[b]), False, *bounds)
     return rank_B
 
 
-def best_scores(interests_BQD: Floats, embeddings_DM: Floats) -> Floats:
-    """Return the greatest dot product over each user's interests, `scores_BM`."""
-    scores_BM = interests_BQD[:, 0] @ embeddings_DM
+def best_scores(interests_BQD: Floats, embeddings_DM: Floats, scratch: Floats) -> Floats:
+    """Return the greatest dot product over each user's interests, `scores_BM`; they stay in `scratch`.
+
+    `scratch` are two arrays of at least B x M: memory that is new to every product takes longer than the product.
+    """
+    scores_BM, other_BM = scratch[:, : len(interests_BQD), : embeddings_DM.shape[1]]
+    np.matmul(interests_BQD[:, 0], embeddings_DM, out=scores_BM)
     for q in range(1, interests_BQD.shape[1]):
-        np.maximum(scores_BM, interests_BQD[:, q] @ embeddings_DM, out=scores_BM)
+        np.maximum(scores_BM, np.matmul(interests_BQD[:, q], embeddings_DM, out=other_BM), out=scores_BM)
     return scores_BM
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from redrec.model.history import History, HistoryConfig, tower_inputs
+from redrec.model.session import tower_session
 
 InterestsOf = Callable[[Sequence[History], int], NDArray[np.floating]]  # histories, scenario -> interests_BQD
 
@@ -40,7 +40,7 @@ def in_blocks(interests_of: InterestsOf) -> InterestsOf:
 
 def exported_towers(export: Path, config: HistoryConfig) -> Scorer:
     """Return the towers in an export folder, run by ONNX Runtime as in serving."""
-    session = onnxruntime.InferenceSession(export / "user_tower.onnx", providers=["CPUExecutionProvider"])
+    session = tower_session(export / "user_tower.onnx")
     vectors_NE = np.load(export / "item_vectors.npy", mmap_mode="r")
 
     @in_blocks
