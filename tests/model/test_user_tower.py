@@ -104,7 +104,8 @@ def test_training_leaves_out_padding_and_what_is_not_asked_and_gets_the_same(con
     trained = tower.train()(**padded, is_asked_BG=is_asked_BG)[is_asked_BG]
     torch.testing.assert_close(trained, served)
     trained.sum().backward()
-    assert all(p.grad.isfinite().all() for p in tower.parameters() if p.grad is not None)
+    read = {name: p for name, p in tower.named_parameters() if "embed_tokens" not in name}  # a decoder's word table
+    assert all(parameter.grad.isfinite().all() for parameter in read.values())
 
 
 def test_the_batch_changes_nothing(tower, inputs):
