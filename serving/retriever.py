@@ -10,6 +10,7 @@ Shapes: Q interests, N items, D embedding, K results.
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,12 +25,13 @@ from redrec.index.filters import Catalog, ItemFilter
 from redrec.index.merge import Merged, merge_max
 from redrec.index.milvus import AsyncItemIndex, IndexUnavailableError
 from redrec.model.history import History, tower_inputs
-from redrec.model.session import tower_session
+from redrec.model.session import interests, tower_session
 from serving.config import ServingConfig
 from serving.histories import HistorySource, encode_columns, event_columns, open_features
 from serving.index import ServedIndex
 from serving.requests import Query
 
+NS_PER_MS = 1_000_000
 logger = logging.getLogger(__name__)
 
 WARM_UP_RUNS = 20  # after these, ONNX Runtime's and the client's first-call costs are paid
@@ -145,8 +147,9 @@ class Retriever:
     def _interests(self, history: History, scenario: str) -> NDArray[np.float32]:
         """Return `interests_QD` of one user."""
         query_scenario = self.bundle.manifest.scenarios.index(scenario)
-        inputs = tower_inputs([history], [query_scenario], self.bundle.vectors_NE, self.bundle.history_config)
-        return self.session.run(["interests_BQD"], inputs)[0][0]
+        now_ms = time.time_ns() // NS_PER_MS
+        inputs = tower_inputs([history], [query_scenario], [now_ms], self.bundle.vectors_NE, self.bundle.history_config)
+        return interests(self.session, inputs)[0]
 
     async def _search(self, interests_QD: NDArray[np.float32], k: int, item_filter: ItemFilter) -> Merged:
         assert self.client is not None, "start() comes first"

@@ -18,6 +18,7 @@ a part is no stretch of a user's time, so what is known at a target is of an ear
 Shapes: U users, N events of all users, L events of one user, S scenarios.
 """
 
+import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -66,12 +67,13 @@ def scenario_history(events: ir.Table, scenario: str, max_events: int) -> ir.Tab
 
 
 class Histories:
-    """The users of a data folder and their events."""
+    """The users of a data folder and their events; `begins_ms` is when a part begins, where a moment divides them."""
 
     def __init__(self, folder: Path) -> None:
         users = pq.read_table(folder / "users.parquet")
         self.user_ids: list[str] = users[c.USER_ID].to_pylist()
         num_events_U = users["num_events"].to_numpy().astype(np.int64)
+        self.begins_ms = _begins_ms(folder.parent / "split.json")
         self.num_train_U: Ints = users["num_train"].to_numpy().astype(np.int64)
         self.end_U: Ints = np.cumsum(num_events_U)
         self.begin_U: Ints = self.end_U - num_events_U
@@ -110,6 +112,13 @@ class Histories:
         """Return what to scan all events by."""
         num_events = len(self.item_N)
         return [slice(s, min(s + EVENTS_PER_BLOCK, num_events)) for s in range(0, num_events, EVENTS_PER_BLOCK)]
+
+
+def _begins_ms(path: Path) -> dict[int, int]:
+    split = json.loads(path.read_text(encoding="utf-8"))
+    if split["policy"] != "global_time":
+        return {}
+    return {VALIDATION: split["validation_start_ms"], TEST: split["test_start_ms"]}
 
 
 def train_counts(histories: Histories, num_items: int, num_scenarios: int) -> Ints:

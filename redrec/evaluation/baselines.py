@@ -27,14 +27,14 @@ def popularity(counts_SN: Ints) -> Scorer:
     """An item's embedding is its counts, a user's only interest the asked scenario."""
     one_hot_SS = np.eye(len(counts_SN), dtype=np.float32)
 
-    def interests_of(histories: Sequence[History], scenario: int) -> NDArray[np.floating]:
+    def interests_of(histories: Sequence[History], scenario: int, moment_ms_B: Ints) -> NDArray[np.floating]:
         return np.tile(one_hot_SS[scenario], (len(histories), 1, 1))
 
     return Scorer(interests_of, counts_SN.T.astype(np.float32))
 
 
 def mean_of_last_n(embeddings_ND: NDArray[np.floating]) -> Scorer:
-    def interests_of(histories: Sequence[History], scenario: int) -> NDArray[np.floating]:
+    def interests_of(histories: Sequence[History], scenario: int, moment_ms_B: Ints) -> NDArray[np.floating]:
         return np.stack([_weighted_mean(history.item_L, embeddings_ND) for history in histories])[:, None]
 
     return Scorer(interests_of, embeddings_ND)

@@ -1,7 +1,8 @@
 """Cases: who is asked for which targets, from what is known of them just before.
 
 The known events of a case are the user's events of an earlier part (training, and validation where test is asked)
-that come before the first target. A case holds places, not events: the events are read when it is its turn.
+that come before the first target. A case holds places, not events: the events are read when it is its turn. The moment
+of asking is that which divides the parts, or, where a user's last events are left out, that of the first target.
 
 Shapes: U users, T targets, L events.
 """
@@ -22,12 +23,13 @@ NUM_COLD = 5  # known events of the asked scenario below which a user is cold: p
 
 
 class Case(NamedTuple):
-    """One user to be asked for one scenario; the events before place `end` and part `part` are known."""
+    """One user to be asked for one scenario at a moment; the events before place `end` and part `part` are known."""
 
     user: int
     target_T: Ints
     end: int
     part: int
+    moment_ms: int
 
     def known(self, histories: Histories) -> History:
         return histories.known(self.user, self.end, self.part)
@@ -50,7 +52,8 @@ def _case(histories: Histories, user: int, scenario: int, part: int, target_wind
     places = histories.targets(user, scenario, part)
     items = histories.item_N[places].astype(np.int64)
     first = np.sort(np.unique(items, return_index=True)[1])[:target_window]
-    return Case(user, items[first], int(places[0]), part)
+    moment_ms = histories.begins_ms.get(part, int(histories.timestamp_ms_N[places[0]]))
+    return Case(user, items[first], int(places[0]), part, moment_ms)
 
 
 def without_scenario(history: History, scenario: int) -> History:

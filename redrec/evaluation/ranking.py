@@ -88,7 +88,8 @@ def rank_cases(
         block_B = by_length_U[start : start + USERS_PER_BLOCK]
         known = [cases[place].known(histories) for place in block_B]
         shown = known if removed is None else [without_scenario(history, removed) for history in known]
-        interests_BQD = scorer.interests_of(shown, scenario)
+        moment_ms_B = np.array([cases[place].moment_ms for place in block_B])
+        interests_BQD = scorer.interests_of(shown, scenario, moment_ms_B)
         seen = [history.item_L for history in known]
         blocks.append(rank_targets(interests_BQD, scorer.embeddings_ND, target_UT[block_B], seen, is_candidate_N))
     return Ranks._make(np.concatenate(parts) for parts in zip(*blocks, strict=True)).of(np.argsort(by_length_U))

@@ -13,10 +13,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from redrec.model.history import History, HistoryConfig, tower_inputs
-from redrec.model.session import tower_session
+from redrec.model.history import History, HistoryConfig, Ints, tower_inputs
+from redrec.model.session import interests, tower_session
 
-InterestsOf = Callable[[Sequence[History], int], NDArray[np.floating]]  # histories, scenario -> interests_BQD
+# histories, the asked scenario, and the moment in milliseconds at which each user is asked -> interests_BQD
+InterestsOf = Callable[[Sequence[History], int, Ints], NDArray[np.floating]]
 
 USERS_PER_RUN = 256
 
@@ -31,9 +32,9 @@ class Scorer(NamedTuple):
 def in_blocks(interests_of: InterestsOf) -> InterestsOf:
     """Return the same, but asked for `USERS_PER_RUN` users at a time, whose inputs are in memory together."""
 
-    def of_all(histories: Sequence[History], scenario: int) -> NDArray[np.floating]:
-        starts = range(0, len(histories), USERS_PER_RUN)
-        return np.concatenate([interests_of(histories[start : start + USERS_PER_RUN], scenario) for start in starts])
+    def of_all(histories: Sequence[History], scenario: int, moment_ms_B: Ints) -> NDArray[np.floating]:
+        blocks = [slice(start, start + USERS_PER_RUN) for start in range(0, len(histories), USERS_PER_RUN)]
+        return np.concatenate([interests_of(histories[block], scenario, moment_ms_B[block]) for block in blocks])
 
     return of_all
 
@@ -44,8 +45,7 @@ def exported_towers(export: Path, config: HistoryConfig) -> Scorer:
     vectors_NE = np.load(export / "item_vectors.npy", mmap_mode="r")
 
     @in_blocks
-    def interests_of(histories: Sequence[History], scenario: int) -> NDArray[np.floating]:
-        inputs = tower_inputs(histories, [scenario] * len(histories), vectors_NE, config)
-        return session.run(["interests_BQD"], inputs)[0]
+    def interests_of(histories: Sequence[History], scenario: int, moment_ms_B: Ints) -> NDArray[np.floating]:
+        return interests(session, tower_inputs(histories, [scenario] * len(histories), moment_ms_B, vectors_NE, config))
 
     return Scorer(interests_of, np.load(export / "item_embeddings.npy", mmap_mode="r"))

@@ -193,10 +193,11 @@ def padded(rows: dict[str, Ints], user_L: Ints, num_users: int) -> dict[str, NDA
 def tower_inputs(
     histories: Sequence[History],
     query_scenario_B: Sequence[int] | Ints,
+    moment_ms_B: Sequence[int] | Ints,
     vectors_NE: NDArray[np.floating],
     config: HistoryConfig,
 ) -> dict[str, NDArray]:
-    """Return what the exported user tower takes for B users, each asked for one scenario.
+    """Return what the exported user tower takes for B users, each asked for one scenario at one moment.
 
     A user without events is a row of padding; L is at least 1.
     """
@@ -206,4 +207,12 @@ def tower_inputs(
     batch = padded(layout(history.at(kept_L), user_L, config), user_L, len(histories))
     item_BL = batch.pop("item_BL")
     vectors_BLE = np.asarray(vectors_NE).take(item_BL, axis=0).astype(np.float32) * batch["is_event_BL"][..., None]
-    return {"vectors_BLE": vectors_BLE, **batch, "query_scenario_B": np.asarray(query_scenario_B, dtype=np.int64)}
+    queries = {"query_scenario_B": np.asarray(query_scenario_B, dtype=np.int64)}
+    return {"vectors_BLE": vectors_BLE, **batch, **queries, "query_gap_B": _query_gap(histories, moment_ms_B)}
+
+
+def _query_gap(histories: Sequence[History], moment_ms_B: Sequence[int] | Ints) -> Ints:
+    """Return the bucket of the time from each user's newest event to the moment of asking, 0 without events."""
+    newest_ms_B = np.array([0 if len(h.item_L) == 0 else h.timestamp_ms_L[-1] for h in histories], dtype=np.int64)
+    gap_B = gap_bucket(np.asarray(moment_ms_B, dtype=np.int64) - newest_ms_B)
+    return np.where([len(history.item_L) > 0 for history in histories], gap_B, 0)

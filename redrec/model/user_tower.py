@@ -5,7 +5,9 @@ events before its cut, and nothing sees a query. So many cut points of one histo
 serving is the same pass with one cut at the end (queries as input tokens: RED-Rec, arXiv:2510.14788; many cuts: ours).
 A query enters as its learned vector plus a learned view of the newest event before its cut: where what comes next hangs
 on that event most, attention alone would have to find it first. The view starts at nothing, since not every world is
-so. A learned start token stands before the oldest event, so that a user without events has something to be read.
+so. A query also knows how long before the moment of asking that event was: what goes into the same basket is not what
+is wanted weeks later, and histories are full of baskets. A learned start token stands before the oldest event, so that
+a user without events has something to be read.
 
 Without queries (`num_queries=0`) the interest of a cut is the hidden state of the newest event before it, whatever
 scenario is asked: next-item models such as SASRec (arXiv:1808.09781) and HLLM (arXiv:2409.12740).
@@ -33,6 +35,7 @@ Feature = Literal["action", "scenario", "hour", "gap", "position"]
 
 class UserTowerConfig(Config):
     num_queries: NonNegativeInt = 3  # per scenario, as in the paper
+    query_features: tuple[Literal["gap"], ...] = ("gap",)  # of a query, beside its scenario
     hidden_dim: PositiveInt = 64
     features: tuple[Feature, ...] = ("action", "scenario", "hour", "gap", "position")  # of an event, beside its item
     dropout: float = Field(default=0.1, ge=0, lt=1)  # of the events as they enter
@@ -61,7 +64,7 @@ class UserTower(nn.Module):
             {name: nn.Embedding(getattr(sizes, name), hidden_dim) for name in config.features}
         )
         self.start_H = nn.Parameter(torch.empty(hidden_dim))
-        self.queries = Queries(sizes.scenario, config.num_queries, hidden_dim) if config.num_queries else None
+        self.queries = Queries(sizes, config) if config.num_queries else None
         self.norm = nn.LayerNorm(hidden_dim)
         self.backbone: Transformer | Decoder = (
             Transformer(config.backbone, hidden_dim)
@@ -88,6 +91,7 @@ class UserTower(nn.Module):
         order_BL: Tensor,
         is_event_BL: Tensor,
         query_scenario_BG: Tensor,
+        query_gap_BG: Tensor,
         cut_BG: Tensor,
         is_asked_BG: Tensor | None = None,
     ) -> Tensor:
@@ -110,7 +114,8 @@ class UserTower(nn.Module):
         if self.queries is None:
             hidden_PQH = self.backbone(seen, None, is_key_BK).index_select(0, newest_P)[:, None]
         else:
-            queries_PQH = self.queries(groups.pack(query_scenario_BG), keys_PH.index_select(0, newest_P))
+            asked = {"scenario_P": groups.pack(query_scenario_BG), "gap_P": groups.pack(query_gap_BG)}
+            queries_PQH = self.queries(keys_PH.index_select(0, newest_P), **asked)
             asking = self._asking(self._enter(queries_PQH), is_asked_BG, cut_BG)
             hidden_PQH = self.backbone(seen, asking, is_key_BK).unflatten(0, queries_PQH.shape[:2])
         return groups.unpack(F.normalize(self.head(self.to_item(hidden_PQH)), dim=-1))
@@ -130,18 +135,28 @@ class UserTower(nn.Module):
 
 
 class Queries(nn.Module):
-    """The query tokens of a scenario: Q learned vectors, each with the same view of the newest event."""
+    """The query tokens of a scenario: Q learned vectors, each with the same view of the newest event and its age.
 
-    def __init__(self, num_scenarios: int, num_queries: int, hidden_dim: int) -> None:
+    An age is the sum of a learned step for each bucket up to its own: one that training never saw, such as that of a
+    user who was away for longer than the log, is told as the longest that it saw.
+    """
+
+    def __init__(self, sizes: Sizes, config: UserTowerConfig) -> None:
         super().__init__()
-        self.learned_SQH = nn.Parameter(torch.empty(num_scenarios, num_queries, hidden_dim))
+        hidden_dim = config.hidden_dim
+        self.learned_SQH = nn.Parameter(torch.empty(sizes.scenario, config.num_queries, hidden_dim))
         self.newest = nn.Linear(hidden_dim, hidden_dim, bias=False)
+        self.features = nn.ModuleDict({name: nn.Embedding(sizes.gap, hidden_dim) for name in config.query_features})
         nn.init.normal_(self.learned_SQH, std=0.02)
-        nn.init.zeros_(self.newest.weight)
+        for weight in (self.newest.weight, *self.features.parameters()):
+            nn.init.zeros_(weight)
 
-    def forward(self, scenario_P: Tensor, newest_PH: Tensor) -> Tensor:
+    def forward(self, newest_PH: Tensor, scenario_P: Tensor, gap_P: Tensor) -> Tensor:
         """Return `queries_PQH`, of P query groups."""
-        queries_PQH: Tensor = self.learned_SQH[scenario_P] + self.newest(newest_PH)[:, None]
+        shared_PH = self.newest(newest_PH)
+        for step in self.features.values():
+            shared_PH = shared_PH + step.weight.cumsum(0)[gap_P]
+        queries_PQH: Tensor = self.learned_SQH[scenario_P] + shared_PH[:, None]
         return queries_PQH
 
 

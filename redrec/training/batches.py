@@ -3,8 +3,8 @@
 A step takes B users. Of each it takes one window of the training events and cuts it in C places, or before every event.
 Each cut is asked one scenario: drawn evenly among those in which the user still acts, so that a sparse scenario is
 trained as often as a busy one, or that of the next event, as next-item models are. The targets of a cut are the next W
-events of its scenario. What people want drifts, and the model is asked about tomorrow, so older places may be cut less
-often (`half_life_days`).
+events of its scenario, and the moment of asking is that of the event after the cut. What people want drifts, and the
+model is asked about tomorrow, so older places may be cut less often (`half_life_days`).
 
 Negatives are drawn per scenario among the items that may be shown there and occur in training, for the whole step: an
 item that came later was never passed over by anybody, and as a negative alone it would only learn to be unwanted. With
@@ -23,7 +23,7 @@ from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from redrec.config import Config
 from redrec.data.histories import Histories, newest_train_ms
-from redrec.model.history import History, HistoryConfig, Ints, joined, layout, mix, padded
+from redrec.model.history import History, HistoryConfig, Ints, gap_bucket, joined, layout, mix, padded
 
 MS_PER_DAY = 86_400_000
 NO_SHARE = np.inf  # log count of a negative that only fills up a process's share: it weighs nothing
@@ -65,17 +65,19 @@ class Batch(NamedTuple):
     events: dict[str, NDArray]
     cut_BC: Ints
     scenario_BC: Ints
+    gap_BC: Ints  # bucket of the time from the event before the cut to the moment of asking
     target_BCW: Ints
     is_target_BCW: NDArray[np.bool_]
     negatives: tuple[Negatives, ...]
 
 
 class Example(NamedTuple):
-    """One user of a step: the events that enter, cuts (among them), their scenarios and targets (-1 = none)."""
+    """One user of a step: the events that enter, cuts (among them), what is asked there and targets (-1 = none)."""
 
     events: History
     cut_C: Ints
     scenario_C: Ints
+    gap_C: Ints
     target_CW: Ints
 
 
@@ -129,9 +131,11 @@ class Batches:
             Negatives(own_N, log_count_N, _index_in(items_M, item_N), proposal.is_full)
             for own_N, (item_N, log_count_N), proposal in zip(own, drawn, self.proposals, strict=True)
         )
-        cut_BC = _stacked([row.cut_C for row in rows], num_cuts, filler=0)
-        scenario_BC = _stacked([row.scenario_C for row in rows], num_cuts, filler=0)
-        return Batch(items_M, event_BL, events, cut_BC, scenario_BC, target_BCW, is_target_BCW, negatives)
+        cut_BC, scenario_BC, gap_BC = (
+            _stacked([getattr(row, name) for row in rows], num_cuts, filler=0)
+            for name in ("cut_C", "scenario_C", "gap_C")
+        )
+        return Batch(items_M, event_BL, events, cut_BC, scenario_BC, gap_BC, target_BCW, is_target_BCW, negatives)
 
     def _users_of(self, step: int) -> Ints:
         """Return this step's users: each epoch is one shuffle, an incomplete batch goes on into the next."""
@@ -155,7 +159,8 @@ class Batches:
             position_C = position_C[-self.max_window :]
         scenario_C = self._asked(history, position_C, rng)
         target_CW = next_of_scenario(history, position_C, scenario_C, self.config.target_window)
-        return Example(history.at(kept_L), np.searchsorted(kept_L, position_C), scenario_C, target_CW)
+        gap_C = gap_bucket(history.timestamp_ms_L[position_C] - history.timestamp_ms_L[position_C - 1])
+        return Example(history.at(kept_L), np.searchsorted(kept_L, position_C), scenario_C, gap_C, target_CW)
 
     def _recent(self, history: History, position_C: Ints, rng: np.random.Generator) -> Ints:
         """Leave out places by the age of the event after them; where all would go, the newest stays."""

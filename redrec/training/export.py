@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from redrec.evaluation.scorers import Scorer, in_blocks
-from redrec.model.history import NUM_HOURS, History, HistoryConfig, Vocabulary, tower_inputs
+from redrec.model.history import NUM_HOURS, History, HistoryConfig, Ints, Vocabulary, tower_inputs
 from redrec.model.item_tower import ItemContent
 from redrec.model.user_tower import UserTower
 from redrec.training.towers import Towers
 
 ITEMS_PER_BLOCK = 8192
 INPUTS = ("vectors_BLE", "action_BL", "scenario_BL", "hour_BL", "gap_BL", "position_BL", "order_BL", "is_event_BL")
+QUERY_INPUTS = ("query_scenario_B", "query_gap_B")
 
 
 class ServedUserTower(nn.Module):
@@ -33,9 +34,9 @@ class ServedUserTower(nn.Module):
         self.tower = tower
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        *events, is_event_BL, query_scenario_B = inputs
+        *events, is_event_BL, query_scenario_B, query_gap_B = inputs
         cut_B1 = is_event_BL.long().sum(1, keepdim=True)
-        interests_B1QD = self.tower(*events, is_event_BL, query_scenario_B[:, None], cut_B1)
+        interests_B1QD = self.tower(*events, is_event_BL, query_scenario_B[:, None], query_gap_B[:, None], cut_B1)
         return interests_B1QD[:, 0]
 
 
@@ -76,8 +77,8 @@ def live_scorer(towers: Towers, content: ItemContent, config: HistoryConfig, scr
 
     @in_blocks
     @torch.inference_mode()
-    def interests_of(histories: Sequence[History], scenario: int) -> NDArray[np.floating]:
-        inputs = tower_inputs(histories, [scenario] * len(histories), vectors_NE, config)
+    def interests_of(histories: Sequence[History], scenario: int, moment_ms_B: Ints) -> NDArray[np.floating]:
+        inputs = tower_inputs(histories, [scenario] * len(histories), moment_ms_B, vectors_NE, config)
         return served(*(torch.from_numpy(value).to(device) for value in inputs.values())).float().cpu().numpy()
 
     return Scorer(interests_of, np.load(scratch / "item_embeddings.npy", mmap_mode="r"))
@@ -94,17 +95,17 @@ def export_user_tower(tower: UserTower, num_scenarios: int, path: Path) -> None:
         *(torch.randint(high, (batch, length)) for high in integers.values()),
         order_BL,
         torch.ones(batch, length, dtype=torch.bool),
-        torch.zeros(batch, dtype=torch.long),
+        *(torch.zeros(batch, dtype=torch.long) for _ in QUERY_INPUTS),
     )
     users, events = torch.export.Dim("users", min=1), torch.export.Dim("events", min=1)
-    shapes = (*({0: users, 1: events} for _ in INPUTS), {0: users})
+    shapes = (*({0: users, 1: events} for _ in INPUTS), *({0: users} for _ in QUERY_INPUTS))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations, nothing about our model
         torch.onnx.export(
             served,
             example,
             path,
-            input_names=[*INPUTS, "query_scenario_B"],
+            input_names=[*INPUTS, *QUERY_INPUTS],
             output_names=["interests_BQD"],
             dynamic_shapes=(shapes,),
             external_data=False,

@@ -42,6 +42,7 @@ class Towers(nn.Module):
                 vectors_ME[torch.from_numpy(batch.event_BL).to(device)],
                 **events,
                 query_scenario_BG=torch.from_numpy(batch.scenario_BC).to(device),
+                query_gap_BG=torch.from_numpy(batch.gap_BC).to(device),
                 cut_BG=torch.from_numpy(batch.cut_BC).to(device),
                 is_asked_BG=torch.from_numpy(batch.is_target_BCW[..., 0]).to(device),
             )

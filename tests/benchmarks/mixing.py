@@ -35,7 +35,7 @@ def run(repeats: int) -> dict[str, Any]:
         encode_history(*raw[0], item_index=item_index, vocabulary=vocabulary)
 
     def mix(num_users: int) -> None:
-        tower_inputs(histories[:num_users], [0] * num_users, vectors_NE, HistoryConfig())
+        tower_inputs(histories[:num_users], [0] * num_users, [0] * num_users, vectors_NE, HistoryConfig())
 
     result: dict[str, Any] = {"repeats": repeats, "num_events": NUM_EVENTS, "encode_history": timed(encode, repeats)}
     say(f"encode_history | 1 user | {result['encode_history']['wall_ms']:.3f} ms")

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,8 @@ def exact_top_k(run_folder: Path, bundle: Bundle, user: str, scenario: str) -> l
     assert history is not None
     events = encode_history(**history, item_index=bundle.item_index, vocabulary=bundle.vocabulary)
     query_scenario = bundle.manifest.scenarios.index(scenario)
-    inputs = tower_inputs([events], [query_scenario], bundle.vectors_NE, bundle.history_config)
+    now_ms = time.time_ns() // 1_000_000
+    inputs = tower_inputs([events], [query_scenario], [now_ms], bundle.vectors_NE, bundle.history_config)
     (interests_BQD,) = onnxruntime.InferenceSession(bundle.path / TOWER).run(None, inputs)
     score_N = (bundle.embeddings_ND.astype(np.float32) @ interests_BQD[0].T).max(axis=1)
     is_allowed_N = np.array([scenario in allowed for allowed in bundle.items["scenarios"].to_pylist()])

@@ -34,7 +34,7 @@ def homefeed_reader() -> Scorer:
     is_of_facet_NF = np.eye(len(SCENARIOS))[world.facet_N]
     embeddings_ND = np.hstack([interest_NK, is_of_facet_NF]).astype(np.float32)
 
-    def interests_of(histories: Sequence[History], scenario: int) -> np.ndarray:
+    def interests_of(histories: Sequence[History], scenario: int, moment_ms_B: np.ndarray) -> np.ndarray:
         shown_BK = [interest_NK[history.item_L[history.scenario_L == HOMEFEED]].sum(0) for history in histories]
         facet_BF = np.tile(np.eye(len(SCENARIOS))[scenario] * 100, (len(histories), 1))
         return np.hstack([shown_BK, facet_BF])[:, None]

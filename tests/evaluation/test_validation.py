@@ -18,7 +18,9 @@ EVENTS = [
 
 def likes(item_of_scenario: dict[int, int]) -> Scorer:
     """Items are axes, and a user's only interest is one item of the asked scenario."""
-    return Scorer(lambda histories, s: np.tile(np.eye(10)[item_of_scenario[s]], (len(histories), 1, 1)), np.eye(10))
+    return Scorer(
+        lambda histories, s, moment_ms_B: np.tile(np.eye(10)[item_of_scenario[s]], (len(histories), 1, 1)), np.eye(10)
+    )
 
 
 def validation_of(tmp_path, **config):

@@ -14,6 +14,8 @@ from redrec.data.histories import TEST, Histories
 from redrec.data.prepare import DataConfig, prepare, read_vocabulary
 from redrec.model.history import HistoryConfig, encode_history, tower_inputs
 
+NOW_MS = 2 * 10**12  # after all events
+
 SCENARIOS = ("homefeed", "search", "ads")
 POLICIES = ("sorted", "concat", "quota_1d", "quota_2d")
 START_US = 1_767_225_600_000_000
@@ -69,7 +71,7 @@ def of_serving(data, folder, config):
 
 def inputs(histories, config):
     vectors_NE = np.random.default_rng(1).standard_normal((9, 4)).astype(np.float32)
-    return tower_inputs(histories, [0] * len(histories), vectors_NE, config)
+    return tower_inputs(histories, [0] * len(histories), [NOW_MS] * len(histories), vectors_NE, config)
 
 
 def assert_equal(one, other):

@@ -79,9 +79,9 @@ def test_users_together_are_as_each_alone():
     vectors_NE = rng.standard_normal((30, 4))
     for policy in ("sorted", "concat", "quota_1d", "quota_2d"):
         config = HistoryConfig(policy=policy, max_events=7, max_events_per_scenario=3)
-        together = tower_inputs(users, [0] * len(users), vectors_NE, config)
+        together = tower_inputs(users, [0] * len(users), [10_000] * len(users), vectors_NE, config)
         for b, user in enumerate(users):
-            for name, alone in tower_inputs([user], [0], vectors_NE, config).items():
+            for name, alone in tower_inputs([user], [0], [10_000], vectors_NE, config).items():
                 row = together[name][b][: alone.shape[1]] if name.endswith(("BL", "BLE")) else together[name][b]
                 assert (row == alone[0]).all(), (policy, b, name)
 
@@ -100,7 +100,16 @@ def test_unknown_items_scenarios_and_actions_are_left_out():
 
 
 def test_a_user_without_events_is_padding():
-    inputs = tower_inputs([history([], [])], [1], np.ones((3, 4), np.float16), TWO)
+    inputs = tower_inputs([history([], [])], [1], [10_000], np.ones((3, 4), np.float16), TWO)
+    assert inputs["query_gap_B"].tolist() == [0]
     assert inputs["vectors_BLE"].shape == (1, 1, 4)
     assert not inputs["is_event_BL"].any()
     assert not inputs["vectors_BLE"].any()
+
+
+def test_a_query_knows_how_long_ago_the_newest_event_was():
+    """In buckets of a doubling number of minutes; a clock that runs behind is as if it had just happened."""
+    user = history([0, 0], [100, 160])
+    moments_ms = [60_000 * minute for minute in (155, 160, 160 + 60, 160 + 24 * 60)]
+    inputs = tower_inputs([user] * 4, [0] * 4, moments_ms, np.ones((3, 4), np.float16), TWO)
+    assert inputs["query_gap_B"].tolist() == [1, 1, 6, 11]

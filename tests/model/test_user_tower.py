@@ -53,6 +53,7 @@ def inputs() -> dict[str, torch.Tensor]:
         "order_BL": order_BL,
         "is_event_BL": torch.ones(B, L, dtype=torch.bool),
         "query_scenario_BG": torch.tensor([[0, 1]] * B),
+        "query_gap_BG": torch.tensor([[3, 5]] * B),
         "cut_BG": torch.tensor([[4, 9]] * B),
     }
 

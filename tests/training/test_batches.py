@@ -8,7 +8,7 @@ import pytest
 from redrec.data.histories import Histories, train_counts
 from redrec.data.items import is_allowed
 from redrec.data.prepare import read_vocabulary
-from redrec.model.history import HistoryConfig
+from redrec.model.history import HistoryConfig, gap_bucket
 from redrec.training.batches import Batch, BatchConfig, Batches, Proposal, Shard, _candidates
 from tests.worlds import SMALL_RECIPE, SMALL_WORLD, write_world
 
@@ -56,14 +56,15 @@ def test_the_targets_are_the_next_events_of_the_asked_scenario(data, batches):
         kept = events_in_time_order(batch, row)
         if len(kept) != len(history.item_L):
             continue
-        for cut, scenario, target_W, is_target_W in zip(
-            batch.cut_BC[row], batch.scenario_BC[row], batch.target_BCW[row], batch.is_target_BCW[row], strict=True
-        ):
+        asked = (batch.cut_BC[row], batch.scenario_BC[row], batch.gap_BC[row])
+        targets = (batch.target_BCW[row], batch.is_target_BCW[row])
+        for cut, scenario, gap, target_W, is_target_W in zip(*asked, *targets, strict=True):
             if not is_target_W[0]:
                 continue
             after = np.flatnonzero((history.scenario_L == scenario) & (np.arange(len(kept)) >= cut))
             expected = history.item_L[after[: SMALL_RECIPE.batch.target_window]]
             assert batch.items_M[target_W[is_target_W]].tolist() == expected.tolist()
+            assert gap == gap_bucket(history.timestamp_ms_L[cut] - history.timestamp_ms_L[cut - 1])
             num_checked += 1
     assert num_checked > 50
 

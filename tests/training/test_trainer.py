@@ -110,7 +110,9 @@ def test_the_exported_tower_gives_what_the_trained_one_gives(data, model):
     histories, towers = Histories(data / "histories"), load_towers(model, read_vocabulary(data))
     vectors_NE = np.load(model / "export" / "item_vectors.npy")
     users, query_scenario_B = range(20), [n % 3 for n in range(20)]
-    inputs = tower_inputs([histories.train_of(u) for u in users], query_scenario_B, vectors_NE, SMALL_RECIPE.history)
+    known = [histories.train_of(u) for u in users]
+    moment_ms_B = [history.timestamp_ms_L[-1] + 60_000 * 2**u for u, history in zip(users, known, strict=True)]
+    inputs = tower_inputs(known, query_scenario_B, moment_ms_B, vectors_NE, SMALL_RECIPE.history)
     session = onnxruntime.InferenceSession(model / "export" / "user_tower.onnx")
     served_BQD = session.run(["interests_BQD"], inputs)[0]
     with torch.no_grad():

@@ -82,7 +82,8 @@ class Trial:
 
     def _among_sampled(self, scorer: Scorer, scenario: int) -> Ints:
         rng, cases = np.random.default_rng(0), self.cases[scenario]
-        interests_UQD = scorer.interests_of([case.known(self.histories) for case in cases], scenario)
+        moment_ms_U = np.array([case.moment_ms for case in cases])
+        interests_UQD = scorer.interests_of([case.known(self.histories) for case in cases], scenario, moment_ms_U)
         others_UX = np.stack([self._sampled(case, scenario, rng) for case in cases])
         target_U = np.array([case.target_T[0] for case in cases])
         return rank_among(interests_UQD, scorer.embeddings_ND, target_U, others_UX)[:, None]

@@ -5,7 +5,7 @@ learned more per second than windows of several targets at a few places (see the
 """
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from redrec.evaluation.validation import ValidationConfig
 from redrec.model.encoders.hashed import HashedConfig
@@ -29,14 +29,17 @@ class Tuning(NamedTuple):
     referee_epochs: int | None = None  # where no validation part says when
     width: int = 64  # of items, users and embeddings
     num_layers: int = 1
+    query_features: tuple[Literal["gap"], ...] = ()  # where a protocol says at which moment users are asked
     table_decay: float = 0.1  # of the rows of words and ids: with much of it a rare one says little
 
 
 TUNED: dict[tuple[str, Protocol], Tuning] = {
     ("food-kitchen", "abxi"): Tuning(1000, 128, 365, "hit_rate@100", width=128, num_layers=2, table_decay=10.0),
-    ("food-kitchen", "global_time"): Tuning(400, 128, 90, referee_epochs=4),
+    ("food-kitchen", "global_time"): Tuning(400, 128, 90, referee_epochs=4, query_features=("gap",)),
     ("beauty-sports-toys", "full_loo"): Tuning(4000, 256, None, width=128, table_decay=1.0),
-    ("beauty-sports-toys", "global_time"): Tuning(2000, 256, 365, referee_epochs=10, width=128, table_decay=1.0),
+    ("beauty-sports-toys", "global_time"): Tuning(
+        2000, 256, 365, referee_epochs=10, width=128, table_decay=1.0, query_features=("gap",)
+    ),
 }
 PRESETS = ("redrec", "single_scenario", "hllm", "sasrec")
 NUM_IDS = 2**20  # above every set's catalog
@@ -76,6 +79,7 @@ def recipe(
         user_tower=UserTowerConfig(
             num_queries=0 if is_next_item else 1,
             hidden_dim=tuning.width,
+            query_features=tuning.query_features,
             features=("position",) if is_ids_only else FEATURES,
             dropout=DROPOUT,
             backbone=TransformerConfig(num_layers=tuning.num_layers, num_heads=2, dropout=DROPOUT),

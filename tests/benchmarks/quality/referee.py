@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from redrec.data.histories import TRAIN, VALIDATION, Histories
 from redrec.evaluation.cases import Case
 from redrec.evaluation.scorers import Scorer
-from redrec.model.history import History
+from redrec.model.history import History, Ints
 from tests.benchmarks.referees.contract import RefereeConfig, outputs, write_inputs
 from tests.benchmarks.referees.environment import run
 
@@ -51,7 +51,7 @@ def rectools_sasrec(
     made = outputs(folder)
     row_of = {item_L.tobytes(): row for row, item_L in enumerate(known)}
 
-    def interests_of(asked: Sequence[History], scenario: int) -> NDArray[np.floating]:
+    def interests_of(asked: Sequence[History], scenario: int, moment_ms_B: Ints) -> NDArray[np.floating]:
         return made.users_CD[[row_of[history.item_L.tobytes()] for history in asked]][:, None]
 
     return Scorer(interests_of, made.items_ND)
