@@ -25,7 +25,7 @@ from redrec.index.filters import Catalog, ItemFilter
 from redrec.index.merge import Merged, merge_max
 from redrec.index.milvus import AsyncItemIndex, IndexUnavailableError
 from redrec.model.history import History, tower_inputs
-from redrec.model.session import interests, tower_session
+from redrec.model.session import open_tower
 from serving.config import ServingConfig
 from serving.histories import HistorySource, encode_columns, event_columns, open_features
 from serving.index import ServedIndex
@@ -67,7 +67,7 @@ class Retriever:
         self.source: HistorySource | None = None
         if features is not None:
             self.source = open_features(features, bundle, self.feature_thread)
-        self.session = tower_session(bundle.path / TOWER)
+        self.tower = open_tower(bundle.path / TOWER)
         self.catalog = Catalog(bundle.items, bundle.item_index)
         self.titles = bundle.items["title"].to_pylist()
         self.index = ServedIndex(bundle, config.milvus_uri)
@@ -149,7 +149,7 @@ class Retriever:
         query_scenario = self.bundle.manifest.scenarios.index(scenario)
         now_ms = time.time_ns() // NS_PER_MS
         inputs = tower_inputs([history], [query_scenario], [now_ms], self.bundle.vectors_NE, self.bundle.history_config)
-        return interests(self.session, inputs)[0]
+        return self.tower(inputs)[0]
 
     async def _search(self, interests_QD: NDArray[np.float32], k: int, item_filter: ItemFilter) -> Merged:
         assert self.client is not None, "start() comes first"

@@ -39,12 +39,12 @@ def examples(
     users = sorted(by_user, key=lambda user: (-len(by_user[user]), user))[:NUM_EXAMPLES]
     shown: list[Example] = []
     for user in users:
-        known = next(iter(by_user[user].values()))
+        some_case = next(iter(by_user[user].values()))
         recommended = {
-            name: _recommended(scorer, by_user[user].get(s), known, s, histories, allowed_SN[s], titles_N)
+            name: _recommended(scorer, by_user[user].get(s), some_case, s, histories, allowed_SN[s], titles_N)
             for s, name in enumerate(vocabulary.scenarios)
         }
-        history = _history_shown(known.known(histories), vocabulary, titles_N)
+        history = _history_shown(some_case.known(histories), vocabulary, titles_N)
         shown.append({"user_id": histories.user_ids[user], "history": history, "recommended": recommended})
     return shown
 
@@ -67,14 +67,14 @@ def _history_shown(history: History, vocabulary: Vocabulary, titles_N: list[str]
 def _recommended(
     scorer: Scorer,
     case: Case | None,
-    known: Case,
+    some_case: Case,
     scenario: int,
     histories: Histories,
     is_candidate_N: NDArray[np.bool_],
     titles_N: list[str],
 ) -> list[Example]:
-    history = case.known(histories) if case else known.known(histories)
-    interests_QD = scorer.interests_of([history], scenario, np.array([(case or known).moment_ms]))[0]
+    asked = case or some_case
+    interests_QD = scorer.interests_of([asked.known(histories)], scenario, np.array([asked.moment_ms]))[0]
     found = merge_max(
         *exact_search(interests_QD, scorer.embeddings_ND, NUM_RECOMMENDED, is_candidate_N), NUM_RECOMMENDED
     )

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redrec.model.history import History, HistoryConfig, Ints, tower_inputs
-from redrec.model.session import interests, tower_session
+from redrec.model.session import open_tower
 
 # histories, the asked scenario, and the moment in milliseconds at which each user is asked -> interests_BQD
 InterestsOf = Callable[[Sequence[History], int, Ints], NDArray[np.floating]]
@@ -41,11 +41,11 @@ def in_blocks(interests_of: InterestsOf) -> InterestsOf:
 
 def exported_towers(export: Path, config: HistoryConfig) -> Scorer:
     """Return the towers in an export folder, run by ONNX Runtime as in serving."""
-    session = tower_session(export / "user_tower.onnx")
+    tower = open_tower(export / "user_tower.onnx")
     vectors_NE = np.load(export / "item_vectors.npy", mmap_mode="r")
 
     @in_blocks
     def interests_of(histories: Sequence[History], scenario: int, moment_ms_B: Ints) -> NDArray[np.floating]:
-        return interests(session, tower_inputs(histories, [scenario] * len(histories), moment_ms_B, vectors_NE, config))
+        return tower(tower_inputs(histories, [scenario] * len(histories), moment_ms_B, vectors_NE, config))
 
     return Scorer(interests_of, np.load(export / "item_embeddings.npy", mmap_mode="r"))

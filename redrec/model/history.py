@@ -202,17 +202,22 @@ def tower_inputs(
     A user without events is a row of padding; L is at least 1.
     """
     history, user_L = joined(histories)
+    queries = {
+        "query_scenario_B": np.asarray(query_scenario_B, dtype=np.int64),
+        "query_gap_B": _query_gap(history, user_L, np.asarray(moment_ms_B, dtype=np.int64)),
+    }
     kept_L = mix(history, user_L, config)
     user_L = user_L[kept_L]
     batch = padded(layout(history.at(kept_L), user_L, config), user_L, len(histories))
     item_BL = batch.pop("item_BL")
     vectors_BLE = np.asarray(vectors_NE).take(item_BL, axis=0).astype(np.float32) * batch["is_event_BL"][..., None]
-    queries = {"query_scenario_B": np.asarray(query_scenario_B, dtype=np.int64)}
-    return {"vectors_BLE": vectors_BLE, **batch, **queries, "query_gap_B": _query_gap(histories, moment_ms_B)}
+    return {"vectors_BLE": vectors_BLE, **batch, **queries}
 
 
-def _query_gap(histories: Sequence[History], moment_ms_B: Sequence[int] | Ints) -> Ints:
+def _query_gap(history: History, user_L: Ints, moment_ms_B: Ints) -> Ints:
     """Return the bucket of the time from each user's newest event to the moment of asking, 0 without events."""
-    newest_ms_B = np.array([0 if len(h.item_L) == 0 else h.timestamp_ms_L[-1] for h in histories], dtype=np.int64)
-    gap_B = gap_bucket(np.asarray(moment_ms_B, dtype=np.int64) - newest_ms_B)
-    return np.where([len(history.item_L) > 0 for history in histories], gap_B, 0)
+    gap_B = np.zeros(len(moment_ms_B), dtype=np.int64)
+    newest_A = np.flatnonzero(np.diff(user_L, append=-1))  # the last event of each user who has any
+    user_A = user_L[newest_A]
+    gap_B[user_A] = gap_bucket(moment_ms_B[user_A] - history.timestamp_ms_L[newest_A])
+    return gap_B

@@ -76,9 +76,8 @@ def share_told(scorer: Scorer) -> float:
 def test_what_is_wanted_hangs_on_the_moment_where_it_was_planted(data, tmp_path):
     scorer = trained(data, tmp_path / "knows", ("gap",))
     assert share_told(scorer) == 1
-    np.testing.assert_array_equal(
-        interests(scorer, 4000 * DAY_MS), interests(scorer, LATER_MS)
-    )  # never seen: as longest
+    never_seen = interests(scorer, 4000 * DAY_MS)
+    np.testing.assert_array_equal(never_seen, interests(scorer, LATER_MS))  # told as the longest that was seen
 
 
 def test_a_query_that_is_not_told_the_moment_cannot_know(data, tmp_path):
