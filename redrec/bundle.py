@@ -8,8 +8,8 @@
     fallback.json          scenario -> popular item ids, for users without a known history
     index/milvus.db/       the embedded index; absent when the index is on a Milvus server
 
-The id is a hash of content: the files, the vocabulary and the history encoding. Same content, same id. The index
-is not hashed (Milvus Lite rewrites its files when opened); its rows carry the id instead.
+The id is a hash of content: the files, the vocabulary, the history encoding and the trend's weight. Same content, same
+id. The index is not hashed (Milvus Lite rewrites its files when opened); its rows carry the id instead.
 
 Shapes: N items, E item vector, D embedding.
 """
@@ -65,6 +65,7 @@ class Manifest(Config):
     scenarios: tuple[str, ...]
     actions: tuple[str, ...]
     history: HistoryConfig
+    trend_weight: float = 0.0  # see `redrec.index.trend`; as a cosine, zero where nothing is raised
     config: dict[str, JsonValue]  # the recipe that trained it
     feature_hash: str
     index: IndexManifest
@@ -114,9 +115,8 @@ def _check_files(path: Path, manifest: Manifest) -> None:
         found = file_hash(path / name) if (path / name).is_file() else "no file"
         if found != expected:
             raise InputError(f"{path / name}: the manifest says {expected}, found {found}. {remedy}")
-    found = content_id(
-        manifest.files, Vocabulary(scenarios=manifest.scenarios, actions=manifest.actions), manifest.history
-    )
+    vocabulary = Vocabulary(scenarios=manifest.scenarios, actions=manifest.actions)
+    found = content_id(manifest.files, vocabulary, manifest.history, manifest.trend_weight)
     if found != manifest.id:
         raise InputError(f"{path / MANIFEST}: it calls itself {manifest.id}, its content is {found}. {remedy}")
 
@@ -141,9 +141,17 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def content_id(files: dict[str, str], vocabulary: Vocabulary, history: HistoryConfig) -> str:
-    """Return the bundle id: the files' hashes, the vocabulary and the history encoding, hashed."""
-    content = {"files": files, "vocabulary": vocabulary.model_dump(), "history": history.model_dump()}
+def content_id(files: dict[str, str], vocabulary: Vocabulary, history: HistoryConfig, trend_weight: float) -> str:
+    """Return the bundle id: the files' hashes, the vocabulary, the history encoding and the trend's weight, hashed.
+
+    A bundle that raises nothing has the id that it had before there was a trend.
+    """
+    content: dict[str, object] = {
+        "files": files,
+        "vocabulary": vocabulary.model_dump(),
+        "history": history.model_dump(),
+        **({"trend_weight": trend_weight} if trend_weight else {}),
+    }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:ID_DIGITS]
 
 
@@ -173,7 +181,9 @@ def _write(
     folder: Path, data: Path, model: Path, metrics: Path | None, feature_hash: str, milvus_uri: str | None
 ) -> Manifest:
     """Write everything but the manifest, and return the manifest."""
-    from redrec.data.prepare import read_vocabulary  # brings DuckDB, which a serving image has not
+    from redrec.data.histories import Histories  # brings DuckDB, which a serving image has not
+    from redrec.data.prepare import read_vocabulary
+    from redrec.evaluation.trend import trend_weight
 
     vocabulary = read_vocabulary(data)
     recipe = json.loads((model / "recipe.json").read_text(encoding="utf-8"))
@@ -184,7 +194,8 @@ def _write(
     (folder / FALLBACK).write_text(json.dumps(_fallback(data, vocabulary), indent=1), encoding="utf-8")
 
     files = {name: file_hash(folder / name) for name in HASHED}
-    bundle_id = content_id(files, vocabulary, history)
+    weight = trend_weight(model, Histories(data / "histories"))
+    bundle_id = content_id(files, vocabulary, history, weight)
     return Manifest(
         id=bundle_id,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -192,6 +203,7 @@ def _write(
         scenarios=vocabulary.scenarios,
         actions=vocabulary.actions,
         history=history,
+        trend_weight=weight,
         config=recipe,
         feature_hash=feature_hash,
         index=_build_index(folder, bundle_id, vocabulary, milvus_uri),

@@ -3,6 +3,7 @@
 from redrec.config import Config
 from redrec.data.prepare import DataConfig
 from redrec.evaluation.validation import ValidationConfig
+from redrec.index.trend import TrendConfig
 from redrec.model.history import HistoryConfig
 from redrec.model.item_tower import ItemTowerConfig
 from redrec.model.losses import LossConfig
@@ -21,5 +22,6 @@ class Recipe(Config):
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     validation: ValidationConfig = ValidationConfig()
+    trend: TrendConfig = TrendConfig()
     compute: ComputeConfig = ComputeConfig()
     seed: int = 0

@@ -1,9 +1,10 @@
 """Retriever: a query in, a marked list of items out; it always answers, or refuses another bundle's index.
 
-Stages: history -> event vectors -> user tower (ONNX Runtime) -> one Milvus search for all interests -> merge. Each
-has a time budget, and none runs on the event loop. Past a budget, or when Milvus is away, exact search over the
-bundle's own vectors answers (source `exact`), and where there is no history or the catalog is too large for that,
-the scenario's popular items (source `fallback`). The reason says which stage gave up.
+Stages: history -> event vectors -> user tower (ONNX Runtime) -> one Milvus search for all interests -> what is met
+often lately is raised (`redrec.index.trend`) -> merge. Each has a time budget, and none runs on the event loop. Past a
+budget, or when Milvus is away, exact search over the bundle's own vectors answers (source `exact`), and where there is
+no history or the catalog is too large for that, the scenario's popular items (source `fallback`). The reason says which
+stage gave up.
 
 Shapes: Q interests, N items, D embedding, K results.
 """
@@ -30,6 +31,7 @@ from serving.config import ServingConfig
 from serving.histories import HistorySource, encode_columns, event_columns, open_features
 from serving.index import ServedIndex
 from serving.requests import Query
+from serving.trend import Raised, read_trend
 
 NS_PER_MS = 1_000_000
 logger = logging.getLogger(__name__)
@@ -70,6 +72,7 @@ class Retriever:
         self.tower = open_tower(bundle.path / TOWER)
         self.catalog = Catalog(bundle.items, bundle.item_index)
         self.titles = bundle.items["title"].to_pylist()
+        self.trend = read_trend(features, bundle, self.catalog)
         self.index = ServedIndex(bundle, config.milvus_uri)
         self.client: AsyncItemIndex | None = None
 
@@ -155,14 +158,23 @@ class Retriever:
         assert self.client is not None, "start() comes first"
         search = self.client.search(interests_QD, k, item_filter)
         try:
-            return merge_max(*await within(search, self.config.search_budget_ms, "index_timeout"), k)
+            found = await within(search, self.config.search_budget_ms, "index_timeout")
         except IndexUnavailableError as error:
             logger.warning("index: %s", error)
             raise StageError("index_unavailable") from error
+        raised = self._raised_in(item_filter)
+        if raised is not None:
+            is_allowed_N = self.catalog.is_allowed(item_filter)
+            found = await self._on_tower_thread(raised.added_to, found, interests_QD, is_allowed_N)
+        return merge_max(*found, k)
 
     def _exact(self, interests_QD: NDArray[np.float32], k: int, item_filter: ItemFilter) -> Merged:
-        is_allowed_N = self.catalog.is_allowed(item_filter)
-        return merge_max(*exact_search(interests_QD, self.bundle.embeddings_ND, k, is_allowed_N), k)
+        is_allowed_N, raised = self.catalog.is_allowed(item_filter), self._raised_in(item_filter)
+        boost_N = None if raised is None else raised.boost_N
+        return merge_max(*exact_search(interests_QD, self.bundle.embeddings_ND, k, is_allowed_N, boost_N), k)
+
+    def _raised_in(self, item_filter: ItemFilter) -> Raised | None:
+        return self.trend.get(item_filter.scenario or "")
 
     def _items(self, merged: Merged) -> list[Item]:
         found = zip(merged.items_K.tolist(), merged.scores_K.tolist(), merged.interests_K.tolist(), strict=True)

@@ -64,8 +64,10 @@ def write_data(folder: Path, num_items: int = 48, seed: int = 0) -> Path:
     return folder / "data"
 
 
-def write_tiny_model(folder: Path, num_items: int, num_scenarios: int, seed: int = 0) -> Path:
-    """Write the model folder `folder/model` (recipe and export, no checkpoint) and return it."""
+def write_tiny_model(
+    folder: Path, num_items: int, num_scenarios: int, seed: int = 0, trend_weight: float = 0.0
+) -> Path:
+    """Write the model folder `folder/model` (recipe and export, no checkpoint) and return it; its logit scale is 1."""
     rng = np.random.default_rng(seed)
     export = folder / "model" / "export"
     export.mkdir(parents=True)
@@ -75,8 +77,9 @@ def write_tiny_model(folder: Path, num_items: int, num_scenarios: int, seed: int
     np.save(export / "item_vectors.npy", rng.normal(size=(num_items, VECTOR_DIM)).astype(np.float16))
     weights_ED, queries_SQD = tower_weights(num_scenarios, seed)
     onnx.save(tiny_tower(weights_ED, queries_SQD), export / "user_tower.onnx")
-    recipe = {"history": {"policy": "quota_2d", "max_events_per_scenario": 8}}
+    recipe = {"history": {"policy": "quota_2d", "max_events_per_scenario": 8}, "trend": {"weight": trend_weight}}
     (folder / "model" / "recipe.json").write_text(json.dumps(recipe))
+    (folder / "model" / "training.json").write_text(json.dumps({"logit_scale": 1.0}))
     return folder / "model"
 
 
@@ -132,12 +135,12 @@ def numpy_interests(bundle: Bundle, item_ids: list[str], scenario: str, seed: in
     return raw_QD / np.linalg.norm(raw_QD, axis=1, keepdims=True)
 
 
-def tiny_run(folder: Path, num_items: int = 48, seed: int = 0) -> Bundle:
+def tiny_run(folder: Path, num_items: int = 48, seed: int = 0, trend_weight: float = 0.0) -> Bundle:
     """Build `folder/data`, `folder/features` and `folder/bundle` that belong together."""
     from feature_repo.materialize import materialize
 
     features = materialize(write_data(folder, num_items, seed), folder / "features")
-    model = write_tiny_model(folder, num_items, len(SCENARIOS), seed)
+    model = write_tiny_model(folder, num_items, len(SCENARIOS), seed, trend_weight)
     feature_hash = features["feature_hash"]
     return build_bundle(folder / "data", model, folder / "bundle", metrics=None, feature_hash=feature_hash)
 

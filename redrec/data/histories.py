@@ -33,6 +33,7 @@ from redrec.model.history import History, Ints
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 FIELDS = {"item": np.int32, "action": np.int16, "scenario": np.int16, "timestamp_ms": np.int64, "part": np.int8}
+MS_PER_DAY = 86_400_000
 EVENTS_PER_BLOCK = 4_000_000  # of a scan over all users: some 100 MB
 
 
@@ -130,7 +131,26 @@ def train_counts(histories: Histories, num_items: int, num_scenarios: int) -> In
     return counts_SN
 
 
+def recent_counts(histories: Histories, part: int, num_items: int, num_scenarios: int) -> Ints:
+    """Return how often each item occurs lately in each scenario, in the parts before `part`, `counts_WSN`.
+
+    The windows are those of `redrec.data.statistics`: they end with the newest event of those parts.
+    """
+    newest_ms = _newest_ms(histories, part)
+    counts_WSN = np.zeros((len(c.WINDOWS_DAYS), num_scenarios, num_items), dtype=np.int64)
+    for block in histories.blocks():
+        age_ms_B = np.where(histories.part_N[block] < part, newest_ms - histories.timestamp_ms_N[block], np.inf)
+        for counts_SN, days in zip(counts_WSN, c.WINDOWS_DAYS, strict=True):
+            is_in_B = age_ms_B <= days * MS_PER_DAY
+            np.add.at(counts_SN, (histories.scenario_N[block][is_in_B], histories.item_N[block][is_in_B]), 1)
+    return counts_WSN
+
+
 def newest_train_ms(histories: Histories) -> int:
     """Return the time of the newest training event; there is one."""
-    times = (histories.timestamp_ms_N[block][histories.part_N[block] == TRAIN] for block in histories.blocks())
+    return _newest_ms(histories, TRAIN + 1)
+
+
+def _newest_ms(histories: Histories, part: int) -> int:
+    times = (histories.timestamp_ms_N[block][histories.part_N[block] < part] for block in histories.blocks())
     return max(int(time_ms_N.max()) for time_ms_N in times if len(time_ms_N))

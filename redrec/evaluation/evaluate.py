@@ -32,10 +32,11 @@ from redrec.evaluation.intervals import bootstrap_means, paired_gain
 from redrec.evaluation.metrics import KS, user_metrics
 from redrec.evaluation.ranking import Ranks, rank_cases
 from redrec.evaluation.scorers import Scorer, exported_towers
+from redrec.evaluation.trend import trend_weight, with_trend
 from redrec.evaluation.users import users_of, users_table
 from redrec.recipe import Recipe
 
-TOWERS = "redrec"
+TOWERS, WITHOUT_TREND = "redrec", "redrec_without_trend"
 AT_10 = (10,)
 VALUE_METRIC = "hit_rate@10"
 MAX_USERS_REMOVED = 1000  # of a scenario; each is asked again for every scenario that is removed
@@ -47,9 +48,11 @@ def evaluate(data: Path, model: Path, out: Path) -> dict[str, dict[str, Any]]:
     recipe = Recipe.model_validate_json((model / "recipe.json").read_text())
     vocabulary, histories = read_vocabulary(data), Histories(data / "histories")
     allowed_SN = is_allowed(data / "items.parquet", vocabulary.scenarios)
-    towers = exported_towers(model / "export", recipe.history)
+    plain = exported_towers(model / "export", recipe.history)
+    towers = with_trend(plain, histories, TEST, allowed_SN, trend_weight(model, histories))
     scorers = {
         TOWERS: towers,
+        **({WITHOUT_TREND: plain} if towers.boost_SN is not None else {}),
         "popularity": popularity(train_counts(histories, allowed_SN.shape[1], len(vocabulary.scenarios))),
         "mean_of_last_n": mean_of_last_n(towers.embeddings_ND),
     }

@@ -75,8 +75,9 @@ def _recommended(
 ) -> list[Example]:
     asked = case or some_case
     interests_QD = scorer.interests_of([asked.known(histories)], scenario, np.array([asked.moment_ms]))[0]
+    boost_N = scorer.boost_of(scenario)
     found = merge_max(
-        *exact_search(interests_QD, scorer.embeddings_ND, NUM_RECOMMENDED, is_candidate_N), NUM_RECOMMENDED
+        *exact_search(interests_QD, scorer.embeddings_ND, NUM_RECOMMENDED, is_candidate_N, boost_N), NUM_RECOMMENDED
     )
     targets = set(case.target_T.tolist()) if case else set()
     return [

@@ -91,7 +91,8 @@ def rank_cases(
         moment_ms_B = np.array([cases[place].moment_ms for place in block_B])
         interests_BQD = scorer.interests_of(shown, scenario, moment_ms_B)
         seen = [history.item_L for history in known]
-        blocks.append(rank_targets(interests_BQD, scorer.embeddings_ND, target_UT[block_B], seen, is_candidate_N))
+        asked = (interests_BQD, scorer.embeddings_ND, target_UT[block_B], seen, is_candidate_N)
+        blocks.append(rank_targets(*asked, scorer.boost_of(scenario)))
     return Ranks._make(np.concatenate(parts) for parts in zip(*blocks, strict=True)).of(np.argsort(by_length_U))
 
 
@@ -101,10 +102,11 @@ def rank_targets(
     target_BT: Ints,
     seen: Sequence[Ints],
     is_candidate_N: NDArray[np.bool_],
+    boost_N: Floats | None = None,
 ) -> Ranks:
     """Return the ranks of `target_BT` (-1 = none) among the candidates; `seen` are each user's known items.
 
-    A target that is no candidate ranks after all of them.
+    An item's score is raised by its `boost_N`, if there are any. A target that is no candidate ranks after all of them.
 
     >>> embeddings_ND, interests_BQD = np.array([[0.9], [0.5], [0.7], [0.5]]), np.ones((1, 1, 1))
     >>> ranks = rank_targets(interests_BQD, embeddings_ND, np.array([[1, 3]]), [np.array([0])], np.full(4, True))
@@ -112,17 +114,19 @@ def rank_targets(
     (array([[3, 4]]), array([[2, 3]]))
     """
     interests_BQD, candidates = interests_BQD.astype(np.float32), np.flatnonzero(is_candidate_N)
-    targets = _targets(interests_BQD, embeddings_ND, target_BT, is_candidate_N)
+    targets = _targets(interests_BQD, embeddings_ND, target_BT, is_candidate_N, boost_N)
     pair_X = _pairs(seen, len(is_candidate_N))
     known = _seen(pair_X, is_candidate_N)
     above_BT, seen_above_BT = np.zeros_like(target_BT), np.zeros_like(target_BT)
     few = [slice(start, start + USERS_PER_PRODUCT) for start in range(0, len(target_BT), USERS_PER_PRODUCT)]
     scratch = np.empty((2, USERS_PER_PRODUCT, min(ITEMS_PER_BLOCK, len(candidates))), dtype=np.float32)
     for start in range(0, len(candidates), ITEMS_PER_BLOCK):
-        block = embeddings_ND[candidates[start : start + ITEMS_PER_BLOCK]]
-        embeddings_DM = np.ascontiguousarray(block.T, dtype=np.float32)
+        items_M = candidates[start : start + ITEMS_PER_BLOCK]
+        embeddings_DM = np.ascontiguousarray(embeddings_ND[items_M].T, dtype=np.float32)
         for users in few:
             scores_BM, of_users = best_scores(interests_BQD[users], embeddings_DM, scratch), targets.of(users)
+            if boost_N is not None:
+                scores_BM += boost_N[items_M]
             above_BT[users] += _count_above(scores_BM, start, of_users)
             seen_above_BT[users] += _count_seen_above(scores_BM, start, of_users, known.of(users))
     rank_BT = np.where(targets.is_target_BT, 1 + above_BT, 0)
@@ -181,7 +185,11 @@ def mean_cosine(interests_BQD: Floats) -> Floats:
 
 
 def _targets(
-    interests_BQD: Floats, embeddings_ND: Floats, target_BT: Ints, is_candidate_N: NDArray[np.bool_]
+    interests_BQD: Floats,
+    embeddings_ND: Floats,
+    target_BT: Ints,
+    is_candidate_N: NDArray[np.bool_],
+    boost_N: Floats | None = None,
 ) -> Targets:
     embeddings_BDT = embeddings_ND[target_BT].astype(np.float32).transpose(0, 2, 1)
     scores_BQT = interests_BQD @ embeddings_BDT
@@ -194,6 +202,9 @@ def _targets(
     is_target_BT, is_candidate_BT = target_BT >= 0, is_candidate_N[target_BT]
     place_BT = np.searchsorted(np.flatnonzero(is_candidate_N), target_BT)
     score_BT = np.where(is_candidate_BT, scores_BQT.max(1), -np.inf)
+    if boost_N is not None:
+        score_BT += boost_N[target_BT]
+        rounding_BT += ROUNDING * boost_N[target_BT]
     winner_BT = np.where(is_target_BT, scores_BQT.argmax(1), -1)
     return Targets(is_target_BT, is_candidate_BT, place_BT, score_BT - rounding_BT, score_BT + rounding_BT, winner_BT)
 

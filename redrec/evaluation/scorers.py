@@ -1,9 +1,10 @@
 """Scorers: what evaluation asks of a model, and the exported towers as one.
 
 A model says something of a user who is asked for a scenario, a few interests, and something of each item, an embedding.
-An item's score is the greatest dot product over the interests. Baselines are told in the same words (`baselines`).
+An item's score is the greatest dot product over the interests, raised where the item is met often lately. Baselines are
+told in the same words (`baselines`).
 
-Shapes: B users, N items, Q interests, D embedding.
+Shapes: B users, S scenarios, N items, Q interests, D embedding.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,6 +28,10 @@ class Scorer(NamedTuple):
 
     interests_of: InterestsOf
     embeddings_ND: NDArray[np.floating]
+    boost_SN: NDArray[np.float32] | None = None  # what is added to an item's score (`redrec.index.trend`); absent: 0
+
+    def boost_of(self, scenario: int) -> NDArray[np.float32] | None:
+        return None if self.boost_SN is None else self.boost_SN[scenario]
 
 
 def in_blocks(interests_of: InterestsOf) -> InterestsOf:

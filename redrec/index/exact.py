@@ -18,10 +18,12 @@ def exact_search(
     embeddings_ND: NDArray[np.floating],
     k: int,
     is_allowed_N: NDArray[np.bool_] | None = None,
+    boost_N: NDArray[np.float32] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Return `scores_QK, items_QK`, best first; ties go to the lower item index.
 
-    K is `min(k, N)`. Where fewer items are allowed, the row ends in `NO_ITEM` with score -inf.
+    K is `min(k, N)`. Where fewer items are allowed, the row ends in `NO_ITEM` with score -inf. A score is the inner
+    product, raised by the item's `boost_N` if there are any.
 
     >>> exact_search(np.eye(2), np.array([[1, 0], [0.5, 1], [1, 0]]), k=2)[1]
     array([[0, 2],
@@ -35,6 +37,8 @@ def exact_search(
     for start in range(0, num_items, BLOCK_ITEMS):
         block_BD = np.asarray(embeddings_ND[start : start + BLOCK_ITEMS], dtype=np.float32)
         scores_QB = queries_QD @ block_BD.T
+        if boost_N is not None:
+            scores_QB += boost_N[start : start + BLOCK_ITEMS]
         if is_allowed_N is not None:
             scores_QB[:, ~is_allowed_N[start : start + BLOCK_ITEMS]] = -np.inf
         items_QB = np.broadcast_to(np.arange(start, start + len(block_BD)), scores_QB.shape)

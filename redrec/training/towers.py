@@ -31,6 +31,10 @@ class Towers(nn.Module):
         self.users = UserTower(recipe.user_tower, self.items.head, sizes)
         self.log_scale = nn.Parameter(torch.tensor([INITIAL_LOG_SCALE]))
 
+    def logit_scale(self) -> Tensor:
+        """Return the inverse temperature of the softmax over items."""
+        return self.log_scale.clamp(0, MAX_LOG_SCALE).exp()
+
     def forward(self, batch: Batch, inputs: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the window loss summed over a batch's targets, and sums to watch; `inputs` are those of its items."""
         device = self.log_scale.device
@@ -80,6 +84,6 @@ class Towers(nn.Module):
             negatives_ND,
             torch.from_numpy(negatives.log_count_N).to(device),
             is_false_GN,
-            self.log_scale.clamp(0, MAX_LOG_SCALE).exp(),
+            self.logit_scale(),
             self.recipe.loss.association,
         )

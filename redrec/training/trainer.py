@@ -191,6 +191,7 @@ class Run:
         towers = load_towers(self.out, self.vocabulary)
         export_towers(towers, self.content, self.vocabulary, self.out / "export")
         figures = {"steps": self.progress.step, "best_step": self.progress.best_step, **watched}
+        figures["logit_scale"] = towers.logit_scale().item()
         (self.out / "training.json").write_text(json.dumps(figures, indent=1))
 
 

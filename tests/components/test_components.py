@@ -76,7 +76,7 @@ def test_evaluate_model_logs_every_model_in_every_scenario(steps: Steps):
     assert set(steps.metrics["evaluate"].metadata) == {
         f"{scenario}/{model}/hit_rate@10"
         for scenario in ("homefeed", "search", "ads")
-        for model in ("redrec", "popularity", "mean_of_last_n")
+        for model in ("redrec", "redrec_without_trend", "popularity", "mean_of_last_n")
     }
 
 

@@ -20,6 +20,7 @@ def planted(seed: int, num_users: int = 7, num_items: int = 40, num_interests: i
         "target_BT": np.array(targets),
         "seen": [rng.integers(num_items, size=12) for _ in range(num_users)],  # with repeats, and some targets
         "is_candidate_N": rng.random(num_items) < 0.9,
+        "boost_N": rng.integers(3, size=num_items).astype(np.float32) if seed % 2 else None,
     }
 
 
@@ -31,6 +32,7 @@ def sorted_rank(scores_N: np.ndarray, target: int, is_candidate_N: np.ndarray) -
 
 def expected_ranks(world: dict) -> tuple[list, list]:
     scores_BN = (world["interests_BQD"] @ world["embeddings_ND"].T.astype(float)).max(1)
+    scores_BN += 0 if world["boost_N"] is None else world["boost_N"]
     ranks, unseen_ranks = [], []
     for scores_N, target_T, items in zip(scores_BN, world["target_BT"], world["seen"], strict=True):
         is_candidate_N = world["is_candidate_N"]

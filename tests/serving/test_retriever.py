@@ -14,10 +14,13 @@ from feature_repo.online import OnlineHistories
 from redrec.bundle import Bundle
 from redrec.config import InputError
 from redrec.data.forget import Person
+from redrec.data.histories import TEST, recent_counts
+from redrec.data.histories import Histories as Offline
 from redrec.index.exact import exact_search
 from redrec.index.filters import Catalog, ItemFilter
 from redrec.index.merge import merge_max
 from redrec.index.milvus import BundleMismatchError, release_embedded
+from redrec.index.trend import boosts, daily_rates
 from serving.config import ServingConfig, serving_config
 from serving.requests import Event, Query
 from serving.retriever import Answer, Retriever
@@ -35,12 +38,18 @@ def query(scenario: str = "homefeed", items: list[str] | None = None, **options:
     return Query(user_id="u", scenario=scenario, history=events, **options)
 
 
-def answers(bundle: Bundle, ask: Callable[[Retriever], Coroutine], config: ServingConfig = PATIENT, source=None) -> Any:
+def answers(
+    bundle: Bundle,
+    ask: Callable[[Retriever], Coroutine],
+    config: ServingConfig = PATIENT,
+    source: "Histories | None" = None,
+    features: Path | None = None,
+) -> Any:
     """Run `ask` between a retriever's start and close."""
 
     async def session():
-        retriever = Retriever(bundle, config, features=None)
-        retriever.source = source
+        retriever = Retriever(bundle, config, features)
+        retriever.source = source or retriever.source
         try:
             await retriever.start()
             return await ask(retriever)
@@ -50,11 +59,12 @@ def answers(bundle: Bundle, ask: Callable[[Retriever], Coroutine], config: Servi
     return asyncio.run(session())
 
 
-def exact_items(bundle: Bundle, scenario: str, k: int, item_filter: ItemFilter) -> list[str]:
+def exact_items(bundle: Bundle, scenario: str, k: int, item_filter: ItemFilter, boost_N=0.0) -> list[str]:
     """The same answer a second way: numpy tower, one matrix product, full sort."""
     is_allowed_N = Catalog(bundle.items, bundle.item_index).is_allowed(item_filter)
     interests_QD = numpy_interests(bundle, SEEN, scenario)
-    scores_N = np.where(is_allowed_N, (interests_QD @ bundle.embeddings_ND.astype(np.float32).T).max(axis=0), -np.inf)
+    cosine_N = (interests_QD @ bundle.embeddings_ND.astype(np.float32).T).max(axis=0)
+    scores_N = np.where(is_allowed_N, cosine_N + boost_N, -np.inf)
     return [bundle.item_ids[i] for i in np.argsort(-scores_N, kind="stable")[:k] if is_allowed_N[i]]
 
 
@@ -62,7 +72,7 @@ def item_ids(answer: Answer) -> list[str]:
     return [item.item_id for item in answer.items]
 
 
-@pytest.mark.parametrize(
+ASKED = pytest.mark.parametrize(
     ("options", "item_filter"),
     [
         ({"scenario": "homefeed"}, ItemFilter("homefeed")),
@@ -71,11 +81,45 @@ def item_ids(answer: Answer) -> list[str]:
         ({"scenario": "ads", "exclude_seen": True, "k": 40}, ItemFilter("ads", None, tuple(SEEN))),
     ],
 )
+
+
+@ASKED
 def test_the_answer_is_the_top_k_of_the_towers_interests(bundle: Bundle, options: dict, item_filter: ItemFilter):
     asked = query(**options)
     answer = answers(bundle, lambda retriever: retriever.answer(asked))
     assert (answer.source, answer.reason) == ("model", None)
     assert item_ids(answer) == exact_items(bundle, asked.scenario, asked.k, item_filter)
+
+
+@pytest.fixture(scope="module")
+def raising(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, Path]:
+    """A bundle that raises what is met often lately, and its features."""
+    folder = tmp_path_factory.mktemp("raising")
+    return tiny_run(folder, trend_weight=0.3), folder / "features"
+
+
+@ASKED
+@pytest.mark.parametrize("max_search_ms", [20_000, 0])
+def test_what_is_met_often_lately_is_raised_by_the_index_and_by_exact_search(
+    raising: tuple[Bundle, Path], options: dict, item_filter: ItemFilter, max_search_ms: int
+):
+    """As evaluation raises it, from all events that the features hold."""
+    bundle, features = raising
+    histories = Offline(features.parent / "data" / "histories")
+    counts_WSN = recent_counts(histories, TEST + 1, len(bundle.item_ids), len(bundle.manifest.scenarios))
+    asked = query(**options)
+    rate_N = daily_rates(counts_WSN[:, bundle.manifest.scenarios.index(asked.scenario)])
+    boost_N = boosts(rate_N, Catalog(bundle.items, bundle.item_index).is_allowed(ItemFilter(asked.scenario)), 0.3)
+    config = PATIENT.model_copy(update={"search_budget_ms": max_search_ms})
+    answer = answers(bundle, lambda retriever: retriever.answer(asked), config, features=features)
+    assert answer.source == ("model" if max_search_ms else "exact")
+    assert item_ids(answer) == exact_items(bundle, asked.scenario, asked.k, item_filter, boost_N)
+    assert item_ids(answer) != exact_items(bundle, asked.scenario, asked.k, item_filter)
+
+
+def test_without_features_nothing_is_raised(raising: tuple[Bundle, Path]):
+    answer = answers(raising[0], lambda retriever: retriever.answer(query()))
+    assert item_ids(answer) == exact_items(raising[0], "homefeed", query().k, ItemFilter("homefeed"))
 
 
 def test_an_item_names_its_title_and_the_interest_that_found_it(bundle: Bundle):

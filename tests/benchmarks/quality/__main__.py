@@ -33,6 +33,7 @@ from redrec.evaluation.intervals import bootstrap_means
 from redrec.evaluation.metrics import user_metrics
 from redrec.evaluation.ranking import Ranks, rank_among, rank_cases
 from redrec.evaluation.scorers import Scorer, exported_towers
+from redrec.evaluation.trend import trend_weight, with_trend
 from redrec.model.history import Ints
 from redrec.recipe import Recipe
 from redrec.training.trainer import train
@@ -67,8 +68,10 @@ class Trial:
         self.histories = Histories(self.data / "histories")
         self.allowed_SN = is_allowed(self.data / "items.parquet", self.scenarios)
         window = TARGET_WINDOW if protocol == "global_time" else 1
-        part = TEST if measured == "test" else VALIDATION
-        self.cases = [cases_of(self.histories, s, part, window, MAX_USERS, seed=0) for s in range(len(self.scenarios))]
+        self.part = TEST if measured == "test" else VALIDATION
+        self.cases = [
+            cases_of(self.histories, s, self.part, window, MAX_USERS, seed=0) for s in range(len(self.scenarios))
+        ]
 
     def ranks(self, scorer: Scorer, scenario: int) -> Ints:
         """Return the ranks of the scenario's targets, `rank_UT`."""
@@ -124,18 +127,21 @@ def scorers_of(trial: Trial, preset: str, seed: int, changes: Sequence[str]) -> 
     config = changed(recipe(preset, encoder, tuning, is_validated, seed), changes)
     runs = trial.data.parent / f"{preset}-{hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:8]}"
     if preset != "single_scenario":
-        return [_trained(trial.data, runs / str(seed), config)] * num_scenarios
+        return [_trained(trial, trial.data, runs / str(seed), config)] * num_scenarios
     parts = [of_scenario(trial.data, s, trial.data.parent / f"data-{name}") for s, name in enumerate(trial.scenarios)]
-    return [_trained(part, runs / f"{seed}-{s}", config) for s, part in enumerate(parts)]
+    return [_trained(trial, part, runs / f"{seed}-{s}", config) for s, part in enumerate(parts)]
 
 
-def _trained(data: Path, out: Path, config: Recipe) -> Scorer:
+def _trained(trial: Trial, data: Path, out: Path, config: Recipe) -> Scorer:
     if not (out / "training.json").exists():
         wall, cpu = time.perf_counter(), time.process_time()
         train(data, out, config)
         spent = {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
         (out / "spent.json").write_text(json.dumps(spent))
-    return exported_towers(out / "export", config.history)
+    weight = trend_weight(out, trial.histories)
+    return with_trend(
+        exported_towers(out / "export", config.history), trial.histories, trial.part, trial.allowed_SN, weight
+    )
 
 
 def run(trial: Trial, preset: str, seeds: int, changes: Sequence[str]) -> dict[str, Any]:

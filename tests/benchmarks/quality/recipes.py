@@ -1,7 +1,7 @@
 """Recipes: what was tuned to each data set and protocol, on its validation part, with the same choices for every preset.
 
-All presets are supervised alike: the next item at nearly every place of a history, which on these short histories
-learned more per second than windows of several targets at a few places (see the results page).
+All presets are supervised at nearly every place of a history, which on these short histories learned more per second than
+windows of several targets at a few places (see the results page).
 """
 
 from pathlib import Path
@@ -30,6 +30,7 @@ class Tuning(NamedTuple):
     width: int = 64  # of items, users and embeddings
     num_layers: int = 1
     query_features: tuple[Literal["gap"], ...] = ()  # where a protocol says at which moment users are asked
+    target_window: int = 1  # of the presets with queries
     table_decay: float = 0.1  # of the rows of words and ids: with much of it a rare one says little
 
 
@@ -38,7 +39,7 @@ TUNED: dict[tuple[str, Protocol], Tuning] = {
     ("food-kitchen", "global_time"): Tuning(400, 128, 90, referee_epochs=4, query_features=("gap",)),
     ("beauty-sports-toys", "full_loo"): Tuning(4000, 256, None, width=128, table_decay=1.0),
     ("beauty-sports-toys", "global_time"): Tuning(
-        2000, 256, 365, referee_epochs=10, width=128, table_decay=1.0, query_features=("gap",)
+        2000, 256, 365, referee_epochs=10, width=128, table_decay=1.0, query_features=("gap",), target_window=3
     ),
 }
 PRESETS = ("redrec", "single_scenario", "hllm", "sasrec")
@@ -88,7 +89,7 @@ def recipe(
             num_users=tuning.num_users,
             num_cuts=None if is_next_item else NUM_CUTS,
             asked="next",
-            target_window=1,
+            target_window=1 if is_next_item else tuning.target_window,
             half_life_days=tuning.half_life_days,
             num_uniform_negatives=512,
             num_popular_negatives=512,
