@@ -181,8 +181,7 @@ def _write(
     folder: Path, data: Path, model: Path, metrics: Path | None, feature_hash: str, milvus_uri: str | None
 ) -> Manifest:
     """Write everything but the manifest, and return the manifest."""
-    from redrec.data.histories import Histories  # brings DuckDB, which a serving image has not
-    from redrec.data.prepare import read_vocabulary
+    from redrec.data.prepare import read_vocabulary  # brings DuckDB, which a serving image has not
     from redrec.evaluation.trend import trend_weight
 
     vocabulary = read_vocabulary(data)
@@ -194,7 +193,7 @@ def _write(
     (folder / FALLBACK).write_text(json.dumps(_fallback(data, vocabulary), indent=1), encoding="utf-8")
 
     files = {name: file_hash(folder / name) for name in HASHED}
-    weight = trend_weight(model, Histories(data / "histories"))
+    weight = trend_weight(model)
     bundle_id = content_id(files, vocabulary, history, weight)
     return Manifest(
         id=bundle_id,

@@ -135,17 +135,21 @@ def rank_targets(
     return Ranks(rank_BT, rank_unseen_BT, targets.winner_BT, mean_cosine(interests_BQD))
 
 
-def rank_among(interests_BQD: Floats, embeddings_ND: Floats, target_B: Ints, others_BX: Ints) -> Ints:
+def rank_among(
+    interests_BQD: Floats, embeddings_ND: Floats, target_B: Ints, others_BX: Ints, boost_N: Floats | None = None
+) -> Ints:
     """Return each user's rank of one target among itself and `others_BX`: the sampled protocol of some papers.
 
     >>> rank_among(np.ones((1, 1, 1)), np.array([[3.0], [2.0], [2.0], [1.0]]), np.array([2]), np.array([[3, 1]]))
     array([2])
     """
-    targets = _targets(interests_BQD, embeddings_ND, target_B[:, None], np.full(len(embeddings_ND), True))
+    targets = _targets(interests_BQD, embeddings_ND, target_B[:, None], np.full(len(embeddings_ND), True), boost_N)
     rank_B = np.empty(len(target_B), dtype=np.int64)
     scratch = np.empty((2, 1, others_BX.shape[1]), dtype=np.float32)
     for b, others_X in enumerate(np.sort(others_BX, axis=1)):
         scores_X = best_scores(interests_BQD[b : b + 1], embeddings_ND[others_X].astype(np.float32).T, scratch)[0]
+        if boost_N is not None:
+            scores_X += boost_N[others_X]
         bounds = targets.low_BT[b, 0], targets.high_BT[b, 0]
         rank_B[b] = 1 + num_above(scores_X, np.searchsorted(others_X, target_B[b]), False, *bounds)
     return rank_B

@@ -27,18 +27,18 @@ class TrendConfig(Config):
 
 
 def daily_rates(counts_WN: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Return events a day, the mean over the windows.
+    """Return events a day, the mean over the windows; the first axis is that of the windows, there may be others.
 
     >>> daily_rates(np.array([[1, 0], [1, 7], [1, 28]])).round(3).tolist()
     [0.393, 0.667]
     """
-    return (counts_WN / np.array(WINDOWS_DAYS)[:, None]).mean(0)
+    return np.tensordot(1 / np.array(WINDOWS_DAYS), counts_WN, axes=1) / len(WINDOWS_DAYS)
 
 
 def boosts(rate_N: NDArray[np.float64], is_allowed_N: NDArray[np.bool_], weight: float) -> NDArray[np.float32]:
     """Return what each item's score is raised by, `boost_N`; the mean rate is that of the items that may be shown.
 
-    >>> boosts(np.array([6.0, 0.0, 2.0, 0.0]), np.array([True, True, True, True]), weight=1).round(3).tolist()
+    >>> boosts(np.array([6.0, 0.0, 2.0, 0.0]), np.full(4, True), weight=1).astype(float).round(3).tolist()
     [1.386, 0.0, 0.693, 0.0]
     """
     allowed_rate_N = np.where(is_allowed_N, rate_N, 0.0)

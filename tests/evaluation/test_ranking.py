@@ -93,14 +93,16 @@ def test_the_winner_is_the_interest_that_scores_the_target_best():
     assert found.rank_UT.tolist() == [[1, 2, 0]]  # both score 1, and the lower item stands above
 
 
-def test_a_rank_among_all_others_is_the_full_rank():
-    world = planted(0) | {"is_candidate_N": np.full(40, True)}
+@pytest.mark.parametrize("seed", [0, 1])  # without and with boosts
+def test_a_rank_among_all_others_is_the_full_rank(seed):
+    world = planted(seed) | {"is_candidate_N": np.full(40, True)}
     target_B = world["target_BT"][:, 0]
     others_BX = np.array(
         [np.random.default_rng(0).permutation(np.delete(np.arange(40), target)) for target in target_B]
     )
     full_B = rank_targets(**world).rank_UT[:, 0]
-    assert rank_among(world["interests_BQD"], world["embeddings_ND"], target_B, others_BX).tolist() == full_B.tolist()
+    asked = world["interests_BQD"], world["embeddings_ND"], target_B, others_BX, world["boost_N"]
+    assert rank_among(*asked).tolist() == full_B.tolist()
 
 
 def test_a_model_that_broke_is_refused_and_not_ranked_first():

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from redrec.data.columns import WINDOWS_DAYS
-from redrec.data.histories import TEST, VALIDATION, Histories, recent_counts
+from redrec.data.histories import TEST, VALIDATION, Histories, recent_counts, train_counts
 from redrec.data.prepare import DataConfig, prepare
 from redrec.data.statistics import item_statistics
 from redrec.data.tables import connect, read
@@ -18,6 +18,7 @@ from redrec.evaluation.metrics import user_metrics
 from redrec.evaluation.ranking import rank_cases
 from redrec.evaluation.scorers import Scorer
 from redrec.evaluation.trend import trend_weight, with_trend
+from redrec.index.trend import TrendConfig
 from redrec.recipe import Recipe
 
 NUM_ITEMS, NUM_USERS, NUM_DAYS, DAY_MS = 200, 150, 100, 86_400_000
@@ -93,10 +94,21 @@ def test_evaluation_counts_what_the_feature_store_counts(tmp_path):
         assert counts_N[met].tolist() == statistics[f"events_{days}d"].tolist()
 
 
-@pytest.mark.parametrize(("split", "weight"), [("global_time", 0.05), ("leave_last_out", 0.0)])
-def test_the_weight_is_in_logits_and_zero_where_no_moment_divides(tmp_path, split, weight):
-    histories = Histories(log_of(tmp_path, True, split) / "histories")
-    (tmp_path / "recipe.json").write_text(Recipe().model_dump_json())
-    (tmp_path / "training.json").write_text(json.dumps({"logit_scale": Recipe().trend.weight / 0.05}))
-    assert trend_weight(tmp_path, histories) == pytest.approx(weight)
-    assert with_trend(strangers(), histories, TEST, ALLOWED, 0.0).boost_SN is None
+def test_where_no_moment_divides_all_of_training_counts(tmp_path):
+    histories = Histories(log_of(tmp_path, True, "leave_last_out") / "histories")
+    boost_SN = with_trend(strangers(), histories, TEST, ALLOWED, weight=1.0).boost_SN
+    count_N = train_counts(histories, NUM_ITEMS, 1)[0]
+    assert boost_SN[0] == pytest.approx(np.log1p(count_N / count_N.mean()))
+
+
+@pytest.mark.parametrize("weight", [0.5, 0.0])
+def test_the_weight_is_in_logits(tmp_path, weight):
+    recipe = Recipe(trend=TrendConfig(weight=weight))
+    (tmp_path / "recipe.json").write_text(recipe.model_dump_json())
+    (tmp_path / "training.json").write_text(json.dumps({"logit_scale": 20.0}))
+    assert trend_weight(tmp_path) == weight / 20
+
+
+def test_without_weight_nothing_is_raised(tmp_path):
+    histories = Histories(log_of(tmp_path, is_planted=True) / "histories")
+    assert with_trend(strangers(), histories, TEST, ALLOWED, weight=0.0).boost_SN is None

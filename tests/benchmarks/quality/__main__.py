@@ -89,7 +89,8 @@ class Trial:
         interests_UQD = scorer.interests_of([case.known(self.histories) for case in cases], scenario, moment_ms_U)
         others_UX = np.stack([self._sampled(case, scenario, rng) for case in cases])
         target_U = np.array([case.target_T[0] for case in cases])
-        return rank_among(interests_UQD, scorer.embeddings_ND, target_U, others_UX)[:, None]
+        boost_N = scorer.boost_of(scenario)
+        return rank_among(interests_UQD, scorer.embeddings_ND, target_U, others_UX, boost_N)[:, None]
 
     def _sampled(self, case: Case, scenario: int, rng: np.random.Generator) -> Ints:
         """Return items of the scenario that the user never touches, the target included."""
@@ -138,7 +139,7 @@ def _trained(trial: Trial, data: Path, out: Path, config: Recipe) -> Scorer:
         train(data, out, config)
         spent = {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
         (out / "spent.json").write_text(json.dumps(spent))
-    weight = trend_weight(out, trial.histories)
+    weight = trend_weight(out)
     return with_trend(
         exported_towers(out / "export", config.history), trial.histories, trial.part, trial.allowed_SN, weight
     )
