@@ -24,7 +24,7 @@ from redrec.bundle import TOWER, Bundle
 from redrec.index.exact import exact_search
 from redrec.index.filters import Catalog, ItemFilter
 from redrec.index.merge import Merged, merge_max
-from redrec.index.milvus import AsyncItemIndex, IndexUnavailableError
+from redrec.index.milvus import AsyncItemIndex, Found, IndexUnavailableError
 from redrec.model.history import History, tower_inputs
 from redrec.model.session import open_tower
 from serving.config import ServingConfig
@@ -162,10 +162,13 @@ class Retriever:
         except IndexUnavailableError as error:
             logger.warning("index: %s", error)
             raise StageError("index_unavailable") from error
+        merged: Merged = await self._on_tower_thread(self._merged, found, interests_QD, k, item_filter)
+        return merged
+
+    def _merged(self, found: Found, interests_QD: NDArray[np.float32], k: int, item_filter: ItemFilter) -> Merged:
         raised = self._raised_in(item_filter)
         if raised is not None:
-            is_allowed_N = self.catalog.is_allowed(item_filter)
-            found = await self._on_tower_thread(raised.added_to, found, interests_QD, is_allowed_N)
+            found = raised.added_to(found, interests_QD, self.catalog.is_allowed(item_filter))
         return merge_max(*found, k)
 
     def _exact(self, interests_QD: NDArray[np.float32], k: int, item_filter: ItemFilter) -> Merged:

@@ -23,7 +23,7 @@ MAX_RAISED = 16_384  # of a scenario; their embeddings are scored for every requ
 
 
 class TrendConfig(Config):
-    weight: float = Field(default=0.5, ge=0)  # in logits; 0: no item is raised
+    weight: float = Field(default=0.25, ge=0)  # in logits; 0: no item is raised
 
 
 def daily_rates(counts_WN: NDArray[np.integer]) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from redrec.evaluation.validation import ValidationConfig
+from redrec.index.trend import TrendConfig
 from redrec.model.encoders.hashed import HashedConfig
 from redrec.model.encoders.ids_only import IdsOnlyConfig
 from redrec.model.encoders.vectors import VectorsConfig
@@ -47,6 +48,7 @@ NUM_IDS = 2**20  # above every set's catalog
 MAX_EVENTS = 50
 DROPOUT = 0.4
 FEATURES: tuple[Feature, ...] = ("scenario", "gap", "position")  # an event has a day and one kind of action
+TREND_WEIGHT = 0.5
 TABLE_RATES = {"ids": 5e-3, "words": 1e-2}
 WEIGHT_DECAY = 0.1
 NUM_CUTS = 24  # of the presets with queries: more places than most histories have
@@ -105,5 +107,6 @@ def recipe(
             steps_between=max(1, tuning.num_steps // 6) if has_validation else None,
             max_users=3000,
         ),
+        trend=TrendConfig(weight=TREND_WEIGHT),
         seed=seed,
     )
