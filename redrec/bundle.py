@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from redrec.config import Config, InputError, load_config, validated
+from redrec.index.trend import TrendConfig
 from redrec.model.history import HistoryConfig, Vocabulary
 from redrec.staging import staged
 
@@ -193,7 +194,8 @@ def _write(
     (folder / FALLBACK).write_text(json.dumps(_fallback(data, vocabulary), indent=1), encoding="utf-8")
 
     files = {name: file_hash(folder / name) for name in HASHED}
-    weight = trend_weight(model)
+    trend = validated(TrendConfig, recipe.get("trend", {}), str(model / "recipe.json"))
+    weight = trend_weight(trend, model)
     bundle_id = content_id(files, vocabulary, history, weight)
     return Manifest(
         id=bundle_id,

@@ -47,10 +47,12 @@ def test_same_content_has_the_same_id(run: Path, built: Bundle):
     assert build(run).manifest.id == built.manifest.id
 
 
-@pytest.mark.parametrize("what", ["tower", "embeddings", "history"])
+@pytest.mark.parametrize("what", ["tower", "embeddings", "history", "trend"])
 def test_other_content_has_another_id(run: Path, built: Bundle, what: str):
-    if what == "history":
-        (run / "model/recipe.json").write_text(json.dumps({"history": {"max_events_per_scenario": 9}}))
+    recipe = json.loads((run / "model/recipe.json").read_text())
+    if what in ("history", "trend"):
+        change = {"history": {"max_events_per_scenario": 9}, "trend": {"weight": 0.1}}[what]
+        (run / "model/recipe.json").write_text(json.dumps(recipe | {what: change}))
     else:
         write_tiny_model(run / "other", 48, 3, seed=1)
         name = {"tower": "user_tower.onnx", "embeddings": "item_embeddings.npy"}[what]
@@ -76,7 +78,7 @@ def test_a_missing_file_is_named(run: Path):
         Bundle.load(run / "bundle")
 
 
-@pytest.mark.parametrize("change", [{"id": "f" * 16}, {"actions": ["buy"]}])
+@pytest.mark.parametrize("change", [{"id": "f" * 16}, {"actions": ["buy"]}, {"trend_weight": 0.1}])
 def test_a_manifest_that_names_another_content_is_refused_with_both_ids(run: Path, built: Bundle, change: dict):
     manifest = run / "bundle/bundle.json"
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | change))

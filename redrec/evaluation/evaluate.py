@@ -49,7 +49,7 @@ def evaluate(data: Path, model: Path, out: Path) -> dict[str, dict[str, Any]]:
     vocabulary, histories = read_vocabulary(data), Histories(data / "histories")
     allowed_SN = is_allowed(data / "items.parquet", vocabulary.scenarios)
     plain = exported_towers(model / "export", recipe.history)
-    towers = with_trend(plain, histories, TEST, allowed_SN, trend_weight(model))
+    towers = with_trend(plain, histories, TEST, allowed_SN, trend_weight(recipe.trend, model))
     scorers = {
         TOWERS: towers,
         **({WITHOUT_TREND: plain} if towers.boost_SN is not None else {}),

@@ -12,18 +12,27 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from redrec.config import InputError
 from redrec.data.histories import Histories, recent_counts, train_counts
 from redrec.evaluation.scorers import Scorer
-from redrec.index.trend import boosts, daily_rates
-from redrec.recipe import Recipe
+from redrec.index.trend import TrendConfig, boosts, daily_rates
 
 
-def trend_weight(model: Path) -> float:
-    """Return what a trained model's boosts are multiplied by, as a cosine; zero where nothing is raised."""
-    config = Recipe.model_validate_json((model / "recipe.json").read_text()).trend
+def trend_weight(config: TrendConfig, model: Path) -> float:
+    """Return what a trained model's boosts are multiplied by, as a cosine; zero where nothing is raised.
+
+    Raises:
+        InputError: The model does not say its logit scale.
+    """
     if config.weight == 0:
         return 0.0
-    return config.weight / float(json.loads((model / "training.json").read_text())["logit_scale"])
+    figures = json.loads((model / "training.json").read_text())
+    if "logit_scale" not in figures:
+        raise InputError(
+            f"{model / 'training.json'} has no logit_scale, of which trend.weight {config.weight} is a part: it was "
+            "trained before there was a trend. Train again, or set trend.weight to 0 in its recipe.json."
+        )
+    return config.weight / float(figures["logit_scale"])
 
 
 def with_trend(scorer: Scorer, histories: Histories, part: int, allowed_SN: NDArray[np.bool_], weight: float) -> Scorer:

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from redrec.config import InputError
 from redrec.data.columns import WINDOWS_DAYS
 from redrec.data.histories import TEST, VALIDATION, Histories, recent_counts, train_counts
 from redrec.data.prepare import DataConfig, prepare
@@ -19,7 +20,6 @@ from redrec.evaluation.ranking import rank_cases
 from redrec.evaluation.scorers import Scorer
 from redrec.evaluation.trend import trend_weight, with_trend
 from redrec.index.trend import TrendConfig
-from redrec.recipe import Recipe
 
 NUM_ITEMS, NUM_USERS, NUM_DAYS, DAY_MS = 200, 150, 100, 86_400_000
 ALLOWED = np.full((1, NUM_ITEMS), True)
@@ -103,10 +103,15 @@ def test_where_no_moment_divides_all_of_training_counts(tmp_path):
 
 @pytest.mark.parametrize("weight", [0.5, 0.0])
 def test_the_weight_is_in_logits(tmp_path, weight):
-    recipe = Recipe(trend=TrendConfig(weight=weight))
-    (tmp_path / "recipe.json").write_text(recipe.model_dump_json())
     (tmp_path / "training.json").write_text(json.dumps({"logit_scale": 20.0}))
-    assert trend_weight(tmp_path) == weight / 20
+    assert trend_weight(TrendConfig(weight=weight), tmp_path) == weight / 20
+
+
+def test_a_model_of_before_the_trend_is_named_and_told_what_to_do(tmp_path):
+    (tmp_path / "training.json").write_text(json.dumps({"loss": 1.0}))
+    with pytest.raises(InputError, match="training.json has no logit_scale.*Train again, or set trend.weight to 0"):
+        trend_weight(TrendConfig(), tmp_path)
+    assert trend_weight(TrendConfig(weight=0), tmp_path) == 0
 
 
 def test_without_weight_nothing_is_raised(tmp_path):

@@ -34,6 +34,7 @@ from redrec.evaluation.metrics import user_metrics
 from redrec.evaluation.ranking import Ranks, rank_among, rank_cases
 from redrec.evaluation.scorers import Scorer, exported_towers
 from redrec.evaluation.trend import trend_weight, with_trend
+from redrec.index.trend import TrendConfig
 from redrec.model.history import Ints
 from redrec.recipe import Recipe
 from redrec.training.trainer import train
@@ -126,7 +127,8 @@ def scorers_of(trial: Trial, preset: str, seed: int, changes: Sequence[str]) -> 
         return [scorer] * num_scenarios
     encoder = minilm(text_vectors(trial.name, RESULTS)) if trial.items == "minilm" else words(trial.protocol)
     config = changed(recipe(preset, encoder, tuning, is_validated, seed), changes)
-    runs = trial.data.parent / f"{preset}-{hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:8]}"
+    trained = config.model_copy(update={"trend": TrendConfig()})  # of which training knows nothing
+    runs = trial.data.parent / f"{preset}-{hashlib.sha256(trained.model_dump_json().encode()).hexdigest()[:8]}"
     if preset != "single_scenario":
         return [_trained(trial, trial.data, runs / str(seed), config)] * num_scenarios
     parts = [of_scenario(trial.data, s, trial.data.parent / f"data-{name}") for s, name in enumerate(trial.scenarios)]
@@ -139,7 +141,7 @@ def _trained(trial: Trial, data: Path, out: Path, config: Recipe) -> Scorer:
         train(data, out, config)
         spent = {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
         (out / "spent.json").write_text(json.dumps(spent))
-    weight = trend_weight(out)
+    weight = trend_weight(config.trend, out)
     return with_trend(
         exported_towers(out / "export", config.history), trial.histories, trial.part, trial.allowed_SN, weight
     )

@@ -37,7 +37,9 @@ class Tuning(NamedTuple):
 
 TUNED: dict[tuple[str, Protocol], Tuning] = {
     ("food-kitchen", "abxi"): Tuning(1000, 128, 365, "hit_rate@100", width=128, num_layers=2, table_decay=10.0),
-    ("food-kitchen", "global_time"): Tuning(400, 128, 90, referee_epochs=4, query_features=("gap",)),
+    ("food-kitchen", "global_time"): Tuning(
+        1000, 128, 365, referee_epochs=4, width=128, table_decay=3.0, query_features=("gap",)
+    ),
     ("beauty-sports-toys", "full_loo"): Tuning(4000, 256, None, width=128, table_decay=1.0),
     ("beauty-sports-toys", "global_time"): Tuning(
         2000, 256, 365, referee_epochs=10, width=128, table_decay=1.0, query_features=("gap",), target_window=3
