@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from redrec.bundle import Bundle
+from redrec.config import InputError
 from redrec.data.columns import WINDOWS_DAYS
-from redrec.index.exact import NO_ITEM
+from redrec.index.exact import NO_ITEM, exact_search
 from redrec.index.filters import Catalog, ItemFilter
 from redrec.index.milvus import Found
 from redrec.index.trend import boosts, daily_rates
@@ -30,15 +31,14 @@ class Raised(NamedTuple):
     items_T: NDArray[np.int64]
     embeddings_TD: NDArray[np.float32]
 
-    def added_to(self, found: Found, interests_QD: NDArray[np.float32], is_allowed_N: NDArray[np.bool_]) -> Found:
-        """Return what an index found by cosine, raised, and beside it all raised items that may be shown."""
+    def beside(self, found: Found, interests_QD: NDArray[np.float32], k: int, is_allowed_N: NDArray[np.bool_]) -> Found:
+        """Return what an index found by cosine, raised, and beside it the best k of the raised items."""
         scores_QK, items_QK = found
-        is_allowed_T = is_allowed_N[self.items_T]
-        items_T, embeddings_TD = self.items_T[is_allowed_T], self.embeddings_TD[is_allowed_T]
-        scores_QT = interests_QD @ embeddings_TD.T + self.boost_N[items_T]
-        found_QK = np.where(items_QK == NO_ITEM, 0, self.boost_N[items_QK]) + scores_QK
-        items_QT = np.broadcast_to(items_T, scores_QT.shape)
-        return np.hstack([found_QK, scores_QT]), np.hstack([items_QK, items_QT])
+        scores_QK = scores_QK + np.where(items_QK == NO_ITEM, 0, self.boost_N[items_QK])
+        is_allowed_T, boost_T = is_allowed_N[self.items_T], self.boost_N[self.items_T]
+        raised_QK, places_QK = exact_search(interests_QD, self.embeddings_TD, k, is_allowed_T, boost_T)
+        raised_items_QK = np.where(places_QK == NO_ITEM, NO_ITEM, self.items_T[places_QK])
+        return np.hstack([scores_QK, raised_QK]), np.hstack([items_QK, raised_items_QK])
 
 
 def read_trend(features: Path | None, bundle: Bundle, catalog: Catalog) -> dict[str, Raised]:
@@ -62,8 +62,13 @@ def read_trend(features: Path | None, bundle: Bundle, catalog: Catalog) -> dict[
 def _rates(features: Path, scenario: str, bundle: Bundle) -> NDArray[np.float64]:
     from feature_repo.definitions import item_source_path  # feast takes seconds to import
 
-    columns = [f"events_{days}d" for days in WINDOWS_DAYS]
-    statistics = pq.read_table(features / item_source_path(scenario), columns=["item_id", *columns])
+    columns, path = [f"events_{days}d" for days in WINDOWS_DAYS], features / item_source_path(scenario)
+    if not path.is_file():
+        raise InputError(
+            f"{path} is missing, and bundle {bundle.manifest.id} raises what is met often lately. Give the features "
+            "of its own run, whole, or build the bundle again."
+        )
+    statistics = pq.read_table(path, columns=["item_id", *columns])
     known = [
         (row, bundle.item_index[item])
         for row, item in enumerate(statistics["item_id"].to_pylist())

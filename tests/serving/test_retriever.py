@@ -1,6 +1,7 @@
 """The retriever on a real ONNX tower and a real embedded index, without a server around it."""
 
 import asyncio
+import shutil
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -115,6 +116,14 @@ def test_what_is_met_often_lately_is_raised_by_the_index_and_by_exact_search(
     assert answer.source == ("model" if max_search_ms else "exact")
     assert item_ids(answer) == exact_items(bundle, asked.scenario, asked.k, item_filter, boost_N)
     assert item_ids(answer) != exact_items(bundle, asked.scenario, asked.k, item_filter)
+
+
+def test_features_without_the_items_statistics_are_refused(raising: tuple[Bundle, Path], tmp_path: Path):
+    bundle, features = raising
+    shutil.copytree(features, tmp_path / "features")
+    (tmp_path / "features/sources/items_ads.parquet").unlink()
+    with pytest.raises(InputError, match=f"items_ads.parquet is missing, and bundle {bundle.manifest.id} raises"):
+        Retriever(bundle, PATIENT, tmp_path / "features")
 
 
 def test_without_features_nothing_is_raised(raising: tuple[Bundle, Path]):
