@@ -16,7 +16,7 @@ EVENT_COLUMNS = (USER_ID, ITEM_ID, SCENARIO, ACTION, TIMESTAMP)
 EVENT_ORDER = (USER_ID, TIMESTAMP, ITEM_ID, SCENARIO, ACTION)  # clean events never tie in all of them
 ITEM_COLUMNS = (ITEM_ID, TITLE, BODY, TAGS, CATEGORY, IMAGE, SCENARIOS)
 
-WINDOWS_DAYS = (1, 7, 28)  # of items' statistics: events_7d, users_7d, ...
+WINDOWS_DAYS = (1, 7, 28, 112)  # of items' statistics: events_7d, users_7d, ...
 
 ID = "[!-~]+"  # printable ASCII, no blanks: bucketing hashes bytes, and other systems' hashes differ beyond ASCII
 MAX_ID_LENGTH = 128

@@ -1,8 +1,5 @@
 """Trend in evaluation: the towers' scores raised by what was met lately before the part that is asked about.
 
-Where the last events of each user are left out no moment divides the parts, and what is late for one user is long gone
-for another: there all of training counts, whenever it was.
-
 Shapes: S scenarios, N items.
 """
 
@@ -13,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redrec.config import InputError
-from redrec.data.histories import Histories, recent_counts, train_counts
+from redrec.data.histories import Histories, recent_counts
 from redrec.evaluation.scorers import Scorer
 from redrec.index.trend import TrendConfig, boosts, daily_rates
 
@@ -40,10 +37,6 @@ def with_trend(scorer: Scorer, histories: Histories, part: int, allowed_SN: NDAr
     if weight == 0:
         return scorer
     num_scenarios, num_items = allowed_SN.shape
-    rate_SN = (
-        daily_rates(recent_counts(histories, part, num_items, num_scenarios))
-        if histories.begins_ms
-        else train_counts(histories, num_items, num_scenarios).astype(float)
-    )
+    rate_SN = daily_rates(recent_counts(histories, part, num_items, num_scenarios))
     of_scenarios = zip(rate_SN, allowed_SN, strict=True)
     return scorer._replace(boost_SN=np.stack([boosts(rate_N, allowed_N, weight) for rate_N, allowed_N in of_scenarios]))

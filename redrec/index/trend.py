@@ -29,8 +29,8 @@ class TrendConfig(Config):
 def daily_rates(counts_WN: NDArray[np.integer]) -> NDArray[np.float64]:
     """Return events a day, the mean over the windows; the first axis is that of the windows, there may be others.
 
-    >>> daily_rates(np.array([[1, 0], [1, 7], [1, 28]])).round(3).tolist()
-    [0.393, 0.667]
+    >>> daily_rates(np.array([[1, 0], [1, 7], [1, 28], [1, 28]])).round(3).tolist()
+    [0.297, 0.562]
     """
     return np.tensordot(1 / np.array(WINDOWS_DAYS), counts_WN, axes=1) / len(WINDOWS_DAYS)
 

@@ -10,7 +10,7 @@ import pytest
 
 from redrec.config import InputError
 from redrec.data.columns import WINDOWS_DAYS
-from redrec.data.histories import TEST, VALIDATION, Histories, recent_counts, train_counts
+from redrec.data.histories import TEST, VALIDATION, Histories, recent_counts
 from redrec.data.prepare import DataConfig, prepare
 from redrec.data.statistics import item_statistics
 from redrec.data.tables import connect, read
@@ -25,7 +25,7 @@ NUM_ITEMS, NUM_USERS, NUM_DAYS, DAY_MS = 200, 150, 100, 86_400_000
 ALLOWED = np.full((1, NUM_ITEMS), True)
 
 
-def log_of(folder: Path, is_planted: bool, split: str = "global_time") -> Path:
+def log_of(folder: Path, is_planted: bool) -> Path:
     """Users meet one item a day; from day 80 on, where it is planted, half of the time one of five new ones."""
     rng, rows = np.random.default_rng(0), []
     for user in range(NUM_USERS):
@@ -42,7 +42,7 @@ def log_of(folder: Path, is_planted: bool, split: str = "global_time") -> Path:
     )
     item_ids = [f"i{n:03}" for n in range(NUM_ITEMS)]
     pq.write_table(pa.table({"item_id": item_ids, "title": item_ids}), folder / "items.parquet")
-    config = DataConfig(split=split, test_share=0.1, has_validation=True)
+    config = DataConfig(test_share=0.1, has_validation=True)
     prepare(folder / "events.parquet", folder / "items.parquet", folder / "data", config)
     return folder / "data"
 
@@ -92,13 +92,6 @@ def test_evaluation_counts_what_the_feature_store_counts(tmp_path):
     for counts_N, days in zip(counts_WN, WINDOWS_DAYS, strict=True):
         assert counts_N.sum() == statistics[f"events_{days}d"].sum() > 0
         assert counts_N[met].tolist() == statistics[f"events_{days}d"].tolist()
-
-
-def test_where_no_moment_divides_all_of_training_counts(tmp_path):
-    histories = Histories(log_of(tmp_path, True, "leave_last_out") / "histories")
-    boost_SN = with_trend(strangers(), histories, TEST, ALLOWED, weight=1.0).boost_SN
-    count_N = train_counts(histories, NUM_ITEMS, 1)[0]
-    assert boost_SN[0] == pytest.approx(np.log1p(count_N / count_N.mean()))
 
 
 @pytest.mark.parametrize("weight", [0.5, 0.0])

@@ -69,10 +69,9 @@ class Trial:
         self.histories = Histories(self.data / "histories")
         self.allowed_SN = is_allowed(self.data / "items.parquet", self.scenarios)
         window = TARGET_WINDOW if protocol == "global_time" else 1
-        self.part = TEST if measured == "test" else VALIDATION
-        self.cases = [
-            cases_of(self.histories, s, self.part, window, MAX_USERS, seed=0) for s in range(len(self.scenarios))
-        ]
+        part = TEST if measured == "test" else VALIDATION
+        self.part_of_trend = part if protocol == "global_time" else VALIDATION  # as published rows: from training alone
+        self.cases = [cases_of(self.histories, s, part, window, MAX_USERS, seed=0) for s in range(len(self.scenarios))]
 
     def ranks(self, scorer: Scorer, scenario: int) -> Ints:
         """Return the ranks of the scenario's targets, `rank_UT`."""
@@ -143,7 +142,7 @@ def _trained(trial: Trial, data: Path, out: Path, config: Recipe) -> Scorer:
         (out / "spent.json").write_text(json.dumps(spent))
     weight = trend_weight(config.trend, out)
     return with_trend(
-        exported_towers(out / "export", config.history), trial.histories, trial.part, trial.allowed_SN, weight
+        exported_towers(out / "export", config.history), trial.histories, trial.part_of_trend, trial.allowed_SN, weight
     )
 
 
