@@ -32,6 +32,7 @@ class Tuning(NamedTuple):
     num_layers: int = 1
     query_features: tuple[Literal["gap"], ...] = ()  # where a protocol says at which moment users are asked
     target_window: int = 1  # of the presets with queries
+    trend_weight: float = 0.5
     table_decay: float = 0.1  # of the rows of words and ids: with much of it a rare one says little
 
 
@@ -40,7 +41,7 @@ TUNED: dict[tuple[str, Protocol], Tuning] = {
     ("food-kitchen", "global_time"): Tuning(
         1000, 128, 365, referee_epochs=4, width=128, table_decay=3.0, query_features=("gap",)
     ),
-    ("beauty-sports-toys", "full_loo"): Tuning(4000, 256, None, width=128, table_decay=1.0),
+    ("beauty-sports-toys", "full_loo"): Tuning(4000, 256, None, width=128, table_decay=1.0, trend_weight=0.0),
     ("beauty-sports-toys", "global_time"): Tuning(
         2000, 256, 365, referee_epochs=10, width=128, table_decay=1.0, query_features=("gap",), target_window=3
     ),
@@ -50,7 +51,6 @@ NUM_IDS = 2**20  # above every set's catalog
 MAX_EVENTS = 50
 DROPOUT = 0.4
 FEATURES: tuple[Feature, ...] = ("scenario", "gap", "position")  # an event has a day and one kind of action
-TREND_WEIGHT = 0.5
 TABLE_RATES = {"ids": 5e-3, "words": 1e-2}
 WEIGHT_DECAY = 0.1
 NUM_CUTS = 24  # of the presets with queries: more places than most histories have
@@ -109,6 +109,6 @@ def recipe(
             steps_between=max(1, tuning.num_steps // 6) if has_validation else None,
             max_users=3000,
         ),
-        trend=TrendConfig(weight=TREND_WEIGHT),
+        trend=TrendConfig(weight=tuning.trend_weight),
         seed=seed,
     )
