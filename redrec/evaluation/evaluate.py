@@ -4,8 +4,9 @@ Writes three files: `metrics.json`, `users.parquet` (the ranks of every user, sc
 metrics follow) and `examples.json` (three users to look at). The keys of `metrics.json`, a figure being
 `{metric: {"value", "low", "high", "users"}}`:
 
-- `scenarios`: `{scenario: {model: figure}}`. `hit_rate@10` ranks all items of the scenario, `hit_rate@10_unseen` only
-  those new to the user, for targets that are new to the user.
+- `scenarios`: `{scenario: {model: figure}}`, the towers as served, without the trend that raises items, and the
+  baselines. `hit_rate@10` ranks all items of the scenario, `hit_rate@10_unseen` only those new to the user, for targets
+  that are new to the user.
 - `slices`: `{scenario: {slice: {model: figure}}}`, the same for cold, light and heavy users, at 10 alone.
 - `interests`: `{scenario: ...}`, whether the towers' interests collapsed (`redrec.evaluation.collapse`).
 - `scenario_value`: `{asked: {removed: figure}}`, what the towers lose when a scenario's events are kept from them.
