@@ -97,10 +97,19 @@ def exact_top_k(run_folder: Path, bundle: Bundle, user: str, scenario: str) -> l
     now_ms = time.time_ns() // 1_000_000
     inputs = tower_inputs([events], [query_scenario], [now_ms], bundle.vectors_NE, bundle.history_config)
     (interests_BQD,) = onnxruntime.InferenceSession(bundle.path / TOWER).run(None, inputs)
-    score_N = (bundle.embeddings_ND.astype(np.float32) @ interests_BQD[0].T).max(axis=1)
     is_allowed_N = np.array([scenario in allowed for allowed in bundle.items["scenarios"].to_pylist()])
+    score_N = (bundle.embeddings_ND.astype(np.float32) @ interests_BQD[0].T).max(axis=1)
+    score_N += raised(run_folder, bundle, scenario, is_allowed_N)
     best_K = np.argsort(-np.where(is_allowed_N, score_N, -np.inf), kind="stable")[:K]
     return [bundle.item_ids[item] for item in best_K]
+
+
+def raised(run_folder: Path, bundle: Bundle, scenario: str, is_allowed_N: np.ndarray) -> np.ndarray:
+    """Return what the trend adds to each score, from the statistics that the features hold."""
+    statistics = pq.read_table(run_folder / "features/sources" / f"items_{scenario}.parquet").to_pandas()
+    rates = sum(statistics[f"events_{days}d"] / days for days in (1, 7, 28, 112)) / 4
+    rate_N = rates.set_axis(statistics["item_id"]).reindex(bundle.item_ids, fill_value=0).to_numpy() * is_allowed_N
+    return bundle.manifest.trend_weight * np.log1p(rate_N / rate_N[is_allowed_N].mean())
 
 
 def test_the_items_are_those_of_exact_search(
