@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import pyarrow.parquet as pq
 import pytest
 
 from feature_repo.online import OnlineHistories
 from redrec.bundle import TOWER, Bundle
 from redrec.model.history import encode_history, tower_inputs
+from redrec.model.session import open_tower
 from serving.client import post
 from tests.cluster.conftest import Cluster, Service
 from tests.cluster.tools import ROOT, helm, run
@@ -96,7 +96,7 @@ def exact_top_k(run_folder: Path, bundle: Bundle, user: str, scenario: str) -> l
     query_scenario = bundle.manifest.scenarios.index(scenario)
     now_ms = time.time_ns() // 1_000_000
     inputs = tower_inputs([events], [query_scenario], [now_ms], bundle.vectors_NE, bundle.history_config)
-    (interests_BQD,) = onnxruntime.InferenceSession(bundle.path / TOWER).run(None, inputs)
+    interests_BQD = open_tower(bundle.path / TOWER)(inputs)
     is_allowed_N = np.array([scenario in allowed for allowed in bundle.items["scenarios"].to_pylist()])
     score_N = (bundle.embeddings_ND.astype(np.float32) @ interests_BQD[0].T).max(axis=1)
     score_N += raised(run_folder, bundle, scenario, is_allowed_N)
