@@ -168,7 +168,7 @@ class Retriever:
     def _merged(self, found: Found, interests_QD: NDArray[np.float32], k: int, item_filter: ItemFilter) -> Merged:
         raised = self._raised_in(item_filter)
         if raised is not None:
-            found = raised.beside(found, interests_QD, k, self.catalog.is_allowed(item_filter))
+            found = raised.beside(found, interests_QD, k, item_filter)
         return merge_max(*found, k)
 
     def _exact(self, interests_QD: NDArray[np.float32], k: int, item_filter: ItemFilter) -> Merged:

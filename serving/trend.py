@@ -2,7 +2,7 @@
 
 They are those of the last materialization, read once at start. Without features nothing is raised.
 
-Shapes: Q interests, N items, T raised items, D embedding, K results.
+Shapes: Q interests, N items, X rows of statistics, T raised items, D embedding, K results.
 """
 
 import logging
@@ -30,12 +30,13 @@ class Raised(NamedTuple):
     boost_N: NDArray[np.float32]
     items_T: NDArray[np.int64]
     embeddings_TD: NDArray[np.float32]
+    catalog: Catalog  # of these items alone: a request filters no others
 
-    def beside(self, found: Found, interests_QD: NDArray[np.float32], k: int, is_allowed_N: NDArray[np.bool_]) -> Found:
+    def beside(self, found: Found, interests_QD: NDArray[np.float32], k: int, item_filter: ItemFilter) -> Found:
         """Return what an index found by cosine, raised, and beside it the best k of the raised items."""
         scores_QK, items_QK = found
         scores_QK = scores_QK + np.where(items_QK == NO_ITEM, 0, self.boost_N[items_QK])
-        is_allowed_T, boost_T = is_allowed_N[self.items_T], self.boost_N[self.items_T]
+        is_allowed_T, boost_T = self.catalog.is_allowed(item_filter), self.boost_N[self.items_T]
         raised_QK, places_QK = exact_search(interests_QD, self.embeddings_TD, k, is_allowed_T, boost_T)
         raised_items_QK = np.where(places_QK == NO_ITEM, NO_ITEM, self.items_T[places_QK])
         return np.hstack([scores_QK, raised_QK]), np.hstack([items_QK, raised_items_QK])
@@ -55,8 +56,14 @@ def read_trend(features: Path | None, bundle: Bundle, catalog: Catalog) -> dict[
         items_T = np.flatnonzero(boost_N)
         logger.info("trend | %s | %d of %d items are raised", scenario, len(items_T), len(boost_N))
         if len(items_T):
-            raised[scenario] = Raised(boost_N, items_T, bundle.embeddings_ND[items_T].astype(np.float32))
+            raised[scenario] = _raised(boost_N, items_T, bundle)
     return raised
+
+
+def _raised(boost_N: NDArray[np.float32], items_T: NDArray[np.int64], bundle: Bundle) -> Raised:
+    place_of = {bundle.item_ids[item]: place for place, item in enumerate(items_T)}
+    embeddings_TD = bundle.embeddings_ND[items_T].astype(np.float32)
+    return Raised(boost_N, items_T, embeddings_TD, Catalog(bundle.items.take(items_T), place_of))
 
 
 def _rates(features: Path, scenario: str, bundle: Bundle) -> NDArray[np.float64]:
@@ -69,12 +76,10 @@ def _rates(features: Path, scenario: str, bundle: Bundle) -> NDArray[np.float64]
             "of its own run, whole, or build the bundle again."
         )
     statistics = pq.read_table(path, columns=["item_id", *columns])
-    known = [
-        (row, bundle.item_index[item])
-        for row, item in enumerate(statistics["item_id"].to_pylist())
-        if item in bundle.item_index
-    ]
-    rows_T, items_T = np.array(known, dtype=np.int64).reshape(-1, 2).T
+    item_X = np.array(
+        [bundle.item_index.get(item, NO_ITEM) for item in statistics["item_id"].to_pylist()], dtype=np.int64
+    )
+    is_known_X = item_X != NO_ITEM
     rate_N = np.zeros(len(bundle.item_ids))
-    rate_N[items_T] = daily_rates(np.stack([statistics[name].to_numpy() for name in columns]))[rows_T]
+    rate_N[item_X[is_known_X]] = daily_rates(np.stack([statistics[name].to_numpy() for name in columns]))[is_known_X]
     return rate_N

@@ -19,9 +19,7 @@ from numpy.typing import NDArray
 
 from redrec.data import columns as c
 from redrec.data.histories import EVENTS_PER_BLOCK, FIELDS, TEST, TRAIN, VALIDATION, Split
-from redrec.model.history import Ints, Vocabulary
-
-MS_PER_DAY = 86_400_000
+from redrec.model.history import MS_PER_DAY, Ints, Vocabulary
 
 
 class Tally(NamedTuple):

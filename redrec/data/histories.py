@@ -29,11 +29,10 @@ import pyarrow.parquet as pq
 
 from redrec.data import columns as c
 from redrec.data.tables import epoch_ms
-from redrec.model.history import History, Ints
+from redrec.model.history import MS_PER_DAY, History, Ints
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 FIELDS = {"item": np.int32, "action": np.int16, "scenario": np.int16, "timestamp_ms": np.int64, "part": np.int8}
-MS_PER_DAY = 86_400_000
 EVENTS_PER_BLOCK = 4_000_000  # of a scan over all users: some 100 MB
 
 

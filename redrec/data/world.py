@@ -24,6 +24,7 @@ from pydantic import Field, PositiveInt
 
 from redrec.config import Config
 from redrec.data import columns as c
+from redrec.model.history import MS_PER_DAY
 
 INTERESTS = (
     "baking sourdough crust oven dough flour",
@@ -52,7 +53,6 @@ SCENARIOS = ("homefeed", "search", "ads")
 ACTIONS = ("view", "click", "click")  # by scenario
 FILLERS = "my our simple daily new weekend favourite quick little best first honest".split()
 START_MS = 1_700_000_000_000
-MS_PER_DAY = 86_400_000
 USERS_PER_BLOCK = 20_000
 
 

@@ -42,7 +42,7 @@ def boosts(rate_N: NDArray[np.float64], is_allowed_N: NDArray[np.bool_], weight:
     [1.386, 0.0, 0.693, 0.0]
     """
     allowed_rate_N = np.where(is_allowed_N, rate_N, 0.0)
-    if weight == 0 or not allowed_rate_N.any():
+    if not allowed_rate_N.any():
         return np.zeros(len(rate_N), dtype=np.float32)
     lift_N = np.log1p(allowed_rate_N / allowed_rate_N[is_allowed_N].mean())
     left_out = np.partition(lift_N, -MAX_RAISED - 1)[-MAX_RAISED - 1] if len(lift_N) > MAX_RAISED else 0.0

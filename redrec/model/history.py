@@ -37,6 +37,7 @@ NUM_GAP_BUCKETS = (
 NUM_HOURS = 24
 MS_PER_MINUTE = 60_000
 MS_PER_HOUR = 3_600_000
+MS_PER_DAY = 86_400_000
 
 
 class Vocabulary(Config):

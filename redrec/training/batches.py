@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from redrec.config import Config
-from redrec.data.histories import MS_PER_DAY, Histories, newest_train_ms
-from redrec.model.history import History, HistoryConfig, Ints, gap_bucket, joined, layout, mix, padded
+from redrec.data.histories import Histories, newest_train_ms
+from redrec.model.history import MS_PER_DAY, History, HistoryConfig, Ints, gap_bucket, joined, layout, mix, padded
 
 NO_SHARE = np.inf  # log count of a negative that only fills up a process's share: it weighs nothing
 
