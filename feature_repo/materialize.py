@@ -29,7 +29,7 @@ from feature_repo.contained import contained
 from feature_repo.online import OnlineHistories, StoredEvent, newest
 from feature_repo.store import open_store, write_config
 from redrec.data.histories import scenario_history
-from redrec.data.prepare import read_vocabulary
+from redrec.data.split import read_vocabulary
 from redrec.data.statistics import item_statistics
 from redrec.data.tables import Engine, connect, read, write
 from redrec.staging import staged

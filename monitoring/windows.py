@@ -7,7 +7,6 @@ earlier, inside the training window, so that counts per user are comparable and 
 log does not reach back so far, the reference ends where the newest window begins.
 """
 
-import json
 import math
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +17,7 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from redrec.data import columns as c
+from redrec.data.split import read_split
 from redrec.data.tables import connect, read
 
 WEEK = timedelta(days=7)
@@ -53,18 +53,18 @@ class Windows(NamedTuple):
 
 def load_windows(data: Path) -> Windows:
     """Read the events of `data` and split them by scenario and window."""
-    split = json.loads((data / "split.json").read_text(encoding="utf-8"))
+    split = read_split(data)
     connection = connect()
     events = _with_category(
         read(connection, data / "events.parquet", "events"), read(connection, data / "items.parquet", "items")
     )
     times = events[c.TIMESTAMP]
     oldest, newest = (_as_utc(times.min().execute()), _as_utc(times.max().execute()))
-    test_start = datetime.fromtimestamp(split["test_start_ms"] / 1000, UTC)
+    test_start = datetime.fromtimestamp(split.test_start_ms / 1000, UTC)
     reference, current = _windows(oldest, newest, test_start)
     scenarios = {
         scenario: _scenario_windows(events.filter(events[c.SCENARIO] == scenario), reference, current)
-        for scenario in split["scenarios"]
+        for scenario in split.scenarios
     }
     connection.disconnect()
     return Windows(reference, current, oldest <= reference.start, scenarios)

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from redrec.config import Config, InputError, load_config, validated
+from redrec.data.split import read_vocabulary
 from redrec.index.trend import TrendConfig
 from redrec.model.history import HistoryConfig, Vocabulary
 from redrec.staging import staged
@@ -182,8 +183,7 @@ def _write(
     folder: Path, data: Path, model: Path, metrics: Path | None, feature_hash: str, milvus_uri: str | None
 ) -> Manifest:
     """Write everything but the manifest, and return the manifest."""
-    from redrec.data.prepare import read_vocabulary  # brings DuckDB, which a serving image has not
-    from redrec.evaluation.trend import trend_weight
+    from redrec.evaluation.trend import trend_weight  # brings DuckDB, which a serving image has not
 
     vocabulary = read_vocabulary(data)
     recipe = json.loads((model / "recipe.json").read_text(encoding="utf-8"))

@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from redrec.data.prepare import DataConfig, prepare
+from redrec.data.split import Split
 from redrec.data.world import World, WorldConfig
 from redrec.model.encoders.hashed import HashedConfig
 from redrec.model.history import HistoryConfig
@@ -30,6 +34,31 @@ SMALL_RECIPE = Recipe(
     batch=BatchConfig(num_users=64, num_cuts=4, target_window=5, num_uniform_negatives=120, num_popular_negatives=120),
     optimizer=OptimizerConfig(num_steps=200),
 )
+
+
+def write_log(folder: Path, rows: list[tuple[str, str, int]], item_ids: list[str]) -> tuple[Path, Path]:
+    """Write tables of events (user, item, epoch ms) of one scenario and one action, and of items; return both paths."""
+    folder.mkdir(exist_ok=True)
+    users, items, times_ms = zip(*rows, strict=True)
+    constant = {"scenario": ["shop"] * len(rows), "action": ["buy"] * len(rows)}
+    timestamps = pa.array(times_ms, pa.timestamp("ms", tz="UTC"))
+    events = {"user_id": users, "item_id": items, "timestamp": timestamps, **constant}
+    paths = folder / "events.parquet", folder / "items.parquet"
+    for path, columns in zip(paths, (events, {"item_id": item_ids, "title": item_ids}), strict=True):
+        pq.write_table(pa.table(columns), path)
+    return paths
+
+
+def write_split(data: Path, scenarios: list[str], test_start_ms: int) -> None:
+    """Write the split of a data folder whose tables a test makes itself."""
+    Split(
+        scenarios=tuple(scenarios),
+        actions=("click", "like"),
+        policy="global_time",
+        has_validation=False,
+        validation_start_ms=test_start_ms,
+        test_start_ms=test_start_ms,
+    ).write(data)
 
 
 def write_world(folder: Path, **changed: object) -> Path:

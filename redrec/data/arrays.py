@@ -18,8 +18,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from redrec.data import columns as c
-from redrec.data.histories import EVENTS_PER_BLOCK, FIELDS, TEST, TRAIN, VALIDATION, Split
-from redrec.model.history import MS_PER_DAY, Ints, Vocabulary
+from redrec.data.histories import EVENTS_PER_BLOCK, FIELDS, TEST, TRAIN, VALIDATION
+from redrec.data.split import Split
+from redrec.model.history import MS_PER_DAY, Ints
 
 
 class Tally(NamedTuple):
@@ -125,9 +126,9 @@ class HistoryArrays:
         num_one_scenario = int((is_in_US.sum(axis=1) == 1).sum())
         return events_S, is_in_US.sum(axis=0), num_one_scenario, num_midnight, int(time_ms_N.max())
 
-    def finish(self, vocabulary: Vocabulary, split: Split) -> None:
-        """Number scenarios and actions as the vocabulary does, part the events, and write the users."""
-        for name, values in (("action", vocabulary.actions), ("scenario", vocabulary.scenarios)):
+    def finish(self, split: Split) -> None:
+        """Number scenarios and actions as the split does, part the events, and write the users."""
+        for name, values in (("action", split.actions), ("scenario", split.scenarios)):
             final_V = np.array([values.index(value) for value in self.numbers[name]])
             for block in self.blocks(name, "r+"):
                 block[:] = final_V[block]

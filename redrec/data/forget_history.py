@@ -3,7 +3,6 @@
 The events that stay keep their parts: what others were trained and tested on does not change.
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from redrec.config import InputError
 from redrec.data import columns as c
 from redrec.data.forget import Forgotten, Person
 from redrec.data.histories import FIELDS, TRAIN, Histories
+from redrec.data.split import read_split
 from redrec.model.history import Ints
 from redrec.staging import staged
 
@@ -47,7 +47,7 @@ def _places(histories: Histories, folder: Path, person: Person) -> Ints:
     places = np.arange(histories.begin_U[user], histories.end_U[user])
     if person.scenario is None:
         return places
-    scenarios = json.loads((folder.parent / "split.json").read_text(encoding="utf-8"))["scenarios"]
+    scenarios = read_split(folder.parent).scenarios
     return places[[scenarios[number] == person.scenario for number in histories.scenario_N[places]]]
 
 

@@ -18,9 +18,7 @@ a part is no stretch of a user's time, so what is known at a target is of an ear
 Shapes: U users, N events of all users, L events of one user, S scenarios.
 """
 
-import json
 from pathlib import Path
-from typing import NamedTuple
 
 import ibis
 import ibis.expr.types as ir
@@ -28,21 +26,13 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from redrec.data import columns as c
+from redrec.data.split import Split, read_split
 from redrec.data.tables import epoch_ms
 from redrec.model.history import MS_PER_DAY, History, Ints
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 FIELDS = {"item": np.int32, "action": np.int16, "scenario": np.int16, "timestamp_ms": np.int64, "part": np.int8}
 EVENTS_PER_BLOCK = 4_000_000  # of a scan over all users: some 100 MB
-
-
-class Split(NamedTuple):
-    """What decides an event's part; the two moments are the same where nothing is set aside for validation."""
-
-    policy: str
-    has_validation: bool
-    validation_start_ms: int
-    test_start_ms: int
 
 
 def scenario_history(events: ir.Table, scenario: str, max_events: int) -> ir.Table:
@@ -73,7 +63,7 @@ class Histories:
         users = pq.read_table(folder / "users.parquet")
         self.user_ids: list[str] = users[c.USER_ID].to_pylist()
         num_events_U = users["num_events"].to_numpy().astype(np.int64)
-        self.begins_ms = _begins_ms(folder.parent / "split.json")
+        self.begins_ms = _begins_ms(read_split(folder.parent))
         self.num_train_U: Ints = users["num_train"].to_numpy().astype(np.int64)
         self.end_U: Ints = np.cumsum(num_events_U)
         self.begin_U: Ints = self.end_U - num_events_U
@@ -114,11 +104,10 @@ class Histories:
         return [slice(s, min(s + EVENTS_PER_BLOCK, num_events)) for s in range(0, num_events, EVENTS_PER_BLOCK)]
 
 
-def _begins_ms(path: Path) -> dict[int, int]:
-    split = json.loads(path.read_text(encoding="utf-8"))
-    if split["policy"] != "global_time":
+def _begins_ms(split: Split) -> dict[int, int]:
+    if split.policy != "global_time":
         return {}
-    return {VALIDATION: split["validation_start_ms"], TEST: split["test_start_ms"]}
+    return {VALIDATION: split.validation_start_ms, TEST: split.test_start_ms}
 
 
 def train_counts(histories: Histories, num_items: int, num_scenarios: int) -> Ints:

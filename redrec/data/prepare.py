@@ -12,7 +12,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import ibis
 import ibis.expr.types as ir
@@ -33,11 +33,10 @@ from redrec.data.checks import (
     typed_items,
 )
 from redrec.data.findings import Finding, LimitsConfig, findings_of
-from redrec.data.histories import Split
 from redrec.data.mapping import EVENT_MAPPINGS, ITEM_MAPPINGS, Mapping, recognise
 from redrec.data.ordered import Counts, Files, write_ordered
+from redrec.data.split import Split, SplitPolicy
 from redrec.data.tables import Engine, batches, connect, read, write
-from redrec.model.history import Vocabulary
 from redrec.staging import staged
 
 NUM_EXAMPLES = 3
@@ -46,7 +45,7 @@ NUM_EXAMPLES = 3
 class DataConfig(Config):
     engine: Engine = "duckdb"  # or spark, where one machine does not hold the log
     scenarios: tuple[str, ...] | None = None  # absent: those the events show, the busiest first
-    split: Literal["global_time", "leave_last_out", "leave_last_out_per_scenario"] = "global_time"
+    split: SplitPolicy = "global_time"
     test_share: float = Field(default=0.1, gt=0, lt=1)  # of all events, the newest
     has_validation: bool = False  # set aside, like the test part, what early stopping needs; see redrec.data.histories
     max_quarantined_share: float = Field(default=0.05, ge=0, le=1)
@@ -101,12 +100,11 @@ def _prepare(
 
     tally = arrays.tally(item_quality.kept)
     scenarios = _scenarios(tally, config)
-    vocabulary = Vocabulary(scenarios=tuple(scenarios), actions=tuple(sorted(arrays.numbers[c.ACTION])))
-    split = _split(arrays, config)
-    arrays.finish(vocabulary, split)
-    _write_items(catalog, vocabulary, out)
+    split = _split(arrays, tuple(scenarios), config)
+    arrays.finish(split)
+    _write_items(catalog, split.scenarios, out)
     _write_quarantine(bad_events, bad_items, out)
-    _write_json(out / "split.json", {**vocabulary.model_dump(), **split._asdict()})
+    split.write(out)
     quality = DataQuality(
         events=event_quality,
         items=item_quality,
@@ -153,12 +151,6 @@ def _ordered_events(
     quality = _quality(counts.rows, bad, source.mapping)
     _require_enough(quality, "events", config.max_quarantined_share)
     return arrays, bad, quality
-
-
-def read_vocabulary(data: Path) -> Vocabulary:
-    """Return the scenarios and actions of a data folder, in their fixed order."""
-    split = json.loads((data / "split.json").read_text())
-    return Vocabulary(scenarios=split["scenarios"], actions=split["actions"])
 
 
 def _stored(connection: SQLBackend, table: ir.Table, path: Path) -> ir.Table:
@@ -238,19 +230,26 @@ def _findings(
     return findings_of(tally, events_of_scenario, num_items, num_untitled, limits)
 
 
-def _write_items(items: ir.Table, vocabulary: Vocabulary, out: Path) -> None:
+def _write_items(items: ir.Table, scenarios: tuple[str, ...], out: Path) -> None:
     """Write the catalog in index order."""
-    everywhere = ibis.array(list(vocabulary.scenarios))
+    everywhere = ibis.array(list(scenarios))
     filled = items.mutate(**{c.SCENARIOS: ibis.coalesce(items[c.SCENARIOS], everywhere)})
     write(filled.order_by(c.ITEM_ID).select(*c.ITEM_COLUMNS), out / "items.parquet")
 
 
-def _split(arrays: HistoryArrays, config: DataConfig) -> Split:
+def _split(arrays: HistoryArrays, scenarios: tuple[str, ...], config: DataConfig) -> Split:
     """Return the split; the newest `test_share` of the events are test, the newest of the rest validation."""
     share = 1 - config.test_share
     test_start_s = arrays.quantile_s(share)
     validation_start_s = arrays.quantile_s(share**2) if config.has_validation else test_start_s
-    return Split(config.split, config.has_validation, validation_start_s * 1000, test_start_s * 1000)
+    return Split(
+        scenarios=scenarios,
+        actions=tuple(sorted(arrays.numbers[c.ACTION])),
+        policy=config.split,
+        has_validation=config.has_validation,
+        validation_start_ms=validation_start_s * 1000,
+        test_start_ms=test_start_s * 1000,
+    )
 
 
 def _write_quarantine(events: ir.Table, items: ir.Table, out: Path) -> None:

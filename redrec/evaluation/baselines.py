@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from redrec.data.histories import Histories, train_counts
 from redrec.data.items import is_allowed
-from redrec.data.prepare import read_vocabulary
+from redrec.data.split import read_vocabulary
 from redrec.evaluation.scorers import Scorer
 from redrec.model.history import History, Ints
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from redrec.data.histories import TEST, Histories, train_counts
 from redrec.data.items import is_allowed, titles
-from redrec.data.prepare import read_vocabulary
+from redrec.data.split import read_vocabulary
 from redrec.evaluation.baselines import mean_of_last_n, popularity
 from redrec.evaluation.cases import MAX_USERS, SLICES, Case, cases_of
 from redrec.evaluation.collapse import interest_report

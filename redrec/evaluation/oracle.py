@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from redrec.data import columns as c
 from redrec.data.histories import TEST, Histories
 from redrec.data.items import is_allowed
-from redrec.data.prepare import read_vocabulary
+from redrec.data.split import read_vocabulary
 from redrec.data.world import SCENARIOS, World
 from redrec.evaluation.cases import MAX_USERS, cases_of, padded_targets
 from redrec.evaluation.evaluate import measure

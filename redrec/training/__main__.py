@@ -5,14 +5,15 @@ torchrun --nproc-per-node 2 -m redrec.training --data run/data --out run/model
 
 import argparse
 import logging
+import sys
 from pathlib import Path
 
-from redrec.config import load_config
+from redrec.config import InputError, load_config
 from redrec.recipe import Recipe
 from redrec.training.trainer import train
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m redrec.training", description="Train the towers on a data folder.")
     parser.add_argument("--data", type=Path, required=True, help="folder made by `redrec.data.prepare`")
     parser.add_argument(
@@ -21,8 +22,13 @@ def main() -> None:
     parser.add_argument("--recipe", type=Path, help="YAML or JSON file with fields of redrec.recipe.Recipe")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    train(arguments.data, arguments.out, load_config(Recipe, arguments.recipe) if arguments.recipe else Recipe())
+    try:
+        train(arguments.data, arguments.out, load_config(Recipe, arguments.recipe) if arguments.recipe else Recipe())
+    except InputError as error:
+        print(f"training: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

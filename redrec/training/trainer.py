@@ -20,7 +20,7 @@ from redrec.ahead import ahead
 from redrec.config import InputError
 from redrec.data.histories import Histories, train_counts
 from redrec.data.items import is_allowed
-from redrec.data.prepare import read_vocabulary
+from redrec.data.split import read_vocabulary
 from redrec.evaluation.validation import Validation
 from redrec.model.history import Vocabulary
 from redrec.model.item_tower import ItemContent, write_item_content

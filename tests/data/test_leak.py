@@ -98,7 +98,7 @@ def a_moment_counts_as_before(monkeypatch):
 
     def late(user_N, scenario_N, time_ms_N, split):
         moments = {name: getattr(split, name) + 1 for name in ("validation_start_ms", "test_start_ms")}
-        return part(user_N, scenario_N, time_ms_N, split._replace(**moments))
+        return part(user_N, scenario_N, time_ms_N, split.model_copy(update=moments))
 
     monkeypatch.setattr(arrays, "_part", late)
 

@@ -4,7 +4,7 @@ import json
 
 from redrec.data.histories import TEST, Histories, train_counts
 from redrec.data.items import is_allowed
-from redrec.data.prepare import read_vocabulary
+from redrec.data.split import read_vocabulary
 from redrec.data.world import World
 from redrec.evaluation.baselines import popularity
 from redrec.evaluation.cases import MAX_USERS, cases_of

@@ -4,8 +4,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from redrec.config import InputError
@@ -20,6 +18,7 @@ from redrec.evaluation.ranking import rank_cases
 from redrec.evaluation.scorers import Scorer
 from redrec.evaluation.trend import trend_weight, with_trend
 from redrec.index.trend import TrendConfig
+from tests.worlds import write_log
 
 NUM_ITEMS, NUM_USERS, NUM_DAYS, DAY_MS = 200, 150, 100, 86_400_000
 ALLOWED = np.full((1, NUM_ITEMS), True)
@@ -33,17 +32,8 @@ def log_of(folder: Path, is_planted: bool) -> Path:
             is_new = is_planted and day >= 80 and rng.random() < 0.5
             item = rng.integers(5) if is_new else rng.integers(5, NUM_ITEMS)
             rows.append((f"u{user}", f"i{item:03}", 10**12 + day * DAY_MS + user))
-    users, items, times_ms = zip(*rows, strict=True)
-    constant = {"scenario": ["shop"] * len(rows), "action": ["buy"] * len(rows)}
-    timestamps = pa.array(times_ms, pa.timestamp("ms", tz="UTC"))
-    folder.mkdir(exist_ok=True)
-    pq.write_table(
-        pa.table({"user_id": users, "item_id": items, "timestamp": timestamps, **constant}), folder / "events.parquet"
-    )
-    item_ids = [f"i{n:03}" for n in range(NUM_ITEMS)]
-    pq.write_table(pa.table({"item_id": item_ids, "title": item_ids}), folder / "items.parquet")
-    config = DataConfig(test_share=0.1, has_validation=True)
-    prepare(folder / "events.parquet", folder / "items.parquet", folder / "data", config)
+    tables = write_log(folder, rows, [f"i{n:03}" for n in range(NUM_ITEMS)])
+    prepare(*tables, folder / "data", DataConfig(test_share=0.1, has_validation=True))
     return folder / "data"
 
 

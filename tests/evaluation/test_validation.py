@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from redrec.config import InputError
-from redrec.data.prepare import read_vocabulary
+from redrec.data.split import read_vocabulary
 from redrec.evaluation.scorers import Scorer
 from redrec.evaluation.validation import Validation, ValidationConfig
 from tests.data.test_histories import histories_of

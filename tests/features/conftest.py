@@ -1,6 +1,5 @@
 """A small data folder as `prepare` writes it (60 users, three scenarios, ads sparse), and both online stores."""
 
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from redis import Redis
 
 from tests.redis_server import MISSING, free_port, is_installed, start_redis, stop
+from tests.worlds import write_split
 
 SCENARIOS = ["homefeed", "search", "ads"]
 START_MS = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1000)
@@ -34,8 +34,7 @@ def data(tmp_path_factory) -> Path:
     )
     by = [("user_id", "ascending"), ("timestamp", "ascending"), ("item_id", "ascending")]
     pq.write_table(events.sort_by(by), folder / "events.parquet")
-    split = {"scenarios": SCENARIOS, "actions": ["click", "like"], "policy": "global_time", "test_start_ms": START_MS}
-    (folder / "split.json").write_text(json.dumps(split), encoding="utf-8")
+    write_split(folder, SCENARIOS, START_MS)
     return folder
 
 

@@ -1,6 +1,6 @@
 """Training and serving build the same model input for the same user, from files and from both online stores."""
 
-import json
+import shutil
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +11,8 @@ from feature_repo.materialize import materialize
 from feature_repo.online import OnlineHistories
 from feature_repo.push import Pusher, events_of
 from redrec.data.histories import TEST, Histories
-from redrec.data.prepare import DataConfig, prepare, read_vocabulary
+from redrec.data.prepare import DataConfig, prepare
+from redrec.data.split import read_vocabulary
 from redrec.model.history import HistoryConfig, encode_history, tower_inputs
 
 NOW_MS = 2 * 10**12  # after all events
@@ -99,7 +100,7 @@ def test_and_so_they_do_where_half_of_the_events_were_pushed(data, online_store,
     is_early = events["timestamp"].to_numpy() < half
     (tmp_path / "early").mkdir()
     pq.write_table(events.filter(pa.array(is_early)), tmp_path / "early" / "events.parquet")
-    (tmp_path / "early" / "split.json").write_text(json.dumps(read_vocabulary(data).model_dump()))
+    shutil.copyfile(data / "split.json", tmp_path / "early" / "split.json")
     materialize(tmp_path / "early", tmp_path / "features", max_events=200)
 
     late = events.filter(pa.array(~is_early)).take(np.random.default_rng(2).permutation((~is_early).sum()))

@@ -10,6 +10,7 @@ import pytest
 from monitoring.drift import DriftConfig, report_drift
 from monitoring.windows import load_windows
 from redrec.config import InputError
+from tests.worlds import write_split
 
 SCENARIOS = ["homefeed", "search", "ads"]
 START = datetime(2026, 1, 5, tzinfo=UTC)
@@ -27,12 +28,7 @@ def write_data(folder: Path, drifting: str | None = None, num_users: int = 500, 
     items = {"item_id": [f"i{item}" for item in range(200)], "category": category if categories else [None] * 200}
     schema = pa.schema([("item_id", pa.string()), ("category", pa.string())])
     pq.write_table(pa.table(items, schema=schema), folder / "items.parquet")
-    split = {
-        "scenarios": SCENARIOS,
-        "actions": ["click", "like"],
-        "test_start_ms": round(TEST_START.timestamp() * 1000),
-    }
-    (folder / "split.json").write_text(json.dumps(split), encoding="utf-8")
+    write_split(folder, SCENARIOS, round(TEST_START.timestamp() * 1000))
     return folder
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from redrec.data.histories import Histories, train_counts
 from redrec.data.items import is_allowed
-from redrec.data.prepare import read_vocabulary
+from redrec.data.split import read_vocabulary
 from redrec.model.history import HistoryConfig, gap_bucket
 from redrec.training.batches import Batch, BatchConfig, Batches, Proposal, Shard, _candidates
 from tests.worlds import SMALL_RECIPE, SMALL_WORLD, write_world

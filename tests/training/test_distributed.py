@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from redrec.data.histories import Histories, train_counts
 from redrec.data.items import is_allowed
-from redrec.data.prepare import read_vocabulary
+from redrec.data.split import read_vocabulary
 from redrec.model.transformer import TransformerConfig
 from redrec.model.user_tower import UserTowerConfig
 from redrec.presets import tiny

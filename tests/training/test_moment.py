@@ -3,8 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from redrec.data.prepare import DataConfig, prepare
@@ -13,7 +11,7 @@ from redrec.model.history import History
 from redrec.model.user_tower import UserTowerConfig
 from redrec.training.optimizer import OptimizerConfig
 from redrec.training.trainer import train
-from tests.worlds import SMALL_RECIPE
+from tests.worlds import SMALL_RECIPE, write_log
 
 KINDS, NUM_GROUPS = ("later", "soon", "start"), 6  # in order of their item ids
 MINUTE_MS, DAY_MS = 60_000, 86_400_000
@@ -34,15 +32,7 @@ def data(tmp_path_factory) -> Path:
             now_ms += SOON_MS if is_soon else LATER_MS
             rows.append((f"u{user}", f"{'soon' if is_soon else 'later'}{group}", now_ms))
             now_ms += 5 * DAY_MS
-    users, item_ids, times_ms = zip(*rows, strict=True)
-    constant = {"scenario": ["shop"] * len(rows), "action": ["buy"] * len(rows)}
-    timestamps = pa.array(times_ms, pa.timestamp("ms", tz="UTC"))
-    pq.write_table(
-        pa.table({"user_id": users, "item_id": item_ids, "timestamp": timestamps, **constant}),
-        folder / "events.parquet",
-    )
-    pq.write_table(pa.table({"item_id": items, "title": items}), folder / "items.parquet")
-    prepare(folder / "events.parquet", folder / "items.parquet", folder / "data", DataConfig(test_share=0.1))
+    prepare(*write_log(folder, rows, items), folder / "data", DataConfig(test_share=0.1))
     return folder / "data"
 
 

@@ -8,7 +8,7 @@ import torch
 
 from redrec.data.histories import Histories, train_counts
 from redrec.data.items import is_allowed
-from redrec.data.prepare import read_vocabulary
+from redrec.data.split import read_vocabulary
 from redrec.model.encoders.ids_only import IdsOnlyConfig
 from redrec.model.item_tower import ItemTowerConfig, write_item_content
 from redrec.presets import tiny

@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ from safetensors.torch import load_file
 from redrec.config import InputError
 from redrec.data.histories import TEST, Histories
 from redrec.data.items import is_allowed
-from redrec.data.prepare import prepare, read_vocabulary
+from redrec.data.prepare import prepare
+from redrec.data.split import read_vocabulary
 from redrec.data.world import World
 from redrec.evaluation.cases import cases_of
 from redrec.evaluation.evaluate import evaluate
@@ -30,6 +32,7 @@ from redrec.model.transformer import TransformerConfig
 from redrec.model.user_tower import UserTowerConfig
 from redrec.presets import hllm, sasrec, tiny
 from redrec.recipe import Recipe
+from redrec.training.__main__ import main
 from redrec.training.distributed import ComputeConfig
 from redrec.training.export import ServedUserTower
 from redrec.training.optimizer import OptimizerConfig
@@ -242,3 +245,10 @@ def test_a_compiled_user_tower_learns_the_same(data, tmp_path):
         for config in [ComputeConfig(compile_backend=backend)]
     ]
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+
+
+def test_the_command_names_a_folder_that_was_not_prepared(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["redrec.training", "--data", str(tmp_path), "--out", str(tmp_path / "model")])
+    assert main() == 2
+    assert capsys.readouterr().err.endswith("Give the folder that the prepare step wrote.\n")
+    assert not (tmp_path / "model").exists()

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from redrec.data.histories import TEST, VALIDATION, Histories, train_counts
 from redrec.data.items import is_allowed
-from redrec.data.prepare import read_vocabulary
+from redrec.data.split import read_vocabulary
 from redrec.evaluation.baselines import mean_of_last_n, popularity
 from redrec.evaluation.cases import Case, cases_of
 from redrec.evaluation.intervals import bootstrap_means

@@ -1,0 +1,46 @@
+"""Split: the scenarios and actions of a data folder, and what divides its events into parts; its `split.json`.
+
+What the parts are stands in `redrec.data.histories`.
+"""
+
+import json
+from pathlib import Path
+from typing import Literal
+
+from redrec.config import Config, InputError, validated
+from redrec.model.history import Vocabulary
+
+SplitPolicy = Literal["global_time", "leave_last_out", "leave_last_out_per_scenario"]
+SPLIT = "split.json"
+
+
+class Split(Config):
+    """What decides an event's part; the two moments are the same where nothing is set aside for validation."""
+
+    scenarios: tuple[str, ...]
+    actions: tuple[str, ...]
+    policy: SplitPolicy
+    has_validation: bool
+    validation_start_ms: int
+    test_start_ms: int
+
+    def write(self, data: Path) -> None:
+        (data / SPLIT).write_text(self.model_dump_json(indent=1), encoding="utf-8")
+
+
+def read_split(data: Path) -> Split:
+    """Return what divides the events of a data folder.
+
+    Raises:
+        InputError: The folder does not exist, was not prepared, or was prepared by another version.
+    """
+    path = data / SPLIT
+    if not path.is_file():
+        raise InputError(f"{data} is no data folder: it has no {SPLIT}. Give the folder that the prepare step wrote.")
+    return validated(Split, json.loads(path.read_text(encoding="utf-8")), str(path))
+
+
+def read_vocabulary(data: Path) -> Vocabulary:
+    """Return the scenarios and actions of a data folder, in their fixed order."""
+    split = read_split(data)
+    return Vocabulary(scenarios=split.scenarios, actions=split.actions)
