@@ -25,13 +25,12 @@ def materialize_features(
     from pathlib import Path
 
     from components.logs import quiet_libraries
-    from feature_repo.materialize import MAX_EVENTS, materialize
+    from feature_repo.materialize import kept_events, materialize
     from redrec.recipe import Recipe
 
     quiet_libraries()
     config = Recipe.model_validate_json(recipe or "{}")
-    max_events = max(MAX_EVENTS, config.history.max_of_one_scenario)
-    found = materialize(Path(data.path), Path(features.path), max_events, config.data.engine)
+    found = materialize(Path(data.path), Path(features.path), kept_events(config.history), config.data.engine)
     for name in ("users", "written", "seconds", "age_s"):
         metrics.log_metric(name, found[name])
     return found["feature_hash"]

@@ -32,6 +32,7 @@ from redrec.data.histories import scenario_history
 from redrec.data.split import read_vocabulary
 from redrec.data.statistics import item_statistics
 from redrec.data.tables import Engine, connect, read, write
+from redrec.model.history import HistoryConfig
 from redrec.staging import staged
 
 logger = logging.getLogger(__name__)
@@ -47,6 +48,11 @@ class Materialized(TypedDict):
     seconds: float
     newest_event: str  # ISO 8601, UTC
     age_s: int  # of the newest event, now: how fresh the store is
+
+
+def kept_events(history: HistoryConfig) -> int:
+    """Return how many of a user's newest events of a scenario are kept for a tower that reads such histories."""
+    return max(MAX_EVENTS, history.max_of_one_scenario)
 
 
 def materialize(data: Path, out: Path, max_events: int = MAX_EVENTS, engine: Engine = "duckdb") -> Materialized:

@@ -1,4 +1,4 @@
-"""The command line: `redrec validate|run|serve|query|push|forget|compile|train-job|demo`.
+"""The command line: `redrec validate|run|release|serve|query|push|forget|compile|train-job|demo`.
 
 A command calls one function and prints its result: a text for people, one JSON document with `--json`.
 Progress and errors go to standard error. Exit status 0 is done, 2 is an input to correct, 1 is anything else.
@@ -74,6 +74,17 @@ def parser() -> argparse.ArgumentParser:
     add_tables(run)
     run.add_argument("--out", type=Path, required=True, help="run folder, new or of an earlier run")
     add_recipe(run)
+
+    release = add(
+        commands,
+        "release",
+        run_release,
+        "evaluate and bundle a model that was trained elsewhere",
+        "--data data --model model --out runs/first",
+    )
+    release.add_argument("--data", type=Path, required=True, help="data folder, as `redrec validate --out` writes it")
+    release.add_argument("--model", type=Path, required=True, help="trained on it by a train-job or redrec.training")
+    release.add_argument("--out", type=Path, required=True, help="run folder, new or of an earlier run")
 
     serve = add(
         commands, "serve", run_serve, "serve a bundle (V1 and V2 inference protocol)", "--bundle demo/run/bundle"
@@ -204,6 +215,14 @@ def run_run(arguments: argparse.Namespace) -> Outcome:
 
     run_training(arguments.events, arguments.items, arguments.out, recipe_json(arguments.recipe), say)
     run = read_run(arguments.out)
+    return Outcome(run.as_json(), run_text(run))
+
+
+def run_release(arguments: argparse.Namespace) -> Outcome:
+    from pipelines.release import release
+    from pipelines.report import read_run, run_text
+
+    run = read_run(release(arguments.data, arguments.model, arguments.out, say))
     return Outcome(run.as_json(), run_text(run))
 
 

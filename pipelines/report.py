@@ -186,7 +186,8 @@ def files_text(run: Run) -> str:
         ["features/", "users' histories, as served"],
         ["log.txt", "everything the steps said"],
     ]
-    return f"Files in {run.folder}:\n{indented(table(parts))}"
+    found = [part for part in parts if (run.folder / part[0]).exists()]
+    return f"Files in {run.folder}:\n{indented(table(found))}"
 
 
 def next_text(run: Run, user: str, scenario: str) -> str:

@@ -90,17 +90,24 @@ def write_item_content(items: Path, folder: Path, config: ItemTowerConfig) -> It
     return ItemContent(folder, config)
 
 
+def is_made_of(folder: Path, items: Path) -> bool:
+    """Return whether the content in `folder` was made of just this table, wherever it lay then."""
+    made_of = json.loads((folder / MADE_OF).read_text(encoding="utf-8"))
+    return _digest(items) in made_of.values()
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _fingerprint(items: Path, config: ItemTowerConfig) -> dict[str, str]:
     """Return the configuration and a digest of every file that the content is made of."""
     paths = [items, *sources(config.encoder), *([Path(config.vision.model)] if config.vision else [])]
     files = [
         file for path in paths for file in ([path] if path.is_file() else sorted(path.rglob("*"))) if file.is_file()
     ]
-    digests = {}
-    for file in files:
-        with open(file, "rb") as opened:
-            digests[str(file)] = hashlib.file_digest(opened, "sha256").hexdigest()
-    return {**digests, "config": config.model_dump_json()}
+    return {**{str(file): _digest(file) for file in files}, "config": config.model_dump_json()}
 
 
 def _id_buckets(items: Path, num_buckets: int) -> NDArray[np.int64]:

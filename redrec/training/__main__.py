@@ -5,6 +5,7 @@ torchrun --nproc-per-node 2 -m redrec.training --data run/data --out run/model
 
 import argparse
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -27,6 +28,9 @@ def main() -> int:
     except InputError as error:
         print(f"training: {error}", file=sys.stderr)
         return 2
+    if os.environ.get("RANK", "0") == "0":
+        data, out = arguments.data, arguments.out
+        print(f"Trained {out}. Next: redrec release --data {data} --model {out} --out runs/first")
     return 0
 
 

@@ -22,6 +22,7 @@ from redrec.model.user_tower import UserTower
 from redrec.training.towers import Towers
 
 ITEMS_PER_BLOCK = 8192
+VOCABULARY = "vocabulary.json"
 INPUTS = ("vectors_BLE", "action_BL", "scenario_BL", "hour_BL", "gap_BL", "position_BL", "order_BL", "is_event_BL")
 QUERY_INPUTS = ("query_scenario_B", "query_gap_B")
 
@@ -41,8 +42,9 @@ class ServedUserTower(nn.Module):
 
 
 def export_towers(towers: Towers, content: ItemContent, vocabulary: Vocabulary, folder: Path) -> None:
-    """Write `user_tower.onnx`, `item_vectors.npy` [N, E] and `item_embeddings.npy` [N, D] into `folder`."""
+    """Write `user_tower.onnx`, `item_vectors.npy` [N, E], `item_embeddings.npy` [N, D] and `vocabulary.json`."""
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / VOCABULARY).write_text(vocabulary.model_dump_json(), encoding="utf-8")
     towers.eval()
     export_user_tower(towers.users, len(vocabulary.scenarios), folder / "user_tower.onnx")
     export_items(towers, content, folder)
