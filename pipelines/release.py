@@ -13,7 +13,7 @@ from redrec.config import InputError
 from redrec.data.split import read_vocabulary
 from redrec.evaluation.evaluate import evaluate
 from redrec.model.history import Vocabulary
-from redrec.model.item_tower import is_made_of
+from redrec.model.item_tower import MADE_OF, is_made_of
 from redrec.recipe import Recipe
 from redrec.staging import staged
 from redrec.training.export import VOCABULARY
@@ -55,8 +55,9 @@ def release(data: Path, model: Path, out: Path, progress: Callable[[str], None] 
 def check_model(data: Path, model: Path) -> None:
     """Refuse a model that is not finished, or whose numbers of items, scenarios and actions are not those of `data`."""
     vocabulary, exported = read_vocabulary(data), model / "export" / VOCABULARY
-    if not exported.is_file():
-        raise InputError(f"{model} holds no finished model: it has no export/{VOCABULARY}. Train, or go on training.")
+    for path in (model / "recipe.json", model / "content" / MADE_OF, exported, model / "training.json"):
+        if not path.is_file():
+            raise InputError(f"{model} holds no finished model: it has no {path.relative_to(model)}. Train, or go on.")
     trained = Vocabulary.model_validate_json(exported.read_text(encoding="utf-8"))
     if trained != vocabulary:
         raise InputError(f"{model} was trained for {trained}, and {data} has {vocabulary}. Train on {data}.")

@@ -54,6 +54,10 @@ def without_export(data: Path, model: Path) -> None:
     shutil.rmtree(model / "export")
 
 
+def without_content(data: Path, model: Path) -> None:
+    shutil.rmtree(model / "content")
+
+
 def other_scenarios(data: Path, model: Path) -> None:
     split = read_split(data)
     split.model_copy(update={"scenarios": split.scenarios[::-1]}).write(data)
@@ -72,7 +76,8 @@ def no_data(data: Path, model: Path) -> None:
 @pytest.mark.parametrize(
     ("broken", "complaint"),
     [
-        (without_export, "model holds no finished model.*go on training"),
+        (without_export, "model holds no finished model: it has no export/vocabulary.json. Train"),
+        (without_content, "model holds no finished model: it has no content/"),
         (other_scenarios, "was trained for scenarios=.*, and .*data has scenarios=.*Train on"),
         (other_items, "model was trained on other items than .*data has"),
         (no_data, "data is no data folder"),
