@@ -25,7 +25,7 @@ class OptimizerConfig(Config):
     warmup_share: float = Field(default=0.05, ge=0, lt=1)
     anneal_share: float = Field(default=0.2, gt=0, le=1)  # of the steps, at the end of warmup_stable_anneal
     weight_decay: float = Field(default=0.01, ge=0)
-    table_weight_decay: float = Field(default=0.0, ge=0)
+    table_weight_decay: float = Field(default=2.0, ge=0)
     max_gradient_norm: PositiveFloat = 1.0
     num_accumulated: PositiveInt = 1  # parts a step's batch is worked through in, to save memory
 

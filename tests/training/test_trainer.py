@@ -182,7 +182,9 @@ def data_with_validation(tmp_path_factory) -> Path:
 def test_training_stops_where_validation_does_not_improve_and_exports_the_best(data_with_validation, tmp_path):
     """At a rate that ruins the weights the first validation is the best; two more without a better one end it."""
     recipe = changed(
-        optimizer=OptimizerConfig(num_steps=100, learning_rate=5.0, table_learning_rate=5.0, warmup_share=0),
+        optimizer=OptimizerConfig(
+            num_steps=100, learning_rate=5.0, table_learning_rate=5.0, table_weight_decay=0, warmup_share=0
+        ),
         validation=ValidationConfig(steps_between=2, patience=2, max_users=50),
     )
     train(data_with_validation, tmp_path, recipe)
