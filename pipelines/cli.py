@@ -211,18 +211,22 @@ def run_validate(arguments: argparse.Namespace) -> Outcome:
 
 def run_run(arguments: argparse.Namespace) -> Outcome:
     from pipelines.local import run_training
-    from pipelines.report import read_run, run_text
 
-    run_training(arguments.events, arguments.items, arguments.out, recipe_json(arguments.recipe), say)
-    run = read_run(arguments.out)
-    return Outcome(run.as_json(), run_text(run))
+    return run_outcome(
+        run_training(arguments.events, arguments.items, arguments.out, recipe_json(arguments.recipe), say)
+    )
 
 
 def run_release(arguments: argparse.Namespace) -> Outcome:
     from pipelines.release import release
+
+    return run_outcome(release(arguments.data, arguments.model, arguments.out, say))
+
+
+def run_outcome(folder: Path) -> Outcome:
     from pipelines.report import read_run, run_text
 
-    run = read_run(release(arguments.data, arguments.model, arguments.out, say))
+    run = read_run(folder)
     return Outcome(run.as_json(), run_text(run))
 
 

@@ -53,7 +53,7 @@ def release(data: Path, model: Path, out: Path, progress: Callable[[str], None] 
 
 
 def check_model(data: Path, model: Path) -> None:
-    """Refuse a model that is not finished, or whose numbers of items, scenarios and actions are not those of `data`."""
+    """Refuse a model that is not finished, or that numbers items, scenarios or actions otherwise than `data`."""
     vocabulary, exported = read_vocabulary(data), model / "export" / VOCABULARY
     for path in (model / "recipe.json", model / "content" / MADE_OF, exported, model / "training.json"):
         if not path.is_file():

@@ -30,6 +30,7 @@ from pydantic import JsonValue
 
 from redrec.config import Config, InputError, load_config, validated
 from redrec.data.split import read_vocabulary
+from redrec.hashing import file_hash
 from redrec.index.trend import TrendConfig
 from redrec.model.history import HistoryConfig, Vocabulary
 from redrec.staging import staged
@@ -136,11 +137,6 @@ def _read(path: Path, manifest: Manifest) -> Bundle:
         embeddings_ND=np.load(path / EMBEDDINGS, mmap_mode="r", allow_pickle=False),
         fallback=json.loads((path / FALLBACK).read_text(encoding="utf-8")),
     )
-
-
-def file_hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def content_id(files: dict[str, str], vocabulary: Vocabulary, history: HistoryConfig, trend_weight: float) -> str:

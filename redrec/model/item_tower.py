@@ -7,7 +7,6 @@ is added; such a model knows little of new items, so ids stay off wherever cold 
 Shapes: N items of the catalog, M items asked for, V vector of a vision model, E item vector, D embedding.
 """
 
-import hashlib
 import json
 import zlib
 from pathlib import Path
@@ -22,6 +21,7 @@ from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
 from redrec.config import Config
 from redrec.data import columns as c
+from redrec.hashing import file_hash
 from redrec.model.encoders.content import blocks, num_items
 from redrec.model.encoders.hashed import HashedConfig
 from redrec.model.encoders.ids_only import IdsOnlyConfig
@@ -93,12 +93,7 @@ def write_item_content(items: Path, folder: Path, config: ItemTowerConfig) -> It
 def is_made_of(folder: Path, items: Path) -> bool:
     """Return whether the content in `folder` was made of just this table, wherever it lay then."""
     made_of = json.loads((folder / MADE_OF).read_text(encoding="utf-8"))
-    return _digest(items) in made_of.values()
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_hash(items) in made_of.values()
 
 
 def _fingerprint(items: Path, config: ItemTowerConfig) -> dict[str, str]:
@@ -107,7 +102,7 @@ def _fingerprint(items: Path, config: ItemTowerConfig) -> dict[str, str]:
     files = [
         file for path in paths for file in ([path] if path.is_file() else sorted(path.rglob("*"))) if file.is_file()
     ]
-    return {**{str(file): _digest(file) for file in files}, "config": config.model_dump_json()}
+    return {**{str(file): file_hash(file) for file in files}, "config": config.model_dump_json()}
 
 
 def _id_buckets(items: Path, num_buckets: int) -> NDArray[np.int64]:
