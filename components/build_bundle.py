@@ -14,6 +14,7 @@ def build_bundle(
     feature_hash: str,
     release: dsl.Output[dsl.Model],
     metrics: dsl.Output[dsl.Metrics],
+    recipe: str = "",
     milvus_uri: str = "",
 ) -> None:
     """Build and verify the item index, write the release bundle, and lay the features beside it.
@@ -26,23 +27,28 @@ def build_bundle(
         feature_hash: Hash of the feature definitions, returned by materialize_features.
         release: Folder with `bundle` and `features`, as the server mounts them.
         metrics: Recall of the index against exact search, per scenario.
+        recipe: Fields of `redrec.training.recipe.Recipe` as JSON, empty for the defaults: the index.
         milvus_uri: Milvus server; empty for the embedded index inside the bundle.
     """
     import shutil
     from pathlib import Path
 
-    from components.logs import quiet_libraries
-    from redrec.bundle import build_bundle
+    from components.start import start_step
+    from redrec.bundle.builder import build_bundle
+    from redrec.config import section
+    from redrec.folders import EvaluationFolder, RunFolder
+    from redrec.index.milvus import IndexConfig
 
-    quiet_libraries()
-    out = Path(release.path)
-    shutil.copytree(features.path, out / "features")
+    start_step()
+    out = RunFolder(Path(release.path))
+    shutil.copytree(features.path, out.features)
     built = build_bundle(
         Path(data.path),
         Path(model.path),
-        out / "bundle",
-        metrics=Path(evaluation.path) / "metrics.json",
+        out.bundle,
+        metrics=EvaluationFolder(Path(evaluation.path)).metrics,
         feature_hash=feature_hash,
+        index=section(recipe, "index", IndexConfig),
         milvus_uri=milvus_uri or None,
     )
     release.metadata["bundle_id"] = built.manifest.id

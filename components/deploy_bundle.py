@@ -15,8 +15,8 @@ def deploy_bundle(release: dsl.Input[dsl.Model], namespace: str, name: str = "re
         name: Name of the InferenceService.
         timeout_s: Seconds to wait for Ready.
     """
-    from components.logs import quiet_libraries
+    from components.start import start_step
     from serving.deploy import deploy
 
-    quiet_libraries()
+    start_step()
     return deploy(release.uri, name=name, namespace=namespace, timeout_s=timeout_s)

@@ -22,10 +22,10 @@ def evaluate_model(
     """
     from pathlib import Path
 
-    from components.logs import quiet_libraries
+    from components.start import start_step
     from redrec.evaluation.evaluate import evaluate
 
-    quiet_libraries()
+    start_step()
     results = evaluate(Path(data.path), Path(model.path), Path(evaluation.path))
     for scenario, models in results["scenarios"].items():
         for name, figures in models.items():

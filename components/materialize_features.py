@@ -20,17 +20,20 @@ def materialize_features(
         data: Folder written by prepare_data.
         features: Feature repository, with its registry and online store unless they are elsewhere.
         metrics: Users, histories written, seconds, and the age of the newest event.
-        recipe: Fields of `redrec.recipe.Recipe` as JSON, empty for the defaults: the engine, and how long a history is.
+        recipe: Fields of `redrec.training.recipe.Recipe` as JSON, empty for the defaults: engine, length of histories.
     """
     from pathlib import Path
 
-    from components.logs import quiet_libraries
+    from components.start import start_step
     from feature_repo.materialize import kept_events, materialize
-    from redrec.recipe import Recipe
+    from redrec.config import section
+    from redrec.data.prepare import DataConfig
+    from redrec.history import HistoryConfig
 
-    quiet_libraries()
-    config = Recipe.model_validate_json(recipe or "{}")
-    found = materialize(Path(data.path), Path(features.path), kept_events(config.history), config.data.engine)
+    start_step()
+    max_events = kept_events(section(recipe, "history", HistoryConfig))
+    engine = section(recipe, "data", DataConfig).engine
+    materialized = materialize(Path(data.path), Path(features.path), max_events, engine)
     for name in ("users", "written", "seconds", "age_s"):
-        metrics.log_metric(name, found[name])
-    return found["feature_hash"]
+        metrics.log_metric(name, materialized[name])
+    return materialized["feature_hash"]

@@ -20,17 +20,16 @@ def prepare_data(
         items: Item table, a Parquet or CSV file.
         data: Folder of clean tables, histories, split and data quality.
         metrics: Rows kept and quarantined.
-        recipe: Fields of `redrec.recipe.Recipe` as JSON; empty for the defaults.
+        recipe: Fields of `redrec.training.recipe.Recipe` as JSON; empty for the defaults.
     """
     from pathlib import Path
 
-    from components.logs import quiet_libraries
-    from redrec.data.prepare import prepare
-    from redrec.recipe import Recipe
+    from components.start import start_step
+    from redrec.config import section
+    from redrec.data.prepare import DataConfig, prepare
 
-    quiet_libraries()
-    config = Recipe.model_validate_json(recipe or "{}").data
-    quality = prepare(Path(events), Path(items), Path(data.path), config)
+    start_step()
+    quality = prepare(Path(events), Path(items), Path(data.path), section(recipe, "data", DataConfig))
     for table in ("events", "items"):
         counts = getattr(quality, table)
         metrics.log_metric(f"{table}_kept", counts.kept)

@@ -10,6 +10,7 @@ def report_drift(
     data: dsl.Input[dsl.Dataset],
     drift: dsl.Output[dsl.Artifact],
     summary: dsl.Output[dsl.Markdown],
+    recipe: str = "",
 ) -> None:
     """Compare the training window with the newest window, one report per scenario.
 
@@ -17,13 +18,16 @@ def report_drift(
         data: Folder written by prepare_data.
         drift: Folder with one HTML report per scenario and drift.json.
         summary: Verdict per scenario.
+        recipe: Fields of `redrec.training.recipe.Recipe` as JSON, empty for the defaults: the thresholds.
     """
     from pathlib import Path
 
-    from components.logs import quiet_libraries
-    from monitoring.drift import report_drift
+    from components.start import start_step
+    from monitoring.reports import report_drift
+    from redrec.config import section
+    from redrec.drift.verdicts import DriftConfig
 
-    quiet_libraries()
-    verdicts = report_drift(Path(data.path), Path(drift.path))
-    rows = "".join(f"| {scenario} | {found['verdict']} |\n" for scenario, found in verdicts.items())
+    start_step()
+    verdicts = report_drift(Path(data.path), Path(drift.path), section(recipe, "drift", DriftConfig))
+    rows = "".join(f"| {scenario} | {of_scenario['verdict']} |\n" for scenario, of_scenario in verdicts.items())
     Path(summary.path).write_text(f"| scenario | verdict |\n|---|---|\n{rows}", encoding="utf-8")

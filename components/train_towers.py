@@ -18,15 +18,18 @@ def train_towers(
         data: Folder written by prepare_data.
         model: Folder with recipe, checkpoint and exported towers.
         metrics: Final losses.
-        recipe: Fields of `redrec.recipe.Recipe` as JSON; empty for the defaults.
+        recipe: Fields of `redrec.training.recipe.Recipe` as JSON; empty for the defaults.
     """
+    import json
     from pathlib import Path
 
-    from components.logs import quiet_libraries
-    from redrec.recipe import Recipe
+    from components.start import start_step
+
+    start_step()  # before torch is imported: it reads the number of threads then
+    from redrec.config import validated
+    from redrec.training.recipe import Recipe
     from redrec.training.trainer import train
 
-    quiet_libraries()
-    figures = train(Path(data.path), Path(model.path), Recipe.model_validate_json(recipe or "{}"))
+    figures = train(Path(data.path), Path(model.path), validated(Recipe, json.loads(recipe or "{}"), "recipe"))
     for name, value in figures.items():
         metrics.log_metric(name, value)

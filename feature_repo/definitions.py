@@ -2,7 +2,7 @@
 
 A history is three parallel arrays, oldest event first. Times are epoch milliseconds as integers, because the
 online stores cut Feast's timestamps to whole seconds, and training and serving would then differ. Scenarios are
-merged, and the times between events taken, by `redrec.model.history`, which training shares. Feast's on-demand views
+merged, and the times between events taken, by `redrec.history`, which training shares. Feast's on-demand views
 would be a second place for it, and the registry would hand their pickled code to whoever opens it.
 
 All paths are relative to the folder of `feature_store.yaml`, so that the folder can be copied or mounted elsewhere.
@@ -13,11 +13,11 @@ import json
 import re
 from collections.abc import Sequence
 
-from feature_repo.contained import contained
+from feature_repo.feast_isolation import isolated
 from redrec.config import InputError
 from redrec.data.columns import WINDOWS_DAYS
 
-with contained():
+with isolated():
     from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType
     from feast.types import Array, Int64, String
 

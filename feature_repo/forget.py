@@ -7,7 +7,7 @@ deleted, found by Feast's own functions. Doing it again is harmless, and complet
 from pathlib import Path
 from typing import Any, Protocol
 
-from feature_repo.contained import contained
+from feature_repo.feast_isolation import isolated
 from feature_repo.online import OnlineHistories
 from feature_repo.store import answering
 from redrec.config import InputError
@@ -36,7 +36,7 @@ def _forget_online(online: OnlineHistories, scenarios: list[str], person: Person
     """Delete the user's histories; counted are scenarios."""
     stored = _stored(online, scenarios, person)
     removed = _count(online, scenarios, person, stored)
-    with answering(online.store_name), contained():
+    with answering(online.store_name), isolated():
         stored.delete()
     return Forgotten(removed, _count(online, scenarios, person, stored))
 
@@ -44,7 +44,7 @@ def _forget_online(online: OnlineHistories, scenarios: list[str], person: Person
 def _count(online: OnlineHistories, scenarios: list[str], person: Person, stored: "_Stored") -> int:
     """Count the scenarios that a reader finds events of; a key that holds nothing a reader sees counts as one."""
     num_read = sum(bool(online.read_scenario(scenario, [person.user_id])[0]) for scenario in scenarios)
-    with answering(online.store_name), contained():
+    with answering(online.store_name), isolated():
         return max(num_read, int(stored.has_key()))
 
 
@@ -73,8 +73,8 @@ class _InSqlite:
         self.connection = _online_store(online)._get_conn(store.config)
 
     def has_key(self) -> bool:
-        asked = (f"SELECT 1 FROM {table} WHERE entity_key = ? LIMIT 1" for table in self.tables)
-        return any(self.connection.execute(query, (self.key,)).fetchone() for query in asked)
+        queried = (f"SELECT 1 FROM {table} WHERE entity_key = ? LIMIT 1" for table in self.tables)
+        return any(self.connection.execute(query, (self.key,)).fetchone() for query in queried)
 
     def delete(self) -> None:
         """Delete the rows, then write the file anew without what earlier writes left in its unused parts."""

@@ -25,15 +25,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis.backends.sql import SQLBackend
 
-from feature_repo.contained import contained
+from feature_repo.feast_isolation import isolated
 from feature_repo.online import OnlineHistories, StoredEvent, newest
 from feature_repo.store import open_store, write_config
+from redrec.atomic import replaced_folder
 from redrec.data.histories import scenario_history
 from redrec.data.split import read_vocabulary
 from redrec.data.statistics import item_statistics
 from redrec.data.tables import Engine, connect, read, write
-from redrec.model.history import HistoryConfig
-from redrec.staging import staged
+from redrec.history import HistoryConfig
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def materialize(data: Path, out: Path, max_events: int = MAX_EVENTS, engine: Eng
     """
     started = time.monotonic()
     scenarios = list(read_vocabulary(data).scenarios)
-    with staged(out) as folder, contained():  # Feast's imports, 6 s, happen inside
+    with replaced_folder(out) as folder, isolated():  # Feast's imports, 6 s, happen inside
         is_new = _define(folder, scenarios, max_events)
         online = OnlineHistories(folder)  # asks the store, before anything is computed
         with TemporaryDirectory(dir=folder) as scratch:

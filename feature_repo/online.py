@@ -12,13 +12,13 @@ from typing import Any, NamedTuple, TypedDict
 
 import pandas as pd
 
-from feature_repo.contained import contained
+from feature_repo.feast_isolation import isolated
 from feature_repo.store import answering, open_store, read_config, store_name
 from redrec.config import InputError
 
 
 class OnlineHistory(TypedDict):
-    """Parallel lists, scenario after scenario; `redrec.model.history.encode_history` orders them by time."""
+    """Parallel lists, scenario after scenario; `redrec.history.encode_history` orders them by time."""
 
     item_ids: list[str]
     actions: list[str]
@@ -42,7 +42,7 @@ class OnlineHistories:
         _require_files(folder, config)
         self.store_name = store_name(config)
         self.store = open_store(folder, os.environ, is_read_offline=False)
-        with contained():
+        with isolated():
             from feature_repo.definitions import SERVICE, feature_hash
 
             self.service = self.store.get_feature_service(SERVICE)
@@ -82,7 +82,7 @@ class OnlineHistories:
 
     def write_rows(self, view: str, rows: pd.DataFrame) -> None:
         """Write rows in the columns of the view's source; readers see them at once."""
-        with answering(self.store_name), contained():
+        with answering(self.store_name), isolated():
             self.store.write_to_online_store(view, rows)
 
     def _columns(self, features: Any, user_ids: Sequence[str]) -> dict[str, list[Any]]:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from redis.exceptions import RedisError
 
-from feature_repo.contained import contained
+from feature_repo.feast_isolation import isolated
 from redrec.config import InputError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def open_store(folder: Path, environment: Mapping[str, str], *, is_read_offline:
     Raises:
         InputError: The folder has no configuration, or that names a variable which is not set.
     """
-    with contained():
+    with isolated():
         from feast import FeatureStore, RepoConfig  # 6 s of imports
 
         config = read_config(folder, environment)

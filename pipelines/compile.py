@@ -1,19 +1,22 @@
-"""Compile the training pipeline into the YAML that Kubeflow Pipelines takes."""
+"""Compile the pipelines into the YAML that Kubeflow Pipelines takes."""
 
 from pathlib import Path
 
+from kfp import compiler
 
-def compile_training(out: Path) -> Path:
-    """Write the compiled pipeline to `out` (.yaml) and return it."""
-    from kfp import compiler
+from pipelines.release import release_pipeline
+from pipelines.training import training_pipeline
+from redrec.config import InputError
 
-    from pipelines.training import training_pipeline
-    from redrec.config import InputError
+PIPELINES = {"training": training_pipeline, "release": release_pipeline}
 
+
+def compile_pipeline(name: str, out: Path) -> Path:
+    """Write one of `PIPELINES` to `out` (.yaml) and return `out`."""
     if out.suffix not in {".yaml", ".yml"}:
         raise InputError(
             f"--out is {out}, but a compiled pipeline is a .yaml file. Try --out {out.with_suffix('.yaml')}."
         )
     out.parent.mkdir(parents=True, exist_ok=True)
-    compiler.Compiler().compile(training_pipeline, package_path=str(out))
+    compiler.Compiler().compile(PIPELINES[name], package_path=str(out))
     return out

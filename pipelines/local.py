@@ -1,10 +1,9 @@
-"""Run the training pipeline on this machine: the same pipeline function, each step a process of its own.
+"""Run a pipeline on this machine: the same pipeline function as on the cluster, each step a process of its own.
 
-The run works in a folder beside the target and is renamed into place at the end, so a failed run leaves its
-log and nothing else. KFP says only which step failed; the reason is read from the step's own traceback.
+The run works in a folder beside its target and replaces it at the end, so a failed run leaves its log and nothing else.
+KFP says only which step failed; the reason is read from the step's own traceback.
 """
 
-import contextlib
 import json
 import os
 import re
@@ -12,27 +11,18 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from components.images import TELEMETRY_OFF
 from pipelines.progress import StepFailedError, find_failure, last_step_output, progress_lines
+from redrec.atomic import replaced_folder
 from redrec.config import InputError
+from redrec.data.split import read_vocabulary
+from redrec.folders import DataFolder, RunFolder
+from redrec.model.manifest import check_model_fits, read_model
 
-# What a run publishes: name in the run folder -> file in the folder of the step that wrote it.
-PUBLISHED = {
-    "bundle": "build-bundle/release/bundle",
-    "metrics.json": "evaluate-model/evaluation/metrics.json",
-    "users.parquet": "evaluate-model/evaluation/users.parquet",
-    "examples.json": "evaluate-model/evaluation/examples.json",
-    "data_quality.json": "prepare-data/data/data_quality.json",
-    "quarantine.parquet": "prepare-data/data/quarantine.parquet",
-    "features": "build-bundle/release/features",
-    "drift": "report-drift/drift",
-}
-LOG = "log.txt"
 ANSI = re.compile(r"\x1b\[[0-9;]*m")  # terminal colours
 TAIL_LINES = 20
 
@@ -44,7 +34,7 @@ class RunError(RuntimeError):
 def run_training(
     events: Path, items: Path, out: Path, recipe: str = "", progress: Callable[[str], None] = lambda line: None
 ) -> Path:
-    """Run the pipeline and publish its results into `out`; return `out`.
+    """Run the training pipeline and publish its results into `out`; return `out`.
 
     Args:
         events: Event log.
@@ -57,17 +47,42 @@ def run_training(
         InputError: The input or `out` is unusable; nothing but the log was written.
         RunError: A step failed; the message ends with the tail of the log and its path.
     """
-    check_run_folder(out)
     arguments = {"events": str(events.resolve()), "items": str(items.resolve()), "recipe": recipe}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with working_folder(out) as work:
-        log = work / LOG
+    return _run("training", arguments, lambda steps: steps / "prepare-data" / "data", out, progress)
+
+
+def run_release(
+    data: Path, model: Path, out: Path, recipe: str, progress: Callable[[str], None] = lambda line: None
+) -> Path:
+    """Run the release pipeline on a data folder and a model that was trained on it; otherwise as `run_training`.
+
+    Raises:
+        InputError: Also where the two do not belong together.
+    """
+    check_model_fits(read_model(model), model, data, read_vocabulary(data))
+    arguments = {"data": str(data.resolve()), "model": str(model.resolve()), "recipe": recipe}
+    return _run("release", arguments, lambda steps: data, out, progress)
+
+
+def _run(
+    pipeline: str,
+    arguments: dict[str, str],
+    data_of: Callable[[Path], Path],
+    out: Path,
+    progress: Callable[[str], None],
+) -> Path:
+    """Run a pipeline into `out`; `data_of` gives the data folder, from the folder of the steps' outputs."""
+    check_run_folder(out)
+    with replaced_folder(out) as new:
+        run, steps = RunFolder(new), new / "steps"
         try:
-            run_child(arguments, work, log, progress)
+            run_child(pipeline, arguments, steps, run.log, progress)
         except (StepFailedError, subprocess.CalledProcessError) as error:
             out.mkdir(exist_ok=True)
-            raise reason(Path(shutil.move(log, out / LOG)), str(error)) from error
-        publish(work, out)
+            raise reason(Path(shutil.move(run.log, RunFolder(out).log)), str(error)) from error
+        (outputs,) = steps.iterdir()
+        publish(outputs, DataFolder(data_of(outputs)), run)
+        shutil.rmtree(steps)
     return out
 
 
@@ -75,7 +90,8 @@ def check_run_folder(out: Path) -> None:
     """Refuse an `out` that holds anything a run did not write: it is replaced as a whole."""
     if out.exists() and not out.is_dir():
         raise InputError(f"--out {out} is a file. Give a folder, new or of an earlier run.")
-    foreign = sorted({p.name for p in out.iterdir()} - {*PUBLISHED, LOG}) if out.exists() else []
+    names = {path.name for path in out.iterdir()} if out.exists() else set()
+    foreign = sorted(names - RunFolder(out).names)
     if foreign:
         raise InputError(
             f"--out {out} holds {', '.join(foreign[:3])}, which no run wrote, and the folder is replaced as a whole. "
@@ -83,24 +99,34 @@ def check_run_folder(out: Path) -> None:
         )
 
 
-@contextlib.contextmanager
-def working_folder(out: Path) -> Iterator[Path]:
-    """Give a folder beside `out`, on the same file system, and remove what is left of it."""
-    work = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent)).resolve()
-    try:
-        yield work
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+def publish(outputs: Path, data: DataFolder, run: RunFolder) -> None:
+    """Collect what the steps wrote, `outputs / STEP / ARTIFACT`, into the run folder."""
+    evaluation = RunFolder(outputs / "evaluate-model" / "evaluation")
+    release = RunFolder(outputs / "build-bundle" / "release")
+    moved = {
+        evaluation.metrics: run.metrics,
+        evaluation.users: run.users,
+        evaluation.examples: run.examples,
+        release.bundle: run.bundle,
+        release.features: run.features,
+        outputs / "report-drift" / "drift": run.drift,
+    }
+    for source, target in moved.items():
+        shutil.move(source, target)
+    shutil.copyfile(data.quality, run.quality)
+    shutil.copyfile(data.quarantine, run.quarantine)
 
 
-def run_child(arguments: dict[str, str], work: Path, log: Path, progress: Callable[[str], None]) -> None:
+def run_child(
+    pipeline: str, arguments: dict[str, str], steps: Path, log: Path, progress: Callable[[str], None]
+) -> None:
     """Run this module as a process, everything it says into `log`; it ends with its first failed step.
 
     Raises:
         StepFailedError: A step failed.
         CalledProcessError: The process ended otherwise, for example for want of memory.
     """
-    command = [sys.executable, "-m", "pipelines.local", json.dumps(arguments), str(work)]
+    command = [sys.executable, "-m", "pipelines.local", pipeline, json.dumps(arguments), str(steps)]
     environment = os.environ | TELEMETRY_OFF | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": import_path()}
     with (
         log.open("w", encoding="utf-8") as log_file,
@@ -151,29 +177,16 @@ def reason(log: Path, what: str) -> Exception:
     return RunError(f"{what}{why}\n\nThe step's last lines:\n{tail}\n\nThe whole log: {log}")
 
 
-def publish(work: Path, out: Path) -> None:
-    """Collect what the steps wrote and put it at `out` by one rename; an earlier run makes way for it."""
-    (steps,) = (work / "steps").iterdir()
-    staging, earlier = work / "run", work / "earlier"
-    staging.mkdir()
-    shutil.move(work / LOG, staging / LOG)
-    for name, source in PUBLISHED.items():
-        shutil.move(steps / source, staging / name)
-    if out.exists():
-        out.rename(earlier)
-    staging.rename(out)
-
-
-def main(arguments: dict[str, str], work: Path) -> None:
+def main(pipeline: str, arguments: dict[str, str], steps: Path) -> None:
     """The child: run the pipeline function itself, each step by KFP's local runner."""
     from kfp import local
 
-    from pipelines.training import training_pipeline
+    from pipelines.compile import PIPELINES
 
     # workspace_root stays unset: KFP removes that folder at the end, whatever it holds.
-    local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(work / "steps"), raise_on_error=True)
-    training_pipeline(**arguments)
+    local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(steps), raise_on_error=True)
+    PIPELINES[pipeline](**arguments)
 
 
 if __name__ == "__main__":
-    main(json.loads(sys.argv[1]), Path(sys.argv[2]))
+    main(sys.argv[1], json.loads(sys.argv[2]), Path(sys.argv[3]))

@@ -1,65 +1,96 @@
-"""Release a model that was trained elsewhere, by torchrun or a TrainJob: all of a run but preparing and training."""
+"""The release pipeline: a data folder and a model that was trained on it in, a verified release bundle out.
 
-import shutil
-from collections.abc import Callable
-from pathlib import Path
+`release_steps` are the steps after training. The training pipeline has them as one nested pipeline, and
+`release_pipeline` starts from folders that are there already.
+"""
 
-from components.logs import quiet_libraries
-from feature_repo.materialize import kept_events, materialize
-from monitoring.drift import report_drift
-from pipelines.local import check_run_folder
-from redrec.bundle import build_bundle
-from redrec.config import InputError
-from redrec.data.split import read_vocabulary
-from redrec.evaluation.evaluate import evaluate
-from redrec.model.history import Vocabulary
-from redrec.model.item_tower import MADE_OF, is_made_of
-from redrec.recipe import Recipe
-from redrec.staging import staged
-from redrec.training.export import VOCABULARY
+from kfp import dsl, kubernetes
 
-OF_DATA = ("data_quality.json", "quarantine.parquet")
+from components.build_bundle import build_bundle
+from components.deploy_bundle import deploy_bundle
+from components.evaluate_model import evaluate_model
+from components.images import TELEMETRY_OFF
+from components.materialize_features import materialize_features
+from components.report_drift import report_drift
+from feature_repo.store import SECRET, VARIABLES
 
 
-def release(data: Path, model: Path, out: Path, progress: Callable[[str], None] = lambda line: None) -> Path:
-    """Evaluate `model` on `data`, build its bundle, write a run folder as `redrec run` does, and return it.
+def without_telemetry(*tasks: dsl.PipelineTask) -> None:
+    for task in tasks:
+        for name, value in TELEMETRY_OFF.items():
+            task.set_env_variable(name, value)
+
+
+@dsl.pipeline(name="redrec-release-steps")
+def release_steps(
+    data: dsl.Input[dsl.Dataset],
+    model: dsl.Input[dsl.Model],
+    recipe: str = "",
+    milvus_uri: str = "",
+    deploy: bool = False,
+    namespace: str = "default",
+) -> None:
+    """From a data folder and a trained model to a release bundle.
+
+    1. evaluate_model ranks the full catalogue beside the baselines.
+    2. materialize_features loads users' histories into the feature store.
+    3. build_bundle indexes the items and writes the bundle.
+    4. report_drift compares the training window with the newest one.
+    5. deploy_bundle serves the bundle, if `deploy`.
 
     Args:
-        data: Folder written by `redrec validate --out`; the model was trained on it.
-        model: Folder written by `python -m redrec.training --out`.
-        out: Run folder; created, or replaced as a whole if it is an earlier run.
-        progress: Called with each line a person should see while waiting.
-
-    Raises:
-        InputError: `data`, `model` or `out` is unusable, or they do not belong together; `out` is as it was.
+        data: Folder written by prepare_data.
+        model: Folder written by train_towers.
+        recipe: Fields of `redrec.training.recipe.Recipe` as JSON; empty for the defaults.
+        milvus_uri: Milvus server; empty for the embedded index inside the bundle.
+        deploy: Whether to serve the bundle as a KServe InferenceService.
+        namespace: Where the service runs.
     """
-    check_run_folder(out)
-    check_model(data, model)
-    recipe = Recipe.model_validate_json((model / "recipe.json").read_text(encoding="utf-8"))
-    quiet_libraries()
-    with staged(out) as run:
-        progress(f"evaluate {model} on {data}")
-        evaluate(data, model, run)
-        progress("materialize the users' histories")
-        features = materialize(data, run / "features", kept_events(recipe.history), recipe.data.engine)
-        progress("build the bundle")
-        metrics, feature_hash = run / "metrics.json", features["feature_hash"]
-        build_bundle(data, model, run / "bundle", metrics=metrics, feature_hash=feature_hash)
-        progress("compare the training window with the newest one")
-        report_drift(data, run / "drift")
-        for name in OF_DATA:
-            shutil.copyfile(data / name, run / name)
-    return out
+    evaluated = evaluate_model(data=data, model=model)
+    materialized = materialize_features(data=data, recipe=recipe)
+    built = build_bundle(
+        data=data,
+        model=model,
+        evaluation=evaluated.outputs["evaluation"],
+        features=materialized.outputs["features"],
+        feature_hash=materialized.outputs["Output"],
+        recipe=recipe,
+        milvus_uri=milvus_uri,
+    )
+    drifted = report_drift(data=data, recipe=recipe)
+    with dsl.If(deploy == True, name="deploy"):  # noqa: E712 - a placeholder, compared when the pipeline runs
+        deployed = deploy_bundle(release=built.outputs["release"], namespace=namespace)
+
+    without_telemetry(evaluated, materialized, built, drifted, deployed)
+    kubernetes.use_secret_as_env(materialized, SECRET, {name: name for name in VARIABLES}, optional=True)
+    materialized.set_caching_options(False)  # a shared online store may have been emptied meanwhile
+    deployed.set_caching_options(False)  # it acts on the cluster
 
 
-def check_model(data: Path, model: Path) -> None:
-    """Refuse a model that is not finished, or that numbers items, scenarios or actions otherwise than `data`."""
-    vocabulary, exported = read_vocabulary(data), model / "export" / VOCABULARY
-    for path in (model / "recipe.json", model / "content" / MADE_OF, exported, model / "training.json"):
-        if not path.is_file():
-            raise InputError(f"{model} holds no finished model: it has no {path.relative_to(model)}. Train, or go on.")
-    trained = Vocabulary.model_validate_json(exported.read_text(encoding="utf-8"))
-    if trained != vocabulary:
-        raise InputError(f"{model} was trained for {trained}, and {data} has {vocabulary}. Train on {data}.")
-    if not is_made_of(model / "content", data / "items.parquet"):
-        raise InputError(f"{model} was trained on other items than {data} has. Train on {data}.")
+@dsl.pipeline(name="redrec-release")
+def release_pipeline(
+    data: str,
+    model: str,
+    recipe: str = "",
+    milvus_uri: str = "",
+    deploy: bool = False,
+    namespace: str = "default",
+) -> None:
+    """From a data folder and a model that was trained elsewhere to a release bundle; see `release_steps`.
+
+    Args:
+        data: URI of the data folder.
+        model: URI of the model folder, trained on that data.
+        recipe: Fields of `redrec.training.recipe.Recipe` as JSON; empty for the defaults.
+        milvus_uri: Milvus server; empty for the embedded index inside the bundle.
+        deploy: Whether to serve the bundle as a KServe InferenceService.
+        namespace: Where the service runs.
+    """
+    release_steps(
+        data=dsl.importer(artifact_uri=data, artifact_class=dsl.Dataset, reimport=True).output,
+        model=dsl.importer(artifact_uri=model, artifact_class=dsl.Model, reimport=True).output,
+        recipe=recipe,
+        milvus_uri=milvus_uri,
+        deploy=deploy,
+        namespace=namespace,
+    )

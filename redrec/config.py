@@ -4,6 +4,7 @@ An unknown key is an error that names it, ranges are checked before any data is 
 config is saved beside what it made.
 """
 
+import json
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,6 +35,14 @@ def load_config(cls: type[ConfigT], path: Path) -> ConfigT:
     if not isinstance(content, dict):
         raise InputError(f"Config file {path} holds {type(content).__name__}, not a mapping of keys to values.")
     return validated(cls, content, str(path))
+
+
+def section(recipe: str, name: str, cls: type[ConfigT]) -> ConfigT:
+    """Return one section of a recipe given as JSON, where an empty text or an absent section means the defaults.
+
+    A step reads its own section so, without what the others need (torch, for one).
+    """
+    return validated(cls, json.loads(recipe or "{}").get(name, {}), f"recipe, section {name}")
 
 
 def validated(cls: type[ConfigT], content: dict[str, object], source: str) -> ConfigT:

@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
-from redrec.bundle import Bundle
+from redrec.bundle.reader import Bundle
 from redrec.config import InputError
-from redrec.model.history import History, encode_history
+from redrec.history import History, encode_history
 from serving.requests import Event
 
 

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from redrec.bundle import EMBEDDED_INDEX, Bundle
+from redrec.bundle.reader import Bundle
 from redrec.config import InputError
 from redrec.index.milvus import AsyncItemIndex, ItemIndex, check_server_uri, release_embedded
 
@@ -21,15 +21,16 @@ class ServedIndex:
         else:
             self.uri = check_server_uri(milvus_uri)
         try:
-            verified = ItemIndex(self.uri, bundle.manifest.id, bundle.item_index)
+            verified = ItemIndex(self.uri, bundle.manifest.id, bundle.item_index, bundle.manifest.index.config)
         except InputError:
             self.close()
             raise
-        self.index_type = verified.index_type
         verified.close()
 
     def connect(self) -> AsyncItemIndex:
-        return AsyncItemIndex(self.uri, self.bundle.manifest.id, self.index_type, self.bundle.item_index)
+        return AsyncItemIndex(
+            self.uri, self.bundle.manifest.id, self.bundle.item_index, self.bundle.manifest.index.config
+        )
 
     def close(self) -> None:
         if self._folder is not None:
@@ -39,7 +40,7 @@ class ServedIndex:
 
 def copy_embedded(bundle: Bundle, to: Path) -> Path:
     """Copy the embedded index, contents only: the bundle may be mounted read-only, and Milvus Lite writes."""
-    source = bundle.path / EMBEDDED_INDEX
+    source = bundle.folder.embedded_index
     if not source.is_dir():
         raise InputError(
             f"Bundle {bundle.manifest.id} has no embedded index: its collection {bundle.manifest.index.collection} "

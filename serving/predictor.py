@@ -12,7 +12,7 @@ from kserve import InferOutput, InferRequest, InferResponse, Model
 from kserve.errors import InvalidInput, ModelNotReady
 from prometheus_client import Counter
 
-from redrec.bundle import Bundle
+from redrec.bundle.reader import Bundle
 from redrec.config import InputError
 from redrec.index.milvus import BundleMismatchError
 from serving.answers import v1_answers, v2_answers

@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import AfterValidator, ConfigDict, Field, NonNegativeInt
 
 from redrec.config import Config, InputError, validated
-from redrec.model.history import Vocabulary
+from redrec.history import Vocabulary
 
 MAX_INSTANCES = 64
 MAX_K = 1000

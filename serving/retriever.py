@@ -1,7 +1,7 @@
 """Retriever: a query in, a marked list of items out; it always answers, or refuses another bundle's index.
 
-Stages: history -> event vectors -> user tower (ONNX Runtime) -> one Milvus search for all interests -> what is met
-often lately is raised (`redrec.index.trend`) -> merge. Each has a time budget, and none runs on the event loop. Past a
+Stages: history -> event vectors -> user tower (ONNX Runtime) -> one Milvus search for all interests -> popularity boost
+(`redrec.index.popularity_boost`) -> merge. Each has a time budget, and none runs on the event loop. Past a
 budget, or when Milvus is away, exact search over the bundle's own vectors answers (source `exact`), and where there is
 no history or the catalog is too large for that, the scenario's popular items (source `fallback`). The reason says which
 stage gave up.
@@ -20,18 +20,19 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from redrec.bundle import TOWER, Bundle
+from redrec.bundle.reader import Bundle
+from redrec.history import History, tower_inputs
 from redrec.index.exact import exact_search
 from redrec.index.filters import Catalog, ItemFilter
 from redrec.index.merge import Merged, merge_max
-from redrec.index.milvus import AsyncItemIndex, Found, IndexUnavailableError
-from redrec.model.history import History, tower_inputs
+from redrec.index.milvus import AsyncItemIndex, IndexUnavailableError, SearchResult
+from redrec.index.popularity_boost import BoostedItems
 from redrec.model.session import open_tower
 from serving.config import ServingConfig
 from serving.histories import HistorySource, encode_columns, event_columns, open_features
 from serving.index import ServedIndex
+from serving.popularity_boost import read_boosts
 from serving.requests import Query
-from serving.trend import Raised, read_trend
 
 NS_PER_MS = 1_000_000
 logger = logging.getLogger(__name__)
@@ -69,10 +70,10 @@ class Retriever:
         self.source: HistorySource | None = None
         if features is not None:
             self.source = open_features(features, bundle, self.feature_thread)
-        self.tower = open_tower(bundle.path / TOWER)
+        self.tower = open_tower(bundle.folder.tower)
         self.catalog = Catalog(bundle.items, bundle.item_index)
         self.titles = bundle.items["title"].to_pylist()
-        self.trend = read_trend(features, bundle, self.catalog)
+        self.boosted = read_boosts(features, bundle, self.catalog)
         self.index = ServedIndex(bundle, config.milvus_uri)
         self.client: AsyncItemIndex | None = None
 
@@ -105,11 +106,11 @@ class Retriever:
                 seen = np.unique(history.item_L)
                 item_filter = item_filter._replace(exclude_ids=tuple(self.bundle.item_ids[i] for i in seen))
             interests_QD = await self._on_tower_thread(self._interests, history, query.scenario)
-            return await self._found(interests_QD, query.k, item_filter)
+            return await self._searched(interests_QD, query.k, item_filter)
         except StageError as stage:
             return self._fallback(query, item_filter, str(stage))
 
-    async def _found(self, interests_QD: NDArray[np.float32], k: int, item_filter: ItemFilter) -> Answer:
+    async def _searched(self, interests_QD: NDArray[np.float32], k: int, item_filter: ItemFilter) -> Answer:
         """Return what Milvus finds, or exact search where it does not answer and the catalog allows it."""
         try:
             return Answer(self._items(await self._search(interests_QD, k, item_filter)), "model", None)
@@ -158,30 +159,32 @@ class Retriever:
         assert self.client is not None, "start() comes first"
         search = self.client.search(interests_QD, k, item_filter)
         try:
-            found = await within(search, self.config.search_budget_ms, "index_timeout")
+            result = await within(search, self.config.search_budget_ms, "index_timeout")
         except IndexUnavailableError as error:
             logger.warning("index: %s", error)
             raise StageError("index_unavailable") from error
-        merged: Merged = await self._on_tower_thread(self._merged, found, interests_QD, k, item_filter)
+        merged: Merged = await self._on_tower_thread(self._merged, result, interests_QD, k, item_filter)
         return merged
 
-    def _merged(self, found: Found, interests_QD: NDArray[np.float32], k: int, item_filter: ItemFilter) -> Merged:
-        raised = self._raised_in(item_filter)
-        if raised is not None:
-            found = raised.beside(found, interests_QD, k, item_filter)
-        return merge_max(*found, k)
+    def _merged(
+        self, result: SearchResult, interests_QD: NDArray[np.float32], k: int, item_filter: ItemFilter
+    ) -> Merged:
+        boosted = self._boosted(item_filter)
+        if boosted is not None:
+            result = boosted.add_to(*result, interests_QD, k, item_filter)
+        return merge_max(*result, k)
 
     def _exact(self, interests_QD: NDArray[np.float32], k: int, item_filter: ItemFilter) -> Merged:
-        is_allowed_N, raised = self.catalog.is_allowed(item_filter), self._raised_in(item_filter)
-        boost_N = None if raised is None else raised.boost_N
+        is_allowed_N, boosted = self.catalog.is_allowed(item_filter), self._boosted(item_filter)
+        boost_N = None if boosted is None else boosted.boost_N
         return merge_max(*exact_search(interests_QD, self.bundle.embeddings_ND, k, is_allowed_N, boost_N), k)
 
-    def _raised_in(self, item_filter: ItemFilter) -> Raised | None:
-        return self.trend.get(item_filter.scenario or "")
+    def _boosted(self, item_filter: ItemFilter) -> BoostedItems | None:
+        return self.boosted.get(item_filter.scenario or "")
 
     def _items(self, merged: Merged) -> list[Item]:
-        found = zip(merged.items_K.tolist(), merged.scores_K.tolist(), merged.interests_K.tolist(), strict=True)
-        return [Item(self.bundle.item_ids[i], self.titles[i], score, interest) for i, score, interest in found]
+        rows = zip(merged.items_K.tolist(), merged.scores_K.tolist(), merged.interests_K.tolist(), strict=True)
+        return [Item(self.bundle.item_ids[i], self.titles[i], score, interest) for i, score, interest in rows]
 
     def _fallback(self, query: Query, item_filter: ItemFilter, reason: str) -> Answer:
         popular = [self.bundle.item_index[item] for item in self.bundle.fallback[query.scenario]]

@@ -4,7 +4,6 @@ The tower's interests are `normalize(mean(vectors) @ P + query)`, so `numpy_inte
 second way.
 """
 
-import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,9 +14,15 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from redrec.bundle import Bundle, build_bundle
+from redrec.bundle.builder import build_bundle
+from redrec.bundle.reader import Bundle
 from redrec.data.prepare import prepare
+from redrec.data.split import read_vocabulary
+from redrec.folders import ModelFolder, write_json
+from redrec.hashing import file_hash
+from redrec.history import HistoryConfig
 from redrec.index.milvus import IndexConfig, build_collection, collection_name, connect
+from redrec.model.manifest import ModelManifest
 
 SCENARIOS = ("homefeed", "search", "ads")
 ACTIONS = ("click", "buy")
@@ -64,23 +69,35 @@ def write_data(folder: Path, num_items: int = 48, seed: int = 0) -> Path:
     return folder / "data"
 
 
-def write_tiny_model(
-    folder: Path, num_items: int, num_scenarios: int, seed: int = 0, trend_weight: float = 0.0
-) -> Path:
-    """Write the model folder `folder/model` (recipe and export, no checkpoint) and return it; its logit scale is 1."""
+def write_tiny_model(folder: Path, num_scenarios: int, seed: int = 0, popularity_boost_weight: float = 0.0) -> Path:
+    """Write the model folder `folder/model` (manifest and export, no checkpoint) for `folder/data`; return it.
+
+    Its logit scale is 1.
+    """
     rng = np.random.default_rng(seed)
-    export = folder / "model" / "export"
-    export.mkdir(parents=True)
+    model = ModelFolder(folder / "model")
+    model.export.mkdir(parents=True)
+    num_items = pq.read_metadata(folder / "data" / "items.parquet").num_rows
     embeddings_ND = rng.normal(size=(num_items, EMBEDDING_DIM))
     embeddings_ND /= np.linalg.norm(embeddings_ND, axis=1, keepdims=True)
-    np.save(export / "item_embeddings.npy", embeddings_ND.astype(np.float16))
-    np.save(export / "item_vectors.npy", rng.normal(size=(num_items, VECTOR_DIM)).astype(np.float16))
+    np.save(model.item_embeddings, embeddings_ND.astype(np.float16))
+    np.save(model.item_vectors, rng.normal(size=(num_items, VECTOR_DIM)).astype(np.float16))
     weights_ED, queries_SQD = tower_weights(num_scenarios, seed)
-    onnx.save(tiny_tower(weights_ED, queries_SQD), export / "user_tower.onnx")
-    recipe = {"history": {"policy": "quota_2d", "max_events_per_scenario": 8}, "trend": {"weight": trend_weight}}
-    (folder / "model" / "recipe.json").write_text(json.dumps(recipe))
-    (folder / "model" / "training.json").write_text(json.dumps({"logit_scale": 1.0}))
-    return folder / "model"
+    onnx.save(tiny_tower(weights_ED, queries_SQD), model.tower)
+    manifest = ModelManifest(
+        vocabulary=read_vocabulary(folder / "data"),
+        items_hash=file_hash(folder / "data" / "items.parquet"),
+        history=HistoryConfig(policy="quota_2d", max_events_per_scenario=8),
+        num_interests=NUM_QUERIES,
+        target_window=5,
+        logit_scale=1.0,
+        popularity_boost_weight=popularity_boost_weight,
+        seed=seed,
+        figures={},
+        recipe={},
+    )
+    write_json(model.manifest, manifest.model_dump(mode="json"))
+    return model.path
 
 
 def tower_weights(num_scenarios: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -135,12 +152,12 @@ def numpy_interests(bundle: Bundle, item_ids: list[str], scenario: str, seed: in
     return raw_QD / np.linalg.norm(raw_QD, axis=1, keepdims=True)
 
 
-def tiny_run(folder: Path, num_items: int = 48, seed: int = 0, trend_weight: float = 0.0) -> Bundle:
+def tiny_run(folder: Path, num_items: int = 48, seed: int = 0, popularity_boost_weight: float = 0.0) -> Bundle:
     """Build `folder/data`, `folder/features` and `folder/bundle` that belong together."""
     from feature_repo.materialize import materialize
 
     features = materialize(write_data(folder, num_items, seed), folder / "features")
-    model = write_tiny_model(folder, num_items, len(SCENARIOS), seed, trend_weight)
+    model = write_tiny_model(folder, len(SCENARIOS), seed, popularity_boost_weight)
     feature_hash = features["feature_hash"]
     return build_bundle(folder / "data", model, folder / "bundle", metrics=None, feature_hash=feature_hash)
 
@@ -148,7 +165,7 @@ def tiny_run(folder: Path, num_items: int = 48, seed: int = 0, trend_weight: flo
 def tiny_bundle(folder: Path, num_items: int = 48, seed: int = 0, feature_hash: str = "0" * 16) -> Bundle:
     """Build `folder/bundle` on `folder/data` and `folder/model`, with an embedded index, and return it loaded."""
     data = write_data(folder, num_items, seed)
-    model = write_tiny_model(folder, num_items, len(SCENARIOS), seed)
+    model = write_tiny_model(folder, len(SCENARIOS), seed)
     return build_bundle(data, model, folder / "bundle", metrics=None, feature_hash=feature_hash)
 
 

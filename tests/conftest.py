@@ -2,9 +2,12 @@
 
 import os
 from collections.abc import Generator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.worlds import TinyRun
 
 collect_ignore_glob = ["benchmarks/*"]  # commands, not tests
 
@@ -24,3 +27,18 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, pytest.
 
 def call_reason(report: pytest.TestReport) -> str:
     return report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> "TinyRun":
+    """One tiny run of the real pipeline over a generated world, shared by the tests that read it."""
+    from pipelines.local import run_training
+    from redrec.datasets.world import World, WorldConfig
+    from redrec.training.presets import tiny
+    from tests.worlds import TinyRun
+
+    folder = tmp_path_factory.mktemp("local")
+    events, items = World(WorldConfig(num_users=120, num_items=180, seed=1)).write(folder / "input")
+    progress: list[str] = []
+    run_training(events, items, folder / "run", tiny().model_dump_json(), progress.append)
+    return TinyRun(events, items, folder / "run", progress)

@@ -1,21 +1,32 @@
 """A small generated world and a recipe that learns it in seconds, for tests of what a model learned."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from redrec.data.prepare import DataConfig, prepare
-from redrec.data.split import Split
-from redrec.data.world import World, WorldConfig
+from redrec.data.split import SplitRule
+from redrec.datasets.world import World, WorldConfig
+from redrec.history import HistoryConfig
 from redrec.model.encoders.hashed import HashedConfig
-from redrec.model.history import HistoryConfig
 from redrec.model.item_tower import ItemTowerConfig
 from redrec.model.transformer import TransformerConfig
 from redrec.model.user_tower import UserTowerConfig
-from redrec.recipe import Recipe
 from redrec.training.batches import BatchConfig
 from redrec.training.optimizer import OptimizerConfig
+from redrec.training.recipe import Recipe
+
+
+class TinyRun(NamedTuple):
+    """A run folder, what it was made of, and the lines that a person saw meanwhile."""
+
+    events: Path
+    items: Path
+    folder: Path
+    progress: list[str]
+
 
 SMALL_WORLD = WorldConfig(
     num_users=1000,
@@ -51,7 +62,7 @@ def write_log(folder: Path, rows: list[tuple[str, str, int]], item_ids: list[str
 
 def write_split(data: Path, scenarios: list[str], test_start_ms: int) -> None:
     """Write the split of a data folder whose tables a test makes itself."""
-    Split(
+    SplitRule(
         scenarios=tuple(scenarios),
         actions=("click", "like"),
         policy="global_time",

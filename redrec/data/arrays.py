@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from redrec.data import columns as c
-from redrec.data.histories import EVENTS_PER_BLOCK, FIELDS, TEST, TRAIN, VALIDATION
-from redrec.data.split import Split
-from redrec.model.history import MS_PER_DAY, Ints
+from redrec.data.histories import EVENTS_PER_BLOCK, FIELDS, TEST, TRAIN, USERS, VALIDATION, events_file
+from redrec.data.split import SplitRule
+from redrec.history import MS_PER_DAY, Ints
 
 
 class Tally(NamedTuple):
@@ -126,23 +126,23 @@ class HistoryArrays:
         num_one_scenario = int((is_in_US.sum(axis=1) == 1).sum())
         return events_S, is_in_US.sum(axis=0), num_one_scenario, num_midnight, int(time_ms_N.max())
 
-    def finish(self, split: Split) -> None:
-        """Number scenarios and actions as the split does, part the events, and write the users."""
+    def finish(self, split: SplitRule) -> None:
+        """Number scenarios and actions as the split does, assign the events, and write the users."""
         for name, values in (("action", split.actions), ("scenario", split.scenarios)):
             final_V = np.array([values.index(value) for value in self.numbers[name]])
             for block in self.blocks(name, "r+"):
                 block[:] = final_V[block]
-        num_train_U = np.concatenate([self._write_part(block, split) for block in self._user_blocks()])
+        num_train_U = np.concatenate([self._write_split(block, split) for block in self._user_blocks()])
         _, num_events_U = self._users()
         users = {c.USER_ID: pa.chunked_array(self.user_ids), "num_events": num_events_U, "num_train": num_train_U}
-        pq.write_table(pa.table(users), self.folder / "users.parquet")
+        pq.write_table(pa.table(users), self.folder / USERS)
 
-    def _write_part(self, block: UserBlock, split: Split) -> Ints:
-        """Write the parts of the events and return the number of training events per user."""
+    def _write_split(self, block: UserBlock, split: SplitRule) -> Ints:
+        """Write the split of each event and return the number of training events per user."""
         scenario_N, time_ms_N = (self._map(name, *block.place) for name in ("scenario", "timestamp_ms"))
-        part_N = _part(block.user_N, scenario_N, time_ms_N, split)
-        self._write("part", part_N)
-        return np.bincount(block.user_N, weights=part_N == TRAIN).astype(np.int64)
+        split_N = _split_of(block.user_N, scenario_N, time_ms_N, split)
+        self._write("split", split_N)
+        return np.bincount(block.user_N, weights=split_N == TRAIN).astype(np.int64)
 
     def _users(self) -> tuple[Ints, Ints]:
         """Return where the events of each user begin, and how many there are."""
@@ -163,14 +163,13 @@ class HistoryArrays:
 
     def _map(self, name: str, begin: int, num_events: int, mode: Any = "r") -> NDArray:
         dtype = np.dtype(FIELDS[name])
-        return np.memmap(self._path(name), dtype, mode, offset=int(begin) * dtype.itemsize, shape=(num_events,))
+        return np.memmap(
+            events_file(self.folder, name), dtype, mode, offset=int(begin) * dtype.itemsize, shape=(num_events,)
+        )
 
     def _write(self, name: str, value_N: NDArray) -> None:
-        with open(self._path(name), "ab") as file:
+        with open(events_file(self.folder, name), "ab") as file:
             file.write(value_N.astype(FIELDS[name]).tobytes())
-
-    def _path(self, name: str) -> Path:
-        return self.folder / f"{name}.bin"
 
 
 def is_new(rows: pa.RecordBatch, names: tuple[str, ...], last: dict[str, Any]) -> NDArray[np.bool_]:
@@ -189,8 +188,8 @@ def last_of(rows: pa.RecordBatch) -> dict[str, Any]:
     return row
 
 
-def _part(user_N: Ints, scenario_N: Ints, time_ms_N: Ints, split: Split) -> Ints:
-    """Return the part of each event of some users, whole and in order."""
+def _split_of(user_N: Ints, scenario_N: Ints, time_ms_N: Ints, split: SplitRule) -> Ints:
+    """Return the split of each event of some users, whole and in order."""
     if split.policy == "global_time":
         is_held_N = time_ms_N >= split.validation_start_ms
         return np.where(time_ms_N >= split.test_start_ms, TEST, np.where(is_held_N, VALIDATION, TRAIN))

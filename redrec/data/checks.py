@@ -65,7 +65,7 @@ def _words(column: ir.Value) -> ir.ArrayValue:
 def checked_events(events: ir.Table, catalog: ir.Table, scenarios: tuple[str, ...] | None, now: datetime) -> ir.Table:
     """Return the events with the `item_index` of the catalog and their `reason`, null where the row is good.
 
-    A row that repeats another is good here; see `redrec.data.ordered`.
+    A row that repeats another is good here; see `redrec.data.event_writer`.
     """
     known = catalog.select("item_index", known_item_id=catalog[c.ITEM_ID])
     joined = events.left_join(known, events[c.ITEM_ID] == known.known_item_id).drop("known_item_id")

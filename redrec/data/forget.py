@@ -13,9 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from redrec.atomic import replaced_file
 from redrec.config import InputError
 from redrec.data import columns as c
-from redrec.staging import rewritten
+from redrec.folders import DataFolder, RunFolder, read_json
 
 
 class Forgotten(NamedTuple):
@@ -51,7 +52,7 @@ def check_logs(logs: Sequence[Path], person: Person) -> None:
         raise InputError("--user is empty, as the user_id of bad rows may be. Give the id of a user.")
     needed = [c.USER_ID] + ([c.SCENARIO] if person.scenario else [])
     for log in logs:
-        if not (log / "events.parquet").is_file():
+        if not DataFolder(log).events.is_file():
             _check_log(log, needed)
 
 
@@ -71,7 +72,7 @@ def forget_in_run(run: Path, logs: Sequence[Path], person: Person) -> dict[str, 
     """Remove the person from a run's files, and from further tables and data folders, which `check_logs` has seen.
 
     Raises:
-        InputError: A file may not be rewritten. It and the later ones are as they were: mend that and call again.
+        InputError: A file may not be replaced_file. It and the later ones are as they were: mend that and call again.
     """
     found: dict[str, Forgotten] = {}
     for place in (run, *logs):
@@ -81,17 +82,17 @@ def forget_in_run(run: Path, logs: Sequence[Path], person: Person) -> dict[str, 
 
 def _forget_folder(folder: Path, person: Person) -> dict[str, Forgotten]:
     """Remove the person from what a run or data folder has of the files that may name a user."""
-    forget_in = {
-        "users.parquet": forget_rows,
-        "events.parquet": forget_rows,
-        "quarantine.parquet": _forget_quarantined,
-        "histories": _forget_history,
-        "examples.json": _forget_examples,
-        "data_quality.json": _forget_bad_rows,
-        "log.txt": _forget_lines,
+    data, run = DataFolder(folder), RunFolder(folder)
+    forget_in: dict[Path, Callable[[Path, Person], Forgotten]] = {
+        run.users: forget_rows,
+        data.events: forget_rows,
+        run.quarantine: _forget_quarantined,
+        data.histories: _forget_history,
+        run.examples: _forget_examples,
+        run.quality: _forget_bad_rows,
+        run.log: _forget_lines,
     }
-    paths = {folder / name: forget for name, forget in forget_in.items() if (folder / name).exists()}
-    return {str(path): forget(path, person) for path, forget in paths.items()}
+    return {str(path): forget(path, person) for path, forget in forget_in.items() if path.exists()}
 
 
 def forget_rows(path: Path, person: Person) -> Forgotten:
@@ -127,7 +128,7 @@ def _forget(path: Path, count: Callable[[], int], rewrite: Callable[[Path], obje
     """Rewrite a file that holds something of theirs, and count again."""
     if not (removed := count()):
         return Forgotten(0, 0)
-    with _writable(path), rewritten(path) as fresh:
+    with _writable(path), replaced_file(path) as fresh:
         rewrite(fresh)
     return Forgotten(removed, count())
 
@@ -147,7 +148,7 @@ def _forget_history(path: Path, person: Person) -> Forgotten:
     from redrec.data.forget_history import forget_history  # with Ibis, which a run alone does not need
 
     with _writable(path):
-        return forget_history(path, person)
+        return forget_history(path.parent, person)
 
 
 def _forget_examples(path: Path, person: Person) -> Forgotten:
@@ -176,7 +177,7 @@ def _forget_json(path: Path, without: Callable[[Any], tuple[Any, int]]) -> Forgo
     """Rewrite the file if `without`, given its content, returns less of it and how much less."""
 
     def read() -> tuple[Any, int]:
-        return without(json.loads(path.read_text(encoding="utf-8")))
+        return without(read_json(path))
 
     def rewrite(fresh: Path) -> None:
         fresh.write_text(json.dumps(read()[0], indent=1, ensure_ascii=False), encoding="utf-8")

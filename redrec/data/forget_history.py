@@ -10,36 +10,37 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from redrec.atomic import replaced_folder
 from redrec.config import InputError
 from redrec.data import columns as c
 from redrec.data.forget import Forgotten, Person
-from redrec.data.histories import FIELDS, TRAIN, Histories
+from redrec.data.histories import FIELDS, TRAIN, USERS, Histories, events_file
 from redrec.data.split import read_split
-from redrec.model.history import Ints
-from redrec.staging import staged
+from redrec.folders import DataFolder
+from redrec.history import Ints
 
 
-def forget_history(folder: Path, person: Person) -> Forgotten:
-    """Cut the person's events out of a folder of arrays.
+def forget_history(data: Path, person: Person) -> Forgotten:
+    """Cut the person's events out of the arrays of a data folder.
 
     Raises:
         InputError: Nobody else has events; a folder without any cannot be opened.
     """
-    folder = folder.resolve()
-    histories = Histories(folder)
-    places = _places(histories, folder, person)
+    folder = DataFolder(data).histories
+    histories = Histories(data)
+    places = _places(histories, data, person)
     if not len(places):
         return Forgotten(0, 0)
     if len(places) == len(histories.item_N):
-        raise InputError(f"{folder.parent} holds events of user {person.user_id} alone. Remove the folder.")
-    with staged(folder) as fresh:
+        raise InputError(f"{data} holds events of user {person.user_id} alone. Remove the folder.")
+    with replaced_folder(folder) as fresh:
         for name in FIELDS:
-            _cut(getattr(histories, f"{name}_N"), places, fresh / f"{name}.bin")
-        pq.write_table(_users(histories, folder, person, places), fresh / "users.parquet")
-    return Forgotten(len(places), len(_places(Histories(folder), folder, person)))
+            _cut(getattr(histories, f"{name}_N"), places, events_file(fresh, name))
+        pq.write_table(_users(histories, folder, person, places), fresh / USERS)
+    return Forgotten(len(places), len(_places(Histories(data), data, person)))
 
 
-def _places(histories: Histories, folder: Path, person: Person) -> Ints:
+def _places(histories: Histories, data: Path, person: Person) -> Ints:
     """Return where the user's events are in the arrays."""
     if person.user_id not in histories.user_ids:
         return np.arange(0)
@@ -47,7 +48,7 @@ def _places(histories: Histories, folder: Path, person: Person) -> Ints:
     places = np.arange(histories.begin_U[user], histories.end_U[user])
     if person.scenario is None:
         return places
-    scenarios = read_split(folder.parent).scenarios
+    scenarios = read_split(data).scenarios
     return places[[scenarios[number] == person.scenario for number in histories.scenario_N[places]]]
 
 
@@ -62,9 +63,9 @@ def _cut(values_N: Ints, places: Ints, out: Path) -> None:
 
 def _users(histories: Histories, folder: Path, person: Person, places: Ints) -> pa.Table:
     """Return the table of users with the counts that stay; a user without events is not among them."""
-    users = pq.read_table(folder / "users.parquet")
+    users = pq.read_table(folder / USERS)
     is_user_U = pc.equal(users[c.USER_ID], person.user_id).to_numpy()
-    num_cut = {"num_events": len(places), "num_train": int(np.count_nonzero(histories.part_N[places] == TRAIN))}
+    num_cut = {"num_events": len(places), "num_train": int(np.count_nonzero(histories.split_N[places] == TRAIN))}
     for name, num in num_cut.items():
         counts_U = users[name].to_numpy() - num * is_user_U
         users = users.set_column(

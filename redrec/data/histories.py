@@ -1,9 +1,9 @@
-"""Histories: all events of a user in time order, as memory-mapped arrays, and the part that each event is of.
+"""Histories: all events of a user in time order, as memory-mapped arrays, and the split that each event is of.
 
 One flat array per field over all users, sorted by user and time, and one row per user that says how many events
-are the user's. Opening it reads the users alone; the events stay on disk until a user is asked for.
+are the user's. Opening it reads the users alone; the events stay on disk until a user is queried for.
 
-An event is of one part: training, validation or test. Without `has_validation` nothing is set aside for validation.
+An event is of one split: training, validation or test. Without `has_validation` nothing is set aside for validation.
 
 | split                         | test                              | validation                     |
 |-------------------------------|-----------------------------------|--------------------------------|
@@ -13,7 +13,7 @@ An event is of one part: training, validation or test. Without `has_validation` 
 
 The first is that of production: what was known at a moment predicts what came after. The others are those of most
 papers; they take the test event first and never the first event of a user (or of a user in a scenario). In the third
-a part is no stretch of a user's time, so what is known at a target is of an earlier part and comes before it.
+a split is no stretch of a user's time, so what is known at a target is of an earlier split and comes before it.
 
 Shapes: U users, N events of all users, L events of one user, S scenarios.
 """
@@ -26,12 +26,14 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from redrec.data import columns as c
-from redrec.data.split import Split, read_split
+from redrec.data.split import SplitRule, read_split
 from redrec.data.tables import epoch_ms
-from redrec.model.history import MS_PER_DAY, History, Ints
+from redrec.folders import DataFolder
+from redrec.history import MS_PER_DAY, History, Ints
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
-FIELDS = {"item": np.int32, "action": np.int16, "scenario": np.int16, "timestamp_ms": np.int64, "part": np.int8}
+FIELDS = {"item": np.int32, "action": np.int16, "scenario": np.int16, "timestamp_ms": np.int64, "split": np.int8}
+USERS = "users.parquet"
 EVENTS_PER_BLOCK = 4_000_000  # of a scan over all users: some 100 MB
 
 
@@ -56,19 +58,25 @@ def scenario_history(events: ir.Table, scenario: str, max_events: int) -> ir.Tab
     )
 
 
-class Histories:
-    """The users of a data folder and their events; `begins_ms` is when a part begins, where a moment divides them."""
+def events_file(folder: Path, field: str) -> Path:
+    """Return the file of one field of all events, in a folder of histories."""
+    return folder / f"{field}.bin"
 
-    def __init__(self, folder: Path) -> None:
-        users = pq.read_table(folder / "users.parquet")
+
+class Histories:
+    """The users of a data folder and their events; `begins_ms` is when a split begins, where a moment divides them."""
+
+    def __init__(self, data: Path) -> None:
+        folder = DataFolder(data).histories
+        users = pq.read_table(folder / USERS)
         self.user_ids: list[str] = users[c.USER_ID].to_pylist()
         num_events_U = users["num_events"].to_numpy().astype(np.int64)
-        self.begins_ms = _begins_ms(read_split(folder.parent))
+        self.begins_ms = _begins_ms(read_split(data))
         self.num_train_U: Ints = users["num_train"].to_numpy().astype(np.int64)
         self.end_U: Ints = np.cumsum(num_events_U)
         self.begin_U: Ints = self.end_U - num_events_U
-        self.item_N, self.action_N, self.scenario_N, self.timestamp_ms_N, self.part_N = (
-            np.asarray(np.memmap(folder / f"{name}.bin", dtype=dtype, mode="r")) for name, dtype in FIELDS.items()
+        self.item_N, self.action_N, self.scenario_N, self.timestamp_ms_N, self.split_N = (
+            np.asarray(np.memmap(events_file(folder, name), dtype=dtype, mode="r")) for name, dtype in FIELDS.items()
         )
 
     def __len__(self) -> int:
@@ -77,24 +85,24 @@ class Histories:
     def train_of(self, user: int) -> History:
         return self.known(user, int(self.end_U[user]), TRAIN + 1)
 
-    def known(self, user: int, end: int, part: int) -> History:
-        """Return the user's events of the parts before `part` that stand before place `end` of the arrays."""
+    def known(self, user: int, end: int, split: int) -> History:
+        """Return the user's events of the splits before `split` that stand before place `end` of the arrays."""
         begin = int(self.begin_U[user])
-        is_known_L = self.part_N[begin:end] < part
+        is_known_L = self.split_N[begin:end] < split
         fields = (self.item_N, self.action_N, self.scenario_N, self.timestamp_ms_N)
         return History(*(field[begin:end][is_known_L].astype(np.int64) for field in fields))
 
-    def targets(self, user: int, scenario: int, part: int) -> Ints:
-        """Return the places in the arrays of the user's events of one scenario and part, oldest first."""
+    def targets(self, user: int, scenario: int, split: int) -> Ints:
+        """Return the places in the arrays of the user's events of one scenario and split, oldest first."""
         begin, end = int(self.begin_U[user]), int(self.end_U[user])
-        is_target_L = (self.scenario_N[begin:end] == scenario) & (self.part_N[begin:end] == part)
+        is_target_L = (self.scenario_N[begin:end] == scenario) & (self.split_N[begin:end] == split)
         return begin + np.flatnonzero(is_target_L)
 
-    def users_with_targets(self, scenario: int, part: int) -> Ints:
-        """Return the users with an event of one scenario and part, in order."""
+    def users_with_targets(self, scenario: int, split: int) -> Ints:
+        """Return the users with an event of one scenario and split, in order."""
         found = []
         for block in self.blocks():
-            places = block.start + np.flatnonzero((self.scenario_N[block] == scenario) & (self.part_N[block] == part))
+            places = block.start + np.flatnonzero((self.scenario_N[block] == scenario) & (self.split_N[block] == split))
             found.append(np.unique(np.searchsorted(self.end_U, places, side="right")))
         return np.unique(np.concatenate(found))
 
@@ -104,7 +112,7 @@ class Histories:
         return [slice(s, min(s + EVENTS_PER_BLOCK, num_events)) for s in range(0, num_events, EVENTS_PER_BLOCK)]
 
 
-def _begins_ms(split: Split) -> dict[int, int]:
+def _begins_ms(split: SplitRule) -> dict[int, int]:
     if split.policy != "global_time":
         return {}
     return {VALIDATION: split.validation_start_ms, TEST: split.test_start_ms}
@@ -114,20 +122,20 @@ def train_counts(histories: Histories, num_items: int, num_scenarios: int) -> In
     """Return how often each item occurs in the training events of each scenario, `counts_SN`."""
     counts_SN = np.zeros((num_scenarios, num_items), dtype=np.int64)
     for block in histories.blocks():
-        is_train = histories.part_N[block] == TRAIN
+        is_train = histories.split_N[block] == TRAIN
         np.add.at(counts_SN, (histories.scenario_N[block][is_train], histories.item_N[block][is_train]), 1)
     return counts_SN
 
 
-def recent_counts(histories: Histories, part: int, num_items: int, num_scenarios: int) -> Ints:
-    """Return how often each item occurs lately in each scenario, in the parts before `part`, `counts_WSN`.
+def recent_counts(histories: Histories, split: int, num_items: int, num_scenarios: int) -> Ints:
+    """Return how often each item occurs lately in each scenario, in the splits before `split`, `counts_WSN`.
 
-    The windows are those of `redrec.data.statistics`: they end with the newest event of those parts.
+    The windows are those of `redrec.data.statistics`: they end with the newest event of those splits.
     """
-    newest_ms = _newest_ms(histories, part)
+    newest_ms = _newest_ms(histories, split)
     counts_WSN = np.zeros((len(c.WINDOWS_DAYS), num_scenarios, num_items), dtype=np.int64)
     for block in histories.blocks():
-        age_ms_B = np.where(histories.part_N[block] < part, newest_ms - histories.timestamp_ms_N[block], np.inf)
+        age_ms_B = np.where(histories.split_N[block] < split, newest_ms - histories.timestamp_ms_N[block], np.inf)
         for counts_SN, days in zip(counts_WSN, c.WINDOWS_DAYS, strict=True):
             is_in_B = age_ms_B <= days * MS_PER_DAY
             np.add.at(counts_SN, (histories.scenario_N[block][is_in_B], histories.item_N[block][is_in_B]), 1)
@@ -139,6 +147,6 @@ def newest_train_ms(histories: Histories) -> int:
     return _newest_ms(histories, TRAIN + 1)
 
 
-def _newest_ms(histories: Histories, part: int) -> int:
-    times = (histories.timestamp_ms_N[block][histories.part_N[block] < part] for block in histories.blocks())
+def _newest_ms(histories: Histories, split: int) -> int:
+    times = (histories.timestamp_ms_N[block][histories.split_N[block] < split] for block in histories.blocks())
     return max(int(time_ms_N.max()) for time_ms_N in times if len(time_ms_N))

@@ -8,7 +8,6 @@ The folder holds `events.parquet`, `items.parquet` (row = item index), `quaranti
 `split.json` and `data_quality.json`. It is written beside its place and renamed at the end.
 """
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +19,7 @@ import pyarrow as pa
 from ibis.backends.sql import SQLBackend
 from pydantic import Field
 
+from redrec.atomic import replaced_folder
 from redrec.config import Config, InputError
 from redrec.data import columns as c
 from redrec.data.arrays import HistoryArrays, Tally
@@ -32,12 +32,12 @@ from redrec.data.checks import (
     typed_events,
     typed_items,
 )
+from redrec.data.event_writer import Counts, Files, write_ordered
 from redrec.data.findings import Finding, LimitsConfig, findings_of
 from redrec.data.mapping import EVENT_MAPPINGS, ITEM_MAPPINGS, Mapping, recognise
-from redrec.data.ordered import Counts, Files, write_ordered
-from redrec.data.split import Split, SplitPolicy
+from redrec.data.split import SplitPolicy, SplitRule
 from redrec.data.tables import Engine, batches, connect, read, write
-from redrec.staging import staged
+from redrec.folders import DataFolder, write_json
 
 NUM_EXAMPLES = 3
 
@@ -85,7 +85,7 @@ def prepare(events: Path, items: Path, out: Path, config: DataConfig = DEFAULTS)
     Raises:
         InputError: A file or column is missing, too many rows are bad, or a configured scenario is empty.
     """
-    with staged(out) as folder, TemporaryDirectory(dir=folder) as scratch:
+    with replaced_folder(out) as folder, TemporaryDirectory(dir=folder) as scratch:
         connection = connect(config.engine, Path(scratch))
         return _prepare(connection, events, items, folder, Path(scratch), config)
 
@@ -112,7 +112,7 @@ def _prepare(
         users_with_one_event=tally.one_event_users,
         findings=_findings(tally, scenarios, catalog, item_quality.kept, config.limits),
     )
-    _write_json(out / "data_quality.json", quality.model_dump())
+    write_json(DataFolder(out).quality, quality.model_dump())
     return quality
 
 
@@ -144,8 +144,9 @@ def _ordered_events(
     """Write the good events in order; return their arrays, reason and row of the others, and what was found."""
     typed = typed_events(source.table)
     checked = checked_events(typed, _indexed(catalog), config.scenarios, datetime.now(UTC))
-    arrays = HistoryArrays(out / "histories")
-    files = Files(out / "events.parquet", scratch / "bad.parquet", scratch / "repeats.parquet")
+    folder = DataFolder(out)
+    arrays = HistoryArrays(folder.histories)
+    files = Files(folder.events, scratch / "bad.parquet", scratch / "repeats.parquet")
     counts = write_ordered(batches(events_in_order(checked), scratch), files, arrays)
     bad = _bad_events(connection, typed, files, counts, scratch)
     quality = _quality(counts.rows, bad, source.mapping)
@@ -234,15 +235,15 @@ def _write_items(items: ir.Table, scenarios: tuple[str, ...], out: Path) -> None
     """Write the catalog in index order."""
     everywhere = ibis.array(list(scenarios))
     filled = items.mutate(**{c.SCENARIOS: ibis.coalesce(items[c.SCENARIOS], everywhere)})
-    write(filled.order_by(c.ITEM_ID).select(*c.ITEM_COLUMNS), out / "items.parquet")
+    write(filled.order_by(c.ITEM_ID).select(*c.ITEM_COLUMNS), DataFolder(out).items)
 
 
-def _split(arrays: HistoryArrays, scenarios: tuple[str, ...], config: DataConfig) -> Split:
+def _split(arrays: HistoryArrays, scenarios: tuple[str, ...], config: DataConfig) -> SplitRule:
     """Return the split; the newest `test_share` of the events are test, the newest of the rest validation."""
     share = 1 - config.test_share
     test_start_s = arrays.quantile_s(share)
     validation_start_s = arrays.quantile_s(share**2) if config.has_validation else test_start_s
-    return Split(
+    return SplitRule(
         scenarios=scenarios,
         actions=tuple(sorted(arrays.numbers[c.ACTION])),
         policy=config.split,
@@ -254,8 +255,4 @@ def _split(arrays: HistoryArrays, scenarios: tuple[str, ...], config: DataConfig
 
 def _write_quarantine(events: ir.Table, items: ir.Table, out: Path) -> None:
     tables = [bad.mutate(table=ibis.literal(name)) for name, bad in (("events", events), ("items", items))]
-    write(ibis.union(*tables).order_by("table", REASON, "row"), out / "quarantine.parquet")
-
-
-def _write_json(path: Path, content: object) -> None:
-    path.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    write(ibis.union(*tables).order_by("table", REASON, "row"), DataFolder(out).quarantine)

@@ -3,18 +3,17 @@
 What the parts are stands in `redrec.data.histories`.
 """
 
-import json
 from pathlib import Path
 from typing import Literal
 
-from redrec.config import Config, InputError, validated
-from redrec.model.history import Vocabulary
+from redrec.config import Config, InputError, load_config
+from redrec.folders import DataFolder, write_json
+from redrec.history import Vocabulary
 
 SplitPolicy = Literal["global_time", "leave_last_out", "leave_last_out_per_scenario"]
-SPLIT = "split.json"
 
 
-class Split(Config):
+class SplitRule(Config):
     """What decides an event's part; the two moments are the same where nothing is set aside for validation."""
 
     scenarios: tuple[str, ...]
@@ -25,19 +24,21 @@ class Split(Config):
     test_start_ms: int
 
     def write(self, data: Path) -> None:
-        (data / SPLIT).write_text(self.model_dump_json(indent=1), encoding="utf-8")
+        write_json(DataFolder(data).split, self.model_dump())
 
 
-def read_split(data: Path) -> Split:
+def read_split(data: Path) -> SplitRule:
     """Return what divides the events of a data folder.
 
     Raises:
         InputError: The folder does not exist, was not prepared, or was prepared by another version.
     """
-    path = data / SPLIT
+    path = DataFolder(data).split
     if not path.is_file():
-        raise InputError(f"{data} is no data folder: it has no {SPLIT}. Give the folder that the prepare step wrote.")
-    return validated(Split, json.loads(path.read_text(encoding="utf-8")), str(path))
+        raise InputError(
+            f"{data} is no data folder: it has no {path.name}. Give the folder that the prepare step wrote."
+        )
+    return load_config(SplitRule, path)
 
 
 def read_vocabulary(data: Path) -> Vocabulary:

@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis.backends.sql import SQLBackend
 
-from redrec.ahead import ahead
 from redrec.config import InputError
+from redrec.prefetch import prefetch
 
 Engine = Literal["duckdb", "spark"]
 READABLE = (".parquet", ".csv", ".csv.gz", ".tsv", ".tsv.gz")
@@ -57,7 +57,7 @@ def batches(table: ir.Table, scratch: Path) -> Iterator[pa.RecordBatch]:
     """Yield the rows in the table's order; DuckDB hands them over as it sorts, Spark's pass through `scratch`."""
     backend = table.get_backend()
     if backend.name == "duckdb":  # Ibis 12 has a method for it that calls one DuckDB 2 has not
-        yield from ahead(backend.con.sql(backend.compile(table)).to_arrow_reader(ROWS_PER_BATCH))
+        yield from prefetch(backend.con.sql(backend.compile(table)).to_arrow_reader(ROWS_PER_BATCH))
         return
     for part in _parts(table, scratch):
         yield from pq.ParquetFile(part).iter_batches(ROWS_PER_BATCH)

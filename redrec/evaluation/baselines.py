@@ -17,14 +17,15 @@ from redrec.data.histories import Histories, train_counts
 from redrec.data.items import is_allowed
 from redrec.data.split import read_vocabulary
 from redrec.evaluation.scorers import Scorer
-from redrec.model.history import History, Ints
+from redrec.folders import DataFolder
+from redrec.history import History, Ints
 
 LAST_N = 10
 DECAY = 0.8  # weight of an event against the next newer one
 
 
 def popularity(counts_SN: Ints) -> Scorer:
-    """An item's embedding is its counts, a user's only interest the asked scenario."""
+    """An item's embedding is its counts, a user's only interest the queried scenario."""
     one_hot_SS = np.eye(len(counts_SN), dtype=np.float32)
 
     def interests_of(histories: Sequence[History], scenario: int, moment_ms_B: Ints) -> NDArray[np.floating]:
@@ -50,8 +51,8 @@ def _weighted_mean(item_L: Ints, embeddings_ND: NDArray[np.floating]) -> NDArray
 def popular_items(data: Path, k: int) -> dict[str, list[int]]:
     """Return, per scenario, the indices of its k items with most training events in it, most popular first."""
     vocabulary = read_vocabulary(data)
-    allowed_SN = is_allowed(data / "items.parquet", vocabulary.scenarios)
-    counts_SN = train_counts(Histories(data / "histories"), allowed_SN.shape[1], len(vocabulary.scenarios))
+    allowed_SN = is_allowed(DataFolder(data).items, vocabulary.scenarios)
+    counts_SN = train_counts(Histories(data), allowed_SN.shape[1], len(vocabulary.scenarios))
     return {
         name: np.argsort(-np.where(allowed_N, counts_N, -1), kind="stable")[: min(k, allowed_N.sum())].tolist()
         for name, counts_N, allowed_N in zip(vocabulary.scenarios, counts_SN, allowed_SN, strict=True)

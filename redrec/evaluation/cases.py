@@ -1,8 +1,8 @@
-"""Cases: who is asked for which targets, from what is known of them just before.
+"""Cases: who is queried for which targets, from what is known of them just before.
 
-The known events of a case are the user's events of an earlier part (training, and validation where test is asked)
+The known events of a case are the user's events of an earlier split (training, and validation where test is queried)
 that come before the first target. A case holds places, not events: the events are read when it is its turn. The moment
-of asking is that which divides the parts, or, where a user's last events are left out, that of the first target.
+of asking is that which divides the splits, or, where a user's last events are left out, that of the first target.
 
 Shapes: U users, T targets, L events.
 """
@@ -15,45 +15,45 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redrec.data.histories import Histories
-from redrec.model.history import History, Ints
+from redrec.history import History, Ints
 
 MAX_USERS = 5000  # of a scenario; more only narrow the interval
 SLICES = ("cold", "light", "heavy")
-NUM_COLD = 5  # known events of the asked scenario below which a user is cold: public 5-core sets have none of them
+NUM_COLD = 5  # known events of the queried scenario below which a user is cold: public 5-core sets have none of them
 
 
 class Case(NamedTuple):
-    """One user to be asked for one scenario at a moment; the events before place `end` and part `part` are known."""
+    """One user, scenario and moment: known are the events of the splits before `split` that come before `end`."""
 
     user: int
     target_T: Ints
     end: int
-    part: int
+    split: int
     moment_ms: int
 
     def known(self, histories: Histories) -> History:
-        return histories.known(self.user, self.end, self.part)
+        return histories.known(self.user, self.end, self.split)
 
 
 def cases_of(
-    histories: Histories, scenario: int, part: int, target_window: int, max_users: int, seed: int
+    histories: Histories, scenario: int, split: int, target_window: int, max_users: int, seed: int
 ) -> list[Case]:
-    """Return a case for each user with events of `part` in `scenario` and something known before them.
+    """Return a case for each user with events of `split` in `scenario` and something known before them.
 
     Targets are the first distinct `target_window` items. Where more users have targets than `max_users`, the cases
     are a seeded sample; their order is random, so that the first of them are a smaller one.
     """
-    users = np.random.default_rng(seed).permutation(histories.users_with_targets(scenario, part))
-    cases = (_case(histories, int(user), scenario, part, target_window) for user in users)
+    users = np.random.default_rng(seed).permutation(histories.users_with_targets(scenario, split))
+    cases = (_case(histories, int(user), scenario, split, target_window) for user in users)
     return list(islice((case for case in cases if len(case.known(histories).item_L)), max_users))
 
 
-def _case(histories: Histories, user: int, scenario: int, part: int, target_window: int) -> Case:
-    places = histories.targets(user, scenario, part)
+def _case(histories: Histories, user: int, scenario: int, split: int, target_window: int) -> Case:
+    places = histories.targets(user, scenario, split)
     items = histories.item_N[places].astype(np.int64)
     first = np.sort(np.unique(items, return_index=True)[1])[:target_window]
-    moment_ms = histories.begins_ms.get(part, int(histories.timestamp_ms_N[places[0]]))
-    return Case(user, items[first], int(places[0]), part, moment_ms)
+    moment_ms = histories.begins_ms.get(split, int(histories.timestamp_ms_N[places[0]]))
+    return Case(user, items[first], int(places[0]), split, moment_ms)
 
 
 def without_scenario(history: History, scenario: int) -> History:
@@ -61,10 +61,10 @@ def without_scenario(history: History, scenario: int) -> History:
 
 
 def slice_of(num_known_U: Ints) -> NDArray[np.int64]:
-    """Return each user's place in `SLICES`, from the number of known events of the asked scenario.
+    """Return each user's place in `SLICES`, from the number of known events of the queried scenario.
 
     Cold users are told by a fixed number, so that they are the same kind of user in every log; of them other scenarios
-    know more than the asked one. The others are parted at their median, so that neither half is empty in a log of
+    know more than the queried one. The others are parted at their median, so that neither half is empty in a log of
     long or of short histories; those at the median are light.
 
     >>> slice_of(np.array([0, 4, 5, 6, 70, 80])).tolist()

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from redrec.data.histories import Histories
 from redrec.evaluation.cases import Case
 from redrec.evaluation.scorers import Scorer
+from redrec.history import History, Vocabulary
 from redrec.index.exact import exact_search
 from redrec.index.merge import merge_max
-from redrec.model.history import History, Vocabulary
 
 NUM_EXAMPLES = 3
 NUM_HISTORY_SHOWN = 8
@@ -73,8 +73,8 @@ def _recommended(
     is_candidate_N: NDArray[np.bool_],
     titles_N: list[str],
 ) -> list[Example]:
-    asked = case or some_case
-    interests_QD = scorer.interests_of([asked.known(histories)], scenario, np.array([asked.moment_ms]))[0]
+    queried = case or some_case
+    interests_QD = scorer.interests_of([queried.known(histories)], scenario, np.array([queried.moment_ms]))[0]
     boost_N = scorer.boost_of(scenario)
     found = merge_max(
         *exact_search(interests_QD, scorer.embeddings_ND, NUM_RECOMMENDED, is_candidate_N, boost_N), NUM_RECOMMENDED

@@ -6,7 +6,7 @@ Shapes: U users, T targets of a user, K cut-offs.
 import numpy as np
 from numpy.typing import NDArray
 
-from redrec.model.history import Ints
+from redrec.history import Ints
 
 KS = (5, 10, 50, 100, 1000)
 

@@ -4,7 +4,6 @@ It is told in the words of a scorer: a user's interest is their true preference,
 the item for each interest, so that the score is the true probability of the next action.
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -14,28 +13,28 @@ from redrec.data import columns as c
 from redrec.data.histories import TEST, Histories
 from redrec.data.items import is_allowed
 from redrec.data.split import read_vocabulary
-from redrec.data.world import SCENARIOS, World
+from redrec.datasets.world import SCENARIOS, World
 from redrec.evaluation.cases import MAX_USERS, cases_of, padded_targets
 from redrec.evaluation.evaluate import measure
 from redrec.evaluation.ranking import rank_targets
-from redrec.recipe import Recipe
+from redrec.folders import DataFolder, read_json, write_json
 
 
-def add_oracle(world: World, data: Path, metrics: Path, recipe: Recipe) -> None:
-    """Add the model `oracle` to a metrics file that was measured on `data`."""
-    content = json.loads(metrics.read_text())
-    vocabulary, histories = read_vocabulary(data), Histories(data / "histories")
-    allowed_SN = is_allowed(data / "items.parquet", vocabulary.scenarios)
+def add_oracle(world: World, data: Path, metrics: Path, target_window: int, seed: int) -> None:
+    """Add the model `oracle` to a metrics file that was measured on `data` with the same window and seed."""
+    content = read_json(metrics)
+    vocabulary, histories = read_vocabulary(data), Histories(data)
+    allowed_SN = is_allowed(DataFolder(data).items, vocabulary.scenarios)
     user_U = np.searchsorted(world.user_ids(), histories.user_ids)
-    item_ids = pq.read_table(data / "items.parquet", columns=[c.ITEM_ID])[c.ITEM_ID].to_pylist()
+    item_ids = pq.read_table(DataFolder(data).items, columns=[c.ITEM_ID])[c.ITEM_ID].to_pylist()
     item_N = np.searchsorted(world.item_ids(), item_ids)
     for s, name in enumerate(vocabulary.scenarios):
-        cases = cases_of(histories, s, TEST, recipe.batch.target_window, MAX_USERS, recipe.seed)
+        cases = cases_of(histories, s, TEST, target_window, MAX_USERS, seed)
         facet = SCENARIOS.index(name)
         shown_B = world.identity_FU[facet][user_U[[case.user for case in cases]]]
         probability_KN = world.item_probabilities(np.eye(world.config.num_interests), facet)[:, item_N]
         seen = [case.known(histories).item_L for case in cases]
         interests_B1K = world.after_UK[shown_B][:, None]
         ranks = rank_targets(interests_B1K, probability_KN.T, padded_targets(cases), seen, allowed_SN[s])
-        content["scenarios"][name]["oracle"] = measure(ranks, recipe.seed)
-    metrics.write_text(json.dumps(content, indent=1))
+        content["scenarios"][name]["oracle"] = measure(ranks, seed)
+    write_json(metrics, content)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from redrec.data.histories import Histories
 from redrec.evaluation.cases import Case, padded_targets, without_scenario
 from redrec.evaluation.scorers import Scorer
-from redrec.model.history import Ints
+from redrec.history import Ints
 
 USERS_PER_BLOCK = 1024  # for whom the catalog is read once
 USERS_PER_PRODUCT = 64
@@ -91,8 +91,8 @@ def rank_cases(
         moment_ms_B = np.array([cases[place].moment_ms for place in block_B])
         interests_BQD = scorer.interests_of(shown, scenario, moment_ms_B)
         seen = [history.item_L for history in known]
-        asked = (interests_BQD, scorer.embeddings_ND, target_UT[block_B], seen, is_candidate_N)
-        blocks.append(rank_targets(*asked, scorer.boost_of(scenario)))
+        queried = (interests_BQD, scorer.embeddings_ND, target_UT[block_B], seen, is_candidate_N)
+        blocks.append(rank_targets(*queried, scorer.boost_of(scenario)))
     return Ranks._make(np.concatenate(parts) for parts in zip(*blocks, strict=True)).of(np.argsort(by_length_U))
 
 
@@ -229,8 +229,8 @@ def _seen(pair_X: Ints, is_candidate_N: NDArray[np.bool_]) -> Seen:
 
 
 def _is_seen(target_BT: Ints, pair_X: Ints, num_items: int) -> NDArray[np.bool_]:
-    asked_BT = np.arange(len(target_BT))[:, None] * num_items + target_BT
-    return np.append(pair_X, -1)[np.searchsorted(pair_X, asked_BT)] == asked_BT
+    queried_BT = np.arange(len(target_BT))[:, None] * num_items + target_BT
+    return np.append(pair_X, -1)[np.searchsorted(pair_X, queried_BT)] == queried_BT
 
 
 def _count_above(scores_BM: Floats, start: int, targets: Targets) -> Ints:
@@ -238,8 +238,8 @@ def _count_above(scores_BM: Floats, start: int, targets: Targets) -> Ints:
     split_BT = np.clip(targets.place_BT - start, 0, scores_BM.shape[1])
     is_here_BT = targets.is_candidate_BT & (split_BT == targets.place_BT - start) & (split_BT < scores_BM.shape[1])
     above_BT, user_A = np.zeros_like(split_BT), np.nonzero(targets.is_target_BT)[0]
-    asked = (split_BT, is_here_BT, targets.low_BT, targets.high_BT)
-    rows = zip(user_A, *(values_BT[targets.is_target_BT].tolist() for values_BT in asked), strict=True)
+    queried = (split_BT, is_here_BT, targets.low_BT, targets.high_BT)
+    rows = zip(user_A, *(values_BT[targets.is_target_BT].tolist() for values_BT in queried), strict=True)
     above_BT[targets.is_target_BT] = [num_above(scores_BM[b], *of_target) for b, *of_target in rows]
     return above_BT
 

@@ -1,8 +1,7 @@
 """Scorers: what evaluation asks of a model, and the exported towers as one.
 
-A model says something of a user who is asked for a scenario, a few interests, and something of each item, an embedding.
-An item's score is the greatest dot product over the interests, raised where the item is met often lately. Baselines are
-told in the same words (`baselines`).
+A model gives a few interests of a user for a queried scenario, and an embedding of each item. An item's score is the
+greatest dot product over the interests, plus its boost if there is any. Baselines are scorers too (`baselines`).
 
 Shapes: B users, S scenarios, N items, Q interests, D embedding.
 """
@@ -14,10 +13,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from redrec.model.history import History, HistoryConfig, Ints, tower_inputs
+from redrec.data.histories import Histories, recent_counts
+from redrec.folders import ModelFolder
+from redrec.history import History, HistoryConfig, Ints, tower_inputs
+from redrec.index.popularity_boost import boosts, daily_rates
 from redrec.model.session import open_tower
 
-# histories, the asked scenario, and the moment in milliseconds at which each user is asked -> interests_BQD
+# histories, the queried scenario, and the moment in milliseconds at which each user is queried -> interests_BQD
 InterestsOf = Callable[[Sequence[History], int, Ints], NDArray[np.floating]]
 
 USERS_PER_RUN = 256
@@ -28,14 +30,14 @@ class Scorer(NamedTuple):
 
     interests_of: InterestsOf
     embeddings_ND: NDArray[np.floating]
-    boost_SN: NDArray[np.float32] | None = None  # what is added to an item's score (`redrec.index.trend`); absent: 0
+    boost_SN: NDArray[np.float32] | None = None  # see `redrec.index.popularity_boost`; absent: 0
 
     def boost_of(self, scenario: int) -> NDArray[np.float32] | None:
         return None if self.boost_SN is None else self.boost_SN[scenario]
 
 
 def in_blocks(interests_of: InterestsOf) -> InterestsOf:
-    """Return the same, but asked for `USERS_PER_RUN` users at a time, whose inputs are in memory together."""
+    """Return the same, but queried for `USERS_PER_RUN` users at a time, whose inputs are in memory together."""
 
     def of_all(histories: Sequence[History], scenario: int, moment_ms_B: Ints) -> NDArray[np.floating]:
         blocks = [slice(start, start + USERS_PER_RUN) for start in range(0, len(histories), USERS_PER_RUN)]
@@ -44,13 +46,28 @@ def in_blocks(interests_of: InterestsOf) -> InterestsOf:
     return of_all
 
 
-def exported_towers(export: Path, config: HistoryConfig) -> Scorer:
-    """Return the towers in an export folder, run by ONNX Runtime as in serving."""
-    tower = open_tower(export / "user_tower.onnx")
-    vectors_NE = np.load(export / "item_vectors.npy", mmap_mode="r")
+def exported_towers(model: Path, config: HistoryConfig) -> Scorer:
+    """Return the exported towers of a model folder, run by ONNX Runtime as in serving."""
+    folder = ModelFolder(model)
+    tower = open_tower(folder.tower)
+    vectors_NE = np.load(folder.item_vectors, mmap_mode="r")
 
     @in_blocks
     def interests_of(histories: Sequence[History], scenario: int, moment_ms_B: Ints) -> NDArray[np.floating]:
         return tower(tower_inputs(histories, [scenario] * len(histories), moment_ms_B, vectors_NE, config))
 
-    return Scorer(interests_of, np.load(export / "item_embeddings.npy", mmap_mode="r"))
+    return Scorer(interests_of, np.load(folder.item_embeddings, mmap_mode="r"))
+
+
+def with_popularity_boost(
+    scorer: Scorer, histories: Histories, split: int, allowed_SN: NDArray[np.bool_], weight: float, logit_scale: float
+) -> Scorer:
+    """Return the scorer with the boosts of the events before `split`, as serving has them; as it is at weight 0."""
+    if weight == 0:
+        return scorer
+    num_scenarios, num_items = allowed_SN.shape
+    rate_SN = daily_rates(recent_counts(histories, split, num_items, num_scenarios))
+    boost_SN = [
+        boosts(rate_N, allowed_N, weight, logit_scale) for rate_N, allowed_N in zip(rate_SN, allowed_SN, strict=True)
+    ]
+    return scorer._replace(boost_SN=np.stack(boost_SN))

@@ -15,7 +15,8 @@ from redrec.evaluation.cases import cases_of
 from redrec.evaluation.metrics import user_metrics
 from redrec.evaluation.ranking import rank_cases
 from redrec.evaluation.scorers import Scorer
-from redrec.model.history import Vocabulary
+from redrec.folders import DataFolder
+from redrec.history import Vocabulary
 
 
 class ValidationConfig(Config):
@@ -36,8 +37,8 @@ class Validation:
         self, data: Path, vocabulary: Vocabulary, config: ValidationConfig, target_window: int, seed: int
     ) -> None:
         self.metric, self.k = config.metric, int(config.metric.partition("@")[2])
-        self.histories = Histories(data / "histories")
-        self.allowed_SN = is_allowed(data / "items.parquet", vocabulary.scenarios)
+        self.histories = Histories(data)
+        self.allowed_SN = is_allowed(DataFolder(data).items, vocabulary.scenarios)
         self.cases = [
             cases_of(self.histories, scenario, VALIDATION, target_window, config.max_users, seed)
             for scenario in range(len(vocabulary.scenarios))

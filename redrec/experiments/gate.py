@@ -20,10 +20,12 @@ tested at its own level without that correction, because a missed harm costs mor
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from pydantic import Field, PositiveInt
 
 from redrec.config import Config, InputError
@@ -95,6 +97,18 @@ class Decision(Config):
     verdict: Verdict
     reason: str
     numbers: Numbers
+
+
+def read_log(path: Path) -> pa.Table:
+    """Return an experiment log from a Parquet file.
+
+    Raises:
+        InputError: There is no such file, or it is no Parquet file.
+    """
+    try:
+        return pq.read_table(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise InputError(f"{path} cannot be read as a Parquet file: {error}. Give an experiment log.") from error
 
 
 def fixed_horizon_gate(log: pa.Table, plan: Plan) -> dict[str, Decision]:

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pydantic import Field, PositiveInt
 from pymilvus import AsyncMilvusClient, CollectionSchema, DataType, MilvusClient, MilvusException
 
 from redrec.config import Config, InputError
@@ -30,21 +31,31 @@ from redrec.index.exact import NO_ITEM
 from redrec.index.filters import ItemFilter, scenario_field
 
 METRIC = "IP"  # embeddings have unit norm, so this is the cosine, and equals exact search to the last bit that matters
-HNSW_BUILD = {"M": 16, "efConstruction": 200}
-HNSW_MIN_EF = 200  # recall@100 of 0.97 on 100 k clustered vectors, where 100 gave 0.95
 INSERT_ROWS = 5_000  # bounds memory; 1.3 MB of float32 at D = 64
 MAX_VARCHAR = 65_535  # Milvus's own limit, in bytes
 MAX_SCENARIOS = 50  # a collection has at most 64 fields
 SERVER_SCHEMES = ("http", "https")
 SHOWN_COLLECTIONS = 5
 
-Found = tuple[NDArray[np.float32], NDArray[np.int64]]
+SearchResult = tuple[NDArray[np.float32], NDArray[np.int64]]  # scores_QK, items_QK
 
 
 class IndexConfig(Config):
-    """The index types that embedded and server Milvus both build as named."""
+    """The index types that embedded and server Milvus both build as named, and their parameters."""
 
     index_type: Literal["FLAT", "HNSW"] = "FLAT"
+    hnsw_m: int = Field(default=16, ge=2, le=2048)
+    hnsw_ef_construction: PositiveInt = 200
+    hnsw_min_ef: PositiveInt = 200  # of a search; recall@100 of 0.97 on 100 k clustered vectors, where 100 gave 0.95
+    min_recall: float = Field(default=0.9, ge=0, le=1)  # at 10; FLAT has 1.0, HNSW 0.99 on clustered vectors
+
+    @property
+    def build_params(self) -> dict[str, int]:
+        is_hnsw = self.index_type == "HNSW"
+        return {"M": self.hnsw_m, "efConstruction": self.hnsw_ef_construction} if is_hnsw else {}
+
+    def search_params(self, k: int) -> dict[str, int]:
+        return {"ef": max(self.hnsw_min_ef, k)} if self.index_type == "HNSW" else {}
 
 
 class BundleMismatchError(InputError):
@@ -102,7 +113,7 @@ def build_collection(
     client = connect(uri)
     name = collection_name(bundle_id)
     try:
-        if client.has_collection(name) and not _holds(client, bundle_id, items.num_rows):
+        if client.has_collection(name) and not _holds(client, bundle_id, items.num_rows, config):
             client.drop_collection(name)
         if not client.has_collection(name):
             _create(client, bundle_id, embeddings_ND.shape[1], scenarios)
@@ -122,9 +133,9 @@ def connect(uri: str) -> MilvusClient:
         raise InputError(f"Milvus at {uri} cannot be opened: {error.message}. Is it running, and reachable?") from error
 
 
-def _holds(client: MilvusClient, bundle_id: str, count: int) -> bool:
+def _holds(client: MilvusClient, bundle_id: str, count: int, config: IndexConfig) -> bool:
     try:
-        verify_collection(client, bundle_id, count)
+        verify_collection(client, bundle_id, count, config.index_type)
     except InputError:
         return False
     return True
@@ -166,17 +177,16 @@ def _rows(
 
 def _create_index(client: MilvusClient, name: str, config: IndexConfig) -> None:
     params = client.prepare_index_params()
-    build = HNSW_BUILD if config.index_type == "HNSW" else {}
-    params.add_index("embedding", index_type=config.index_type, metric_type=METRIC, params=build)
+    params.add_index("embedding", index_type=config.index_type, metric_type=METRIC, params=config.build_params)
     client.create_index(name, params)
 
 
-def verify_collection(client: MilvusClient, bundle_id: str, count: int) -> str:
-    """Return the index type of the bundle's collection after checking its rows, their number and its index.
+def verify_collection(client: MilvusClient, bundle_id: str, count: int, index_type: str) -> None:
+    """Check the rows of the bundle's collection, their number and its index.
 
     Raises:
         BundleMismatchError: The collection, or all that this Milvus has, belongs to another bundle.
-        InputError: The collection is absent, incomplete, or its index is not one that was asked for.
+        InputError: The collection is absent, incomplete, or its index is not one that was queried for.
     """
     name = collection_name(bundle_id)
     if not client.has_collection(name):
@@ -193,7 +203,10 @@ def verify_collection(client: MilvusClient, bundle_id: str, count: int) -> str:
     index = client.describe_index(name, "embedding")
     if index["metric_type"] != METRIC:
         raise InputError(f"Collection {name} measures {index['metric_type']}, not {METRIC}. Build the bundle again.")
-    return str(index["index_type"])
+    if index["index_type"] != index_type:
+        raise InputError(
+            f"Collection {name} has the index {index['index_type']}, not {index_type}. Build the bundle again."
+        )
 
 
 def _missing(client: MilvusClient, bundle_id: str) -> InputError:
@@ -207,18 +220,18 @@ def _missing(client: MilvusClient, bundle_id: str) -> InputError:
 class ItemIndex:
     """A verified collection, searched; close it when done."""
 
-    def __init__(self, uri: str, bundle_id: str, item_index: Mapping[str, int]) -> None:
-        self.uri, self.bundle_id, self.item_index = uri, bundle_id, item_index
+    def __init__(self, uri: str, bundle_id: str, item_index: Mapping[str, int], config: IndexConfig) -> None:
+        self.uri, self.bundle_id, self.item_index, self.config = uri, bundle_id, item_index, config
         self.client = connect(uri)
         try:
-            self.index_type = verify_collection(self.client, bundle_id, len(item_index))
+            verify_collection(self.client, bundle_id, len(item_index), config.index_type)
         except InputError:
             self.close()
             raise
 
-    def search(self, queries_QD: NDArray[np.floating], k: int, item_filter: ItemFilter) -> Found:
+    def search(self, queries_QD: NDArray[np.floating], k: int, item_filter: ItemFilter) -> SearchResult:
         """Return `scores_QK, items_QK` as `exact_search` does, up to the index's recall."""
-        request = search_request(self.bundle_id, self.index_type, queries_QD, k, item_filter)
+        request = search_request(self.bundle_id, self.config, queries_QD, k, item_filter)
         return read_hits(self.client.search(**request, consistency_level="Strong"), self.bundle_id, self.item_index, k)
 
     def close(self) -> None:
@@ -228,18 +241,18 @@ class ItemIndex:
 class AsyncItemIndex:
     """The same search on a running event loop; make it there. The collection is verified by `ItemIndex` before."""
 
-    def __init__(self, uri: str, bundle_id: str, index_type: str, item_index: Mapping[str, int]) -> None:
-        self.bundle_id, self.index_type, self.item_index = bundle_id, index_type, item_index
+    def __init__(self, uri: str, bundle_id: str, item_index: Mapping[str, int], config: IndexConfig) -> None:
+        self.bundle_id, self.item_index, self.config = bundle_id, item_index, config
         self.client = AsyncMilvusClient(uri)
 
-    async def search(self, queries_QD: NDArray[np.floating], k: int, item_filter: ItemFilter) -> Found:
+    async def search(self, queries_QD: NDArray[np.floating], k: int, item_filter: ItemFilter) -> SearchResult:
         """Return `scores_QK, items_QK`, best first.
 
         Raises:
             BundleMismatchError: The rows found belong to another bundle.
             IndexUnavailableError: Milvus did not answer.
         """
-        request = search_request(self.bundle_id, self.index_type, queries_QD, k, item_filter)
+        request = search_request(self.bundle_id, self.config, queries_QD, k, item_filter)
         try:
             hits = await self.client.search(**request)
         except MilvusException as error:
@@ -264,7 +277,7 @@ class AsyncItemIndex:
 
 
 def search_request(
-    bundle_id: str, index_type: str, queries_QD: NDArray[np.floating], k: int, item_filter: ItemFilter
+    bundle_id: str, config: IndexConfig, queries_QD: NDArray[np.floating], k: int, item_filter: ItemFilter
 ) -> dict[str, object]:
     """Return the arguments of one Milvus search for all Q queries."""
     return {
@@ -273,12 +286,12 @@ def search_request(
         "data": list(np.asarray(queries_QD, dtype=np.float32)),
         "limit": k,
         "filter": item_filter.expression(),
-        "search_params": {"params": {"ef": max(HNSW_MIN_EF, k)} if index_type == "HNSW" else {}},
+        "search_params": {"params": config.search_params(k)},
         "output_fields": ["bundle_id"],  # without it Milvus Lite returns the vectors too
     }
 
 
-def read_hits(hits: list, bundle_id: str, item_index: Mapping[str, int], k: int) -> Found:
+def read_hits(hits: list, bundle_id: str, item_index: Mapping[str, int], k: int) -> SearchResult:
     """Return Milvus's hits as `scores_QK, items_QK`, rows padded at their end as `exact_search` pads.
 
     Items that the bundle does not know (added to the live collection later) are left out.

@@ -4,7 +4,7 @@ An encoder (`redrec.model.encoders`) turns an item's text into its content vecto
 the two. Where the same items are met again and again and ids help, each item also has a learned vector of its own that
 is added; such a model knows little of new items, so ids stay off wherever cold start is claimed.
 
-Shapes: N items of the catalog, M items asked for, V vector of a vision model, E item vector, D embedding.
+Shapes: N items of the catalog, M items queried for, V vector of a vision model, E item vector, D embedding.
 """
 
 import json
@@ -19,16 +19,16 @@ from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
+from redrec.atomic import replaced_folder
 from redrec.config import Config
 from redrec.data import columns as c
 from redrec.hashing import file_hash
 from redrec.model.encoders.content import blocks, num_items
 from redrec.model.encoders.hashed import HashedConfig
 from redrec.model.encoders.ids_only import IdsOnlyConfig
-from redrec.model.encoders.kinds import EncoderConfig, make_encoder, open_content, sources, write_content
+from redrec.model.encoders.registry import EncoderConfig, make_encoder, open_content, sources, write_content
 from redrec.model.encoders.vectors import VectorContent
 from redrec.model.encoders.vision import GatedFusion, VisionConfig, write_images
-from redrec.staging import staged
 
 MADE_OF, IDS, ENCODED, IMAGES = "made_of.json", "ids.npy", "encoded", "images"
 
@@ -80,7 +80,7 @@ def write_item_content(items: Path, folder: Path, config: ItemTowerConfig) -> It
     """
     made_of = _fingerprint(items, config)
     if not (folder / MADE_OF).is_file() or json.loads((folder / MADE_OF).read_text()) != made_of:
-        with staged(folder) as fresh:
+        with replaced_folder(folder) as fresh:
             write_content(items, fresh / ENCODED, config.encoder)
             if config.vision:
                 write_images(items, fresh / IMAGES, config.vision)
@@ -88,12 +88,6 @@ def write_item_content(items: Path, folder: Path, config: ItemTowerConfig) -> It
                 np.save(fresh / IDS, _id_buckets(items, config.num_id_buckets))
             (fresh / MADE_OF).write_text(json.dumps(made_of))
     return ItemContent(folder, config)
-
-
-def is_made_of(folder: Path, items: Path) -> bool:
-    """Return whether the content in `folder` was made of just this table, wherever it lay then."""
-    made_of = json.loads((folder / MADE_OF).read_text(encoding="utf-8"))
-    return file_hash(items) in made_of.values()
 
 
 def _fingerprint(items: Path, config: ItemTowerConfig) -> dict[str, str]:

@@ -10,7 +10,7 @@ is wanted weeks later, and histories are full of baskets. A learned start token 
 a user without events has something to be read.
 
 Without queries (`num_queries=0`) the interest of a cut is the hidden state of the newest event before it, whatever
-scenario is asked: next-item models such as SASRec (arXiv:1808.09781) and HLLM (arXiv:2409.12740).
+scenario is queried: next-item models such as SASRec (arXiv:1808.09781) and HLLM (arXiv:2409.12740).
 
 Shapes: B users, L events, G query groups (one cut and scenario each), Q interests per group, X = G * Q query tokens,
 K = L + 1 keys, P tokens or groups that are worked on (`redrec.model.packing`), S scenarios, E item vector, H hidden,
@@ -25,8 +25,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
 from redrec.config import Config
+from redrec.history import NUM_GAP_BUCKETS, NUM_HOURS
 from redrec.model.decoder import Decoder, DecoderConfig
-from redrec.model.history import NUM_GAP_BUCKETS, NUM_HOURS
 from redrec.model.packing import Packing, Padding, Tokens
 from redrec.model.transformer import Transformer, TransformerConfig
 
@@ -93,17 +93,17 @@ class UserTower(nn.Module):
         query_scenario_BG: Tensor,
         query_gap_BG: Tensor,
         cut_BG: Tensor,
-        is_asked_BG: Tensor | None = None,
+        is_queried_BG: Tensor | None = None,
     ) -> Tensor:
         """Return `interests_BGQD`; group g of a user sees its events whose order is below `cut_BG[:, g]`.
 
-        Padding may be anywhere: no token sees an event where `is_event_BL` is False. Where `is_asked_BG` is False the
-        interests mean nothing; absent, all groups are asked.
+        Padding may be anywhere: no token sees an event where `is_event_BL` is False. Where `is_queried_BG` is False the
+        interests mean nothing; absent, all groups are queried.
         """
         inputs = {"action": action_BL, "scenario": scenario_BL, "hour": hour_BL, "gap": gap_BL, "position": position_BL}
         order_BK, is_key_BK = F.pad(order_BL, (1, 0), value=-1), F.pad(is_event_BL, (1, 0), value=True)
-        is_asked_BG = torch.ones_like(cut_BG, dtype=torch.bool) if is_asked_BG is None else is_asked_BG
-        events, groups = self._packed(is_event_BL), self._packed(is_asked_BG)
+        is_queried_BG = torch.ones_like(cut_BG, dtype=torch.bool) if is_queried_BG is None else is_queried_BG
+        events, groups = self._packed(is_event_BL), self._packed(is_queried_BG)
 
         events_PH = self.project(events.pack(vectors_BLE))
         for name, embedding in self.features.items():
@@ -114,21 +114,21 @@ class UserTower(nn.Module):
         if self.queries is None:
             hidden_PQH = self.backbone(seen, None, is_key_BK).index_select(0, newest_P)[:, None]
         else:
-            asked = {"scenario_P": groups.pack(query_scenario_BG), "gap_P": groups.pack(query_gap_BG)}
-            queries_PQH = self.queries(keys_PH.index_select(0, newest_P), **asked)
-            asking = self._asking(self._enter(queries_PQH), is_asked_BG, cut_BG)
+            queried = {"scenario_P": groups.pack(query_scenario_BG), "gap_P": groups.pack(query_gap_BG)}
+            queries_PQH = self.queries(keys_PH.index_select(0, newest_P), **queried)
+            asking = self._asking(self._enter(queries_PQH), is_queried_BG, cut_BG)
             hidden_PQH = self.backbone(seen, asking, is_key_BK).unflatten(0, queries_PQH.shape[:2])
         return groups.unpack(F.normalize(self.head(self.to_item(hidden_PQH)), dim=-1))
 
     def _packed(self, is_token_BT: Tensor) -> Packing | Padding:
         return Packing.of(is_token_BT) if self.training else Padding.of(is_token_BT)
 
-    def _asking(self, queries_PQH: Tensor, is_asked_BG: Tensor, cut_BG: Tensor) -> Tokens:
+    def _asking(self, queries_PQH: Tensor, is_queried_BG: Tensor, cut_BG: Tensor) -> Tokens:
         """Return the queries as tokens of their own, those of a group one after another."""
-        is_asked_BX, cut_BX = (
-            values_BG.repeat_interleave(self.num_interests, 1) for values_BG in (is_asked_BG, cut_BG)
+        is_queried_BX, cut_BX = (
+            values_BG.repeat_interleave(self.num_interests, 1) for values_BG in (is_queried_BG, cut_BG)
         )
-        return Tokens(queries_PQH.flatten(0, 1), self._packed(is_asked_BX), cut_BX)
+        return Tokens(queries_PQH.flatten(0, 1), self._packed(is_queried_BX), cut_BX)
 
     def _enter(self, tokens: Tensor) -> Tensor:
         return F.dropout(self.norm(tokens), self.config.dropout, self.training)

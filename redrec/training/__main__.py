@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from redrec.config import InputError, load_config
-from redrec.recipe import Recipe
+from redrec.training.recipe import Recipe
 from redrec.training.trainer import train
 
 
@@ -20,7 +20,7 @@ def main() -> int:
     parser.add_argument(
         "--out", type=Path, required=True, help="folder for checkpoint and export; one in it is continued"
     )
-    parser.add_argument("--recipe", type=Path, help="YAML or JSON file with fields of redrec.recipe.Recipe")
+    parser.add_argument("--recipe", type=Path, help="YAML or JSON file with fields of redrec.training.recipe.Recipe")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:

@@ -1,10 +1,10 @@
 """Batches: many cut points of each history in one pass, and the targets after each cut.
 
 A step takes B users. Of each it takes one window of the training events and cuts it in C places, or before every event.
-Each cut is asked one scenario: drawn evenly among those in which the user still acts, so that a sparse scenario is
+Each cut is queried one scenario: drawn evenly among those in which the user still acts, so that a sparse scenario is
 trained as often as a busy one, or that of the next event, as next-item models are. The targets of a cut are the next W
 events of its scenario, and the moment of asking is that of the event after the cut. What people want drifts, and the
-model is asked about tomorrow, so older places may be cut less often (`half_life_days`).
+model is queried about tomorrow, so older places may be cut less often (`half_life_days`).
 
 Negatives are drawn per scenario among the items that may be shown there and occur in training, for the whole step: an
 item that came later was never passed over by anybody, and as a negative alone it would only learn to be unwanted. With
@@ -23,7 +23,7 @@ from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from redrec.config import Config
 from redrec.data.histories import Histories, newest_train_ms
-from redrec.model.history import MS_PER_DAY, History, HistoryConfig, Ints, gap_bucket, joined, layout, mix, padded
+from redrec.history import MS_PER_DAY, History, HistoryConfig, Ints, gap_bucket, joined, layout, mix, padded
 
 NO_SHARE = np.inf  # log count of a negative that only fills up a process's share: it weighs nothing
 
@@ -31,7 +31,7 @@ NO_SHARE = np.inf  # log count of a negative that only fills up a process's shar
 class BatchConfig(Config):
     num_users: PositiveInt = 128  # of all processes together
     num_cuts: PositiveInt | None = 4  # absent: before every event
-    asked: Literal["balanced", "next"] = "balanced"  # the scenario a cut is asked: drawn evenly, or the next event's
+    queried: Literal["balanced", "next"] = "balanced"  # scenario of a cut: drawn evenly, or the next event's
     target_window: PositiveInt = 5  # the paper has 10
     half_life_days: PositiveFloat | None = None  # a cut's chance halves with this age of its target; absent: stays one
     num_uniform_negatives: NonNegativeInt = 512  # of a scenario
@@ -71,7 +71,7 @@ class Batch(NamedTuple):
 
 
 class Example(NamedTuple):
-    """One user of a step: the events that enter, cuts (among them), what is asked there and targets (-1 = none)."""
+    """One user of a step: the events that enter, cuts (among them), what is queried there and targets (-1 = none)."""
 
     events: History
     cut_C: Ints
@@ -108,7 +108,7 @@ class Batches:
         )
 
     def draw(self, step: int, shard: Shard) -> Batch:
-        """Return the rows of one step that are asked for; no part of it is without rows if `num_users` suffices."""
+        """Return the rows of one step that are queried for; no part of it is without rows if `num_users` suffices."""
         num_shares, share = shard.num_processes * shard.num_parts, shard.rank * shard.num_parts + shard.part
         mine = np.array_split(np.arange(self.config.num_users), num_shares)[share]
         users = self._users_of(step)
@@ -156,7 +156,7 @@ class Batches:
             position_C = np.sort(rng.permutation(position_C)[: self.config.num_cuts])
         else:
             position_C = position_C[-self.max_window :]
-        scenario_C = self._asked(history, position_C, rng)
+        scenario_C = self._queried(history, position_C, rng)
         target_CW = next_of_scenario(history, position_C, scenario_C, self.config.target_window)
         gap_C = gap_bucket(history.timestamp_ms_L[position_C] - history.timestamp_ms_L[position_C - 1])
         return Example(history.at(kept_L), np.searchsorted(kept_L, position_C), scenario_C, gap_C, target_CW)
@@ -169,8 +169,8 @@ class Batches:
         is_kept_C = rng.random(len(position_C)) < 0.5 ** (age_days_C / self.config.half_life_days)
         return position_C[is_kept_C] if is_kept_C.any() else position_C[-1:]
 
-    def _asked(self, history: History, position_C: Ints, rng: np.random.Generator) -> Ints:
-        if self.config.asked == "next":
+    def _queried(self, history: History, position_C: Ints, rng: np.random.Generator) -> Ints:
+        if self.config.queried == "next":
             return history.scenario_L[position_C]
         last_S = np.full(len(self.proposals), -1)
         last_S[history.scenario_L] = np.arange(len(history.scenario_L))  # the last assignment to an index stays
@@ -189,9 +189,9 @@ def next_of_scenario(history: History, position_C: Ints, scenario_C: Ints, windo
     for scenario in np.unique(scenario_C):
         item_A = np.append(history.item_L[history.scenario_L == scenario], np.full(window, -1))
         num_before_L = np.cumsum(history.scenario_L == scenario)
-        is_asked_C = scenario_C == scenario
-        first_C = num_before_L[position_C[is_asked_C] - 1]
-        target_CW[is_asked_C] = item_A[first_C[:, None] + np.arange(window)]
+        is_queried_C = scenario_C == scenario
+        first_C = num_before_L[position_C[is_queried_C] - 1]
+        target_CW[is_queried_C] = item_A[first_C[:, None] + np.arange(window)]
     return target_CW
 
 

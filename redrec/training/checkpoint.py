@@ -5,7 +5,6 @@ place at the end, so an interrupted write loses nothing. Whatever the number of 
 sharded over them, the files are the same: the whole model, written by process 0.
 """
 
-import json
 import shutil
 from pathlib import Path
 
@@ -21,8 +20,10 @@ from torch.distributed.checkpoint.state_dict import (
     set_optimizer_state_dict,
 )
 
+from redrec.atomic import replaced_folder
 from redrec.config import Config, InputError
-from redrec.recipe import Recipe
+from redrec.folders import read_json, write_json
+from redrec.training.recipe import Recipe
 
 WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True, strict=False)
 MODEL, BEST, OPTIMIZER, STATE = "model.safetensors", "best.safetensors", "optimizer.safetensors", "state.json"
@@ -41,19 +42,14 @@ def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progr
     weights, moments = _weights(model), _moments(model, optimizer)
     if not weights:
         return
-    staging = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
-    save_file(weights, staging / MODEL)
-    save_file(moments, staging / OPTIMIZER)
-    if progress.best_step == progress.step:
-        save_file(weights, staging / BEST)
-    elif (folder / BEST).exists():
-        shutil.copy(folder / BEST, staging / BEST)
-    state = {**progress.model_dump(), "recipe": recipe.model_dump(mode="json")}
-    (staging / STATE).write_text(json.dumps(state))
-    shutil.rmtree(folder, ignore_errors=True)
-    staging.rename(folder)
+    with replaced_folder(folder) as new:
+        save_file(weights, new / MODEL)
+        save_file(moments, new / OPTIMIZER)
+        if progress.best_step == progress.step:
+            save_file(weights, new / BEST)
+        elif (folder / BEST).exists():
+            shutil.copy(folder / BEST, new / BEST)
+        write_json(new / STATE, {**progress.model_dump(), "recipe": recipe.model_dump(mode="json")})
 
 
 def restore(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe) -> Progress:
@@ -64,7 +60,7 @@ def restore(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, re
     """
     if not folder.is_dir():
         return Progress()
-    state = json.loads((folder / STATE).read_text())
+    state = read_json(folder / STATE)
     if state.pop("recipe") != recipe.model_dump(mode="json"):
         raise InputError(
             f"{folder} was made with another recipe than the one given; going on would mix the two. "

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from redrec.evaluation.scorers import Scorer, in_blocks
-from redrec.model.history import NUM_HOURS, History, HistoryConfig, Ints, Vocabulary, tower_inputs
+from redrec.folders import ModelFolder
+from redrec.history import NUM_HOURS, History, HistoryConfig, Ints, tower_inputs
 from redrec.model.item_tower import ItemContent
 from redrec.model.user_tower import UserTower
 from redrec.training.towers import Towers
 
 ITEMS_PER_BLOCK = 8192
-VOCABULARY = "vocabulary.json"
 INPUTS = ("vectors_BLE", "action_BL", "scenario_BL", "hour_BL", "gap_BL", "position_BL", "order_BL", "is_event_BL")
 QUERY_INPUTS = ("query_scenario_B", "query_gap_B")
 
@@ -41,22 +41,22 @@ class ServedUserTower(nn.Module):
         return interests_B1QD[:, 0]
 
 
-def export_towers(towers: Towers, content: ItemContent, vocabulary: Vocabulary, folder: Path) -> None:
-    """Write `user_tower.onnx`, `item_vectors.npy` [N, E], `item_embeddings.npy` [N, D] and `vocabulary.json`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / VOCABULARY).write_text(vocabulary.model_dump_json(), encoding="utf-8")
+def export_towers(towers: Towers, content: ItemContent, num_scenarios: int, model: Path) -> None:
+    """Write the user tower, the item vectors [N, E] and the item embeddings [N, D] into a model folder."""
+    folder = ModelFolder(model)
+    folder.export.mkdir(parents=True, exist_ok=True)
     towers.eval()
-    export_user_tower(towers.users, len(vocabulary.scenarios), folder / "user_tower.onnx")
+    export_user_tower(towers.users, num_scenarios, folder.tower)
     export_items(towers, content, folder)
 
 
 @torch.inference_mode()
-def export_items(towers: Towers, content: ItemContent, folder: Path) -> None:
+def export_items(towers: Towers, content: ItemContent, folder: ModelFolder) -> None:
     """Encode the catalog block by block into two memory-mapped arrays."""
-    dims = {"item_vectors": towers.items.head.in_features, "item_embeddings": towers.items.head.out_features}
+    dims = {folder.item_vectors: towers.items.head.in_features, folder.item_embeddings: towers.items.head.out_features}
     vectors_NE, embeddings_ND = (
-        np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=np.float16, shape=(len(content), dim))
-        for name, dim in dims.items()
+        np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=(len(content), dim))
+        for path, dim in dims.items()
     )
     device = towers.log_scale.device
     for start in range(0, len(content), ITEMS_PER_BLOCK):
@@ -71,10 +71,11 @@ def export_items(towers: Towers, content: ItemContent, folder: Path) -> None:
 
 def live_scorer(towers: Towers, content: ItemContent, config: HistoryConfig, scratch: Path) -> Scorer:
     """Return the towers as they are now as a scorer; the catalog's vectors are written into `scratch`."""
-    scratch.mkdir(parents=True, exist_ok=True)
+    folder = ModelFolder(scratch)
+    folder.export.mkdir(parents=True, exist_ok=True)
     towers.eval()
-    export_items(towers, content, scratch)
-    vectors_NE = np.load(scratch / "item_vectors.npy", mmap_mode="r")
+    export_items(towers, content, folder)
+    vectors_NE = np.load(folder.item_vectors, mmap_mode="r")
     served, device = ServedUserTower(towers.users), towers.log_scale.device
 
     @in_blocks
@@ -83,7 +84,7 @@ def live_scorer(towers: Towers, content: ItemContent, config: HistoryConfig, scr
         inputs = tower_inputs(histories, [scenario] * len(histories), moment_ms_B, vectors_NE, config)
         return served(*(torch.from_numpy(value).to(device) for value in inputs.values())).float().cpu().numpy()
 
-    return Scorer(interests_of, np.load(scratch / "item_embeddings.npy", mmap_mode="r"))
+    return Scorer(interests_of, np.load(folder.item_embeddings, mmap_mode="r"))
 
 
 def export_user_tower(tower: UserTower, num_scenarios: int, path: Path) -> None:

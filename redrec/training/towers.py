@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from redrec.model.history import Vocabulary
+from redrec.history import Vocabulary
 from redrec.model.item_tower import ItemContent, ItemTower
 from redrec.model.losses import is_false_negative, is_near_duplicate, window_loss
 from redrec.model.user_tower import Sizes, UserTower
-from redrec.recipe import Recipe
 from redrec.training.batches import Batch
 from redrec.training.distributed import gathered
+from redrec.training.recipe import Recipe
 
 INITIAL_LOG_SCALE = math.log(1 / 0.07)
 MAX_LOG_SCALE = math.log(100.0)
@@ -48,7 +48,7 @@ class Towers(nn.Module):
                 query_scenario_BG=torch.from_numpy(batch.scenario_BC).to(device),
                 query_gap_BG=torch.from_numpy(batch.gap_BC).to(device),
                 cut_BG=torch.from_numpy(batch.cut_BC).to(device),
-                is_asked_BG=torch.from_numpy(batch.is_target_BCW[..., 0]).to(device),
+                is_queried_BG=torch.from_numpy(batch.is_target_BCW[..., 0]).to(device),
             )
         return self._loss(batch, interests_BCQD.flatten(0, 1).float(), embeddings_MD.float())
 

@@ -5,7 +5,6 @@ step depend on (seed, step) alone. Under torchrun several processes share every 
 Progress goes to the log of process 0 as whole lines.
 """
 
-import json
 import logging
 import math
 import time
@@ -16,20 +15,24 @@ import numpy as np
 import torch
 from torch import nn
 
-from redrec.ahead import ahead
-from redrec.config import InputError
+from redrec.atomic import settle
+from redrec.config import InputError, load_config
 from redrec.data.histories import Histories, train_counts
 from redrec.data.items import is_allowed
 from redrec.data.split import read_vocabulary
 from redrec.evaluation.validation import Validation
-from redrec.model.history import Vocabulary
+from redrec.folders import DataFolder, ModelFolder, write_json
+from redrec.hashing import file_hash
+from redrec.history import Vocabulary
 from redrec.model.item_tower import ItemContent, write_item_content
-from redrec.recipe import Recipe
+from redrec.model.manifest import ModelManifest
+from redrec.prefetch import prefetch
 from redrec.training import checkpoint
 from redrec.training.batches import Batch, Batches, Shard
 from redrec.training.distributed import device, processes, spread, total
 from redrec.training.export import export_towers, live_scorer
 from redrec.training.optimizer import make_optimizer, schedule
+from redrec.training.recipe import Recipe
 from redrec.training.towers import Towers
 
 logger = logging.getLogger(__name__)
@@ -49,8 +52,8 @@ def train(data: Path, out: Path, recipe: Recipe, stop_after: int | None = None) 
         stop_after: Stop at this step, as an interruption would; nothing is exported then.
 
     Raises:
-        InputError: No user has two training events, validation is asked for and the data has none, or the checkpoint in
-            `out` is of another recipe.
+        InputError: No user has two training events, the data has no validation events though the recipe validates, or
+            the checkpoint in `out` is of another recipe.
         ArithmeticError: A loss is not finite; the batch is then in `out/failed_step_<process>.npz`.
     """
     with processes() as shard:
@@ -59,9 +62,10 @@ def train(data: Path, out: Path, recipe: Recipe, stop_after: int | None = None) 
 
 def load_towers(model: Path, vocabulary: Vocabulary) -> Towers:
     """Return the trained towers of a model folder, in evaluation mode: the best of validation, or the last."""
-    recipe = Recipe.model_validate_json((model / "recipe.json").read_text())
-    towers = Towers(recipe, vocabulary, ItemContent(model / "content", recipe.item_tower))
-    checkpoint.load_best(model / "checkpoint", towers)
+    folder = ModelFolder(model)
+    recipe = load_config(Recipe, folder.recipe)
+    towers = Towers(recipe, vocabulary, ItemContent(folder.content, recipe.item_tower))
+    checkpoint.load_best(folder.checkpoint, towers)
     return towers.eval()
 
 
@@ -69,15 +73,16 @@ class Run:
     """One training run of one process: its data, its towers and how far it is."""
 
     def __init__(self, data: Path, out: Path, recipe: Recipe, shard: Shard) -> None:
-        self.out, self.recipe, self.shard = out, recipe, shard
+        self.data, self.folder, self.recipe, self.shard = DataFolder(data), ModelFolder(out), recipe, shard
         self.vocabulary = read_vocabulary(data)
         self.is_first = shard.rank == 0
         out.mkdir(parents=True, exist_ok=True)
         if self.is_first:
-            (out / "recipe.json").write_text(recipe.model_dump_json(indent=1))
-            write_item_content(data / "items.parquet", out / "content", recipe.item_tower)
+            write_json(self.folder.recipe, recipe.model_dump(mode="json"))
+            write_item_content(self.data.items, self.folder.content, recipe.item_tower)
+            settle(self.folder.checkpoint)
         total(0)  # the others wait for it
-        self.content = ItemContent(out / "content", recipe.item_tower)
+        self.content = ItemContent(self.folder.content, recipe.item_tower)
         self.batches = self._batches(data)
         torch.manual_seed(recipe.seed)
         self.towers = Towers(recipe, self.vocabulary, self.content).to(device())
@@ -85,7 +90,7 @@ class Run:
             self.towers.users.compile(backend=recipe.compute.compile_backend, dynamic=True)
         self.model = spread(self.towers, shard, recipe.compute)
         self.optimizer = make_optimizer(self.towers, recipe.optimizer)
-        self.progress = checkpoint.restore(out / "checkpoint", self.towers, self.optimizer, recipe)
+        self.progress = checkpoint.restore(self.folder.checkpoint, self.towers, self.optimizer, recipe)
         self.validation = (
             Validation(data, self.vocabulary, recipe.validation, recipe.batch.target_window, recipe.seed)
             if recipe.validation.steps_between
@@ -93,8 +98,8 @@ class Run:
         )
 
     def _batches(self, data: Path) -> Batches:
-        histories = Histories(data / "histories")
-        allowed_SN = is_allowed(data / "items.parquet", self.vocabulary.scenarios)
+        histories = Histories(data)
+        allowed_SN = is_allowed(self.data.items, self.vocabulary.scenarios)
         counts_SN = train_counts(histories, len(self.content), len(self.vocabulary.scenarios))
         recipe = self.recipe
         batches = Batches(
@@ -119,7 +124,7 @@ class Run:
             clock.tick(step, watched, is_shown=self.is_first and (step % STEPS_PER_LINE == 0 or step == last))
             is_over = self._validate(step)
             if step % STEPS_PER_CHECKPOINT == 0 or step == last or is_over or self.progress.best_step == step:
-                checkpoint.save(self.out / "checkpoint", self.towers, self.optimizer, self.progress, self.recipe)
+                checkpoint.save(self.folder.checkpoint, self.towers, self.optimizer, self.progress, self.recipe)
             if is_over:
                 break
         if last == num_steps:
@@ -130,7 +135,7 @@ class Run:
         """Return the parts of steps `first` .. `last` - 1; the next step is drawn while one is learned."""
         num_parts = self.recipe.optimizer.num_accumulated
         shards = [self.shard._replace(part=part, num_parts=num_parts) for part in range(num_parts)]
-        return ahead([self.batches.draw(step, shard) for shard in shards] for step in range(first, last))
+        return prefetch([self.batches.draw(step, shard) for shard in shards] for step in range(first, last))
 
     def _step(self, step: int, parts: list[Batch]) -> dict[str, float]:
         """Learn one step and return the mean loss and what to watch, over all processes."""
@@ -156,7 +161,7 @@ class Run:
 
     def _keep(self, step: int, parts: list[Batch], loss: float) -> None:
         """Save the batch whose loss is not finite, and stop."""
-        path = self.out / f"failed_step_{self.shard.rank}.npz"
+        path = self.folder.path / f"failed_step_{self.shard.rank}.npz"
         arrays = {
             f"{part}/{name}": values
             for part, batch in enumerate(parts)
@@ -174,7 +179,7 @@ class Run:
         config, is_last = self.recipe.validation, step == self.recipe.optimizer.num_steps
         if self.validation is None or not config.steps_between or (step % config.steps_between and not is_last):
             return False
-        scratch = self.out / f"validation-{self.shard.rank}"
+        scratch = self.folder.path / f"validation-{self.shard.rank}"
         score = self.validation.score(live_scorer(self.towers, self.content, self.recipe.history, scratch))
         self.towers.train()
         if score > self.progress.best_score:
@@ -188,11 +193,21 @@ class Run:
     def _export(self, watched: dict[str, float]) -> None:
         if not self.is_first:
             return
-        towers = load_towers(self.out, self.vocabulary)
-        export_towers(towers, self.content, self.vocabulary, self.out / "export")
-        figures = {"steps": self.progress.step, "best_step": self.progress.best_step, **watched}
-        figures["logit_scale"] = towers.logit_scale().item()
-        (self.out / "training.json").write_text(json.dumps(figures, indent=1))
+        towers = load_towers(self.folder.path, self.vocabulary)
+        export_towers(towers, self.content, len(self.vocabulary.scenarios), self.folder.path)
+        manifest = ModelManifest(
+            vocabulary=self.vocabulary,
+            items_hash=file_hash(self.data.items),
+            history=self.recipe.history,
+            num_interests=towers.users.num_interests,
+            target_window=self.recipe.batch.target_window,
+            logit_scale=towers.logit_scale().item(),
+            popularity_boost_weight=self.recipe.popularity_boost.weight,
+            seed=self.recipe.seed,
+            figures={"steps": self.progress.step, "best_step": self.progress.best_step, **watched},
+            recipe=self.recipe.model_dump(mode="json"),
+        )
+        write_json(self.folder.manifest, manifest.model_dump(mode="json"))
 
 
 class Clock:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from redrec.model.history import HistoryConfig, Vocabulary, encode_history, tower_inputs
+from redrec.history import HistoryConfig, Vocabulary, encode_history, tower_inputs
 from tests.benchmarks.measure import main, say, timed
 
 NUM_ITEMS, VECTOR_DIM, NUM_EVENTS, BATCHES = 20_000, 64, 100, (1, 256)

@@ -16,9 +16,9 @@ import torch
 
 from redrec.data.histories import TRAIN
 from redrec.evaluation.scorers import exported_towers
-from redrec.recipe import Recipe
 from redrec.training.batches import Shard
 from redrec.training.export import export_towers
+from redrec.training.recipe import Recipe
 from redrec.training.trainer import Run
 from tests.benchmarks.measure import main, say
 from tests.benchmarks.quality.__main__ import RESULTS, Trial
@@ -96,7 +96,7 @@ def our_ranking(trial: Trial, config: Recipe, out: Path) -> dict[str, float]:
     """Return users per second from histories to ranks, of a scenario's cases."""
     learning = Run(trial.data, out, config, Shard())
     export_towers(learning.towers, learning.content, learning.vocabulary, out / "export")
-    scorer = exported_towers(out / "export", config.history)
+    scorer = exported_towers(out, config.history)
     wall, cpu = time.perf_counter(), time.process_time()
     users = sum(len(trial.full_ranks(scorer, scenario).rank_UT) for scenario in range(len(trial.scenarios)))
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from feature_repo.online import OnlineHistories
-from redrec.bundle import TOWER, Bundle
-from redrec.model.history import encode_history, tower_inputs
+from redrec.bundle.reader import Bundle
+from redrec.history import encode_history, tower_inputs
 from redrec.model.session import open_tower
 from serving.client import post
 from tests.cluster.conftest import Cluster, Service
@@ -31,7 +31,7 @@ def redrec_query(service: Service, user: str, scenario: str) -> dict[str, Any]:
     """Ask until Milvus answers in time: on a busy machine a stage may pass its budget, and exact search answers."""
     options = ["--user", user, "--scenario", scenario, "--k", str(K), "--url", service.url, "--json"]
     for _ in range(MAX_TRIES):
-        answer = json.loads(run(sys.executable, "-m", "pipelines.cli", "query", *options))
+        answer = json.loads(run(sys.executable, "-m", "cli.main", "query", *options))
         if answer["source"] != "exact":
             break
     return answer
@@ -96,7 +96,7 @@ def exact_top_k(run_folder: Path, bundle: Bundle, user: str, scenario: str) -> l
     query_scenario = bundle.manifest.scenarios.index(scenario)
     now_ms = time.time_ns() // 1_000_000
     inputs = tower_inputs([events], [query_scenario], [now_ms], bundle.vectors_NE, bundle.history_config)
-    interests_BQD = open_tower(bundle.path / TOWER)(inputs)
+    interests_BQD = open_tower(bundle.folder.tower)(inputs)
     is_allowed_N = np.array([scenario in allowed for allowed in bundle.items["scenarios"].to_pylist()])
     score_N = (bundle.embeddings_ND.astype(np.float32) @ interests_BQD[0].T).max(axis=1)
     score_N += raised(run_folder, bundle, scenario, is_allowed_N)
@@ -105,11 +105,15 @@ def exact_top_k(run_folder: Path, bundle: Bundle, user: str, scenario: str) -> l
 
 
 def raised(run_folder: Path, bundle: Bundle, scenario: str, is_allowed_N: np.ndarray) -> np.ndarray:
-    """Return what the trend adds to each score, from the statistics that the features hold."""
+    """Return what the popularity boost adds to each score, from the statistics that the features hold."""
     statistics = pq.read_table(run_folder / "features/sources" / f"items_{scenario}.parquet").to_pandas()
     rates = sum(statistics[f"events_{days}d"] / days for days in (1, 7, 28, 112)) / 4
     rate_N = rates.set_axis(statistics["item_id"]).reindex(bundle.item_ids, fill_value=0).to_numpy() * is_allowed_N
-    return bundle.manifest.trend_weight * np.log1p(rate_N / rate_N[is_allowed_N].mean())
+    return (
+        bundle.manifest.popularity_boost_weight
+        / bundle.manifest.logit_scale
+        * np.log1p(rate_N / rate_N[is_allowed_N].mean())
+    )
 
 
 def test_the_items_are_those_of_exact_search(

@@ -12,10 +12,10 @@ from components.materialize_features import materialize_features
 from components.prepare_data import prepare_data
 from components.report_drift import report_drift
 from components.train_towers import train_towers
-from redrec.bundle import Bundle
+from redrec.bundle.reader import Bundle
 from redrec.config import InputError
-from redrec.data.world import World, WorldConfig
-from redrec.presets import tiny
+from redrec.datasets.world import World, WorldConfig
+from redrec.training.presets import tiny
 
 
 class Steps(NamedTuple):
@@ -76,7 +76,7 @@ def test_evaluate_model_logs_every_model_in_every_scenario(steps: Steps):
     assert set(steps.metrics["evaluate"].metadata) == {
         f"{scenario}/{model}/hit_rate@10"
         for scenario in ("homefeed", "search", "ads")
-        for model in ("redrec", "redrec_without_trend", "popularity", "mean_of_last_n")
+        for model in ("redrec", "redrec_without_boost", "popularity", "mean_of_last_n")
     }
 
 

@@ -127,7 +127,7 @@ def test_a_log_that_is_a_link_loses_the_user_where_it_points_to(tmp_path):
 
 def test_what_could_not_be_removed_is_counted_as_left(run, monkeypatch):
     """The proof is a proof: a file that stays as it was is found out."""
-    monkeypatch.setattr("redrec.staging.os.replace", lambda fresh, path: None)
+    monkeypatch.setattr("redrec.atomic.os.replace", lambda fresh, path: None)
     found = forget_in_run(run, [run / "log.parquet"], Person("u1"))
     assert [of.left for of in found.values()] == [of.removed for of in found.values()] == [2, 1, 1, 1, 1, 1]
 
@@ -137,7 +137,7 @@ def test_a_file_that_may_not_be_rewritten_is_named_and_stays_as_it_was(run, monk
         raise PermissionError(13, "Permission denied")
 
     before = bytes_of(run)
-    monkeypatch.setattr("redrec.staging.os.replace", refuse)
+    monkeypatch.setattr("redrec.atomic.os.replace", refuse)
     with pytest.raises(InputError, match=r"users.parquet could not be rewritten and is as it was.*run it again"):
         forget_in_run(run, [], Person("u1"))
     assert bytes_of(run) == before
@@ -174,8 +174,8 @@ def empty(tmp_path):
 
 def of_users(folder):
     """Return each user's events in the arrays, as lists, and how many of them are for training."""
-    histories = Histories(folder / "histories")
-    fields = (histories.item_N, histories.action_N, histories.scenario_N, histories.timestamp_ms_N, histories.part_N)
+    histories = Histories(folder)
+    fields = (histories.item_N, histories.action_N, histories.scenario_N, histories.timestamp_ms_N, histories.split_N)
     places = zip(histories.begin_U, histories.end_U, histories.num_train_U, strict=True)
     rows = [(num_train, *(field[begin:end].tolist() for field in fields)) for begin, end, num_train in places]
     return dict(zip(histories.user_ids, rows, strict=True))

@@ -34,12 +34,12 @@ EVENTS = [("a", f"i{n}", "ads" if n % 2 else "feed", n) for n in range(10)] + [
 
 def histories_of(folder, events, **config) -> Histories:
     prepare(*write_tables(folder, events), folder / "data", DataConfig(**config))
-    return Histories(folder / "data" / "histories")
+    return Histories(folder / "data")
 
 
 def items_of_part(histories: Histories, user: int, part: int) -> list[int]:
     own = slice(histories.begin_U[user], histories.end_U[user])
-    return histories.item_N[own][histories.part_N[own] == part].tolist()
+    return histories.item_N[own][histories.split_N[own] == part].tolist()
 
 
 def test_events_come_in_time_order_with_their_catalog_index(tmp_path):
@@ -49,14 +49,14 @@ def test_events_come_in_time_order_with_their_catalog_index(tmp_path):
     assert histories.train_of(0).item_L.tolist() == list(range(9))
     assert items_of_part(histories, 0, TEST) == [9]
     assert (histories.train_of(1).item_L.tolist(), items_of_part(histories, 1, TEST)) == ([4], [3])
-    assert not (histories.part_N == VALIDATION).any()
+    assert not (histories.split_N == VALIDATION).any()
 
 
 @pytest.mark.parametrize("has_validation", [False, True])
 def test_the_global_split_puts_nothing_after_a_cutoff_into_an_earlier_part(tmp_path, has_validation):
     events = [(f"u{n % 7}", f"i{n % 10}", "ads", n) for n in range(100)]
     histories = histories_of(tmp_path, events, test_share=0.2, has_validation=has_validation)
-    time_P = [histories.timestamp_ms_N[histories.part_N == part] for part in (TRAIN, VALIDATION, TEST)]
+    time_P = [histories.timestamp_ms_N[histories.split_N == part] for part in (TRAIN, VALIDATION, TEST)]
     assert [len(time) for time in time_P] == ([64, 16, 20] if has_validation else [80, 0, 20])
     assert time_P[0].max() < time_P[1].min(initial=time_P[2].min()) <= time_P[1].max(initial=0) or not has_validation
     assert max(time_P[0].max(), time_P[1].max(initial=0)) < time_P[2].min()

@@ -18,7 +18,7 @@ from redrec.data import columns as c
 from redrec.data.histories import TEST, VALIDATION, Histories, train_counts
 from redrec.data.prepare import DataConfig, prepare
 from redrec.evaluation.cases import cases_of
-from redrec.model.history import History, HistoryConfig
+from redrec.history import History, HistoryConfig
 from redrec.training.batches import BatchConfig, Batches, Shard
 
 START, MID, LATE, END = (datetime(2024, month, 1, tzinfo=UTC) for month in (1, 2, 3, 4))
@@ -77,7 +77,7 @@ def known_at(histories: Histories, scenario: int, part: int) -> list[History]:
 
 def assert_nothing_leaks(data: Path, has_validation: bool) -> None:
     """Assert that every event before a moment is known, and none from it on."""
-    histories = Histories(data / "histories")
+    histories = Histories(data)
     in_training = {"early"} if has_validation else {"early", "mid"}
     planted = names(histories.train_of(histories.user_ids.index("planted")).item_L)
     assert planted == [item for item, _ in PLANTED if kind_of(item) in in_training]
@@ -94,13 +94,13 @@ def test_an_event_at_or_after_the_cutoff_is_never_known(tmp_path, has_validation
 
 
 def a_moment_counts_as_before(monkeypatch):
-    part = arrays._part
+    part = arrays._split_of
 
     def late(user_N, scenario_N, time_ms_N, split):
         moments = {name: getattr(split, name) + 1 for name in ("validation_start_ms", "test_start_ms")}
         return part(user_N, scenario_N, time_ms_N, split.model_copy(update=moments))
 
-    monkeypatch.setattr(arrays, "_part", late)
+    monkeypatch.setattr(arrays, "_split_of", late)
 
 
 def the_cutoff_is_a_second_late(monkeypatch):
@@ -108,7 +108,7 @@ def the_cutoff_is_a_second_late(monkeypatch):
     monkeypatch.setattr(arrays.HistoryArrays, "quantile_s", lambda self, share: quantile_s(self, share) + 1)
 
 
-def the_asked_part_is_known(monkeypatch):
+def the_queried_part_is_known(monkeypatch):
     known = Histories.known
     monkeypatch.setattr(Histories, "known", lambda self, user, end, part: known(self, user, end, part + 1))
 
@@ -129,8 +129,8 @@ MUTATIONS = [a_moment_counts_as_before, the_cutoff_is_a_second_late, training_re
     ("mutate", "has_validation"),
     [
         *product(MUTATIONS, [False, True]),
-        (the_asked_part_is_known, True),
-    ],  # training is asked for that before validation
+        (the_queried_part_is_known, True),
+    ],  # training is queried for that before validation
 )
 def test_the_check_fails_where_the_code_lets_an_event_in(tmp_path, monkeypatch, mutate, has_validation):
     mutate(monkeypatch)
@@ -149,7 +149,7 @@ BETWEEN = [
 ]
 BETWEEN += [("feed", "mid8", LATE + MS), ("feed", "mid7", END)]
 ADS, FEED = 0, 1  # as many events each: in order of name
-LAST_OUT = {  # the split, the user's events, the scenario asked: the training events, those known at the target
+LAST_OUT = {  # the split, the user's events, the scenario queried: the training events, those known at the target
     "leave_last_out": (
         BETWEEN[:-1],
         FEED,
@@ -167,7 +167,7 @@ LAST_OUT = {  # the split, the user's events, the scenario asked: the training e
 
 def assert_a_target_knows_what_came_before(folder: Path, split: str) -> None:
     events, scenario, in_training, known = LAST_OUT[split]
-    histories = Histories(prepared(folder, [("u", *event) for event in events], split=split) / "histories")
+    histories = Histories(prepared(folder, [("u", *event) for event in events], split=split))
     assert names(histories.train_of(0).item_L) == in_training
     assert [names(history.item_L) for history in known_at(histories, scenario, TEST)] == [known]
 
@@ -184,7 +184,7 @@ def test_the_check_fails_where_events_are_not_in_order_of_time(tmp_path, monkeyp
         assert_a_target_knows_what_came_before(tmp_path, split)
 
 
-def test_the_check_fails_where_the_place_of_a_target_is_not_asked_for(tmp_path, monkeypatch):
+def test_the_check_fails_where_the_place_of_a_target_is_not_queried_for(tmp_path, monkeypatch):
     known = Histories.known
     monkeypatch.setattr(Histories, "known", lambda self, user, end, part: known(self, user, self.end_U[user], part))
     with pytest.raises(AssertionError):

@@ -15,7 +15,7 @@ import pytest
 from feature_repo.materialize import materialize
 from redrec.data.prepare import DataConfig, prepare
 from redrec.data.tables import Engine
-from redrec.data.world import World
+from redrec.datasets.world import World
 from tests.worlds import SMALL_RECIPE, SMALL_WORLD
 
 pytestmark = [

@@ -32,7 +32,7 @@ def test_every_case_of_every_split_knows_only_what_came_before(tmp_path):
         histories = histories_of(folder, events, split=split, has_validation=True, test_share=0.2)
         num_cases = 0
         for scenario, part in [(0, VALIDATION), (1, VALIDATION), (0, TEST), (1, TEST)]:
-            held_out_ms = histories.timestamp_ms_N[histories.part_N >= part]  # no two events are of the same time
+            held_out_ms = histories.timestamp_ms_N[histories.split_N >= part]  # no two events are of the same time
             for case in cases_of(histories, scenario, part, target_window=3, max_users=99, seed=0):
                 known_ms = case.known(histories).timestamp_ms_L
                 assert len(known_ms) > 0 and known_ms.max() < histories.timestamp_ms_N[case.end]
@@ -49,7 +49,7 @@ def test_targets_are_the_first_distinct_items_of_the_scenario(tmp_path):
     assert case.target_T.tolist() == [4, 3]
 
 
-def test_no_more_users_than_asked_for_and_always_the_same(tmp_path):
+def test_no_more_users_than_queried_for_and_always_the_same(tmp_path):
     events = [(f"u{u}", f"i{n}", "ads", 10 * n + u) for u in range(9) for n in range(4)]
     histories = histories_of(tmp_path, events, split="leave_last_out")
     all_users, few, again = (

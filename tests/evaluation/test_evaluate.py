@@ -9,14 +9,14 @@ import pytest
 
 from redrec.data.histories import TEST, Histories
 from redrec.data.items import is_allowed
-from redrec.data.world import SCENARIOS, World
+from redrec.datasets.world import SCENARIOS, World
 from redrec.evaluation.cases import SLICES, cases_of
 from redrec.evaluation.evaluate import by_slice, measure, scenario_value
 from redrec.evaluation.metrics import user_metrics
 from redrec.evaluation.ranking import rank_cases
 from redrec.evaluation.scorers import Scorer
 from redrec.evaluation.users import users_of, users_table
-from redrec.model.history import History
+from redrec.history import History
 from tests.worlds import SMALL_RECIPE, SMALL_WORLD, write_world
 
 HOMEFEED, SEARCH, ADS = range(3)
@@ -43,7 +43,7 @@ def homefeed_reader() -> Scorer:
 
 
 def value_in_ads(data: Path) -> list[dict]:
-    histories, allowed_SN = Histories(data / "histories"), is_allowed(data / "items.parquet", SCENARIOS)
+    histories, allowed_SN = Histories(data), is_allowed(data / "items.parquet", SCENARIOS)
     cases = cases_of(histories, ADS, TEST, SMALL_RECIPE.batch.target_window, max_users=500, seed=0)
     kept = rank_cases(homefeed_reader(), histories, cases, ADS, allowed_SN[ADS])
     values = scenario_value(homefeed_reader(), histories, cases, kept, ADS, allowed_SN, seed=0)
@@ -60,7 +60,7 @@ def test_the_value_of_a_scenario_is_found_where_it_was_planted(data, tmp_path):
 
 
 def test_the_metrics_follow_from_the_users_table(data, tmp_path):
-    histories, allowed_SN = Histories(data / "histories"), is_allowed(data / "items.parquet", SCENARIOS)
+    histories, allowed_SN = Histories(data), is_allowed(data / "items.parquet", SCENARIOS)
     cases = cases_of(histories, ADS, TEST, SMALL_RECIPE.batch.target_window, max_users=300, seed=0)
     ranks = rank_cases(homefeed_reader(), histories, cases, ADS, allowed_SN[ADS])
     with users_table(tmp_path / "users.parquet") as write:
@@ -80,7 +80,7 @@ def test_the_metrics_follow_from_the_users_table(data, tmp_path):
 
 
 def test_the_slices_of_a_scenario_sum_to_its_users(data):
-    histories, allowed_SN = Histories(data / "histories"), is_allowed(data / "items.parquet", SCENARIOS)
+    histories, allowed_SN = Histories(data), is_allowed(data / "items.parquet", SCENARIOS)
     cases = cases_of(histories, ADS, TEST, SMALL_RECIPE.batch.target_window, max_users=300, seed=0)
     ranks = {"reader": rank_cases(homefeed_reader(), histories, cases, ADS, allowed_SN[ADS])}
     slices = by_slice(users_of(histories, cases, ADS, "ads")["slice"], ranks, seed=0)

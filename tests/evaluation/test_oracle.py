@@ -5,7 +5,7 @@ import json
 from redrec.data.histories import TEST, Histories, train_counts
 from redrec.data.items import is_allowed
 from redrec.data.split import read_vocabulary
-from redrec.data.world import World
+from redrec.datasets.world import World
 from redrec.evaluation.baselines import popularity
 from redrec.evaluation.cases import MAX_USERS, cases_of
 from redrec.evaluation.evaluate import measure
@@ -16,7 +16,7 @@ from tests.worlds import SMALL_RECIPE, SMALL_WORLD, write_world
 
 def test_the_oracle_joins_the_metrics_and_beats_popularity(tmp_path):
     data, metrics = write_world(tmp_path), tmp_path / "metrics.json"
-    vocabulary, histories = read_vocabulary(data), Histories(data / "histories")
+    vocabulary, histories = read_vocabulary(data), Histories(data)
     allowed_SN = is_allowed(data / "items.parquet", vocabulary.scenarios)
     scorer = popularity(train_counts(histories, SMALL_WORLD.num_items, len(vocabulary.scenarios)))
     seed, measured = SMALL_RECIPE.seed, {}
@@ -25,7 +25,7 @@ def test_the_oracle_joins_the_metrics_and_beats_popularity(tmp_path):
         measured[name] = {"popularity": measure(rank_cases(scorer, histories, cases, s, allowed_SN[s]), seed)}
     metrics.write_text(json.dumps({"scenarios": measured}))
 
-    add_oracle(World(SMALL_WORLD), data, metrics, SMALL_RECIPE)
+    add_oracle(World(SMALL_WORLD), data, metrics, SMALL_RECIPE.batch.target_window, seed)
 
     for models in json.loads(metrics.read_text())["scenarios"].values():
         assert models["oracle"]["hit_rate@10"]["low"] > models["popularity"]["hit_rate@10"]["high"]

@@ -101,8 +101,8 @@ def test_a_rank_among_all_others_is_the_full_rank(seed):
         [np.random.default_rng(0).permutation(np.delete(np.arange(40), target)) for target in target_B]
     )
     full_B = rank_targets(**world).rank_UT[:, 0]
-    asked = world["interests_BQD"], world["embeddings_ND"], target_B, others_BX, world["boost_N"]
-    assert rank_among(*asked).tolist() == full_B.tolist()
+    queried = world["interests_BQD"], world["embeddings_ND"], target_B, others_BX, world["boost_N"]
+    assert rank_among(*queried).tolist() == full_B.tolist()
 
 
 def test_a_model_that_broke_is_refused_and_not_ranked_first():

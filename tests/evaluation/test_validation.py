@@ -17,7 +17,7 @@ EVENTS = [
 
 
 def likes(item_of_scenario: dict[int, int]) -> Scorer:
-    """Items are axes, and a user's only interest is one item of the asked scenario."""
+    """Items are axes, and a user's only interest is one item of the queried scenario."""
     return Scorer(
         lambda histories, s, moment_ms_B: np.tile(np.eye(10)[item_of_scenario[s]], (len(histories), 1, 1)), np.eye(10)
     )
@@ -36,7 +36,7 @@ def test_the_score_is_the_mean_over_scenarios_on_validation_targets(tmp_path):
     assert validation.score(likes({0: 8, 1: 3})) == pytest.approx((1 + last) / 2)
 
 
-def test_the_metric_is_the_one_asked_for(tmp_path):
+def test_the_metric_is_the_one_queried_for(tmp_path):
     histories_of(tmp_path, EVENTS, split="leave_last_out_per_scenario", has_validation=True)
     assert validation_of(tmp_path, metric="hit_rate@8").score(likes({0: 8, 1: 3})) == 0.5  # i7 is ninth in ads
     assert validation_of(tmp_path, metric="hit_rate@9").score(likes({0: 8, 1: 3})) == 1

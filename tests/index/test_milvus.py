@@ -76,7 +76,7 @@ def uri(built: Path, tmp_path: Path):
     ],
 )
 def test_milvus_finds_what_exact_search_finds_under_every_filter(uri: str, item_filter: ItemFilter):
-    index = ItemIndex(uri, "aaaa", ITEM_INDEX)
+    index = ItemIndex(uri, "aaaa", ITEM_INDEX, IndexConfig())
     scores_QK, items_QK = index.search(QUERIES, K, item_filter)
     index.close()
     exact_QK, exact_items_QK = exact_search(QUERIES, EMBEDDINGS, K, CATALOG.is_allowed(item_filter))
@@ -86,7 +86,7 @@ def test_milvus_finds_what_exact_search_finds_under_every_filter(uri: str, item_
 
 def test_async_search_finds_the_same(uri: str):
     async def search():
-        index = AsyncItemIndex(uri, "aaaa", "FLAT", ITEM_INDEX)
+        index = AsyncItemIndex(uri, "aaaa", ITEM_INDEX, IndexConfig())
         found = await index.search(QUERIES, K, ItemFilter(scenario="homefeed"))
         await index.close()
         return found
@@ -97,9 +97,10 @@ def test_async_search_finds_the_same(uri: str):
 
 def test_hnsw_is_built_as_named_and_has_its_recall(tmp_path: Path):
     path = tmp_path / "milvus.db"
-    build_collection(str(path), "aaaa", ITEMS, EMBEDDINGS, SCENARIOS, IndexConfig(index_type="HNSW"))
-    index = ItemIndex(str(path), "aaaa", ITEM_INDEX)
-    assert index.index_type == "HNSW"
+    config = IndexConfig(index_type="HNSW", hnsw_m=8, hnsw_ef_construction=100, hnsw_min_ef=64)
+    build_collection(str(path), "aaaa", ITEMS, EMBEDDINGS, SCENARIOS, config)
+    index = ItemIndex(str(path), "aaaa", ITEM_INDEX, config)
+    assert index.client.describe_index(collection_name("aaaa"), "embedding")["index_type"] == "HNSW"
     assert min(recall_by_scenario(index, CATALOG, EMBEDDINGS, ["homefeed", "ads"]).values()) > 0.95
     release_embedded(path)
 
@@ -108,7 +109,7 @@ def test_recall_sees_an_index_of_other_vectors(tmp_path: Path):
     """The negative control: chance is 10 of 60."""
     path = tmp_path / "milvus.db"
     build_collection(str(path), "aaaa", ITEMS, random_unit(NUM_ITEMS, seed=5), SCENARIOS, IndexConfig())
-    index = ItemIndex(str(path), "aaaa", ITEM_INDEX)
+    index = ItemIndex(str(path), "aaaa", ITEM_INDEX, IndexConfig())
     assert recall_by_scenario(index, CATALOG, EMBEDDINGS, ["ads"])["ads"] < 0.35
     release_embedded(path)
 
@@ -116,9 +117,21 @@ def test_recall_sees_an_index_of_other_vectors(tmp_path: Path):
 def test_items_of_equal_content_do_not_cost_recall(tmp_path: Path):
     path, twins_ND = tmp_path / "milvus.db", np.repeat(EMBEDDINGS[:3], 20, axis=0)
     build_collection(str(path), "aaaa", ITEMS, twins_ND, SCENARIOS, IndexConfig())
-    index = ItemIndex(str(path), "aaaa", ITEM_INDEX)
+    index = ItemIndex(str(path), "aaaa", ITEM_INDEX, IndexConfig())
     assert recall_by_scenario(index, CATALOG, twins_ND, ["ads"]) == {"ads": 1.0}
     release_embedded(path)
+
+
+def test_a_collection_with_another_index_than_its_bundle_says_is_refused(uri: str):
+    with pytest.raises(InputError, match="has the index FLAT, not HNSW"):
+        ItemIndex(uri, "aaaa", ITEM_INDEX, IndexConfig(index_type="HNSW"))
+
+
+def test_the_parameters_of_hnsw_reach_its_build_and_its_searches():
+    config = IndexConfig(index_type="HNSW", hnsw_m=8, hnsw_ef_construction=100, hnsw_min_ef=64)
+    assert config.build_params == {"M": 8, "efConstruction": 100}
+    assert (config.search_params(10), config.search_params(100)) == ({"ef": 64}, {"ef": 100})
+    assert IndexConfig().build_params == IndexConfig().search_params(10) == {}
 
 
 def test_an_unknown_index_type_is_refused():
@@ -131,28 +144,27 @@ def test_a_collection_under_another_bundles_name_is_refused_with_both_ids(uri: s
     client = connect(uri)
     client.rename_collection(collection_name("aaaa"), collection_name("bbbb"))
     with pytest.raises(BundleMismatchError, match=r"(?s)bbbb.*aaaa"):
-        ItemIndex(uri, "bbbb", ITEM_INDEX)
+        ItemIndex(uri, "bbbb", ITEM_INDEX, IndexConfig())
 
 
 def test_an_index_that_has_only_another_bundle_is_refused_with_both_ids(uri: str):
     with pytest.raises(BundleMismatchError, match=r"(?s)bbbb.*aaaa"):
-        ItemIndex(uri, "bbbb", ITEM_INDEX)
+        ItemIndex(uri, "bbbb", ITEM_INDEX, IndexConfig())
 
 
 def test_an_incomplete_collection_is_refused_with_both_counts(uri: str):
     connect(uri).delete(collection_name("aaaa"), ids=["i1"])
     with pytest.raises(InputError, match="59 rows, its bundle 60 items"):
-        ItemIndex(uri, "aaaa", ITEM_INDEX)
+        ItemIndex(uri, "aaaa", ITEM_INDEX, IndexConfig())
 
 
 def test_building_again_mends_a_broken_collection_and_keeps_a_good_one(uri: str):
     connect(uri).delete(collection_name("aaaa"), ids=["i1"])
     build_collection(uri, "aaaa", ITEMS, EMBEDDINGS, SCENARIOS, IndexConfig())
-    assert ItemIndex(uri, "aaaa", ITEM_INDEX).index_type == "FLAT"
-    build_collection(
-        uri, "aaaa", ITEMS, -EMBEDDINGS, SCENARIOS, IndexConfig()
-    )  # same id, so same content: nothing to do
-    assert ItemIndex(uri, "aaaa", ITEM_INDEX).search(QUERIES, 1, ItemFilter())[0].min() > 0
+    ItemIndex(uri, "aaaa", ITEM_INDEX, IndexConfig()).close()
+    # The same id means the same content, so there is nothing to do.
+    build_collection(uri, "aaaa", ITEMS, -EMBEDDINGS, SCENARIOS, IndexConfig())
+    assert ItemIndex(uri, "aaaa", ITEM_INDEX, IndexConfig()).search(QUERIES, 1, ItemFilter())[0].min() > 0
 
 
 @pytest.mark.parametrize("item_filter", [ItemFilter(), ItemFilter(scenario="Kitchen & Bar")])
@@ -160,7 +172,7 @@ def test_rows_swapped_under_a_live_search_are_refused_with_both_ids(uri: str, it
     """Also by a search that finds nothing, whose hits could not tell."""
 
     async def search():
-        index = AsyncItemIndex(uri, "aaaa", "FLAT", ITEM_INDEX)
+        index = AsyncItemIndex(uri, "aaaa", ITEM_INDEX, IndexConfig())
         await index.search(QUERIES, K, item_filter)
         swap(uri, "aaaa", "bbbb", DIM)
         with pytest.raises(BundleMismatchError, match=r"(?s)aaaa.*bbbb"):
@@ -172,7 +184,7 @@ def test_rows_swapped_under_a_live_search_are_refused_with_both_ids(uri: str, it
 
 def test_rows_of_another_width_are_refused_as_another_bundle(uri: str):
     async def search():
-        index = AsyncItemIndex(uri, "aaaa", "FLAT", ITEM_INDEX)
+        index = AsyncItemIndex(uri, "aaaa", ITEM_INDEX, IndexConfig())
         swap(uri, "aaaa", "bbbb", DIM // 2)
         with pytest.raises(BundleMismatchError, match=r"(?s)aaaa.*bbbb"):
             await index.search(QUERIES, K, ItemFilter())
@@ -183,7 +195,7 @@ def test_rows_of_another_width_are_refused_as_another_bundle(uri: str):
 
 def test_a_dropped_collection_is_unavailable(uri: str):
     async def search():
-        index = AsyncItemIndex(uri, "aaaa", "FLAT", ITEM_INDEX)
+        index = AsyncItemIndex(uri, "aaaa", ITEM_INDEX, IndexConfig())
         connect(uri).drop_collection(collection_name("aaaa"))
         with pytest.raises(IndexUnavailableError):
             await index.search(QUERIES, K, ItemFilter())

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from redrec.config import InputError
-from redrec.model.encoders.kinds import make_encoder, write_content
 from redrec.model.encoders.language_model import ITEM_TOKEN, AdapterConfig, LanguageModel, TextConfig, load_tokenizer
+from redrec.model.encoders.registry import make_encoder, write_content
 from redrec.model.encoders.template import TextField
 from tests.model.catalogs import WORDS, encode, minilm, tiny_decoder, titled, write_items
 

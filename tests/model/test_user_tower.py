@@ -94,15 +94,15 @@ def test_the_position_and_content_of_padding_change_nothing(tower, inputs):
 
 
 @pytest.mark.parametrize("config", [QUERIES, NO_QUERIES, DECODER], ids=["queries", "no queries", "decoder"])
-def test_training_leaves_out_padding_and_what_is_not_asked_and_gets_the_same(config, inputs):
+def test_training_leaves_out_padding_and_what_is_not_queried_and_gets_the_same(config, inputs):
     """Without dropout: the packed tokens of training against the padded ones of serving, and the gradient is finite."""
     backbone = LLAMA if config is DECODER else TransformerConfig(num_heads=2, dropout=0)
     tower = make(config.model_copy(update={"dropout": 0, "backbone": backbone}))
     is_event_BL = torch.arange(L) < torch.tensor([[3], [12], [0]])
     padded = inputs | {"is_event_BL": is_event_BL, "order_BL": torch.arange(L).expand(B, L)}
-    is_asked_BG = torch.tensor([[True, False], [True, True], [False, True]])
-    served = tower(**padded)[is_asked_BG]
-    trained = tower.train()(**padded, is_asked_BG=is_asked_BG)[is_asked_BG]
+    is_queried_BG = torch.tensor([[True, False], [True, True], [False, True]])
+    served = tower(**padded)[is_queried_BG]
+    trained = tower.train()(**padded, is_queried_BG=is_queried_BG)[is_queried_BG]
     torch.testing.assert_close(trained, served)
     trained.sum().backward()
     read = {name: p for name, p in tower.named_parameters() if "embed_tokens" not in name}  # a decoder's word table
@@ -117,12 +117,12 @@ def test_the_batch_changes_nothing(tower, inputs):
 @pytest.mark.parametrize("config", [QUERIES, DECODER], ids=["queries", "decoder"])
 def test_the_queried_scenario_matters_to_its_own_group_alone(config, inputs):
     tower = make(config)
-    asked, other = tower(**inputs), tower(**inputs | {"query_scenario_BG": torch.tensor([[0, 0]] * B)})
-    torch.testing.assert_close(other[:, 0], asked[:, 0])
-    assert (other[:, 1] - asked[:, 1]).abs().amax() > 1e-3
+    queried, other = tower(**inputs), tower(**inputs | {"query_scenario_BG": torch.tensor([[0, 0]] * B)})
+    torch.testing.assert_close(other[:, 0], queried[:, 0])
+    assert (other[:, 1] - queried[:, 1]).abs().amax() > 1e-3
 
 
-def test_without_queries_the_asked_scenario_does_not_matter(inputs):
+def test_without_queries_the_queried_scenario_does_not_matter(inputs):
     tower = make(NO_QUERIES)
     other = inputs | {"query_scenario_BG": torch.tensor([[1, 0]] * B)}
     torch.testing.assert_close(tower(**other), tower(**inputs))

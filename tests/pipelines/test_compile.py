@@ -10,13 +10,13 @@ from kfp.pipeline_spec import pipeline_spec_pb2 as spec_pb2
 
 from components.images import TELEMETRY_OFF
 from feature_repo.store import SECRET, VARIABLES
-from pipelines.compile import compile_training
+from pipelines.compile import compile_pipeline
 from redrec.config import InputError
 
 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    out = compile_training(tmp_path_factory.mktemp("compiled") / "training.yaml")
+    out = compile_pipeline("training", tmp_path_factory.mktemp("compiled") / "training.yaml")
     return next(yaml.safe_load_all(out.read_text()))  # the second is what only Kubernetes reads
 
 
@@ -43,21 +43,40 @@ def test_a_misspelt_field_does_not_parse(compiled: dict[str, Any]):
         parse(broken)
 
 
+def dependencies(component: dict[str, Any]) -> dict[str, set[str]]:
+    tasks = component["dag"]["tasks"]
+    return {name: set(task.get("dependentTasks", [])) for name, task in tasks.items()}
+
+
 def test_each_step_waits_for_what_it_reads(compiled: dict[str, Any]):
-    tasks = compiled["root"]["dag"]["tasks"]
-    assert {name: set(task.get("dependentTasks", [])) for name, task in tasks.items()} == {
+    assert dependencies(compiled["root"]) == {
         "prepare-data": set(),
         "train-towers": {"prepare-data"},
-        "evaluate-model": {"prepare-data", "train-towers"},
-        "materialize-features": {"prepare-data"},
-        "build-bundle": {"prepare-data", "train-towers", "evaluate-model", "materialize-features"},
-        "report-drift": {"prepare-data"},
+        "redrec-release-steps": {"prepare-data", "train-towers"},
+    }
+    assert dependencies(compiled["components"]["comp-redrec-release-steps"]) == {
+        "evaluate-model": set(),
+        "materialize-features": set(),
+        "build-bundle": {"evaluate-model", "materialize-features"},
+        "report-drift": set(),
         "condition-1": {"build-bundle"},
     }
 
 
+def test_a_release_has_the_very_steps_that_follow_training(compiled: dict[str, Any], tmp_path: Path):
+    out = compile_pipeline("release", tmp_path / "release.yaml")
+    released = next(yaml.safe_load_all(out.read_text()))
+    name = "comp-redrec-release-steps"
+    assert released["components"][name] == compiled["components"][name]
+    assert dependencies(released["root"]) == {
+        "importer": set(),
+        "importer-2": set(),
+        "redrec-release-steps": {"importer", "importer-2"},
+    }
+
+
 def test_deployment_waits_for_the_release_and_for_consent(compiled: dict[str, Any]):
-    condition = compiled["root"]["dag"]["tasks"]["condition-1"]
+    condition = compiled["components"]["comp-redrec-release-steps"]["dag"]["tasks"]["condition-1"]
     assert condition["triggerPolicy"]["condition"] == "inputs.parameter_values['pipelinechannel--deploy'] == true"
     assert set(compiled["components"]["comp-condition-1"]["dag"]["tasks"]) == {"deploy-bundle"}
 
@@ -95,12 +114,12 @@ def test_every_pipeline_parameter_is_described(compiled: dict[str, Any]):
 
 def test_a_pipeline_file_ends_in_yaml(tmp_path: Path):
     with pytest.raises(InputError, match=r"Try --out .*training\.yaml"):
-        compile_training(tmp_path / "training.json")
+        compile_pipeline("training", tmp_path / "training.json")
 
 
 def test_features_are_materialized_where_the_platform_says(tmp_path: Path):
     """The Secret may be absent: then the online store is a file of the run."""
-    _, platform = yaml.safe_load_all(compile_training(tmp_path / "training.yaml").read_text())
+    _, platform = yaml.safe_load_all(compile_pipeline("training", tmp_path / "training.yaml").read_text())
     executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     (secret,) = executors["exec-materialize-features"]["secretAsEnv"]
     assert secret["secretName"] == SECRET

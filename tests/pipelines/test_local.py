@@ -6,16 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import local, report
-from pipelines.local import PUBLISHED, RunError, run_training
-from redrec.bundle import Bundle
+from cli import run_result
+from pipelines.local import RunError, run_training
+from redrec.bundle.reader import Bundle
 from redrec.config import InputError
-from redrec.presets import tiny
-from tests.pipelines.conftest import TinyRun
+from redrec.folders import RunFolder
+from redrec.training.optimizer import OptimizerConfig
+from redrec.training.presets import tiny
+from tests.worlds import TinyRun
 
 
 def test_a_run_leaves_the_contracts_files_and_nothing_else(tiny_run: TinyRun):
-    assert {p.name for p in tiny_run.folder.iterdir()} == {*PUBLISHED, "log.txt"}
+    assert {p.name for p in tiny_run.folder.iterdir()} == RunFolder(tiny_run.folder).names
     assert {p.name for p in tiny_run.folder.parent.iterdir()} == {"input", "run"}
 
 
@@ -43,7 +45,7 @@ def test_progress_names_each_step_once_and_no_internals(tiny_run: TinyRun):
 
 
 def test_the_report_of_a_run_can_be_read_by_a_person(tiny_run: TinyRun):
-    text = report.run_text(report.read_run(tiny_run.folder))
+    text = run_result.run_text(run_result.read_run(tiny_run.folder))
     assert "hit_rate@10" in text and "mean_of_last_n" in text and "without homefeed" in text
     assert f"serve --bundle {tiny_run.folder / 'bundle'}" in text
 
@@ -64,25 +66,24 @@ def test_a_failed_run_keeps_the_earlier_one_and_adds_its_log(tiny_run: TinyRun, 
 
 
 def test_a_new_run_replaces_the_earlier_one_as_a_whole(tiny_run: TinyRun, tmp_path: Path):
-    work, out = tmp_path / "work", tmp_path / "run"
-    for name, source in PUBLISHED.items():
-        (work / "steps" / "p" / source).parent.mkdir(parents=True, exist_ok=True)
-        (work / "steps" / "p" / source).write_text(f"new {name}")
-    (work / "log.txt").touch()
-    out.mkdir()
-    (out / "metrics.json").write_text("old")
-
-    local.publish(work, out)
-
-    assert (out / "metrics.json").read_text() == "new metrics.json"
-    assert {p.name for p in out.iterdir()} == {*PUBLISHED, "log.txt"}
+    shutil.copytree(tiny_run.folder, tmp_path / "run")
+    (tmp_path / "run" / "bundle" / "of_the_earlier_one").touch()
+    run_training(tiny_run.events, tiny_run.items, tmp_path / "run", tiny().model_dump_json())
+    assert not (tmp_path / "run" / "bundle" / "of_the_earlier_one").exists()
+    assert {p.name for p in (tmp_path / "run").iterdir()} == RunFolder(tmp_path).names
+    assert [p.name for p in tmp_path.iterdir()] == ["run"]
 
 
 def test_a_step_that_dies_ends_the_run_with_its_last_lines(tiny_run: TinyRun, tmp_path: Path):
-    """A recipe that passes no check here breaks inside a step: no input of the caller, so no InputError."""
-    with pytest.raises(RunError, match=r"(?s)prepare-data failed.*ValidationError.*The whole log: .*log\.txt"):
-        run_training(tiny_run.events, tiny_run.items, tmp_path / "run", '{"optimizer": 3}')
+    recipe = tiny().model_copy(update={"optimizer": OptimizerConfig(num_steps=20, learning_rate=1e30)})
+    with pytest.raises(RunError, match=r"(?s)train-towers failed.*ArithmeticError.*The whole log: .*log\.txt"):
+        run_training(tiny_run.events, tiny_run.items, tmp_path / "run", recipe.model_dump_json())
     assert [p.name for p in (tmp_path / "run").iterdir()] == ["log.txt"]
+
+
+def test_a_recipe_that_is_wrong_is_the_callers_to_mend(tiny_run: TinyRun, tmp_path: Path):
+    with pytest.raises(InputError, match=r"recipe, section data: .*engine"):
+        run_training(tiny_run.events, tiny_run.items, tmp_path / "run", '{"data": {"engine": "oracle"}}')
 
 
 def test_an_interrupted_run_leaves_nothing_running_and_nothing_behind(tiny_run: TinyRun, tmp_path: Path):

@@ -10,12 +10,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines import cli
-from pipelines.local import PUBLISHED
-from redrec.bundle import Bundle
+from cli.main import main
+from redrec.bundle.reader import Bundle
 from redrec.data.prepare import prepare
 from redrec.data.split import read_split
-from redrec.presets import tiny
+from redrec.folders import RunFolder
+from redrec.training.presets import tiny
 from redrec.training.trainer import train
 from tests.bundles import write_tables
 
@@ -30,7 +30,7 @@ def trained(tmp_path_factory) -> Path:
 
 
 def release(data: Path, model: Path, out: Path) -> int:
-    return cli.main(["release", "--json", "--data", str(data), "--model", str(model), "--out", str(out)])
+    return main(["release", "--json", "--data", str(data), "--model", str(model), "--out", str(out)])
 
 
 def test_a_trained_model_becomes_a_run_that_can_be_served_and_pushed_to(trained, tmp_path, capsys):
@@ -38,7 +38,7 @@ def test_a_trained_model_becomes_a_run_that_can_be_served_and_pushed_to(trained,
     assert release(trained / "data", trained / "model", out) == 0
     found = json.loads(capsys.readouterr().out)
     bundle = Bundle.load(out / "bundle")
-    assert {path.name for path in out.iterdir()} == set(PUBLISHED)
+    assert {path.name for path in out.iterdir()} == RunFolder(out).names
     assert found["bundle_id"] == bundle.manifest.id
     assert found["metrics"]["scenarios"].keys() == set(bundle.manifest.scenarios)
     exported_ND = np.load(trained / "model" / "export" / "item_embeddings.npy")
@@ -46,16 +46,12 @@ def test_a_trained_model_becomes_a_run_that_can_be_served_and_pushed_to(trained,
 
     event = "user_id,item_id,scenario,action,timestamp\nuser-0,item-001,search,click,2025-05-01 00:00:00\n"
     (tmp_path / "new.csv").write_text(event)
-    assert cli.main(["push", "--json", "--run", str(out), "--events", str(tmp_path / "new.csv")]) == 0
+    assert main(["push", "--json", "--run", str(out), "--events", str(tmp_path / "new.csv")]) == 0
     assert json.loads(capsys.readouterr().out)["added"] == 1
 
 
-def without_export(data: Path, model: Path) -> None:
-    shutil.rmtree(model / "export")
-
-
-def without_content(data: Path, model: Path) -> None:
-    shutil.rmtree(model / "content")
+def not_finished(data: Path, model: Path) -> None:
+    (model / "model.json").unlink()
 
 
 def other_scenarios(data: Path, model: Path) -> None:
@@ -76,8 +72,7 @@ def no_data(data: Path, model: Path) -> None:
 @pytest.mark.parametrize(
     ("broken", "complaint"),
     [
-        (without_export, "model holds no finished model: it has no export/vocabulary.json. Train"),
-        (without_content, "model holds no finished model: it has no content/"),
+        (not_finished, r"model holds no finished model: it has no model\.json. Train it, or resume"),
         (other_scenarios, "was trained for scenarios=.*, and .*data has scenarios=.*Train on"),
         (other_items, "model was trained on other items than .*data has"),
         (no_data, "data is no data folder"),

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from redrec.bundle import Bundle
+from redrec.bundle.reader import Bundle
 from tests.bundles import tiny_bundle
 
 

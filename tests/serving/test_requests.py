@@ -1,7 +1,7 @@
 import pytest
 
 from redrec.config import InputError
-from redrec.model.history import Vocabulary
+from redrec.history import Vocabulary
 from serving.requests import parse_instances, read_v1, read_v2
 
 VOCABULARY = Vocabulary(scenarios=("homefeed", "ads"), actions=("click",))

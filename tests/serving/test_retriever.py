@@ -12,7 +12,7 @@ import pytest
 
 from feature_repo.forget import forget_features
 from feature_repo.online import OnlineHistories
-from redrec.bundle import Bundle
+from redrec.bundle.reader import Bundle
 from redrec.config import InputError
 from redrec.data.forget import Person
 from redrec.data.histories import TEST, recent_counts
@@ -21,7 +21,7 @@ from redrec.index.exact import exact_search
 from redrec.index.filters import Catalog, ItemFilter
 from redrec.index.merge import merge_max
 from redrec.index.milvus import BundleMismatchError, release_embedded
-from redrec.index.trend import boosts, daily_rates
+from redrec.index.popularity_boost import boosts, daily_rates
 from serving.config import ServingConfig, serving_config
 from serving.requests import Event, Query
 from serving.retriever import Answer, Retriever
@@ -73,7 +73,7 @@ def item_ids(answer: Answer) -> list[str]:
     return [item.item_id for item in answer.items]
 
 
-ASKED = pytest.mark.parametrize(
+QUERIED = pytest.mark.parametrize(
     ("options", "item_filter"),
     [
         ({"scenario": "homefeed"}, ItemFilter("homefeed")),
@@ -84,51 +84,51 @@ ASKED = pytest.mark.parametrize(
 )
 
 
-@ASKED
+@QUERIED
 def test_the_answer_is_the_top_k_of_the_towers_interests(bundle: Bundle, options: dict, item_filter: ItemFilter):
-    asked = query(**options)
-    answer = answers(bundle, lambda retriever: retriever.answer(asked))
+    queried = query(**options)
+    answer = answers(bundle, lambda retriever: retriever.answer(queried))
     assert (answer.source, answer.reason) == ("model", None)
-    assert item_ids(answer) == exact_items(bundle, asked.scenario, asked.k, item_filter)
+    assert item_ids(answer) == exact_items(bundle, queried.scenario, queried.k, item_filter)
 
 
 @pytest.fixture(scope="module")
-def raising(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, Path]:
-    """A bundle that raises what is met often lately, and its features."""
-    folder = tmp_path_factory.mktemp("raising")
-    return tiny_run(folder, trend_weight=0.3), folder / "features"
+def boosting(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, Path]:
+    """A bundle with a popularity boost, and its features."""
+    folder = tmp_path_factory.mktemp("boosting")
+    return tiny_run(folder, popularity_boost_weight=0.3), folder / "features"
 
 
-@ASKED
+@QUERIED
 @pytest.mark.parametrize("max_search_ms", [20_000, 0])
-def test_what_is_met_often_lately_is_raised_by_the_index_and_by_exact_search(
-    raising: tuple[Bundle, Path], options: dict, item_filter: ItemFilter, max_search_ms: int
+def test_the_popularity_boost_is_added_by_the_index_and_by_exact_search(
+    boosting: tuple[Bundle, Path], options: dict, item_filter: ItemFilter, max_search_ms: int
 ):
-    """As evaluation raises it, from all events that the features hold."""
-    bundle, features = raising
-    histories = Offline(features.parent / "data" / "histories")
+    """As evaluation adds it, from all events that the features hold."""
+    bundle, features = boosting
+    histories = Offline(features.parent / "data")
     counts_WSN = recent_counts(histories, TEST + 1, len(bundle.item_ids), len(bundle.manifest.scenarios))
-    asked = query(**options)
-    rate_N = daily_rates(counts_WSN[:, bundle.manifest.scenarios.index(asked.scenario)])
-    boost_N = boosts(rate_N, Catalog(bundle.items, bundle.item_index).is_allowed(ItemFilter(asked.scenario)), 0.3)
+    queried = query(**options)
+    rate_N = daily_rates(counts_WSN[:, bundle.manifest.scenarios.index(queried.scenario)])
+    boost_N = boosts(rate_N, Catalog(bundle.items, bundle.item_index).is_allowed(ItemFilter(queried.scenario)), 0.3, 1)
     config = PATIENT.model_copy(update={"search_budget_ms": max_search_ms})
-    answer = answers(bundle, lambda retriever: retriever.answer(asked), config, features=features)
+    answer = answers(bundle, lambda retriever: retriever.answer(queried), config, features=features)
     assert answer.source == ("model" if max_search_ms else "exact")
-    assert item_ids(answer) == exact_items(bundle, asked.scenario, asked.k, item_filter, boost_N)
-    assert item_ids(answer) != exact_items(bundle, asked.scenario, asked.k, item_filter)
+    assert item_ids(answer) == exact_items(bundle, queried.scenario, queried.k, item_filter, boost_N)
+    assert item_ids(answer) != exact_items(bundle, queried.scenario, queried.k, item_filter)
 
 
-def test_features_without_the_items_statistics_are_refused(raising: tuple[Bundle, Path], tmp_path: Path):
-    bundle, features = raising
+def test_features_without_the_items_statistics_are_refused(boosting: tuple[Bundle, Path], tmp_path: Path):
+    bundle, features = boosting
     shutil.copytree(features, tmp_path / "features")
     (tmp_path / "features/sources/items_ads.parquet").unlink()
-    with pytest.raises(InputError, match=f"items_ads.parquet is missing, and bundle {bundle.manifest.id} raises"):
+    with pytest.raises(InputError, match=f"items_ads.parquet is missing, and bundle {bundle.manifest.id} boosts"):
         Retriever(bundle, PATIENT, tmp_path / "features")
 
 
-def test_without_features_nothing_is_raised(raising: tuple[Bundle, Path]):
-    answer = answers(raising[0], lambda retriever: retriever.answer(query()))
-    assert item_ids(answer) == exact_items(raising[0], "homefeed", query().k, ItemFilter("homefeed"))
+def test_without_features_nothing_is_boosted(boosting: tuple[Bundle, Path]):
+    answer = answers(boosting[0], lambda retriever: retriever.answer(query()))
+    assert item_ids(answer) == exact_items(boosting[0], "homefeed", query().k, ItemFilter("homefeed"))
 
 
 def test_an_item_names_its_title_and_the_interest_that_found_it(bundle: Bundle):
@@ -187,22 +187,22 @@ def test_a_stored_history_answers_as_the_same_history_inline(bundle: Bundle):
 )
 def test_without_a_stored_history_the_answer_is_a_marked_fallback(bundle: Bundle, source: Histories, reason: str):
     config = PATIENT.model_copy(update={"features_budget_ms": 100})
-    asked = Query(user_id="u", scenario="homefeed", k=3)
-    answer = answers(bundle, lambda retriever: retriever.answer(asked), config, source)
+    queried = Query(user_id="u", scenario="homefeed", k=3)
+    answer = answers(bundle, lambda retriever: retriever.answer(queried), config, source)
     assert (answer.source, answer.reason, item_ids(answer)) == ("fallback", reason, bundle.fallback["homefeed"][:3])
 
 
 def test_a_user_who_is_forgotten_is_unknown_to_the_next_answer_of_the_same_retriever(tmp_path: Path):
     """Nothing on the way keeps a history: the embedded store is read at each request."""
-    bundle, asked = tiny_run(tmp_path), Query(user_id="user-1", scenario="ads", k=3)
+    bundle, queried = tiny_run(tmp_path), Query(user_id="user-1", scenario="ads", k=3)
 
     async def before_and_after(retriever: Retriever):
-        before = await retriever.answer(asked)
+        before = await retriever.answer(queried)
         forget_features(tmp_path / "features", Person("user-1"))
         return (
             before,
-            await retriever.answer(asked),
-            await retriever.answer(asked.model_copy(update={"user_id": "user-11"})),
+            await retriever.answer(queried),
+            await retriever.answer(queried.model_copy(update={"user_id": "user-11"})),
         )
 
     source = OnlineHistories(tmp_path / "features")

@@ -1,7 +1,8 @@
-"""A real KServe model server in its own process, asked over HTTP."""
+"""A real KServe model server in its own process, queried over HTTP."""
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,7 +19,8 @@ import pytest
 from feature_repo.forget import forget_features
 from feature_repo.materialize import materialize
 from feature_repo.push import PushedEvent, Pusher
-from redrec.bundle import Bundle, build_bundle
+from redrec.bundle.builder import build_bundle
+from redrec.bundle.reader import Bundle
 from redrec.config import InputError
 from redrec.data.forget import Person
 from redrec.index.exact import exact_search
@@ -140,10 +142,10 @@ def test_v1_equals_exact_search_over_the_bundles_vectors(url: str, bundle: Bundl
 
 
 def test_a_pushed_event_counts_in_the_next_answer(url: str, run: Path, bundle: Bundle):
-    asked = {"user_id": "user-7", "scenario": "ads", "k": 4, "exclude_seen": True}
+    queried = {"user_id": "user-7", "scenario": "ads", "k": 4, "exclude_seen": True}
 
     def ask() -> list[str]:
-        return item_ids(v1(url, asked)[1]["predictions"][0])
+        return item_ids(v1(url, queried)[1]["predictions"][0])
 
     pusher, before = Pusher(run / "features", bundle.item_index), ask()
     event = PushedEvent("user-7", before[0], "ads", bundle.vocabulary.actions[0], time.time_ns() // 1_000_000)
@@ -314,8 +316,8 @@ def test_a_milvus_server_is_used_refused_when_swapped_and_missed_when_away(
 ):
     """One server start for three facts."""
     uri, process = milvus
-    model = write_tiny_model(tmp_path, 48, 3, seed=2)
-    data = other_bundle.path.parent / "data"
+    data = Path(shutil.copytree(other_bundle.path.parent / "data", tmp_path / "data"))
+    model = write_tiny_model(tmp_path, 3, seed=2)
     bundle = build_bundle(data, model, tmp_path / "bundle", metrics=None, feature_hash="", milvus_uri=uri)
     assert not (bundle.path / "index").exists()
 
@@ -353,8 +355,8 @@ def test_histories_come_from_redis_and_are_missed_while_it_is_away(tmp_path: Pat
     server = start(*folders, "--serving_config", str(config), "--http_port", str(port))
 
     def ask() -> dict[str, Any]:
-        asked = {"user_id": "user-7", "scenario": "ads", "k": 4, "exclude_seen": True}
-        return v1(f"http://127.0.0.1:{port}", asked)[1]["predictions"][0]
+        queried = {"user_id": "user-7", "scenario": "ads", "k": 4, "exclude_seen": True}
+        return v1(f"http://127.0.0.1:{port}", queried)[1]["predictions"][0]
 
     try:
         wait_until_ready(f"http://127.0.0.1:{port}", server)

@@ -1,4 +1,4 @@
-"""Batches: targets lie after their cut and in the asked scenario; a step is the same whenever it is drawn."""
+"""Batches: targets lie after their cut and in the queried scenario; a step is the same whenever it is drawn."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import pytest
 from redrec.data.histories import Histories, train_counts
 from redrec.data.items import is_allowed
 from redrec.data.split import read_vocabulary
-from redrec.model.history import HistoryConfig, gap_bucket
+from redrec.history import HistoryConfig, gap_bucket
 from redrec.training.batches import Batch, BatchConfig, Batches, Proposal, Shard, _candidates
 from tests.worlds import SMALL_RECIPE, SMALL_WORLD, write_world
 
@@ -24,7 +24,7 @@ def make(
     history: HistoryConfig = SMALL_RECIPE.history,
     max_full_catalog: int = 0,
 ) -> Batches:
-    histories, scenarios = Histories(data / "histories"), read_vocabulary(data).scenarios
+    histories, scenarios = Histories(data), read_vocabulary(data).scenarios
     counts_SN = train_counts(histories, SMALL_WORLD.num_items, len(scenarios))
     allowed_SN = is_allowed(data / "items.parquet", scenarios)
     return Batches(histories, counts_SN, allowed_SN, config, history, max_full_catalog, seed=0)
@@ -42,7 +42,7 @@ def events_in_time_order(batch: Batch, user: int) -> np.ndarray:
     return batch.items_M[batch.event_BL[user][kept]][order]
 
 
-def test_the_targets_are_the_next_events_of_the_asked_scenario(data, batches):
+def test_the_targets_are_the_next_events_of_the_queried_scenario(data, batches):
     """Whole short histories: then kept events are all events, and cut c stands before event c."""
     num_checked = 0
     drawn = [
@@ -56,9 +56,9 @@ def test_the_targets_are_the_next_events_of_the_asked_scenario(data, batches):
         kept = events_in_time_order(batch, row)
         if len(kept) != len(history.item_L):
             continue
-        asked = (batch.cut_BC[row], batch.scenario_BC[row], batch.gap_BC[row])
+        queried = (batch.cut_BC[row], batch.scenario_BC[row], batch.gap_BC[row])
         targets = (batch.target_BCW[row], batch.is_target_BCW[row])
-        for cut, scenario, gap, target_W, is_target_W in zip(*asked, *targets, strict=True):
+        for cut, scenario, gap, target_W, is_target_W in zip(*queried, *targets, strict=True):
             if not is_target_W[0]:
                 continue
             after = np.flatnonzero((history.scenario_L == scenario) & (np.arange(len(kept)) >= cut))
@@ -123,7 +123,7 @@ def test_an_item_without_training_events_is_no_negative_unless_the_scenario_has_
 def test_negatives_are_items_that_may_be_shown_in_the_scenario(data):
     allowed_N = np.zeros(SMALL_WORLD.num_items, dtype=bool)
     allowed_N[::3] = True
-    histories = Histories(data / "histories")
+    histories = Histories(data)
     counts_SN = train_counts(histories, SMALL_WORLD.num_items, 3)
     allowed_SN = np.stack([allowed_N, ~allowed_N, np.ones_like(allowed_N)])
     batch = Batches(histories, counts_SN, allowed_SN, SMALL_RECIPE.batch, SMALL_RECIPE.history, 0, seed=0).draw(
@@ -142,15 +142,15 @@ def test_a_small_catalog_is_taken_whole(data):
     assert not make(data, max_full_catalog=SMALL_WORLD.num_items - 1).draw(0, Shard()).negatives[0].is_full
 
 
-def test_a_sparse_scenario_is_asked_as_often_as_its_share_of_scenarios(batches):
+def test_a_sparse_scenario_is_queried_as_often_as_its_share_of_scenarios(batches):
     drawn = [batches.draw(step, Shard()) for step in range(5)]
-    asked = np.concatenate([batch.scenario_BC[batch.is_target_BCW[..., 0]] for batch in drawn])
-    shares = np.bincount(asked, minlength=3) / len(asked)
+    queried = np.concatenate([batch.scenario_BC[batch.is_target_BCW[..., 0]] for batch in drawn])
+    shares = np.bincount(queried, minlength=3) / len(queried)
     assert shares.min() > 0.2
 
 
-def test_next_item_models_are_cut_before_every_event_and_asked_for_it(data):
-    config = BatchConfig(num_users=16, num_cuts=None, asked="next", target_window=1)
+def test_next_item_models_are_cut_before_every_event_and_queried_for_it(data):
+    config = BatchConfig(num_users=16, num_cuts=None, queried="next", target_window=1)
     batch = make(data, config, HistoryConfig(policy="sorted", max_events=20)).draw(0, Shard())
     for row in range(16):
         events, is_cut = events_in_time_order(batch, row), batch.is_target_BCW[row, :, 0]
@@ -164,7 +164,7 @@ def test_next_item_models_are_cut_before_every_event_and_asked_for_it(data):
 def test_a_cut_is_taken_less_often_the_older_its_target(data):
     """Of the places that one day's targets give, a half-life keeps the expected share, and each user keeps a cut."""
     half_life_days = 5.0
-    config = BatchConfig(num_users=64, num_cuts=None, asked="next", target_window=1)
+    config = BatchConfig(num_users=64, num_cuts=None, queried="next", target_window=1)
     whole = HistoryConfig(policy="sorted", max_events=1000)
     every = make(data, config, whole)
     recent = make(data, config.model_copy(update={"half_life_days": half_life_days}), whole)

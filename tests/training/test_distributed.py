@@ -16,11 +16,11 @@ from redrec.data.items import is_allowed
 from redrec.data.split import read_vocabulary
 from redrec.model.transformer import TransformerConfig
 from redrec.model.user_tower import UserTowerConfig
-from redrec.presets import tiny
-from redrec.recipe import Recipe
 from redrec.training.batches import Batch, Batches, Shard
 from redrec.training.distributed import ComputeConfig
 from redrec.training.optimizer import OptimizerConfig
+from redrec.training.presets import tiny
+from redrec.training.recipe import Recipe
 from tests.worlds import SMALL_WORLD, write_world
 
 NUM_STEPS = 4
@@ -66,7 +66,7 @@ def test_two_processes_learn_what_one_learns(data, alone, tmp_path, sharding):
     assert one.keys() == two.keys()
     for name in one:
         torch.testing.assert_close(two[name], one[name], atol=2e-4, rtol=1e-3, msg=lambda m, name=name: f"{name}: {m}")
-    losses = [json.loads((out / "training.json").read_text())["loss"] for out in (alone, tmp_path / "two")]
+    losses = [json.loads((out / "model.json").read_text())["figures"]["loss"] for out in (alone, tmp_path / "two")]
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)
     assert (tmp_path / "two" / "export" / "user_tower.onnx").exists()
 
@@ -81,7 +81,7 @@ def real_targets(batch: Batch) -> np.ndarray:
 
 def test_the_shards_of_a_step_are_the_step(data):
     """Rows, targets and negatives of two processes, one after the other, are those of one."""
-    vocabulary, histories = read_vocabulary(data), Histories(data / "histories")
+    vocabulary, histories = read_vocabulary(data), Histories(data)
     counts_SN = train_counts(histories, SMALL_WORLD.num_items, 3)
     allowed_SN = is_allowed(data / "items.parquet", vocabulary.scenarios)
     config = tiny().batch.model_copy(update={"num_uniform_negatives": 33, "num_users": 15})  # neither splits evenly

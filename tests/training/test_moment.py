@@ -7,7 +7,7 @@ import pytest
 
 from redrec.data.prepare import DataConfig, prepare
 from redrec.evaluation.scorers import Scorer, exported_towers
-from redrec.model.history import History
+from redrec.history import History
 from redrec.model.user_tower import UserTowerConfig
 from redrec.training.optimizer import OptimizerConfig
 from redrec.training.trainer import train
@@ -42,7 +42,7 @@ def trained(data: Path, out: Path, query_features: tuple[str, ...]) -> Scorer:
     changes = {"user_tower": UserTowerConfig(**users), "batch": batch, "optimizer": OptimizerConfig(num_steps=150)}
     recipe = SMALL_RECIPE.model_copy(update=changes)
     train(data, out, recipe)
-    return exported_towers(out / "export", recipe.history)
+    return exported_towers(out, recipe.history)
 
 
 def interests(scorer: Scorer, elapsed_ms: int) -> np.ndarray:

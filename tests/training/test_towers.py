@@ -11,9 +11,9 @@ from redrec.data.items import is_allowed
 from redrec.data.split import read_vocabulary
 from redrec.model.encoders.ids_only import IdsOnlyConfig
 from redrec.model.item_tower import ItemTowerConfig, write_item_content
-from redrec.presets import tiny
-from redrec.recipe import Recipe
 from redrec.training.batches import Batch, BatchConfig, Batches, Shard
+from redrec.training.presets import tiny
+from redrec.training.recipe import Recipe
 from redrec.training.towers import Towers
 from tests.worlds import SMALL_WORLD, write_world
 
@@ -32,7 +32,7 @@ def data(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def batch(data) -> Batch:
-    histories, scenarios = Histories(data / "histories"), read_vocabulary(data).scenarios
+    histories, scenarios = Histories(data), read_vocabulary(data).scenarios
     counts_SN = train_counts(histories, SMALL_WORLD.num_items, len(scenarios))
     allowed_SN = is_allowed(data / "items.parquet", scenarios)
     return Batches(histories, counts_SN, allowed_SN, RECIPE.batch, RECIPE.history, 0, seed=0).draw(0, Shard())

@@ -20,22 +20,22 @@ from redrec.data.histories import TEST, Histories
 from redrec.data.items import is_allowed
 from redrec.data.prepare import prepare
 from redrec.data.split import read_vocabulary
-from redrec.data.world import World
+from redrec.datasets.world import World
 from redrec.evaluation.cases import cases_of
 from redrec.evaluation.evaluate import evaluate
 from redrec.evaluation.metrics import user_metrics
 from redrec.evaluation.ranking import rank_cases
 from redrec.evaluation.scorers import exported_towers
 from redrec.evaluation.validation import ValidationConfig
-from redrec.model.history import tower_inputs
+from redrec.history import tower_inputs
 from redrec.model.transformer import TransformerConfig
 from redrec.model.user_tower import UserTowerConfig
-from redrec.presets import hllm, sasrec, tiny
-from redrec.recipe import Recipe
 from redrec.training.__main__ import main
 from redrec.training.distributed import ComputeConfig
 from redrec.training.export import ServedUserTower
 from redrec.training.optimizer import OptimizerConfig
+from redrec.training.presets import hllm, sasrec, tiny
+from redrec.training.recipe import Recipe
 from redrec.training.trainer import load_towers, train
 from tests.data.test_histories import write_tables
 from tests.worlds import SMALL_RECIPE, SMALL_WORLD, write_world
@@ -95,11 +95,11 @@ def ads_gain(data: Path, model: Path, folder: Path) -> np.ndarray:
 
 
 def ads_hits(data: Path, model: Path) -> dict[str, float]:
-    vocabulary, histories = read_vocabulary(data), Histories(data / "histories")
+    vocabulary, histories = read_vocabulary(data), Histories(data)
     ads = vocabulary.scenarios.index("ads")
     cases = cases_of(histories, ads, TEST, SMALL_RECIPE.batch.target_window, max_users=10_000, seed=0)
     is_candidate_N = is_allowed(data / "items.parquet", vocabulary.scenarios)[ads]
-    towers = exported_towers(model / "export", SMALL_RECIPE.history)
+    towers = exported_towers(model, SMALL_RECIPE.history)
     hits_U = user_metrics(rank_cases(towers, histories, cases, ads, is_candidate_N).rank_UT, (10,))["hit_rate@10"]
     return {histories.user_ids[case.user]: hit for case, hit in zip(cases, hits_U.tolist(), strict=True)}
 
@@ -110,7 +110,7 @@ def standard_error(values: np.ndarray) -> float:
 
 def test_the_exported_tower_gives_what_the_trained_one_gives(data, model):
     """One encoding for training, evaluation and serving: same histories, same interests."""
-    histories, towers = Histories(data / "histories"), load_towers(model, read_vocabulary(data))
+    histories, towers = Histories(data), load_towers(model, read_vocabulary(data))
     vectors_NE = np.load(model / "export" / "item_vectors.npy")
     users, query_scenario_B = range(20), [n % 3 for n in range(20)]
     known = [histories.train_of(u) for u in users]
@@ -188,7 +188,7 @@ def test_training_stops_where_validation_does_not_improve_and_exports_the_best(d
         validation=ValidationConfig(steps_between=2, patience=2, max_users=50),
     )
     train(data_with_validation, tmp_path, recipe)
-    figures = json.loads((tmp_path / "training.json").read_text())
+    figures = json.loads((tmp_path / "model.json").read_text())["figures"]
     assert figures["steps"] == figures["best_step"] + 4 < 100
     checkpoint = tmp_path / "checkpoint"
     best, last = (load_file(checkpoint / f"{name}.safetensors") for name in ("best", "model"))

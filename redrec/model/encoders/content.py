@@ -2,7 +2,7 @@
 
 Nothing here loads the catalog: it is read block by block, and a training step maps only the rows it asks for.
 
-Shapes: N items of the catalog, M items asked for, T tokens of all items in question.
+Shapes: N items of the catalog, M items queried for, T tokens of all items in question.
 """
 
 import logging

@@ -4,7 +4,7 @@ They are stored memory-mapped in half precision, centred on the catalog's mean, 
 part that tells no item from another, and scaled to a mean square of one per coordinate, so that one learning rate fits
 them all. An item without a vector has zeros there, and a learned vector in the tower.
 
-Shapes: N items of the catalog, M items asked for, K items of a part, V size of the vectors, E item vector.
+Shapes: N items of the catalog, M items queried for, K items of a part, V size of the vectors, E item vector.
 """
 
 import logging

@@ -1,6 +1,6 @@
 """From a push to the answer that knows it: a server with histories on SQLite, then on Redis, a query after each push.
 
-A query leaves out what the user has seen. Its best item is pushed as seen, then it is asked again until the item is gone.
+A query leaves out what the user has seen. Its best item is pushed as seen, then it is queried again until the item is gone.
 """
 
 import os

@@ -77,9 +77,9 @@ def _ours(folder: Path, num_events: int) -> dict[str, Any]:
 def _feast(folder: Path, num_events: int) -> dict[str, Any]:
     import yaml
 
-    from feature_repo.contained import contained
+    from feature_repo.feast_isolation import isolated
 
-    with contained():
+    with isolated():
         from datetime import UTC, datetime
 
         from feast import FeatureStore
@@ -114,11 +114,11 @@ def _rates(folder: Path, materialize: dict[str, float]) -> dict[str, Any]:
 def _reads(read: Callable[[list[str]], object], num_events: int) -> dict[str, dict[str, float]]:
     rng, num_users, found = np.random.default_rng(0), num_events // EVENTS_PER_USER, {}
     for size, requests in READS.items():
-        asked = [[f"u{user}" for user in rng.integers(0, num_users, size)] for _ in range(requests)]
-        for user_ids in asked[:10]:
+        queried = [[f"u{user}" for user in rng.integers(0, num_users, size)] for _ in range(requests)]
+        for user_ids in queried[:10]:
             read(user_ids)
         cpu, walls = time.process_time(), list[float]()
-        for user_ids in asked:
+        for user_ids in queried:
             start = time.perf_counter()
             read(user_ids)
             walls.append(1000 * (time.perf_counter() - start))

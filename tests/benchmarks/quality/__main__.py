@@ -32,11 +32,12 @@ from redrec.evaluation.cases import Case, cases_of
 from redrec.evaluation.intervals import bootstrap_means
 from redrec.evaluation.metrics import user_metrics
 from redrec.evaluation.ranking import Ranks, rank_among, rank_cases
-from redrec.evaluation.scorers import Scorer, exported_towers
-from redrec.evaluation.trend import trend_weight, with_trend
-from redrec.index.trend import TrendConfig
-from redrec.model.history import Ints
-from redrec.recipe import Recipe
+from redrec.evaluation.scorers import Scorer, exported_towers, with_popularity_boost
+from redrec.folders import ModelFolder
+from redrec.history import Ints
+from redrec.index.popularity_boost import PopularityBoostConfig
+from redrec.model.manifest import read_model
+from redrec.training.recipe import Recipe
 from redrec.training.trainer import train
 from tests.benchmarks.measure import ROOT, commit, say
 from tests.benchmarks.quality.datasets import (
@@ -66,11 +67,13 @@ class Trial:
         self.name, self.protocol, self.items, self.measured = name, protocol, items, measured
         self.data = data_folder(name, protocol, measured, RESULTS)
         self.scenarios = read_vocabulary(self.data).scenarios
-        self.histories = Histories(self.data / "histories")
+        self.histories = Histories(self.data)
         self.allowed_SN = is_allowed(self.data / "items.parquet", self.scenarios)
         window = TARGET_WINDOW if protocol == "global_time" else 1
         part = TEST if measured == "test" else VALIDATION
-        self.part_of_trend = part if protocol == "global_time" else VALIDATION  # as published rows: from training alone
+        self.split_of_boost = (
+            part if protocol == "global_time" else VALIDATION
+        )  # as published rows: from training alone
         self.cases = [cases_of(self.histories, s, part, window, MAX_USERS, seed=0) for s in range(len(self.scenarios))]
 
     def ranks(self, scorer: Scorer, scenario: int) -> Ints:
@@ -126,7 +129,7 @@ def scorers_of(trial: Trial, preset: str, seed: int, changes: Sequence[str]) -> 
         return [scorer] * num_scenarios
     encoder = minilm(text_vectors(trial.name, RESULTS)) if trial.items == "minilm" else words(trial.protocol)
     config = changed(recipe(preset, encoder, tuning, is_validated, seed), changes)
-    trained = config.model_copy(update={"trend": TrendConfig()})  # of which training knows nothing
+    trained = config.model_copy(update={"popularity_boost": PopularityBoostConfig()})  # training knows nothing of it
     runs = trial.data.parent / f"{preset}-{hashlib.sha256(trained.model_dump_json().encode()).hexdigest()[:8]}"
     if preset != "single_scenario":
         return [_trained(trial, trial.data, runs / str(seed), config)] * num_scenarios
@@ -135,14 +138,18 @@ def scorers_of(trial: Trial, preset: str, seed: int, changes: Sequence[str]) -> 
 
 
 def _trained(trial: Trial, data: Path, out: Path, config: Recipe) -> Scorer:
-    if not (out / "training.json").exists():
+    if not ModelFolder(out).manifest.exists():
         wall, cpu = time.perf_counter(), time.process_time()
         train(data, out, config)
         spent = {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
         (out / "spent.json").write_text(json.dumps(spent))
-    weight = trend_weight(config.trend, out)
-    return with_trend(
-        exported_towers(out / "export", config.history), trial.histories, trial.part_of_trend, trial.allowed_SN, weight
+    return with_popularity_boost(
+        exported_towers(out, config.history),
+        trial.histories,
+        trial.split_of_boost,
+        trial.allowed_SN,
+        config.popularity_boost.weight,
+        read_model(out).logit_scale,
     )
 
 

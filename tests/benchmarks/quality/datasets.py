@@ -37,7 +37,7 @@ SPLITS: dict[Protocol, DataConfig] = {
 def has_validation(protocol: Protocol, measured: Measured) -> bool:
     """Return whether some events are set aside to stop early by.
 
-    Not in the rows of a global split: the events before the test part are worth more to a model that is asked about
+    Not in the rows of a global split: the events before the test part are worth more to a model that is queried about
     what comes right after them.
     """
     return protocol != "global_time" or measured == "validation"
@@ -73,7 +73,7 @@ def of_scenario(data: Path, scenario: int, out: Path) -> Path:
     """Return the data folder that a single-scenario model learns from: the same split, one scenario's events alone."""
     if out.exists():
         return out
-    histories = Histories(data / "histories")
+    histories = Histories(data)
     is_kept_N = np.asarray(histories.scenario_N) == scenario
     shutil.copytree(data, out, ignore=shutil.ignore_patterns("histories", "events.parquet"))
     (out / "histories").mkdir()
@@ -82,7 +82,7 @@ def of_scenario(data: Path, scenario: int, out: Path) -> Path:
         values_N.tofile(out / "histories" / f"{field}.bin")
     num_events, num_train = (
         np.add.reduceat(np.append(is_counted_N, False).astype(np.int64), histories.begin_U)
-        for is_counted_N in (is_kept_N, is_kept_N & (np.asarray(histories.part_N) == TRAIN))
+        for is_counted_N in (is_kept_N, is_kept_N & (np.asarray(histories.split_N) == TRAIN))
     )
     users = pa.table({"user_id": histories.user_ids, "num_events": num_events, "num_train": num_train})
     pq.write_table(users, out / "histories" / "users.parquet")

@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from redrec.evaluation.validation import ValidationConfig
-from redrec.index.trend import TrendConfig
+from redrec.history import HistoryConfig
+from redrec.index.popularity_boost import PopularityBoostConfig
 from redrec.model.encoders.hashed import HashedConfig
 from redrec.model.encoders.ids_only import IdsOnlyConfig
 from redrec.model.encoders.vectors import VectorsConfig
-from redrec.model.history import HistoryConfig
 from redrec.model.item_tower import ItemTowerConfig
 from redrec.model.transformer import TransformerConfig
 from redrec.model.user_tower import Feature, UserTowerConfig
-from redrec.recipe import Recipe
 from redrec.training.batches import BatchConfig
 from redrec.training.optimizer import OptimizerConfig
+from redrec.training.recipe import Recipe
 from tests.benchmarks.quality.datasets import Protocol
 
 
@@ -30,9 +30,9 @@ class Tuning(NamedTuple):
     referee_epochs: int | None = None  # where no validation part says when
     width: int = 64  # of items, users and embeddings
     num_layers: int = 1
-    query_features: tuple[Literal["gap"], ...] = ()  # where a protocol says at which moment users are asked
+    query_features: tuple[Literal["gap"], ...] = ()  # where a protocol says at which moment users are queried
     target_window: int = 1  # of the presets with queries
-    trend_weight: float = 0.5
+    boost_weight: float = 0.5
     table_decay: float = 0.1  # of the rows of words and ids: with much of it a rare one says little
 
 
@@ -41,7 +41,7 @@ TUNED: dict[tuple[str, Protocol], Tuning] = {
     ("food-kitchen", "global_time"): Tuning(
         1000, 128, 365, referee_epochs=4, width=128, table_decay=3.0, query_features=("gap",)
     ),
-    ("beauty-sports-toys", "full_loo"): Tuning(4000, 256, None, width=128, table_decay=1.0, trend_weight=0.0),
+    ("beauty-sports-toys", "full_loo"): Tuning(4000, 256, None, width=128, table_decay=1.0, boost_weight=0.0),
     ("beauty-sports-toys", "global_time"): Tuning(
         2000, 256, 365, referee_epochs=10, width=128, table_decay=1.0, query_features=("gap",), target_window=3
     ),
@@ -92,7 +92,7 @@ def recipe(
         batch=BatchConfig(
             num_users=tuning.num_users,
             num_cuts=None if is_next_item else NUM_CUTS,
-            asked="next",
+            queried="next",
             target_window=1 if is_next_item else tuning.target_window,
             half_life_days=tuning.half_life_days,
             num_uniform_negatives=512,
@@ -109,6 +109,6 @@ def recipe(
             steps_between=max(1, tuning.num_steps // 6) if has_validation else None,
             max_users=3000,
         ),
-        trend=TrendConfig(weight=tuning.trend_weight),
+        popularity_boost=PopularityBoostConfig(weight=tuning.boost_weight),
         seed=seed,
     )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from redrec.data.histories import TRAIN, VALIDATION, Histories
 from redrec.evaluation.cases import Case
 from redrec.evaluation.scorers import Scorer
-from redrec.model.history import History, Ints
+from redrec.history import History, Ints
 from tests.benchmarks.referees.contract import RefereeConfig, outputs, write_inputs
 from tests.benchmarks.referees.environment import run
 
@@ -51,15 +51,15 @@ def rectools_sasrec(
     made = outputs(folder)
     row_of = {item_L.tobytes(): row for row, item_L in enumerate(known)}
 
-    def interests_of(asked: Sequence[History], scenario: int, moment_ms_B: Ints) -> NDArray[np.floating]:
-        return made.users_CD[[row_of[history.item_L.tobytes()] for history in asked]][:, None]
+    def interests_of(queried: Sequence[History], scenario: int, moment_ms_B: Ints) -> NDArray[np.floating]:
+        return made.users_CD[[row_of[history.item_L.tobytes()] for history in queried]][:, None]
 
     return Scorer(interests_of, made.items_ND)
 
 
 def events_of(histories: Histories, part: int) -> pa.Table:
     """Return the events of one part in the referees' columns."""
-    is_kept_N = np.asarray(histories.part_N) == part
+    is_kept_N = np.asarray(histories.split_N) == part
     user_N = np.repeat(np.arange(len(histories)), histories.end_U - histories.begin_U)
     return pa.table(
         {

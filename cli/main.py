@@ -1,0 +1,75 @@
+"""The command line: `redrec COMMAND`, one module of this folder per command.
+
+A command calls one function and prints its result: a text for people, one JSON document with `--json`.
+Progress and errors go to standard error. Exit status 0 is done, 2 is an input to correct, 1 is anything else.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+from cli import compile as compile_
+from cli import demo, forget, gate, push, query, release, run, serve, train_job, validate
+from cli.command import Command, Outcome, say
+from pipelines.local import RunError
+from redrec.config import InputError
+
+COMMANDS: dict[str, Command] = {
+    "validate": validate,
+    "run": run,
+    "release": release,
+    "serve": serve,
+    "query": query,
+    "push": push,
+    "forget": forget,
+    "gate": gate,
+    "compile": compile_,
+    "train-job": train_job,
+    "demo": demo,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = parser().parse_args(argv)
+    name = f"redrec {arguments.command}"
+    try:
+        outcome: Outcome = COMMANDS[arguments.command].run(arguments)
+    except InputError as error:
+        say(f"{name}: {error}")
+        return 2
+    except (RunError, ConnectionError) as error:
+        say(f"{name}: {error}")
+        return 1
+    except ModuleNotFoundError as error:
+        say(f"{name} needs the Python package {error.name}. Install it: pip install 'redrec[all]'")
+        return 1
+    except KeyboardInterrupt:
+        say(f"{name}: stopped")
+        return 130
+    print(json.dumps(outcome.result) if arguments.json else outcome.text)
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="redrec",
+        description="Cross-scenario item retrieval: one user representation, queried one query per scenario.",
+        epilog="Begin with: redrec demo",
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        of_command = commands.add_parser(
+            name,
+            help=command.SUMMARY,
+            description=command.SUMMARY,
+            epilog=f"Example:\n  redrec {name} {command.EXAMPLE}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,  # a wrapped example would not work as pasted
+        )
+        of_command.add_argument("--json", action="store_true", help="print the result as one JSON document")
+        command.add_arguments(of_command)
+    return top
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,44 @@
+"""`redrec push`: add fresh events to the online histories of a run."""
+
+import argparse
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cli.command import Outcome
+from redrec.folders import RunFolder
+
+SUMMARY = "add fresh events to the online histories"
+EXAMPLE = "--run demo/run --events new.csv"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--run", type=Path, required=True, help="run folder, with `bundle` and `features`")
+    parser.add_argument("--events", type=Path, required=True, help="the new events: Parquet or CSV (.gz)")
+
+
+def run(arguments: argparse.Namespace) -> Outcome:
+    from feature_repo.push import Pusher, events_of
+    from redrec.bundle.reader import Bundle
+
+    folder = RunFolder(arguments.run)
+    pusher = Pusher(folder.features, Bundle.load(folder.bundle).item_index)
+    counts = {"added": 0, "known": 0, "late": 0}
+    refused: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for block in events_of(arguments.events):
+        pushed = pusher.push(block)
+        for name in counts:
+            counts[name] += getattr(pushed, name)
+        for event, reason in pushed.refused:
+            refused[reason].append(event._asdict())
+    return Outcome({**counts, "refused": refused}, pushed_text(counts, refused))
+
+
+def pushed_text(counts: Mapping[str, int], refused: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """How many events were added, and for each reason of refusal how many and an example."""
+    lines = [f"{counts['added']:,} events added, {counts['known']:,} known, {counts['late']:,} too late to be kept."]
+    for reason, events in refused.items():
+        lines.append(f"{len(events):,} refused: {reason}\n  such as {json.dumps(events[0])}")
+    return "\n".join([*lines, "\nThe next `redrec query` of these users sees them."])

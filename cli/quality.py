@@ -1,0 +1,44 @@
+"""Data quality as a person reads it: a text, and one HTML page."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader
+
+from cli.table import table
+from redrec.data.findings import Finding
+from redrec.data.mapping import EVENT_MAPPINGS, ITEM_MAPPINGS
+from redrec.data.prepare import DataQuality, TableQuality
+
+
+def quality_text(quality: DataQuality) -> str:
+    """Mapping, counts, and every reason for quarantine with example rows."""
+    lines = [
+        *table_quality_lines("events", quality.events, {m.name: m.meaning for m in EVENT_MAPPINGS}),
+        *table_quality_lines("items", quality.items, {m.name: m.meaning for m in ITEM_MAPPINGS}),
+    ]
+    counts = [["scenario", "events", "users", "items"]]
+    counts += [[name, f"{s.events:,}", f"{s.users:,}", f"{s.items:,}"] for name, s in quality.scenarios.items()]
+    return "\n".join([*lines, "", table(counts), *finding_lines(quality.findings)])
+
+
+def finding_lines(findings: Sequence[Finding]) -> Iterable[str]:
+    if findings:
+        yield "\nWorth a look:"
+    for found in findings:
+        yield f"  {found.count:,} of {found.of:,} {found.what}. {found.advice}"
+
+
+def quality_page(quality: DataQuality, out: Path) -> None:
+    """Write the report as one HTML file that loads nothing else."""
+    template = Environment(loader=PackageLoader("cli", "."), autoescape=True).get_template("quality.html")
+    meanings = {mapping.name: mapping.meaning for mapping in (*EVENT_MAPPINGS, *ITEM_MAPPINGS)}
+    out.write_text(template.render(quality=quality, meanings=meanings), encoding="utf-8")
+
+
+def table_quality_lines(name: str, quality: TableQuality, meanings: Mapping[str, str]) -> Iterable[str]:
+    yield f"{name}: {quality.kept:,} of {quality.rows:,} rows kept"
+    yield f"  mapping {quality.mapping}: {meanings[quality.mapping]}"
+    for reason, count in quality.quarantined.items():
+        yield f"  {count:,} in quarantine: {reason}"
+        yield from (f"    {row}" for row in quality.examples[reason])

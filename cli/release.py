@@ -1,0 +1,26 @@
+"""`redrec release`: evaluate and bundle a model that was trained elsewhere, by torchrun or a TrainJob."""
+
+import argparse
+import json
+from pathlib import Path
+
+from cli.command import Outcome, add_recipe, recipe_json, say
+from cli.run import run_outcome
+
+SUMMARY = "evaluate and bundle a model that was trained elsewhere"
+EXAMPLE = "--data data --model model --out runs/first"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, required=True, help="data folder, as `redrec validate --out` writes it")
+    parser.add_argument("--model", type=Path, required=True, help="trained on it by a train-job or redrec.training")
+    parser.add_argument("--out", type=Path, required=True, help="run folder, new or of an earlier run")
+    add_recipe(parser)
+
+
+def run(arguments: argparse.Namespace) -> Outcome:
+    from pipelines.local import run_release
+    from redrec.model.manifest import read_model
+
+    recipe = recipe_json(arguments.recipe) or json.dumps(read_model(arguments.model).recipe)
+    return run_outcome(run_release(arguments.data, arguments.model, arguments.out, recipe, say))

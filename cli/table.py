@@ -1,0 +1,32 @@
+"""Tables and figures in text."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Lay out rows in columns, the first row being the header.
+
+    >>> print(table([["scenario", "events"], ["ads", "7"]]))
+    scenario  events
+    ads       7
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines())
+
+
+def interval(figure: Mapping[str, Any]) -> str:
+    """Return value and interval, or that no user had a target.
+
+    >>> interval({"value": 0.1234, "low": 0.1, "high": 0.15, "users": 70})
+    '0.123 [0.100, 0.150]'
+    >>> interval({"value": None, "low": None, "high": None, "users": 0})
+    'no users'
+    """
+    if figure["value"] is None:
+        return "no users"
+    return f"{figure['value']:.3f} [{figure['low']:.3f}, {figure['high']:.3f}]"

@@ -1,0 +1,32 @@
+"""`redrec validate`: check an event log and an item table."""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from cli.command import EXAMPLE_TABLES, Outcome, add_recipe, add_tables, load_recipe, program
+
+SUMMARY = "check an event log and an item table"
+EXAMPLE = EXAMPLE_TABLES
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_tables(parser)
+    parser.add_argument("--out", type=Path, help="keep the checked tables here (default: thrown away)")
+    parser.add_argument("--html", type=Path, help="write the report here too, as one HTML file (default: text alone)")
+    add_recipe(parser)
+
+
+def run(arguments: argparse.Namespace) -> Outcome:
+    from cli.quality import quality_page, quality_text
+    from redrec.data.prepare import DataConfig, prepare
+
+    config = load_recipe(arguments.recipe).data if arguments.recipe else DataConfig()
+    with tempfile.TemporaryDirectory() as scratch:
+        quality = prepare(arguments.events, arguments.items, arguments.out or Path(scratch) / "data", config)
+    kept = f"The checked tables are in {arguments.out}.\n\n" if arguments.out else ""
+    if arguments.html:
+        quality_page(quality, arguments.html)
+        kept += f"The report is in {arguments.html}.\n\n"
+    next_command = f"{program()} run --events {arguments.events} --items {arguments.items} --out runs/first"
+    return Outcome(quality.model_dump(), f"{quality_text(quality)}\n\n{kept}Next: {next_command}")

@@ -1,0 +1,161 @@
+"""TrainJob: training on several nodes by Kubeflow Trainer, as the objects that `kubectl apply` takes.
+
+The runtime `torch-distributed` sets torchrun's PET_* variables (nodes, processes, rank, address of the first node), so
+the command is the same on every node. Data, checkpoints and the trained model lie on one volume that every node mounts:
+a pod that fails is started again by its Job, and training goes on from its last checkpoint, as does a new TrainJob with
+the same recipe and output folder. The recipe travels in the job itself and cannot change under it.
+"""
+
+import re
+from pathlib import PurePosixPath
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt, StringConstraints, model_validator
+
+from components.images import PIPELINE_IMAGE, TELEMETRY_OFF
+from redrec.config import Config
+
+SERVICE_ACCOUNT = "redrec-training"
+LABELS = {"app.kubernetes.io/name": "redrec", "app.kubernetes.io/component": "training"}
+USER_ID = 10001  # as in the serving image
+VOLUME, RECIPE = PurePosixPath("/mnt/volume"), PurePosixPath("/etc/redrec/recipe.json")
+RECIPE_ANNOTATION = "redrec/recipe"
+
+
+def _inside_the_volume(path: str) -> str:
+    """Return `path` if it names a folder inside the volume.
+
+    >>> _inside_the_volume("runs/first")
+    'runs/first'
+    """
+    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)*", path, re.ASCII) or {".", ".."} & set(path.split("/")):
+        raise ValueError(f"{path!r} is no folder inside the volume; give a path relative to its root, as in runs/first")
+    return path
+
+
+Folder = Annotated[str, AfterValidator(_inside_the_volume)]
+# Names of pods and their host name, `<name>-node-0-<node>-<suffix>`, have 63 characters at most.
+JobName = Annotated[str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$")]
+ClaimName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$", max_length=253)]
+
+
+class TrainJobConfig(Config):
+    """What one job trains on, where, and with how much of each node."""
+
+    claim: ClaimName = Field(description="PersistentVolumeClaim, ReadWriteMany if there are several nodes")
+    data: Folder = Field("data", description="data folder inside the claim, as `redrec validate --out` writes it")
+    out: Folder = Field("model", description="folder inside the claim for checkpoint and export; one in it goes on")
+    name: JobName = Field("redrec-training", description="name of the TrainJob")
+    num_nodes: PositiveInt = Field(1, description="nodes, one pod each")
+    num_processes: PositiveInt = Field(1, description="processes a node")
+    num_gpus: NonNegativeInt = Field(0, description="GPUs a node: none, or one a process")
+    cpu: PositiveInt = Field(4, description="CPU cores a node")
+    memory: Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*(Mi|Gi|Ti)$")] = Field(
+        "16Gi", description="memory of a node"
+    )
+
+    @model_validator(mode="after")
+    def _each_process_has_its_gpu(self) -> "TrainJobConfig":
+        if self.num_gpus not in (0, self.num_processes):
+            raise ValueError(
+                f"{self.num_gpus} GPUs and {self.num_processes} processes a node: each process takes one GPU, or none; "
+                "give num_gpus = num_processes, or 0"
+            )
+        return self
+
+
+def train_job(config: TrainJobConfig, recipe: str = "{}") -> list[dict[str, Any]]:
+    """Return the job's ServiceAccount and the TrainJob; `recipe` holds fields of a recipe as JSON."""
+    return [_service_account(), _train_job(config, recipe)]
+
+
+def _service_account() -> dict[str, Any]:
+    """Training calls no Kubernetes API: no Role, and no token in its pods."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": SERVICE_ACCOUNT, "labels": LABELS},
+        "automountServiceAccountToken": False,
+    }
+
+
+def _train_job(config: TrainJobConfig, recipe: str) -> dict[str, Any]:
+    node = {"name": "node", "template": {"spec": {"template": _pod(config.claim, recipe)}}}
+    return {
+        "apiVersion": "trainer.kubeflow.org/v1alpha1",
+        "kind": "TrainJob",
+        "metadata": {"name": config.name, "labels": LABELS},
+        "spec": {
+            "runtimeRef": {"name": "torch-distributed"},  # a ClusterTrainingRuntime that comes with Kubeflow Trainer
+            "trainer": _trainer(config),
+            "runtimePatches": [
+                {
+                    "manager": "redrec/train-job",
+                    "trainingRuntimeSpec": {"template": {"spec": {"replicatedJobs": [node]}}},
+                }
+            ],
+        },
+    }
+
+
+def _trainer(config: TrainJobConfig) -> dict[str, Any]:
+    threads = max(1, config.cpu // config.num_processes)  # torch would start one a core of the machine, not of the pod
+    environment = {**TELEMETRY_OFF, "HOME": "/tmp", "OMP_NUM_THREADS": str(threads)}
+    resources = {"cpu": str(config.cpu), "memory": config.memory}
+    if config.num_gpus:
+        resources["nvidia.com/gpu"] = str(config.num_gpus)
+    return {
+        "image": PIPELINE_IMAGE,
+        "command": ["torchrun"],
+        "args": [
+            *("-m", "redrec.training"),
+            *("--data", str(VOLUME / config.data)),
+            *("--out", str(VOLUME / config.out)),
+            *("--recipe", str(RECIPE)),
+        ],
+        "env": [{"name": name, "value": value} for name, value in environment.items()],
+        "numNodes": config.num_nodes,
+        "numProcPerNode": config.num_processes,
+        "resourcesPerNode": {"requests": dict(resources), "limits": dict(resources)},
+    }
+
+
+def _pod(claim: str, recipe: str) -> dict[str, Any]:
+    """Return the patch of each node's pod: volumes, identity, and no right that training does not need."""
+    recipe_field = {"fieldPath": f"metadata.annotations['{RECIPE_ANNOTATION}']"}
+    mounts = {"volume": VOLUME, "recipe": RECIPE.parent, "tmp": "/tmp", "shm": "/dev/shm"}
+    return {
+        "metadata": {
+            # In a Kubeflow profile Istio's sidecar would cut the nodes off from each other and outlive the training.
+            "labels": {**LABELS, "sidecar.istio.io/inject": "false"},
+            "annotations": {RECIPE_ANNOTATION: recipe},
+        },
+        "spec": {
+            "serviceAccountName": SERVICE_ACCOUNT,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": USER_ID,
+                "runAsGroup": USER_ID,
+                "fsGroup": USER_ID,
+                "fsGroupChangePolicy": "OnRootMismatch",  # else every file of a large volume is visited at each start
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "volumes": [
+                {"name": "volume", "persistentVolumeClaim": {"claimName": claim}},
+                {"name": "recipe", "downwardAPI": {"items": [{"path": RECIPE.name, "fieldRef": recipe_field}]}},
+                {"name": "tmp", "emptyDir": {}},
+                {"name": "shm", "emptyDir": {"medium": "Memory"}},  # NCCL needs more than the 64 MB of a container
+            ],
+            "containers": [
+                {
+                    "name": "node",
+                    "securityContext": {
+                        "allowPrivilegeEscalation": False,
+                        "readOnlyRootFilesystem": True,
+                        "capabilities": {"drop": ["ALL"]},
+                    },
+                    "volumeMounts": [{"name": name, "mountPath": str(path)} for name, path in mounts.items()],
+                }
+            ],
+        },
+    }

@@ -1,0 +1,1 @@
+"""The release bundle: its manifest, its reader (serving), and its builder (pipelines)."""

@@ -1,0 +1,188 @@
+"""Bundle builder: a trained model and its data in, a release bundle with a verified index out.
+
+The bundle has everything that one model needs to answer, under one id that is checked before it answers; its files are
+named in `redrec.folders.BundleFolder`.
+
+Shapes: N items, E item vector, D embedding.
+"""
+
+import shutil
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from redrec.atomic import replaced_folder
+from redrec.bundle.manifest import BundleManifest, IndexManifest, content_id
+from redrec.bundle.reader import Bundle
+from redrec.config import InputError
+from redrec.data.split import read_vocabulary
+from redrec.evaluation.baselines import popular_items
+from redrec.folders import BundleFolder, DataFolder, ModelFolder, read_json, write_json
+from redrec.hashing import file_hash
+from redrec.history import Vocabulary
+from redrec.index import milvus
+from redrec.index.filters import Catalog
+from redrec.index.milvus import IndexConfig
+from redrec.index.recall import recall_by_scenario
+from redrec.model.manifest import check_model_fits, read_model
+
+MAX_FALLBACK = 100
+
+
+def build_bundle(
+    data: Path,
+    model: Path,
+    out: Path,
+    *,
+    metrics: Path | None,
+    feature_hash: str,
+    index: IndexConfig | None = None,
+    milvus_uri: str | None = None,
+) -> Bundle:
+    """Build and verify the index, write the bundle to `out`, and return it loaded.
+
+    It is written beside its target and replaces it at the end; a failure leaves `out` as it was.
+
+    Args:
+        data: Folder written by `redrec.data.prepare`.
+        model: Folder written by `redrec.training.trainer`, trained on `data`.
+        out: A new folder, or a bundle to replace.
+        metrics: The evaluation's metrics.json.
+        feature_hash: Hash of the feature definitions that the model is served with.
+        index: Type and parameters of the index.
+        milvus_uri: Milvus server; without it the index is embedded in the bundle.
+
+    Raises:
+        InputError: `out` is something else than a bundle, `model` does not fit `data`, or the index fails its checks.
+    """
+    if out.is_dir() and any(out.iterdir()) and not BundleFolder(out).manifest.is_file():
+        raise InputError(
+            f"{out} holds other files and no {BundleFolder(out).manifest.name}. Give an empty or new folder, or a "
+            "bundle to replace."
+        )
+    with replaced_folder(out) as new:
+        folder = BundleFolder(new)
+        manifest = _write(folder, data, model, metrics, feature_hash, index or IndexConfig(), milvus_uri)
+        write_json(folder.manifest, manifest.model_dump(mode="json"))
+    return Bundle.load(out)
+
+
+def _write(
+    folder: BundleFolder,
+    data: Path,
+    model: Path,
+    metrics: Path | None,
+    feature_hash: str,
+    index: IndexConfig,
+    milvus_uri: str | None,
+) -> BundleManifest:
+    """Write everything but the manifest, and return the manifest."""
+    vocabulary, trained = read_vocabulary(data), read_model(model)
+    check_model_fits(trained, model, data, vocabulary)
+    exported = ModelFolder(model)
+    shutil.copyfile(DataFolder(data).items, folder.items)
+    shutil.copyfile(exported.tower, folder.tower)
+    shutil.copyfile(exported.item_vectors, folder.item_vectors)
+    shutil.copyfile(exported.item_embeddings, folder.item_embeddings)
+    write_json(folder.fallback, _fallback(data, vocabulary))
+
+    files = {name: file_hash(folder.path / name) for name in folder.HASHED}
+    weight, logit_scale = trained.popularity_boost_weight, trained.logit_scale
+    bundle_id = content_id(files, vocabulary, trained.history, weight, logit_scale)
+    return BundleManifest(
+        id=bundle_id,
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        git_commit=git_commit(),
+        scenarios=vocabulary.scenarios,
+        actions=vocabulary.actions,
+        history=trained.history,
+        popularity_boost_weight=weight,
+        logit_scale=logit_scale,
+        config=trained.recipe,
+        feature_hash=feature_hash,
+        index=_build_index(folder, bundle_id, vocabulary, index, milvus_uri),
+        metrics=None if metrics is None else read_json(metrics),
+        files=files,
+    )
+
+
+def _fallback(data: Path, vocabulary: Vocabulary) -> dict[str, list[str]]:
+    item_ids = pq.read_table(DataFolder(data).items, columns=["item_id"])["item_id"].to_pylist()
+    popular = popular_items(data, MAX_FALLBACK)
+    return {scenario: [item_ids[i] for i in popular[scenario]] for scenario in vocabulary.scenarios}
+
+
+def _build_index(
+    folder: BundleFolder, bundle_id: str, vocabulary: Vocabulary, config: IndexConfig, milvus_uri: str | None
+) -> IndexManifest:
+    """Build the collection, check it against exact search, and describe it."""
+    items = pq.read_table(folder.items)
+    embeddings_ND = np.load(folder.item_embeddings, mmap_mode="r", allow_pickle=False)
+    _check_rows(items, folder)
+    embedded = folder.embedded_index
+    if milvus_uri is None:
+        embedded.parent.mkdir()
+    uri = str(embedded) if milvus_uri is None else milvus.check_server_uri(milvus_uri)
+    try:
+        milvus.build_collection(uri, bundle_id, items, embeddings_ND, vocabulary.scenarios, config)
+        recall = _measured_recall(uri, bundle_id, items, embeddings_ND, vocabulary, config)
+    finally:
+        if milvus_uri is None:
+            milvus.release_embedded(embedded)
+    return IndexManifest(
+        collection=milvus.collection_name(bundle_id),
+        metric=milvus.METRIC,
+        dim=embeddings_ND.shape[1],
+        count=len(embeddings_ND),
+        config=config,
+        is_embedded=milvus_uri is None,
+        recall=recall,
+    )
+
+
+def _measured_recall(
+    uri: str,
+    bundle_id: str,
+    items: pa.Table,
+    embeddings_ND: np.ndarray,
+    vocabulary: Vocabulary,
+    config: IndexConfig,
+) -> dict[str, float]:
+    """Return the recall per scenario; raise InputError where one is below `config.min_recall`."""
+    item_index = {item: i for i, item in enumerate(items["item_id"].to_pylist())}
+    index = milvus.ItemIndex(uri, bundle_id, item_index, config)
+    try:
+        recall = recall_by_scenario(index, Catalog(items, item_index), embeddings_ND, vocabulary.scenarios)
+    finally:
+        index.close()
+    poor = {scenario: round(value, 3) for scenario, value in recall.items() if value < config.min_recall}
+    if poor:
+        raise InputError(
+            f"The index finds too little of exact search's top 10: {poor}, allowed is {config.min_recall} or more. "
+            "Choose FLAT, raise index.hnsw_min_ef, or lower index.min_recall."
+        )
+    return recall
+
+
+def _check_rows(items: pa.Table, folder: BundleFolder) -> None:
+    for path in (folder.item_vectors, folder.item_embeddings):
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if array.ndim != 2 or len(array) != items.num_rows or array.dtype != np.float16:
+            raise InputError(
+                f"{path.name} is {array.dtype} {array.shape}, but {folder.items.name} has {items.num_rows:,} rows: one "
+                "float16 row per item is allowed. Train again on this data folder."
+            )
+
+
+def git_commit() -> str | None:
+    """Return the commit of the source tree, None where this is no checkout."""
+    here = Path(__file__).parent
+    try:
+        answer = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True)
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return None
+    return answer.stdout.strip()

@@ -1,0 +1,66 @@
+"""Bundle manifest: what a release bundle is, and the id that its content gives it.
+
+The id is a hash of content: the files, the vocabulary, the history encoding and the popularity boost. Same content,
+same id. The index is not hashed (Milvus Lite rewrites its files when opened); its rows carry the id instead.
+"""
+
+import hashlib
+import json
+from typing import Literal
+
+from pydantic import JsonValue
+
+from redrec.config import Config
+from redrec.history import HistoryConfig, Vocabulary
+from redrec.index.milvus import IndexConfig
+
+ID_DIGITS = 16  # 64 bits: two of a million bundles share an id with chance 3e-8
+
+
+class IndexManifest(Config):
+    collection: str
+    metric: str
+    dim: int
+    count: int
+    config: IndexConfig
+    is_embedded: bool
+    recall: dict[str, float]  # at 10, against exact search, per scenario
+
+
+class BundleManifest(Config):
+    format: Literal[2] = 2
+    id: str
+    created_at: str
+    git_commit: str | None
+    scenarios: tuple[str, ...]
+    actions: tuple[str, ...]
+    history: HistoryConfig
+    popularity_boost_weight: float  # in logits; see `redrec.index.popularity_boost`
+    logit_scale: float
+    config: dict[str, JsonValue]  # the recipe that trained it
+    feature_hash: str
+    index: IndexManifest
+    metrics: dict[str, JsonValue] | None
+    files: dict[str, str]  # relative path -> SHA-256
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return Vocabulary(scenarios=self.scenarios, actions=self.actions)
+
+
+def content_id(
+    files: dict[str, str],
+    vocabulary: Vocabulary,
+    history: HistoryConfig,
+    popularity_boost_weight: float,
+    logit_scale: float,
+) -> str:
+    """Return the id of a bundle with these files. The keys of `content` stay: renaming one would change every id."""
+    content: dict[str, object] = {
+        "files": files,
+        "vocabulary": vocabulary.model_dump(),
+        "history": history.model_dump(),
+    }
+    if popularity_boost_weight:
+        content["trend_weight"] = popularity_boost_weight / logit_scale
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:ID_DIGITS]

@@ -1,0 +1,82 @@
+"""Drift verdicts: scores per column in, one verdict per scenario with its reason out.
+
+The verdict of this first version compares a score per column with a threshold on the size of the change; a permutation
+test over users, which also controls false alarms at any sample size, is to replace it. A scenario with fewer users than
+`min_users` in a window is `insufficient`: scores of two equal small samples are large.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field, PositiveInt
+
+from redrec.config import Config
+from redrec.drift.windows import NUMERIC, ScenarioWindows, Windows
+
+Verdict = Literal["stable", "drift", "insufficient"]
+
+NUMERIC_METHOD = "wasserstein"  # in standard deviations of the reference
+CATEGORICAL_METHOD = "jensenshannon"
+
+
+class DriftConfig(Config):
+    """Thresholds lie above the 99th percentile of the scores of two equal samples of `min_users` users.
+
+    In 2 000 draws of 200 against 200: 0.27 (normal) and 0.29 (exponential), 0.20 for ten equal categories.
+    """
+
+    min_users: PositiveInt = 200  # in each window
+    numeric_threshold: float = Field(default=0.30, gt=0)
+    categorical_threshold: float = Field(default=0.25, gt=0)
+
+
+class ColumnDrift(Config):
+    method: str
+    score: float
+    threshold: float
+    is_drifted: bool
+
+
+class ScenarioDrift(Config):
+    verdict: Verdict
+    reason: str
+    users: dict[Literal["reference", "current"], int]
+    windows: dict[Literal["reference", "current"], tuple[str, str]]
+    columns: dict[str, ColumnDrift]
+    report: str | None  # file name of the HTML; none is drawn from insufficient data
+
+
+def shortage(windows: Windows, users: ScenarioWindows, config: DriftConfig) -> str | None:
+    """Return why the windows cannot be compared, None where they can."""
+    if not windows.is_reference_whole:
+        return "the training window is shorter than the newest one, so users' counts cannot be compared"
+    fewest = min(len(users.reference), len(users.current))
+    return f"{fewest} users in a window, fewer than {config.min_users}" if fewest < config.min_users else None
+
+
+def column_drift(name: str, score: float, config: DriftConfig) -> ColumnDrift:
+    is_numeric = name in NUMERIC
+    threshold = config.numeric_threshold if is_numeric else config.categorical_threshold
+    method = NUMERIC_METHOD if is_numeric else CATEGORICAL_METHOD
+    return ColumnDrift(method=method, score=score, threshold=threshold, is_drifted=score >= threshold)
+
+
+def scenario_drift(
+    windows: Windows, users: ScenarioWindows, scores: Mapping[str, float], shortage: str | None, config: DriftConfig
+) -> ScenarioDrift:
+    """Return the verdict on the scores by column; with a `shortage` there are none, and it is the reason."""
+    columns = {name: column_drift(name, score, config) for name, score in scores.items()}
+    drifted = [f"{name} {column.score:.2f}" for name, column in columns.items() if column.is_drifted]
+    reason = f"past the threshold: {', '.join(drifted)}" if drifted else "no column is past its threshold"
+    verdict: Verdict = "drift" if drifted else "stable"
+    return ScenarioDrift(
+        verdict="insufficient" if shortage else verdict,
+        reason=shortage or reason,
+        users={"reference": len(users.reference), "current": len(users.current)},
+        windows={
+            "reference": (windows.reference.start.isoformat(), windows.reference.end.isoformat()),
+            "current": (windows.current.start.isoformat(), windows.current.end.isoformat()),
+        },
+        columns=columns,
+        report=None,
+    )

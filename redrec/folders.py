@@ -1,0 +1,105 @@
+"""Folders: the names of all files in a data, model, bundle and run folder, written once.
+
+A step gets the folder of another step as one path and reads it through these classes, so a file is renamed here alone.
+A feature store folder belongs to `feature_repo`, a checkpoint to `redrec.training.checkpoint`, an encoder's content to
+its encoder.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from redrec.atomic import replaced_file
+
+ITEMS, QUARANTINE, QUALITY = "items.parquet", "quarantine.parquet", "data_quality.json"  # in more than one folder
+TOWER, VECTORS, EMBEDDINGS = "user_tower.onnx", "item_vectors.npy", "item_embeddings.npy"
+
+
+class DataFolder:
+    """What `redrec.data.prepare` writes: checked tables, histories, and what splits them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.events = path / "events.parquet"
+        self.items = path / ITEMS  # row i is item_index i
+        self.quarantine = path / QUARANTINE
+        self.quality = path / QUALITY
+        self.split = path / "split.json"
+        self.histories = path / "histories"
+
+
+class ModelFolder:
+    """What `redrec.training.trainer` writes; the manifest comes last, so a folder without it is not finished."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.recipe = path / "recipe.json"
+        self.content = path / "content"  # what the item tower reads of each item
+        self.checkpoint = path / "checkpoint"
+        self.export = path / "export"
+        self.tower = self.export / TOWER
+        self.item_vectors = self.export / VECTORS
+        self.item_embeddings = self.export / EMBEDDINGS
+        self.manifest = path / "model.json"
+
+
+class BundleFolder:
+    """What `redrec.bundle.builder` writes; the manifest comes last, so a folder without it is no bundle."""
+
+    HASHED = (EMBEDDINGS, "fallback.json", ITEMS, TOWER, VECTORS)
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.items = path / ITEMS
+        self.tower = path / TOWER
+        self.item_vectors = path / VECTORS
+        self.item_embeddings = path / EMBEDDINGS
+        self.fallback = path / "fallback.json"  # scenario -> popular item ids, for users without a known history
+        self.embedded_index = path / "index" / "milvus.db"  # absent when the index is on a Milvus server
+        self.manifest = path / "bundle.json"
+
+
+class EvaluationFolder:
+    """What `redrec.evaluation.evaluate` writes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.metrics = path / "metrics.json"
+        self.users = path / "users.parquet"  # the ranks of every user, scenario and model
+        self.examples = path / "examples.json"
+
+
+class DriftFolder:
+    """What `monitoring.reports` writes: the verdicts, and one HTML report per scenario."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.verdicts = path / "drift.json"
+
+
+class RunFolder(EvaluationFolder):
+    """What `redrec run` publishes of its steps."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.bundle = path / "bundle"
+        self.features = path / "features"
+        self.drift = path / "drift"
+        self.quality = path / QUALITY
+        self.quarantine = path / QUARANTINE
+        self.log = path / "log.txt"
+
+    @property
+    def names(self) -> set[str]:
+        """The names of everything that a run may write."""
+        return {path.name for path in vars(self).values() if path != self.path}
+
+
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write a JSON file; after an error or a kill the old one, if any, is as it was."""
+    with replaced_file(path) as new:
+        new.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")

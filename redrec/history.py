@@ -1,0 +1,224 @@
+"""Histories as the user tower reads them: one encoding for training, evaluation and serving.
+
+Dense mixing decides which events enter and in which order. The four policies are those of the paper's ablation
+(RED-Rec, arXiv:2510.14788); it names them and gives no formulas, so here is what they mean in redrec:
+
+| policy     | which events enter                                   | layout                  | encodings run along |
+|------------|------------------------------------------------------|-------------------------|---------------------|
+| `sorted`   | the newest `max_events`, whatever their scenario     | time                    | the layout          |
+| `concat`   | the newest `max_events`, whatever their scenario     | scenario after scenario | the layout          |
+| `quota_1d` | the newest `max_events_per_scenario` of each         | time                    | the layout          |
+| `quota_2d` | the newest `max_events_per_scenario` of each         | scenario after scenario | the scenario        |
+
+With a quota a busy scenario cannot push out a sparse one. "Scenario after scenario" is vocabulary order, and oldest
+first inside a scenario. Two encodings go with an event: its index, and the log-bucketed time since the previous event
+(0 at the first, and where the layout steps from one scenario to the next); both count along the whole layout, or, in
+`quota_2d`, afresh in each scenario. Time order across scenarios is kept beside the layout, in `order_L`: the
+user tower's mask and its relative bias follow time, never the layout. Ties in time keep the order in which
+the events came, in every policy. Only numpy is imported here, since the serving image has no torch.
+
+Shapes: B users, L events, E item vector, S scenarios.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import PositiveInt
+
+from redrec.config import Config
+
+Ints = NDArray[np.int64]
+
+NUM_GAP_BUCKETS = (
+    24  # bucket 0: no previous event; bucket b: 2**(b-1) .. 2**b minutes; the last holds all above 8 years
+)
+NUM_HOURS = 24
+MS_PER_MINUTE = 60_000
+MS_PER_HOUR = 3_600_000
+MS_PER_DAY = 86_400_000
+
+
+class Vocabulary(Config):
+    """The fixed order of scenarios and actions; an index in a tensor is a position here."""
+
+    scenarios: tuple[str, ...]
+    actions: tuple[str, ...]
+
+
+class HistoryConfig(Config):
+    policy: Literal["sorted", "concat", "quota_1d", "quota_2d"] = "quota_2d"
+    max_events_per_scenario: PositiveInt = 16  # read by the two policies with a quota
+    max_events: PositiveInt = 48  # read by the two without
+
+    @property
+    def has_quota(self) -> bool:
+        return self.policy.startswith("quota")
+
+    @property
+    def is_by_scenario(self) -> bool:
+        """Whether the layout is scenario after scenario; else it is time."""
+        return self.policy in ("concat", "quota_2d")
+
+    def max_length(self, num_scenarios: int) -> int:
+        """Return the most events that can enter."""
+        return num_scenarios * self.max_events_per_scenario if self.has_quota else self.max_events
+
+    @property
+    def max_of_one_scenario(self) -> int:
+        """Return the most events of one scenario that can enter: what a feature store has to keep of it."""
+        return self.max_events_per_scenario if self.has_quota else self.max_events
+
+    def num_positions(self, num_scenarios: int) -> int:
+        """Return how many indices an event can have."""
+        return self.max_events_per_scenario if self.policy == "quota_2d" else self.max_length(num_scenarios)
+
+
+class History(NamedTuple):
+    """A user's events, oldest first, as vocabulary and catalog indices."""
+
+    item_L: Ints
+    action_L: Ints
+    scenario_L: Ints
+    timestamp_ms_L: Ints
+
+    def at(self, places: slice | Ints | NDArray[np.bool_]) -> "History":
+        return History(*(values[places] for values in self))
+
+
+def encode_history(
+    item_ids: Sequence[str],
+    actions: Sequence[str],
+    scenarios: Sequence[str],
+    timestamps_ms: Sequence[int],
+    item_index: Mapping[str, int],
+    vocabulary: Vocabulary,
+) -> History:
+    """Return the events the model knows, oldest first; ties are as in training, whatever order they came in.
+
+    Events of items outside the catalog, or of scenarios or actions outside the vocabulary, are left out: the
+    model has no vector for them.
+    """
+    scenario_index = {name: i for i, name in enumerate(vocabulary.scenarios)}
+    action_index = {name: i for i, name in enumerate(vocabulary.actions)}
+    oldest_first = sorted(zip(timestamps_ms, item_ids, scenarios, actions, strict=True))
+    known = [
+        (item_index[item], action_index[action], scenario_index[scenario], timestamp)
+        for timestamp, item, scenario, action in oldest_first
+        if item in item_index and action in action_index and scenario in scenario_index
+    ]
+    return History(*np.array(known, dtype=np.int64).reshape(-1, 4).T)
+
+
+def joined(histories: Sequence[History]) -> tuple[History, Ints]:
+    """Return the events of B users one after another, and whose each is, `user_L`."""
+    user_L = np.repeat(np.arange(len(histories)), [len(history.item_L) for history in histories])
+    return History(*(np.concatenate(values) for values in zip(*histories, strict=True))), user_L
+
+
+def mix(history: History, user_L: Ints, config: HistoryConfig) -> Ints:
+    """Return the positions of the events that enter, in the order they have; users come one after another.
+
+    >>> history = History(*np.array([[7, 8, 9, 5], [0, 0, 0, 0], [1, 0, 1, 1], [10, 20, 30, 40]]))
+    >>> for policy in ("sorted", "concat", "quota_1d", "quota_2d"):
+    ...     config = HistoryConfig(policy=policy, max_events=3, max_events_per_scenario=1)
+    ...     mix(history, np.zeros(4, int), config).tolist()
+    [1, 2, 3]
+    [1, 2, 3]
+    [1, 3]
+    [1, 3]
+    """
+    if not config.has_quota:
+        return np.flatnonzero(_age(user_L) < config.max_events)
+    group_L = _scenario_of_user(history, user_L)
+    by_group_L = np.argsort(group_L, kind="stable")
+    return np.sort(by_group_L[_age(group_L[by_group_L]) < config.max_events_per_scenario])
+
+
+def layout(history: History, user_L: Ints, config: HistoryConfig) -> dict[str, Ints]:
+    """Return the tower's integer inputs of events that all enter, in the policy's layout; users stay where they are."""
+    group_L, place_L = _scenario_of_user(history, user_L), np.arange(len(user_L))
+    by_layout_L = np.argsort(group_L, kind="stable") if config.is_by_scenario else place_L
+    laid, begins_L = history.at(by_layout_L), _begins(user_L)
+    segment_L = _begins(group_L[by_layout_L]) if config.is_by_scenario else begins_L
+    gap_L = gap_bucket(np.diff(laid.timestamp_ms_L, prepend=0))
+    return {
+        "item_L": laid.item_L,
+        "action_L": laid.action_L,
+        "scenario_L": laid.scenario_L,
+        "hour_L": laid.timestamp_ms_L // MS_PER_HOUR % NUM_HOURS,
+        "gap_L": np.where(place_L == segment_L, 0, gap_L),
+        "position_L": place_L - (segment_L if config.policy == "quota_2d" else begins_L),
+        "order_L": by_layout_L - begins_L,
+    }
+
+
+def _scenario_of_user(history: History, user_L: Ints) -> Ints:
+    """Return one number for each pair of a user and a scenario, ordered by user, then scenario."""
+    return user_L * (1 + history.scenario_L.max(initial=0)) + history.scenario_L
+
+
+def _begins(group_L: Ints) -> Ints:
+    """Return, for each of groups one after another, where its group begins."""
+    return np.searchsorted(group_L, group_L)
+
+
+def _age(group_L: Ints) -> Ints:
+    """Return how many of the same group come after each."""
+    return np.searchsorted(group_L, group_L, side="right") - 1 - np.arange(len(group_L))
+
+
+def gap_bucket(gap_ms: Ints) -> Ints:
+    """Return the log2 bucket of a time gap in minutes, from 1 up; below two minutes is bucket 1.
+
+    >>> gap_bucket(np.array([0, 60_000, 120_000, 3_600_000])).tolist()
+    [1, 1, 2, 6]
+    """
+    minutes = np.maximum(gap_ms // MS_PER_MINUTE, 1)
+    return np.minimum(np.log2(minutes).astype(np.int64) + 1, NUM_GAP_BUCKETS - 1)
+
+
+def padded(rows: dict[str, Ints], user_L: Ints, num_users: int) -> dict[str, NDArray]:
+    """Return the layout as B rows, zero-padded at the end to the longest, with `is_event_BL`; L is at least 1."""
+    column_L = np.arange(len(user_L)) - _begins(user_L)
+    shape = num_users, 1 + column_L.max(initial=0)
+    batch = {f"{name[:-1]}BL": np.zeros(shape, dtype=np.int64) for name in rows}
+    for row_BL, values_L in zip(batch.values(), rows.values(), strict=True):
+        row_BL[user_L, column_L] = values_L
+    is_event_BL = np.zeros(shape, dtype=bool)
+    is_event_BL[user_L, column_L] = True
+    return {**batch, "is_event_BL": is_event_BL}
+
+
+def tower_inputs(
+    histories: Sequence[History],
+    query_scenario_B: Sequence[int] | Ints,
+    moment_ms_B: Sequence[int] | Ints,
+    vectors_NE: NDArray[np.floating],
+    config: HistoryConfig,
+) -> dict[str, NDArray]:
+    """Return what the exported user tower takes for B users, each queried for one scenario at one moment.
+
+    A user without events is a row of padding; L is at least 1.
+    """
+    history, user_L = joined(histories)
+    queries = {
+        "query_scenario_B": np.asarray(query_scenario_B, dtype=np.int64),
+        "query_gap_B": _query_gap(history, user_L, np.asarray(moment_ms_B, dtype=np.int64)),
+    }
+    kept_L = mix(history, user_L, config)
+    user_L = user_L[kept_L]
+    batch = padded(layout(history.at(kept_L), user_L, config), user_L, len(histories))
+    item_BL = batch.pop("item_BL")
+    vectors_BLE = np.asarray(vectors_NE).take(item_BL, axis=0).astype(np.float32) * batch["is_event_BL"][..., None]
+    return {"vectors_BLE": vectors_BLE, **batch, **queries}
+
+
+def _query_gap(history: History, user_L: Ints, moment_ms_B: Ints) -> Ints:
+    """Return the bucket of the time from each user's newest event to the moment of asking, 0 without events."""
+    gap_B = np.zeros(len(moment_ms_B), dtype=np.int64)
+    newest_A = np.flatnonzero(np.diff(user_L, append=-1))  # the last event of each user who has any
+    user_A = user_L[newest_A]
+    gap_B[user_A] = gap_bucket(moment_ms_B[user_A] - history.timestamp_ms_L[newest_A])
+    return gap_B

@@ -1,0 +1,69 @@
+"""Presets: named recipes on the same trainer, the rivals that a model has to beat among them.
+
+`redrec` is what `Recipe()` is; trained on the events of one scenario alone it is the single-scenario rival. `hllm` and
+`sasrec` predict the next item from the newest event: no queries, one model of what comes next, whatever the scenario.
+`popularity` and `mean_of_last_n` learn nothing and stand in every evaluation (`redrec.evaluation.baselines`).
+"""
+
+from collections.abc import Callable
+
+from redrec.history import HistoryConfig
+from redrec.model.encoders.hashed import HashedConfig
+from redrec.model.encoders.ids_only import IdsOnlyConfig
+from redrec.model.item_tower import ItemTowerConfig
+from redrec.model.transformer import TransformerConfig
+from redrec.model.user_tower import UserTowerConfig
+from redrec.training.batches import BatchConfig
+from redrec.training.optimizer import OptimizerConfig
+from redrec.training.recipe import Recipe
+
+MAX_IDS = 2**22  # a catalog above it shares rows: a table of 1 GiB at 64 dimensions
+NEXT_ITEM = BatchConfig(num_cuts=None, queried="next", target_window=1)
+IN_TIME = HistoryConfig(policy="sorted", max_events=50)
+
+
+def redrec() -> Recipe:
+    return Recipe()
+
+
+def hllm() -> Recipe:
+    """Item content through the item tower, the next item at every position (HLLM, arXiv:2409.12740)."""
+    return Recipe(history=IN_TIME, user_tower=UserTowerConfig(num_queries=0), batch=NEXT_ITEM)
+
+
+def sasrec() -> Recipe:
+    """Item ids and positions alone, the next item at every position (SASRec, arXiv:1808.09781)."""
+    return Recipe(
+        history=IN_TIME,
+        item_tower=ItemTowerConfig(encoder=IdsOnlyConfig(), num_id_buckets=MAX_IDS),
+        user_tower=UserTowerConfig(num_queries=0, features=("position",)),
+        batch=NEXT_ITEM,
+    )
+
+
+def complete_journey() -> Recipe:
+    """For the grocery demo: each item has a bucket of its own, since many products share one shelf label.
+
+    Its rows are not decayed: every product is bought often, and with decay the validation part was ranked worse.
+    """
+    return Recipe(
+        item_tower=ItemTowerConfig(encoder=HashedConfig(fields=("title", "body", "tags", "category", "item_id"))),
+        batch=BatchConfig(target_window=10),
+        optimizer=OptimizerConfig(num_steps=500, learning_rate=3e-3, table_learning_rate=6e-2, table_weight_decay=0),
+    )
+
+
+def tiny() -> Recipe:
+    """A recipe that trains in seconds, for tests of the path rather than of the quality."""
+    return Recipe(
+        history=HistoryConfig(max_events_per_scenario=8),
+        item_tower=ItemTowerConfig(encoder=HashedConfig(num_buckets=1024), item_dim=16, embedding_dim=16),
+        user_tower=UserTowerConfig(hidden_dim=16, backbone=TransformerConfig(num_layers=1, num_heads=2)),
+        batch=BatchConfig(num_users=16, num_cuts=2, num_uniform_negatives=32, num_popular_negatives=32),
+        optimizer=OptimizerConfig(num_steps=20),
+    )
+
+
+PRESETS: dict[str, Callable[[], Recipe]] = {
+    preset.__name__: preset for preset in (redrec, hllm, sasrec, complete_journey, tiny)
+}

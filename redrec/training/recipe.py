@@ -1,0 +1,31 @@
+"""Recipe: every choice of one training run in one frozen object, saved beside what it made."""
+
+from redrec.config import Config
+from redrec.data.prepare import DataConfig
+from redrec.drift.verdicts import DriftConfig
+from redrec.evaluation.validation import ValidationConfig
+from redrec.history import HistoryConfig
+from redrec.index.milvus import IndexConfig
+from redrec.index.popularity_boost import PopularityBoostConfig
+from redrec.model.item_tower import ItemTowerConfig
+from redrec.model.losses import LossConfig
+from redrec.model.user_tower import UserTowerConfig
+from redrec.training.batches import BatchConfig
+from redrec.training.distributed import ComputeConfig
+from redrec.training.optimizer import OptimizerConfig
+
+
+class Recipe(Config):
+    data: DataConfig = DataConfig()
+    history: HistoryConfig = HistoryConfig()
+    item_tower: ItemTowerConfig = ItemTowerConfig()
+    user_tower: UserTowerConfig = UserTowerConfig()
+    batch: BatchConfig = BatchConfig()
+    loss: LossConfig = LossConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    validation: ValidationConfig = ValidationConfig()
+    popularity_boost: PopularityBoostConfig = PopularityBoostConfig()
+    index: IndexConfig = IndexConfig()
+    drift: DriftConfig = DriftConfig()
+    compute: ComputeConfig = ComputeConfig()
+    seed: int = 0

@@ -1,0 +1,63 @@
+"""Popularity boost at request time: a bundle's recently popular items, from the statistics in the feature folder.
+
+They are those of the last materialization, read once at start. Without features nothing is boosted.
+
+Shapes: N items, X rows of statistics, T boosted items, D embedding.
+"""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from redrec.bundle.reader import Bundle
+from redrec.config import InputError
+from redrec.data.columns import WINDOWS_DAYS
+from redrec.index.exact import NO_ITEM
+from redrec.index.filters import Catalog, ItemFilter
+from redrec.index.popularity_boost import BoostedItems, boosts, daily_rates
+
+logger = logging.getLogger(__name__)
+
+
+def read_boosts(features: Path | None, bundle: Bundle, catalog: Catalog) -> dict[str, BoostedItems]:
+    """Return the boosted items of each scenario that has any."""
+    weight, logit_scale = bundle.manifest.popularity_boost_weight, bundle.manifest.logit_scale
+    if features is None or weight == 0:
+        return {}
+    boosted = {}
+    for scenario in bundle.manifest.scenarios:
+        is_allowed_N = catalog.is_allowed(ItemFilter(scenario=scenario))
+        boost_N = boosts(_rates(features, scenario, bundle), is_allowed_N, weight, logit_scale)
+        items_T = np.flatnonzero(boost_N)
+        logger.info("popularity boost | %s | %d of %d items", scenario, len(items_T), len(boost_N))
+        if len(items_T):
+            boosted[scenario] = _boosted_items(boost_N, items_T, bundle)
+    return boosted
+
+
+def _boosted_items(boost_N: NDArray[np.float32], items_T: NDArray[np.int64], bundle: Bundle) -> BoostedItems:
+    position_of = {bundle.item_ids[item]: position for position, item in enumerate(items_T)}
+    embeddings_TD = bundle.embeddings_ND[items_T].astype(np.float32)
+    return BoostedItems(boost_N, items_T, embeddings_TD, Catalog(bundle.items.take(items_T), position_of))
+
+
+def _rates(features: Path, scenario: str, bundle: Bundle) -> NDArray[np.float64]:
+    from feature_repo.definitions import item_source_path  # feast takes seconds to import
+
+    columns, path = [f"events_{days}d" for days in WINDOWS_DAYS], features / item_source_path(scenario)
+    if not path.is_file():
+        raise InputError(
+            f"{path} is missing, and bundle {bundle.manifest.id} boosts recently popular items. Give the whole feature "
+            "folder of its own run, or build the bundle again."
+        )
+    statistics = pq.read_table(path, columns=["item_id", *columns])
+    item_X = np.array(
+        [bundle.item_index.get(item, NO_ITEM) for item in statistics["item_id"].to_pylist()], dtype=np.int64
+    )
+    is_known_X = item_X != NO_ITEM
+    rate_N = np.zeros(len(bundle.item_ids))
+    rate_N[item_X[is_known_X]] = daily_rates(np.stack([statistics[name].to_numpy() for name in columns]))[is_known_X]
+    return rate_N
