@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from ibis.backends.sql import SQLBackend
 
 from redrec.config import InputError
+from redrec.cpus import usable_cpus
 from redrec.prefetch import prefetch
 
 Engine = Literal["duckdb", "spark"]
@@ -32,7 +33,9 @@ def connect(engine: Engine = "duckdb", scratch: Path | None = None) -> SQLBacken
     With `scratch`, DuckDB holds at most `MAX_MEMORY` and puts the rest there; without, its own defaults hold.
     """
     if engine == "duckdb":
-        bounds = {"memory_limit": MAX_MEMORY, "temp_directory": str(scratch)} if scratch else {}
+        bounds: dict[str, object] = {"threads": usable_cpus()}
+        if scratch:
+            bounds |= {"memory_limit": MAX_MEMORY, "temp_directory": str(scratch)}
         connection = ibis.duckdb.connect(**bounds)
         connection.con.execute("SET enable_progress_bar = false")
         return connection

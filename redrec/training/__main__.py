@@ -10,8 +10,7 @@ import sys
 from pathlib import Path
 
 from redrec.config import InputError, load_config
-from redrec.training.recipe import Recipe
-from redrec.training.trainer import train
+from redrec.cpus import limit_threads
 
 
 def main() -> int:
@@ -22,6 +21,10 @@ def main() -> int:
     )
     parser.add_argument("--recipe", type=Path, help="YAML or JSON file with fields of redrec.training.recipe.Recipe")
     arguments = parser.parse_args()
+    limit_threads(os.environ)  # before torch is imported
+    from redrec.training.recipe import Recipe
+    from redrec.training.trainer import train
+
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         train(arguments.data, arguments.out, load_config(Recipe, arguments.recipe) if arguments.recipe else Recipe())
