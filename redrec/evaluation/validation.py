@@ -12,7 +12,7 @@ from redrec.config import Config, InputError
 from redrec.data.histories import VALIDATION, Histories
 from redrec.data.items import is_allowed
 from redrec.evaluation.cases import cases_of
-from redrec.evaluation.metrics import user_metrics
+from redrec.evaluation.metrics import METRIC_PATTERN, user_metrics
 from redrec.evaluation.ranking import rank_cases
 from redrec.evaluation.scorers import Scorer
 from redrec.folders import DataFolder
@@ -20,7 +20,7 @@ from redrec.history import Vocabulary
 
 
 class ValidationConfig(Config):
-    metric: str = Field(default="ndcg@10", pattern=r"^(hit_rate|recall|ndcg)@[1-9]\d*$")
+    metric: str = Field(default="ndcg@10", pattern=METRIC_PATTERN)
     steps_between: PositiveInt | None = None  # and after the last step; absent: no validation, all steps are trained
     patience: PositiveInt = 5  # validations without a new best before training stops
     max_users: PositiveInt = 2000  # of a scenario
