@@ -18,7 +18,7 @@ KS = (5, 10, 50, 100, 1000)
 
 def hit_rate(rank_UT: Ints, k: int) -> NDArray[np.bool_]:
     """Return whether any target is among the first k."""
-    return _is_hit(rank_UT, k).any(1)
+    return _is_hit(rank_UT, k).sum(1) > 0
 
 
 def recall(rank_UT: Ints, k: int) -> NDArray[np.float64]:
