@@ -28,6 +28,7 @@ from redrec.index import milvus
 from redrec.index.filters import Catalog
 from redrec.index.milvus import IndexConfig
 from redrec.index.recall import recall_by_scenario
+from redrec.index.search import ItemIndex
 from redrec.model.manifest import check_model_fits, read_model
 
 MAX_FALLBACK = 100
@@ -154,7 +155,7 @@ def _measured_recall(
 ) -> dict[str, float]:
     """Return the recall per scenario; raise InputError where one is below `config.min_recall`."""
     item_index = {item: i for i, item in enumerate(items["item_id"].to_pylist())}
-    index = milvus.ItemIndex(uri, bundle_id, item_index, config)
+    index = ItemIndex(uri, bundle_id, item_index, config)
     try:
         recall = recall_by_scenario(index, Catalog(items, item_index), embeddings_ND, vocabulary.scenarios)
     finally:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from redrec.index.exact import NO_ITEM, exact_search
 from redrec.index.filters import Catalog, ItemFilter
-from redrec.index.milvus import ItemIndex
+from redrec.index.search import ItemIndex
 
 RECALL_K = 10
 MAX_QUERIES = 64  # the standard error of a recall of 0.95 is then below 0.01, since each query gives ten results
