@@ -28,7 +28,7 @@ class ItemIndex:
     """A verified collection, searched; close it when done."""
 
     def __init__(self, uri: str, bundle_id: str, item_index: Mapping[str, int], config: IndexConfig) -> None:
-        self.uri, self.bundle_id, self.item_index, self.config = uri, bundle_id, item_index, config
+        self.bundle_id, self.item_index, self.config = bundle_id, item_index, config
         self.client = connect(uri)
         try:
             verify_collection(self.client, bundle_id, len(item_index), config.index_type)

@@ -11,7 +11,7 @@ def test_the_expression_quotes_what_it_is_given():
     assert expression == f"category == {json.dumps(CATEGORIES[5])}"
 
 
-def test_the_mask_meets_every_condition():
+def test_the_mask_applies_every_condition():
     excluded = tuple(ITEM_INDEX)[:30]
     is_allowed_N = CATALOG.is_allowed(ItemFilter(scenario="homefeed", category=CATEGORIES[1], exclude_ids=excluded))
     expected = [i for i in range(30, NUM_ITEMS - 1) if i % 4 != 0 and i % 6 == 1]
