@@ -19,7 +19,7 @@ def test_the_ideal_of_ndcg_has_no_more_targets_than_k():
     assert user_metrics(np.array([[1, 7, 9]]), ks=(1,))["ndcg@1"][0] == 1.0
 
 
-def test_a_user_without_targets_is_no_evidence():
+def test_metrics_are_nan_for_users_without_targets():
     metrics = user_metrics(np.array([[0, 0], [3, 0]]), ks=(10,))
     assert all(np.isnan(value_U).tolist() == [True, False] for value_U in metrics.values())
 
