@@ -114,7 +114,10 @@ def _write(
 def _fallback(data: Path, vocabulary: Vocabulary) -> dict[str, list[str]]:
     item_ids = pq.read_table(DataFolder(data).items, columns=["item_id"])["item_id"].to_pylist()
     popular = popular_items(data, MAX_FALLBACK)
-    return {scenario: [item_ids[i] for i in popular[scenario]] for scenario in vocabulary.scenarios}
+    fallback = {}
+    for scenario in vocabulary.scenarios:
+        fallback[scenario] = [item_ids[i] for i in popular[scenario]]
+    return fallback
 
 
 def _build_index(

@@ -74,8 +74,8 @@ def _recommended(
     is_candidate_N: NDArray[np.bool_],
     titles_N: list[str],
 ) -> list[RecommendedItem]:
-    queried = case or some_case
-    interests_QD = scorer.interests_of([queried.known(histories)], scenario, np.array([queried.moment_ms]))[0]
+    queried_case = case or some_case
+    interests_QD = scorer.interests_of([queried_case.known(histories)], scenario, np.array([queried_case.moment_ms]))[0]
     boost_N = scorer.boost_of(scenario)
     results_QK = exact_search(interests_QD, scorer.embeddings_ND, NUM_RECOMMENDED, is_candidate_N, boost_N)
     merged = merge_max(*results_QK, NUM_RECOMMENDED)
