@@ -50,11 +50,15 @@ def test_targets_are_the_first_distinct_items_of_the_scenario(tmp_path):
 
 
 def test_users_above_the_limit_are_left_out_by_the_seed_alone(tmp_path):
-    events = [(f"u{u}", f"i{n}", "ads", 10 * n + u) for u in range(9) for n in range(4)]
+    events = []
+    for user in range(9):
+        events += [(f"u{user}", f"i{n}", "ads", 10 * n + user) for n in range(4)]
     histories = histories_of(tmp_path, events, split="leave_last_out")
-    all_users, few, again = (
-        [case.user for case in cases_of(histories, 0, TEST, 5, max_users, seed=3)] for max_users in (99, 4, 4)
-    )
+
+    def users(max_users: int) -> list[int]:
+        return [case.user for case in cases_of(histories, 0, TEST, 5, max_users, seed=3)]
+
+    all_users, few, again = users(99), users(4), users(4)
     assert sorted(all_users) == list(range(9))
     assert few == again == all_users[:4]
 
