@@ -53,7 +53,9 @@ def examples(
 def _history_shown(history: History, vocabulary: Vocabulary, titles_N: list[str]) -> list[dict[str, str]]:
     """Return the newest events, newest first, with at least one of each scenario that the user acted in."""
     newest_of_scenario = {int(s): i for i, s in enumerate(history.scenario_L)}
-    newest = list(range(len(history.item_L)))[-(NUM_HISTORY_SHOWN - len(newest_of_scenario)) :]
+    num_events = len(history.item_L)
+    num_newest = max(0, NUM_HISTORY_SHOWN - len(newest_of_scenario))
+    newest = range(max(0, num_events - num_newest), num_events)
     shown = sorted({*newest, *newest_of_scenario.values()}, reverse=True)
     return [
         {

@@ -36,3 +36,9 @@ def test_the_history_is_newest_first_and_has_every_scenario(tmp_path):
     (user,) = shown_users(tmp_path, events)
     assert [event["title"] for event in user["history"]] == [f"i{n % 10}" for n in range(18, 12, -1)] + ["i1"]
     assert user["history"][-1]["scenario"] == "feed"
+
+
+def test_the_history_of_a_user_of_many_scenarios_is_no_longer_than_that_of_others(tmp_path):
+    events = [("a", f"i{n % 10}", f"scenario-{n % 8}", n) for n in range(40)]
+    (user,) = shown_users(tmp_path, events)
+    assert len(user["history"]) == 8
