@@ -4,7 +4,7 @@ A rank needs no sorted list: it is one plus the number of items above the target
 first, and then every block of items is scored, counted and dropped, for so few users at a time that their scores stay
 in the processor's cache: apart from the histories of `USERS_PER_BLOCK` users, some 20 MB are needed for any catalog.
 Metrics at every k follow from the ranks. One pass gives both protocols: `rank` among all candidates, and
-`rank_unseen` among the candidates that are not known events of the user.
+`rank_unseen` among the candidates that are no known items of the user.
 
 Scores closer than their rounding are equal, and among equal scores the lower item index is above, as in exact search.
 

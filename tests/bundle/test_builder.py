@@ -13,7 +13,7 @@ from redrec.index.milvus import IndexConfig
 from tests.bundle.runs import build, other_model
 
 
-def test_a_bundle_holds_what_the_model_and_the_data_gave(built: Bundle):
+def test_a_bundle_has_the_content_of_the_model_and_the_data(built: Bundle):
     run = built.path.parent
     assert np.array_equal(built.embeddings_ND, np.load(run / "model/export/item_embeddings.npy"))
     assert built.item_ids[7] == "item-007" and built.item_index["item-007"] == 7
@@ -22,7 +22,7 @@ def test_a_bundle_holds_what_the_model_and_the_data_gave(built: Bundle):
     assert built.manifest.index.count == 48
 
 
-def test_the_fallback_holds_only_what_the_scenario_may_show(built: Bundle):
+def test_the_fallback_has_only_items_that_the_scenario_may_show(built: Bundle):
     scenarios = dict(zip(built.item_ids, built.items["scenarios"].to_pylist(), strict=True))
     for scenario, items in built.fallback.items():
         assert items and all(scenario in scenarios[item] for item in items)
@@ -65,7 +65,7 @@ def test_other_users_may_read_a_bundle(built: Bundle):
     assert all(path.stat().st_mode & 0o044 == 0o044 for path in [built.path, *built.path.rglob("*")])
 
 
-def test_an_index_below_its_least_recall_is_refused(run: Path, built: Bundle):
+def test_an_index_below_its_minimal_recall_is_refused(run: Path, built: Bundle):
     """With two links per item this index has a recall of about 0.99."""
     config = IndexConfig(index_type="HNSW", hnsw_m=2, hnsw_ef_construction=1, hnsw_min_ef=1, min_recall=1.0)
     with pytest.raises(InputError, match=r"exact search's top 10: .*ads.* allowed is 1\.0 or more"):

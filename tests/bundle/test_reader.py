@@ -1,4 +1,4 @@
-"""Bundle reader: what does not fit its manifest is refused, and the serving image can import it."""
+"""Bundle reader: a bundle that does not fit its manifest is refused; the import is light."""
 
 import json
 from pathlib import Path

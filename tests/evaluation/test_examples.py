@@ -22,7 +22,7 @@ def shown_users(tmp_path, events) -> list[dict]:
     return examples(scorer, histories, cases, vocabulary, is_allowed(items, vocabulary.scenarios), titles(items))
 
 
-def test_the_best_item_is_recommended_and_is_a_hit_where_it_is_a_target(tmp_path):
+def test_the_best_item_is_recommended_and_is_a_hit_if_it_is_a_target(tmp_path):
     (user,) = shown_users(tmp_path, [("a", f"i{n}", "feed" if n == 0 else "ads", n) for n in range(10)])
     best = {scenario: items[0] for scenario, items in user["recommended"].items()}
     assert best == {
