@@ -1,1 +1,1 @@
-"""Monitoring: has the newest window of events left the one the model was trained on, scenario by scenario?"""
+"""Monitoring: does the newest window of events differ from the one that the model was trained on, per scenario?"""

@@ -1,7 +1,7 @@
 """Reports: the data folder in; one Evidently report per scenario and its verdict (`redrec.drift`) out.
 
-Scenarios are split before Evidently sees them: a pooled report misses drift in a small scenario, and Evidently's
-own grouping silently repeats the whole data's value for every group.
+Scenarios are separated before Evidently reads them: a pooled report misses drift in a small scenario, and Evidently's
+own grouping silently repeats the value of the whole data for every group.
 """
 
 import os
@@ -12,20 +12,13 @@ from typing import Any
 import pandas as pd
 
 from redrec.atomic import replaced_folder
-from redrec.drift.verdicts import (
-    CATEGORICAL_METHOD,
-    NUMERIC_METHOD,
-    DriftConfig,
-    ScenarioDrift,
-    scenario_drift,
-    shortage,
-)
+from redrec.drift.verdicts import DriftConfig, ScenarioDrift, column_rule, scenario_drift, shortage
 from redrec.drift.windows import CATEGORICAL, NUMERIC, ScenarioWindows, Windows, load_windows
 from redrec.folders import DriftFolder, write_json
 
 
 def report_drift(data: Path, out: Path, config: DriftConfig | None = None) -> dict[str, dict[str, Any]]:
-    """Write one HTML file per scenario and the verdicts into `out`; return the verdicts, by scenario.
+    """Write one HTML file per scenario and the verdicts into `out`; return the verdicts by scenario.
 
     Raises:
         InputError: `data` lacks its event or item table.
@@ -40,9 +33,9 @@ def report_drift(data: Path, out: Path, config: DriftConfig | None = None) -> di
 
 def _scenario(scenario: str, windows: Windows, folder: Path, config: DriftConfig) -> ScenarioDrift:
     users = windows.scenarios[scenario]
-    too_little = shortage(windows, users, config)
-    if too_little:
-        return scenario_drift(windows, users, {}, too_little, config)
+    reason = shortage(windows, users, config)
+    if reason:
+        return scenario_drift(windows, users, {}, reason, config)
     report = scenario.replace("/", "_") + ".html"
     scores = _evidently_report(scenario, users, folder / report, config)
     return scenario_drift(windows, users, scores, None, config).model_copy(update={"report": report})
@@ -50,7 +43,7 @@ def _scenario(scenario: str, windows: Windows, folder: Path, config: DriftConfig
 
 def _evidently_report(scenario: str, users: ScenarioWindows, file: Path, config: DriftConfig) -> dict[str, float]:
     """Write the HTML report and return the scores by column."""
-    os.environ.setdefault("DO_NOT_TRACK", "1")  # Evidently reports its use otherwise
+    os.environ.setdefault("DO_NOT_TRACK", "1")  # otherwise Evidently sends usage statistics
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Evidently's own dependencies, 7 s of imports
         from evidently import DataDefinition, Dataset, Report
@@ -63,15 +56,14 @@ def _evidently_report(scenario: str, users: ScenarioWindows, file: Path, config:
         def dataset(frame: pd.DataFrame) -> Dataset:
             return Dataset.from_pandas(frame, data_definition=definition)
 
+        rules = {name: column_rule(name, config) for name in [*numeric, *categorical]}
         preset = DataDriftPreset(
-            columns=[*numeric, *categorical],
-            num_method=NUMERIC_METHOD,
-            num_threshold=config.numeric_threshold,
-            cat_method=CATEGORICAL_METHOD,
-            cat_threshold=config.categorical_threshold,
+            columns=list(rules),
+            per_column_method={name: rule.method for name, rule in rules.items()},
+            per_column_threshold={name: rule.threshold for name, rule in rules.items()},
         )
         report = Report([preset], tags=[scenario], metadata={"scenario": scenario})
-        snapshot = report.run(dataset(users.current), dataset(users.reference))  # in this order
+        snapshot = report.run(dataset(users.current), dataset(users.reference))  # the current data first
         snapshot.save_html(str(file))
     return _scores(snapshot.dict())
 

@@ -1,6 +1,6 @@
 """Folders: the names of all files in a data, model, bundle and run folder, written once.
 
-A step gets the folder of another step as one path and reads it through these classes, so a file is renamed here alone.
+A step gets the folder of another step as one path and reads it through these classes, so a file name changes only here.
 A feature store folder belongs to `feature_repo`, a checkpoint to `redrec.training.checkpoint`, an encoder's content to
 its encoder.
 """
@@ -16,7 +16,7 @@ TOWER, VECTORS, EMBEDDINGS = "user_tower.onnx", "item_vectors.npy", "item_embedd
 
 
 class DataFolder:
-    """What `redrec.data.prepare` writes: checked tables, histories, and what splits them."""
+    """Written by `redrec.data.prepare`: checked tables, histories, and their split."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -29,12 +29,12 @@ class DataFolder:
 
 
 class ModelFolder:
-    """What `redrec.training.trainer` writes; the manifest comes last, so a folder without it is not finished."""
+    """Written by `redrec.training.trainer`; the manifest is last, so a folder without it is not finished."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.recipe = path / "recipe.json"
-        self.content = path / "content"  # what the item tower reads of each item
+        self.content = path / "content"  # the item tower's input for each item
         self.checkpoint = path / "checkpoint"
         self.export = path / "export"
         self.tower = self.export / TOWER
@@ -44,7 +44,7 @@ class ModelFolder:
 
 
 class BundleFolder:
-    """What `redrec.bundle.builder` writes; the manifest comes last, so a folder without it is no bundle."""
+    """Written by `redrec.bundle.builder`; the manifest is last, so a folder without it is no bundle."""
 
     HASHED = (EMBEDDINGS, "fallback.json", ITEMS, TOWER, VECTORS)
 
@@ -60,7 +60,7 @@ class BundleFolder:
 
 
 class EvaluationFolder:
-    """What `redrec.evaluation.evaluate` writes."""
+    """Written by `redrec.evaluation.evaluate`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -70,7 +70,7 @@ class EvaluationFolder:
 
 
 class DriftFolder:
-    """What `monitoring.reports` writes: the verdicts, and one HTML report per scenario."""
+    """Written by `monitoring.reports`: the verdicts, and one HTML report per scenario."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -78,7 +78,7 @@ class DriftFolder:
 
 
 class RunFolder(EvaluationFolder):
-    """What `redrec run` publishes of its steps."""
+    """Published by `redrec run` from its steps."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -91,7 +91,7 @@ class RunFolder(EvaluationFolder):
 
     @property
     def names(self) -> set[str]:
-        """The names of everything that a run may write."""
+        """The names of all files and folders that a run may write."""
         return {path.name for path in vars(self).values() if path != self.path}
 
 
@@ -100,6 +100,6 @@ def read_json(path: Path) -> Any:
 
 
 def write_json(path: Path, content: object) -> None:
-    """Write a JSON file; after an error or a kill the old one, if any, is as it was."""
+    """Write a JSON file; after an error or a kill the old file, if any, is unchanged."""
     with replaced_file(path) as new:
         new.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")

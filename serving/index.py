@@ -6,7 +6,8 @@ from tempfile import TemporaryDirectory
 
 from redrec.bundle.reader import Bundle
 from redrec.config import InputError
-from redrec.index.milvus import AsyncItemIndex, ItemIndex, check_server_uri, release_embedded
+from redrec.index.milvus import check_server_uri, release_embedded
+from redrec.index.search import AsyncItemIndex, ItemIndex
 
 
 class ServedIndex:

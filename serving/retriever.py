@@ -25,8 +25,8 @@ from redrec.history import History, tower_inputs
 from redrec.index.exact import exact_search
 from redrec.index.filters import Catalog, ItemFilter
 from redrec.index.merge import Merged, merge_max
-from redrec.index.milvus import AsyncItemIndex, IndexUnavailableError, SearchResult
 from redrec.index.popularity_boost import BoostedItems
+from redrec.index.search import AsyncItemIndex, IndexUnavailableError, SearchResult
 from redrec.model.session import open_tower
 from serving.config import ServingConfig
 from serving.histories import HistorySource, encode_columns, event_columns, open_features

@@ -1,7 +1,6 @@
 """A tiny bundle on real files: a data folder by `prepare`, a tower of a few ONNX nodes, random item vectors.
 
-The tower's interests are `normalize(mean(vectors) @ P + query)`, so `numpy_interests` can say the same thing a
-second way.
+The tower's interests are `normalize(mean(vectors) @ P + query)`; `numpy_interests` computes the same in NumPy.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -33,7 +32,7 @@ START = datetime(2025, 3, 1, tzinfo=UTC)
 
 
 def write_tables(folder: Path, num_items: int = 48, num_users: int = 12, seed: int = 0) -> tuple[Path, Path]:
-    """Write events.parquet and items.parquet as a user would bring them; every third item has a scenario of its own."""
+    """Write events.parquet and items.parquet as a user has them; every third item has one scenario, the others all."""
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
     items = [
@@ -153,7 +152,7 @@ def numpy_interests(bundle: Bundle, item_ids: list[str], scenario: str, seed: in
 
 
 def tiny_run(folder: Path, num_items: int = 48, seed: int = 0, popularity_boost_weight: float = 0.0) -> Bundle:
-    """Build `folder/data`, `folder/features` and `folder/bundle` that belong together."""
+    """Build `folder/data`, `folder/features` and `folder/bundle` of the same content."""
     from feature_repo.materialize import materialize
 
     features = materialize(write_data(folder, num_items, seed), folder / "features")

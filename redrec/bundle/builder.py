@@ -1,7 +1,7 @@
 """Bundle builder: a trained model and its data in, a release bundle with a verified index out.
 
-The bundle has everything that one model needs to answer, under one id that is checked before it answers; its files are
-named in `redrec.folders.BundleFolder`.
+The bundle has everything that serving one model needs, under one id that is checked before the model is served; its
+files are named in `redrec.folders.BundleFolder`.
 
 Shapes: N items, E item vector, D embedding.
 """
@@ -28,6 +28,7 @@ from redrec.index import milvus
 from redrec.index.filters import Catalog
 from redrec.index.milvus import IndexConfig
 from redrec.index.recall import recall_by_scenario
+from redrec.index.search import ItemIndex
 from redrec.model.manifest import check_model_fits, read_model
 
 MAX_FALLBACK = 100
@@ -45,7 +46,7 @@ def build_bundle(
 ) -> Bundle:
     """Build and verify the index, write the bundle to `out`, and return it loaded.
 
-    It is written beside its target and replaces it at the end; a failure leaves `out` as it was.
+    It is written next to `out` and replaces it at the end; after a failure `out` is unchanged.
 
     Args:
         data: Folder written by `redrec.data.prepare`.
@@ -57,7 +58,7 @@ def build_bundle(
         milvus_uri: Milvus server; without it the index is embedded in the bundle.
 
     Raises:
-        InputError: `out` is something else than a bundle, `model` does not fit `data`, or the index fails its checks.
+        InputError: `out` has other files and no bundle, `model` does not fit `data`, or the index fails its checks.
     """
     if out.is_dir() and any(out.iterdir()) and not BundleFolder(out).manifest.is_file():
         raise InputError(
@@ -113,7 +114,10 @@ def _write(
 def _fallback(data: Path, vocabulary: Vocabulary) -> dict[str, list[str]]:
     item_ids = pq.read_table(DataFolder(data).items, columns=["item_id"])["item_id"].to_pylist()
     popular = popular_items(data, MAX_FALLBACK)
-    return {scenario: [item_ids[i] for i in popular[scenario]] for scenario in vocabulary.scenarios}
+    fallback = {}
+    for scenario in vocabulary.scenarios:
+        fallback[scenario] = [item_ids[i] for i in popular[scenario]]
+    return fallback
 
 
 def _build_index(
@@ -152,17 +156,21 @@ def _measured_recall(
     vocabulary: Vocabulary,
     config: IndexConfig,
 ) -> dict[str, float]:
-    """Return the recall per scenario; raise InputError where one is below `config.min_recall`."""
+    """Return the recall per scenario.
+
+    Raises:
+        InputError: A recall is below `config.min_recall`.
+    """
     item_index = {item: i for i, item in enumerate(items["item_id"].to_pylist())}
-    index = milvus.ItemIndex(uri, bundle_id, item_index, config)
+    index = ItemIndex(uri, bundle_id, item_index, config)
     try:
         recall = recall_by_scenario(index, Catalog(items, item_index), embeddings_ND, vocabulary.scenarios)
     finally:
         index.close()
-    poor = {scenario: round(value, 3) for scenario, value in recall.items() if value < config.min_recall}
-    if poor:
+    low = {scenario: round(value, 3) for scenario, value in recall.items() if value < config.min_recall}
+    if low:
         raise InputError(
-            f"The index finds too little of exact search's top 10: {poor}, allowed is {config.min_recall} or more. "
+            f"The index returns too little of exact search's top 10: {low}, allowed is {config.min_recall} or more. "
             "Choose FLAT, raise index.hnsw_min_ef, or lower index.min_recall."
         )
     return recall
@@ -179,10 +187,10 @@ def _check_rows(items: pa.Table, folder: BundleFolder) -> None:
 
 
 def git_commit() -> str | None:
-    """Return the commit of the source tree, None where this is no checkout."""
+    """Return the commit of the source tree, None if it is no checkout."""
     here = Path(__file__).parent
     try:
-        answer = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True)
+        result = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True)
     except (FileNotFoundError, subprocess.CalledProcessError):
         return None
-    return answer.stdout.strip()
+    return result.stdout.strip()

@@ -1,4 +1,4 @@
-"""Bundle manifest: what a release bundle is, and the id that its content gives it.
+"""Bundle manifest: the description of a release bundle, and the id that follows from its content.
 
 The id is a hash of content: the files, the vocabulary, the history encoding and the popularity boost. Same content,
 same id. The index is not hashed (Milvus Lite rewrites its files when opened); its rows carry the id instead.
@@ -14,7 +14,7 @@ from redrec.config import Config
 from redrec.history import HistoryConfig, Vocabulary
 from redrec.index.milvus import IndexConfig
 
-ID_DIGITS = 16  # 64 bits: two of a million bundles share an id with chance 3e-8
+ID_DIGITS = 16  # 64 bits: the chance that two of a million bundles share an id is 3e-8
 
 
 class IndexManifest(Config):
@@ -37,7 +37,7 @@ class BundleManifest(Config):
     history: HistoryConfig
     popularity_boost_weight: float  # in logits; see `redrec.index.popularity_boost`
     logit_scale: float
-    config: dict[str, JsonValue]  # the recipe that trained it
+    config: dict[str, JsonValue]  # the recipe of the training
     feature_hash: str
     index: IndexManifest
     metrics: dict[str, JsonValue] | None
@@ -55,7 +55,7 @@ def content_id(
     popularity_boost_weight: float,
     logit_scale: float,
 ) -> str:
-    """Return the id of a bundle with these files. The keys of `content` stay: renaming one would change every id."""
+    """Return the id of a bundle with these files. The keys of `content` never change: every id would change."""
     content: dict[str, object] = {
         "files": files,
         "vocabulary": vocabulary.model_dump(),

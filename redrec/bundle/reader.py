@@ -1,4 +1,6 @@
-"""Bundle reader: a release bundle opened for serving, after every file was checked against its manifest.
+"""Bundle reader: a release bundle opened for serving, after a check of every file against its manifest.
+
+It imports no torch, DuckDB or Ibis: the serving image has none of them.
 
 Shapes: N items, E item vector, D embedding.
 """
@@ -60,7 +62,7 @@ class Bundle(NamedTuple):
 
 
 def _check_files(folder: BundleFolder, manifest: BundleManifest) -> None:
-    remedy = "The bundle was changed or copied in part; copy it again, or build it again."
+    remedy = "The bundle was changed or only partly copied; copy it again, or build it again."
     if set(manifest.files) != set(folder.HASHED):
         raise InputError(
             f"{folder.manifest} lists {sorted(manifest.files)}, allowed is {sorted(folder.HASHED)}. {remedy}"

@@ -3,24 +3,23 @@
 The verdict of this first version compares a score per column with a threshold on the size of the change; a permutation
 test over users, which also controls false alarms at any sample size, is to replace it. A scenario with fewer users than
 `min_users` in a window is `insufficient`: scores of two equal small samples are large.
+
+A method or a threshold is changed or added here alone: `column_rule` decides, and the reports take it from there.
 """
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import Field, PositiveInt
 
 from redrec.config import Config
 from redrec.drift.windows import NUMERIC, ScenarioWindows, Windows
 
-Verdict = Literal["stable", "drift", "insufficient"]
-
-NUMERIC_METHOD = "wasserstein"  # in standard deviations of the reference
-CATEGORICAL_METHOD = "jensenshannon"
+DriftVerdict = Literal["stable", "drift", "insufficient"]
 
 
 class DriftConfig(Config):
-    """Thresholds lie above the 99th percentile of the scores of two equal samples of `min_users` users.
+    """The thresholds are above the 99th percentile of the scores of two equal samples of `min_users` users.
 
     In 2 000 draws of 200 against 200: 0.27 (normal) and 0.29 (exponential), 0.20 for ten equal categories.
     """
@@ -28,6 +27,13 @@ class DriftConfig(Config):
     min_users: PositiveInt = 200  # in each window
     numeric_threshold: float = Field(default=0.30, gt=0)
     categorical_threshold: float = Field(default=0.25, gt=0)
+
+
+class ColumnRule(NamedTuple):
+    """How a column is scored, as Evidently names the method, and the score from which on it has drifted."""
+
+    method: str
+    threshold: float
 
 
 class ColumnDrift(Config):
@@ -38,37 +44,36 @@ class ColumnDrift(Config):
 
 
 class ScenarioDrift(Config):
-    verdict: Verdict
+    verdict: DriftVerdict
     reason: str
     users: dict[Literal["reference", "current"], int]
     windows: dict[Literal["reference", "current"], tuple[str, str]]
     columns: dict[str, ColumnDrift]
-    report: str | None  # file name of the HTML; none is drawn from insufficient data
+    report: str | None  # file name of the HTML; None if the data is insufficient
+
+
+def column_rule(name: str, config: DriftConfig) -> ColumnRule:
+    if name in NUMERIC:
+        return ColumnRule("wasserstein", config.numeric_threshold)  # in standard deviations of the reference
+    return ColumnRule("jensenshannon", config.categorical_threshold)
 
 
 def shortage(windows: Windows, users: ScenarioWindows, config: DriftConfig) -> str | None:
-    """Return why the windows cannot be compared, None where they can."""
+    """Return why the windows cannot be compared, None if they can."""
     if not windows.is_reference_whole:
         return "the training window is shorter than the newest one, so users' counts cannot be compared"
     fewest = min(len(users.reference), len(users.current))
     return f"{fewest} users in a window, fewer than {config.min_users}" if fewest < config.min_users else None
 
 
-def column_drift(name: str, score: float, config: DriftConfig) -> ColumnDrift:
-    is_numeric = name in NUMERIC
-    threshold = config.numeric_threshold if is_numeric else config.categorical_threshold
-    method = NUMERIC_METHOD if is_numeric else CATEGORICAL_METHOD
-    return ColumnDrift(method=method, score=score, threshold=threshold, is_drifted=score >= threshold)
-
-
 def scenario_drift(
     windows: Windows, users: ScenarioWindows, scores: Mapping[str, float], shortage: str | None, config: DriftConfig
 ) -> ScenarioDrift:
-    """Return the verdict on the scores by column; with a `shortage` there are none, and it is the reason."""
-    columns = {name: column_drift(name, score, config) for name, score in scores.items()}
+    """Return the verdict on the scores by column; with a `shortage` there are no scores, and it is the reason."""
+    columns = {name: _column_drift(score, column_rule(name, config)) for name, score in scores.items()}
     drifted = [f"{name} {column.score:.2f}" for name, column in columns.items() if column.is_drifted]
     reason = f"past the threshold: {', '.join(drifted)}" if drifted else "no column is past its threshold"
-    verdict: Verdict = "drift" if drifted else "stable"
+    verdict: DriftVerdict = "drift" if drifted else "stable"
     return ScenarioDrift(
         verdict="insufficient" if shortage else verdict,
         reason=shortage or reason,
@@ -80,3 +85,7 @@ def scenario_drift(
         columns=columns,
         report=None,
     )
+
+
+def _column_drift(score: float, rule: ColumnRule) -> ColumnDrift:
+    return ColumnDrift(method=rule.method, score=score, threshold=rule.threshold, is_drifted=score >= rule.threshold)

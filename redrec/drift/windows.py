@@ -1,10 +1,10 @@
 """Windows: the data folder in; per scenario two tables of users, before and since the test period began, out.
 
-One row per user, because a user's events resemble each other and a test over events finds drift where there is none.
+One row per user, because a user's events resemble each other: a test over events reports drift when there is none.
 
-The newest window is everything from `test_start_ms` on. The reference has the same length and lies whole weeks
-earlier, inside the training window, so that counts per user are comparable and weekdays fall alike. Where the
-log does not reach back so far, the reference ends where the newest window begins.
+The newest window is everything from `test_start_ms` on. The reference has the same length and is whole weeks
+earlier, inside the training window, so that counts per user are comparable and both have the same weekdays. If the
+log does not reach back so far, the reference ends when the newest window begins.
 """
 
 import math
@@ -19,12 +19,13 @@ import pandas as pd
 from redrec.data import columns as c
 from redrec.data.split import read_split
 from redrec.data.tables import connect, read
+from redrec.folders import DataFolder
 
 WEEK = timedelta(days=7)
 NUMERIC = ("num_events", "num_items", "main_action_share", "mean_hour", "recency_hours")
 CATEGORICAL = ("top_category",)
-MAX_CATEGORIES = 8  # the score of two equal windows grows with the number of levels; the rest is one level
-REST, NO_CATEGORY = "(rest)", "(none)"
+MAX_CATEGORIES = 8  # the score of two equal windows grows with the number of levels; the others are one level
+OTHERS, NO_CATEGORY = "(rest)", "(none)"
 
 
 class Window(NamedTuple):
@@ -38,7 +39,7 @@ class Window(NamedTuple):
 
 
 class ScenarioWindows(NamedTuple):
-    """Users in rows; columns are NUMERIC and CATEGORICAL, without the category where no item has one."""
+    """Users in rows; columns are NUMERIC and CATEGORICAL, without the category if no item has one."""
 
     reference: pd.DataFrame
     current: pd.DataFrame
@@ -55,9 +56,8 @@ def load_windows(data: Path) -> Windows:
     """Read the events of `data` and split them by scenario and window."""
     split = read_split(data)
     connection = connect()
-    events = _with_category(
-        read(connection, data / "events.parquet", "events"), read(connection, data / "items.parquet", "items")
-    )
+    folder = DataFolder(data)
+    events = _with_category(read(connection, folder.events, "events"), read(connection, folder.items, "items"))
     times = events[c.TIMESTAMP]
     oldest, newest = (_as_utc(times.min().execute()), _as_utc(times.max().execute()))
     test_start = datetime.fromtimestamp(split.test_start_ms / 1000, UTC)
@@ -101,7 +101,7 @@ def _most_frequent(events: ir.Table, column: str, num: int) -> list[str]:
 
 
 def _users(events: ir.Table, window: Window, main_action: list[str], categories: list[str]) -> pd.DataFrame:
-    hour = (events[c.TIMESTAMP].epoch_seconds() % 86_400) / 3_600  # of UTC, whatever the session's time zone is
+    hour = (events[c.TIMESTAMP].epoch_seconds() % 86_400) / 3_600  # of UTC, independent of the session's time zone
     users = events.group_by(c.USER_ID).aggregate(
         num_events=events.count(),
         num_items=events[c.ITEM_ID].nunique(),
@@ -116,9 +116,9 @@ def _users(events: ir.Table, window: Window, main_action: list[str], categories:
 
 
 def _top_category(events: ir.Table, categories: list[str]) -> ir.Table:
-    """Return each user's most frequent category; of equally frequent ones the first by name."""
+    """Return each user's most frequent category; among equally frequent ones the first by name."""
     name = events.category.fill_null(NO_CATEGORY)
-    level = ibis.ifelse(name.isin([*categories, NO_CATEGORY]), name, REST)
+    level = ibis.ifelse(name.isin([*categories, NO_CATEGORY]), name, OTHERS)
     named = events.select(c.USER_ID, top_category=level)
     counts = named.group_by([c.USER_ID, "top_category"]).aggregate(num=named.count())
     order = ibis.window(group_by=c.USER_ID, order_by=[ibis.desc(counts.num), counts.top_category])

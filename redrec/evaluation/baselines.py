@@ -1,8 +1,8 @@
-"""Baselines: what the towers have to beat.
+"""Baselines: the scorers that the towers have to beat.
 
-`popularity` ranks a scenario's items by their training events in it. `mean_of_last_n` takes the recency-weighted
-mean of the embeddings of the user's newest N events, in all scenarios, and looks for its neighbours: no
-parameters of its own, but the item embeddings that the towers learned, so it is a strong one.
+`popularity` ranks a scenario's items by their training events in it. `mean_of_last_n` ranks them by their dot product
+with the recency-weighted mean of the embeddings of the user's newest N events, in all scenarios. It has no parameters
+of its own, but it uses the item embeddings that the towers learned, so it is a strong baseline.
 
 Shapes: B users, N items, D embedding, S scenarios.
 """
@@ -21,11 +21,11 @@ from redrec.folders import DataFolder
 from redrec.history import History, Ints
 
 LAST_N = 10
-DECAY = 0.8  # weight of an event against the next newer one
+DECAY = 0.8  # weight of an event relative to the next newer one
 
 
 def popularity(counts_SN: Ints) -> Scorer:
-    """An item's embedding is its counts, a user's only interest the queried scenario."""
+    """An item's embedding is its counts by scenario, a user's only interest the one-hot queried scenario."""
     one_hot_SS = np.eye(len(counts_SN), dtype=np.float32)
 
     def interests_of(histories: Sequence[History], scenario: int, moment_ms_B: Ints) -> NDArray[np.floating]:
@@ -42,7 +42,7 @@ def mean_of_last_n(embeddings_ND: NDArray[np.floating]) -> Scorer:
 
 
 def _weighted_mean(item_L: Ints, embeddings_ND: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Return the mean, 0 without events."""
+    """Return the recency-weighted mean, 0 without events."""
     newest_last = item_L[-LAST_N:]
     weights = DECAY ** np.arange(len(newest_last))[::-1]
     return (weights / max(weights.sum(), 1.0)).astype(np.float32) @ embeddings_ND[newest_last].astype(np.float32)
@@ -53,7 +53,8 @@ def popular_items(data: Path, k: int) -> dict[str, list[int]]:
     vocabulary = read_vocabulary(data)
     allowed_SN = is_allowed(DataFolder(data).items, vocabulary.scenarios)
     counts_SN = train_counts(Histories(data), allowed_SN.shape[1], len(vocabulary.scenarios))
-    return {
-        name: np.argsort(-np.where(allowed_N, counts_N, -1), kind="stable")[: min(k, allowed_N.sum())].tolist()
-        for name, counts_N, allowed_N in zip(vocabulary.scenarios, counts_SN, allowed_SN, strict=True)
-    }
+    popular = {}
+    for name, counts_N, is_allowed_N in zip(vocabulary.scenarios, counts_SN, allowed_SN, strict=True):
+        most_popular_first_N = np.argsort(-np.where(is_allowed_N, counts_N, -1), kind="stable")
+        popular[name] = most_popular_first_N[: min(k, is_allowed_N.sum())].tolist()
+    return popular

@@ -1,8 +1,8 @@
-"""Cases: who is queried for which targets, from what is known of them just before.
+"""Cases: which user is queried for which targets, given the events that are known just before.
 
-The known events of a case are the user's events of an earlier split (training, and validation where test is queried)
-that come before the first target. A case holds places, not events: the events are read when it is its turn. The moment
-of asking is that which divides the splits, or, where a user's last events are left out, that of the first target.
+The known events of a case are the user's events of an earlier split (training, and validation if test is queried)
+that come before the first target. A case holds offsets, not events: the events are read when the case is ranked. The
+moment of the query is the start of the split; if a user's last events are the split, it is that of the first target.
 
 Shapes: U users, T targets, L events.
 """
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from redrec.data.histories import Histories
 from redrec.history import History, Ints
 
-MAX_USERS = 5000  # of a scenario; more only narrow the interval
+MAX_USERS = 5000  # per scenario; more only narrow the interval
 SLICES = ("cold", "light", "heavy")
-NUM_COLD = 5  # known events of the queried scenario below which a user is cold: public 5-core sets have none of them
+NUM_COLD = 5  # a user with fewer known events of the queried scenario is cold: public 5-core sets have none of them
 
 
 class Case(NamedTuple):
@@ -38,10 +38,10 @@ class Case(NamedTuple):
 def cases_of(
     histories: Histories, scenario: int, split: int, target_window: int, max_users: int, seed: int
 ) -> list[Case]:
-    """Return a case for each user with events of `split` in `scenario` and something known before them.
+    """Return a case for each user with events of `split` in `scenario` and known events before them.
 
-    Targets are the first distinct `target_window` items. Where more users have targets than `max_users`, the cases
-    are a seeded sample; their order is random, so that the first of them are a smaller one.
+    Targets are the first distinct `target_window` items. If more than `max_users` users have targets, the cases are a
+    seeded sample; their order is random, so the first cases are a smaller sample.
     """
     users = np.random.default_rng(seed).permutation(histories.users_with_targets(scenario, split))
     cases = (_case(histories, int(user), scenario, split, target_window) for user in users)
@@ -49,11 +49,11 @@ def cases_of(
 
 
 def _case(histories: Histories, user: int, scenario: int, split: int, target_window: int) -> Case:
-    places = histories.targets(user, scenario, split)
-    items = histories.item_N[places].astype(np.int64)
-    first = np.sort(np.unique(items, return_index=True)[1])[:target_window]
-    moment_ms = histories.begins_ms.get(split, int(histories.timestamp_ms_N[places[0]]))
-    return Case(user, items[first], int(places[0]), split, moment_ms)
+    offset_T = histories.targets(user, scenario, split)
+    item_T = histories.item_N[offset_T].astype(np.int64)
+    first = np.sort(np.unique(item_T, return_index=True)[1])[:target_window]
+    moment_ms = histories.begins_ms.get(split, int(histories.timestamp_ms_N[offset_T[0]]))
+    return Case(user, item_T[first], int(offset_T[0]), split, moment_ms)
 
 
 def without_scenario(history: History, scenario: int) -> History:
@@ -61,11 +61,11 @@ def without_scenario(history: History, scenario: int) -> History:
 
 
 def slice_of(num_known_U: Ints) -> NDArray[np.int64]:
-    """Return each user's place in `SLICES`, from the number of known events of the queried scenario.
+    """Return each user's index in `SLICES`, from the number of known events of the queried scenario.
 
-    Cold users are told by a fixed number, so that they are the same kind of user in every log; of them other scenarios
-    know more than the queried one. The others are parted at their median, so that neither half is empty in a log of
-    long or of short histories; those at the median are light.
+    The limit of cold users is a fixed number, so that they are comparable between logs; more is known of them in other
+    scenarios than in the queried one. The median of the others separates light from heavy users, so that neither half
+    is empty in a log of long or of short histories; users at the median are light.
 
     >>> slice_of(np.array([0, 4, 5, 6, 70, 80])).tolist()
     [0, 0, 1, 1, 2, 2]
@@ -76,8 +76,9 @@ def slice_of(num_known_U: Ints) -> NDArray[np.int64]:
 
 
 def padded_targets(cases: Sequence[Case]) -> Ints:
-    """Return the targets as one array, `target_UT`, -1 where a user has fewer."""
-    target_UT = np.full((len(cases), max([1, *(len(case.target_T) for case in cases)])), -1, dtype=np.int64)
+    """Return the targets as one array, `target_UT`, padded with -1."""
+    max_targets = max((len(case.target_T) for case in cases), default=1)
+    target_UT = np.full((len(cases), max_targets), -1, dtype=np.int64)
     for target_T, case in zip(target_UT, cases, strict=True):
         target_T[: len(case.target_T)] = case.target_T
     return target_UT

@@ -1,8 +1,8 @@
-"""Collapse: whether the interests of a user differ, and whether more than one of them finds anything.
+"""Collapse: whether the interests of a user differ, and whether more than one of them retrieves targets.
 
-The winner of a target is the interest that scores it best (the first of equal ones), the winner of a user that of the
-best-ranked target. The head is the interest that wins most users; the tail recall is the recall of those targets
-that other interests won. Collapsed towers have a cosine near 1, one winner, and no tail.
+The winner of a target is the interest that scores it best (the first of equal ones). The winner of a user is the
+winner of the best-ranked target. The head is the interest that wins most users; the tail recall is the recall of the
+targets that other interests won. Collapsed towers have a cosine near 1, one winner, and no tail.
 
 Shapes: U users, T targets of a user, Q interests.
 """
@@ -15,10 +15,10 @@ from redrec.evaluation.ranking import Ranks
 
 K = 10
 
-Report = dict[str, object]
+InterestReport = dict[str, object]
 
 
-def interest_report(ranks: Ranks, num_interests: int, seed: int) -> Report:
+def interest_report(ranks: Ranks, num_interests: int, seed: int) -> InterestReport:
     """Return `cosine`, `users_won` (share per interest), `head_recall@10` and `tail_recall@10`, with intervals."""
     best_rank_UT = np.where(ranks.rank_UT > 0, ranks.rank_UT, np.iinfo(np.int64).max)
     winner_U = np.take_along_axis(ranks.winner_UT, best_rank_UT.argmin(1)[:, None], axis=1)[:, 0]
@@ -30,5 +30,5 @@ def interest_report(ranks: Ranks, num_interests: int, seed: int) -> Report:
         f"tail_recall@{K}": user_metrics(np.where(is_head_UT, 0, ranks.rank_UT), (K,))[f"recall@{K}"],
     }
     estimates = bootstrap_means(np.stack(list(values.values()), axis=1), seed)
-    report: Report = {name: estimate.model_dump() for name, estimate in zip(values, estimates, strict=True)}
+    report: InterestReport = {name: estimate.model_dump() for name, estimate in zip(values, estimates, strict=True)}
     return report | {"users_won": (num_won_Q / max(1, len(winner_U))).tolist()}

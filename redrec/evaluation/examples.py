@@ -1,4 +1,4 @@
-"""Examples: three users to look at, what they did last and what the towers would show them in every scenario.
+"""Examples: three users to look at, their newest events and what the towers would show them in every scenario.
 
 Shapes: S scenarios, N items, K recommended items.
 """
@@ -17,7 +17,8 @@ NUM_EXAMPLES = 3
 NUM_HISTORY_SHOWN = 8
 NUM_RECOMMENDED = 5
 
-Example = dict[str, object]
+ShownUser = dict[str, object]
+RecommendedItem = dict[str, object]
 
 
 def examples(
@@ -27,17 +28,17 @@ def examples(
     vocabulary: Vocabulary,
     allowed_SN: NDArray[np.bool_],
     titles_N: list[str],
-) -> list[Example]:
+) -> list[ShownUser]:
     """Return the users with targets in most scenarios: newest history and, per scenario, the top of the catalog.
 
-    `hit` says whether the user did touch the recommended item in the test window.
+    `hit` says whether the recommended item is a target of the user.
     """
     by_user: dict[int, dict[int, Case]] = {}
-    for s, of_scenario in cases.items():
-        for case in of_scenario:
+    for s, scenario_cases in cases.items():
+        for case in scenario_cases:
             by_user.setdefault(case.user, {})[s] = case
     users = sorted(by_user, key=lambda user: (-len(by_user[user]), user))[:NUM_EXAMPLES]
-    shown: list[Example] = []
+    shown: list[ShownUser] = []
     for user in users:
         some_case = next(iter(by_user[user].values()))
         recommended = {
@@ -50,9 +51,11 @@ def examples(
 
 
 def _history_shown(history: History, vocabulary: Vocabulary, titles_N: list[str]) -> list[dict[str, str]]:
-    """The newest events, newest first; at least one of each scenario the user acted in is among them."""
+    """Return the newest events, newest first, with at least one of each scenario that the user acted in."""
     newest_of_scenario = {int(s): i for i, s in enumerate(history.scenario_L)}
-    newest = list(range(len(history.item_L)))[-(NUM_HISTORY_SHOWN - len(newest_of_scenario)) :]
+    num_events = len(history.item_L)
+    num_newest = max(0, NUM_HISTORY_SHOWN - len(newest_of_scenario))
+    newest = range(max(0, num_events - num_newest), num_events)
     shown = sorted({*newest, *newest_of_scenario.values()}, reverse=True)
     return [
         {
@@ -72,15 +75,14 @@ def _recommended(
     histories: Histories,
     is_candidate_N: NDArray[np.bool_],
     titles_N: list[str],
-) -> list[Example]:
-    queried = case or some_case
-    interests_QD = scorer.interests_of([queried.known(histories)], scenario, np.array([queried.moment_ms]))[0]
+) -> list[RecommendedItem]:
+    queried_case = case or some_case
+    interests_QD = scorer.interests_of([queried_case.known(histories)], scenario, np.array([queried_case.moment_ms]))[0]
     boost_N = scorer.boost_of(scenario)
-    found = merge_max(
-        *exact_search(interests_QD, scorer.embeddings_ND, NUM_RECOMMENDED, is_candidate_N, boost_N), NUM_RECOMMENDED
-    )
+    results_QK = exact_search(interests_QD, scorer.embeddings_ND, NUM_RECOMMENDED, is_candidate_N, boost_N)
+    merged = merge_max(*results_QK, NUM_RECOMMENDED)
     targets = set(case.target_T.tolist()) if case else set()
     return [
         {"title": titles_N[item], "score": round(float(score), 3), "hit": int(item) in targets}
-        for item, score in zip(found.items_K, found.scores_K, strict=True)
+        for item, score in zip(merged.items_K, merged.scores_K, strict=True)
     ]

@@ -18,7 +18,7 @@ Floats = NDArray[np.floating]
 
 
 class Estimate(Config):
-    """A mean over users and its percentile interval; all None without users."""
+    """A mean over users and its percentile interval; all None if there are no users."""
 
     value: float | None
     low: float | None
@@ -27,16 +27,16 @@ class Estimate(Config):
 
 
 class Gain(NamedTuple):
-    """What a model has over a rival on the same users: the difference of the means, and its share of the rival's."""
+    """The gain of a model over a rival on the same users: the difference of the means, and its share of the rival's."""
 
     difference: Estimate
     relative: Estimate
 
 
 def bootstrap_means(metrics_UM: Floats, seed: int) -> list[Estimate]:
-    """Return one estimate per metric; users whose value is nan carry no evidence on it and are left out.
+    """Return one estimate per metric; users with the value nan are no evidence and are left out.
 
-    The resamples are the same for all metrics, so two models rated on the same users share their noise.
+    The resamples are the same for all metrics, so two models measured on the same users share their noise.
     """
     is_rated_UM = np.isfinite(metrics_UM)
     means_RM = _resampled_means(metrics_UM, is_rated_UM, seed)
@@ -48,7 +48,7 @@ def bootstrap_means(metrics_UM: Floats, seed: int) -> list[Estimate]:
 
 
 def paired_gain(model_U: Floats, rival_U: Floats, seed: int) -> Gain:
-    """Return the gain of a model over a rival, both rated on the same users; users with a nan are left out."""
+    """Return the gain of a model over a rival, both measured on the same users; users with a nan are left out."""
     values_U2 = np.stack([model_U, rival_U], axis=1)
     values_U2 = values_U2[np.isfinite(values_U2).all(1)]
     means_R2 = _resampled_means(values_U2, np.isfinite(values_U2), seed)
@@ -70,7 +70,7 @@ def _estimate(value: float, values_R: Floats, num_users: int) -> Estimate:
 
 
 def _resampled_means(values_UM: Floats, is_rated_UM: NDArray[np.bool_], seed: int) -> Floats:
-    """Return the means of `NUM_RESAMPLES` draws of U users with replacement, nan where a draw has no rated user."""
+    """Return the means of `NUM_RESAMPLES` draws of U users with replacement, nan if a draw has no user with a value."""
     rng, num_users = np.random.default_rng(seed), len(values_UM)
     values_UM = np.where(is_rated_UM, values_UM, 0.0)
     blocks = []

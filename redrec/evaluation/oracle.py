@@ -1,7 +1,7 @@
-"""Oracle: the ceiling of a generated world, measured on the very users and targets the models were measured on.
+"""Oracle: the ceiling of a generated world, measured on the same users and targets as the models.
 
-It is told in the words of a scorer: a user's interest is their true preference, an item's embedding the probability of
-the item for each interest, so that the score is the true probability of the next action.
+The oracle scores as a model does: a user's interest is their true preference, an item's embedding is its probability
+for each interest, so the score is the true probability of the next action.
 """
 
 from pathlib import Path

@@ -1,12 +1,12 @@
 """Ranks of the targets over the full catalog of a scenario, from any scorer, a block of users and items at a time.
 
-A rank needs no sorted list: it is one plus the number of items above the target. So the target's own score comes first,
-and then every block of items is scored, counted and forgotten, for few enough users at a time that their scores stay
-in the processor's cache: beside the histories of `USERS_PER_BLOCK` users, some 20 MB are held, whatever the catalog.
-Metrics at every k follow from the ranks. Both protocols come from one pass: `rank` among all candidates, and
-`rank_unseen` among those that are not in what is known of the user.
+A rank needs no sorted list: it is one plus the number of items above the target. So the target's own score is computed
+first, and then every block of items is scored, counted and dropped, for so few users at a time that their scores stay
+in the processor's cache: apart from the histories of `USERS_PER_BLOCK` users, some 20 MB are needed for any catalog.
+Metrics at every k follow from the ranks. One pass gives both protocols: `rank` among all candidates, and
+`rank_unseen` among the candidates that are no known items of the user.
 
-Scores closer than their rounding are equal, and of equal scores the lower item index stands above, as in exact search.
+Scores closer than their rounding are equal, and among equal scores the lower item index is above, as in exact search.
 
 Shapes: U users, B of them in a block, N items, M of them in a block, T targets of a user, Q interests, D embedding.
 """
@@ -22,33 +22,33 @@ from redrec.evaluation.cases import Case, padded_targets, without_scenario
 from redrec.evaluation.scorers import Scorer
 from redrec.history import Ints
 
-USERS_PER_BLOCK = 1024  # for whom the catalog is read once
+USERS_PER_BLOCK = 1024  # per read of the catalog
 USERS_PER_PRODUCT = 64
 ITEMS_PER_BLOCK = 16_384
-ROUNDING = 1e-6  # of a float32 dot product, against the sum of its absolute terms
+ROUNDING = 1e-6  # of a float32 dot product, relative to the sum of its absolute terms
 
 Floats = NDArray[np.floating]
 
 
 class Ranks(NamedTuple):
-    """Ranks from 1, and 0 where there is no target (of that kind); for each target the interest that scores it best."""
+    """Ranks from 1, and 0 for no target (or no unseen one); for each target the interest that scores it best."""
 
     rank_UT: Ints
-    rank_unseen_UT: Ints  # of the targets that are not in what is known of the user
-    winner_UT: Ints  # -1 where there is no target
-    cosine_U: Floats  # mean over the pairs of a user's interests, nan where there is only one
+    rank_unseen_UT: Ints  # of the targets that are no known items of the user
+    winner_UT: Ints  # -1 for no target
+    cosine_U: Floats  # mean over the pairs of a user's interests, nan if there is only one
 
     def of(self, users_A: NDArray[np.bool_] | Ints) -> "Ranks":
-        """Return the ranks of some users, told by a mask or by their places."""
+        """Return the ranks of some users, given by a mask or by their indices."""
         return Ranks._make(values[users_A] for values in self)
 
 
 class Targets(NamedTuple):
-    """The targets of a block of users: where they stand among the candidates, and which scores are equal to theirs."""
+    """The targets of a block of users: positions among the candidates, and the range of scores that are equal."""
 
     is_target_BT: NDArray[np.bool_]
     is_candidate_BT: NDArray[np.bool_]
-    place_BT: Ints
+    position_BT: Ints
     low_BT: Floats
     high_BT: Floats
     winner_BT: Ints
@@ -58,15 +58,15 @@ class Targets(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """The pairs of a user and an item known of them, by the item's place among the candidates; in order of users."""
+    """Pairs of a user and a known item, by the item's position among the candidates; sorted by user."""
 
     user_X: Ints
-    place_X: Ints
+    position_X: Ints
 
     def of(self, users: slice) -> "Seen":
-        """Return the pairs of some users, who are counted from the first of them on."""
-        those = slice(*np.searchsorted(self.user_X, [users.start, users.stop]))
-        return Seen(self.user_X[those] - users.start, self.place_X[those])
+        """Return the pairs of some users, as if the first of them were user 0."""
+        pairs = slice(*np.searchsorted(self.user_X, [users.start, users.stop]))
+        return Seen(self.user_X[pairs] - users.start, self.position_X[pairs])
 
 
 def rank_cases(
@@ -77,23 +77,26 @@ def rank_cases(
     is_candidate_N: NDArray[np.bool_],
     removed: int | None = None,
 ) -> Ranks:
-    """Return the ranks of each case's targets; the events of scenario `removed` are kept from the scorer.
+    """Return the ranks of each case's targets; the scorer does not see the events of scenario `removed`.
 
-    A block's users have histories of about one length, since the scorer pads them to the longest.
+    The users of a block have histories of similar length, since the scorer pads them to the longest.
     """
     target_UT = padded_targets(cases)
     by_length_U = np.argsort([case.end - histories.begin_U[case.user] for case in cases], kind="stable")
     blocks = [Ranks(target_UT[:0], target_UT[:0], target_UT[:0], np.empty(0))]
     for start in range(0, len(cases), USERS_PER_BLOCK):
         block_B = by_length_U[start : start + USERS_PER_BLOCK]
-        known = [cases[place].known(histories) for place in block_B]
+        known = [cases[u].known(histories) for u in block_B]
         shown = known if removed is None else [without_scenario(history, removed) for history in known]
-        moment_ms_B = np.array([cases[place].moment_ms for place in block_B])
+        moment_ms_B = np.array([cases[u].moment_ms for u in block_B])
         interests_BQD = scorer.interests_of(shown, scenario, moment_ms_B)
         seen = [history.item_L for history in known]
-        queried = (interests_BQD, scorer.embeddings_ND, target_UT[block_B], seen, is_candidate_N)
-        blocks.append(rank_targets(*queried, scorer.boost_of(scenario)))
-    return Ranks._make(np.concatenate(parts) for parts in zip(*blocks, strict=True)).of(np.argsort(by_length_U))
+        boost_N = scorer.boost_of(scenario)
+        blocks.append(
+            rank_targets(interests_BQD, scorer.embeddings_ND, target_UT[block_B], seen, is_candidate_N, boost_N)
+        )
+    by_length = Ranks._make(np.concatenate(values) for values in zip(*blocks, strict=True))
+    return by_length.of(np.argsort(by_length_U))
 
 
 def rank_targets(
@@ -106,7 +109,7 @@ def rank_targets(
 ) -> Ranks:
     """Return the ranks of `target_BT` (-1 = none) among the candidates; `seen` are each user's known items.
 
-    An item's score is raised by its `boost_N`, if there are any. A target that is no candidate ranks after all of them.
+    `boost_N` is added to the items' scores. A target that is no candidate ranks after all candidates.
 
     >>> embeddings_ND, interests_BQD = np.array([[0.9], [0.5], [0.7], [0.5]]), np.ones((1, 1, 1))
     >>> ranks = rank_targets(interests_BQD, embeddings_ND, np.array([[1, 3]]), [np.array([0])], np.full(4, True))
@@ -118,12 +121,12 @@ def rank_targets(
     pair_X = _pairs(seen, len(is_candidate_N))
     known = _seen(pair_X, is_candidate_N)
     above_BT, seen_above_BT = np.zeros_like(target_BT), np.zeros_like(target_BT)
-    few = [slice(start, start + USERS_PER_PRODUCT) for start in range(0, len(target_BT), USERS_PER_PRODUCT)]
+    user_slices = [slice(b, b + USERS_PER_PRODUCT) for b in range(0, len(target_BT), USERS_PER_PRODUCT)]
     scratch = np.empty((2, USERS_PER_PRODUCT, min(ITEMS_PER_BLOCK, len(candidates))), dtype=np.float32)
     for start in range(0, len(candidates), ITEMS_PER_BLOCK):
         items_M = candidates[start : start + ITEMS_PER_BLOCK]
         embeddings_DM = np.ascontiguousarray(embeddings_ND[items_M].T, dtype=np.float32)
-        for users in few:
+        for users in user_slices:
             scores_BM, of_users = best_scores(interests_BQD[users], embeddings_DM, scratch), targets.of(users)
             if boost_N is not None:
                 scores_BM += boost_N[items_M]
@@ -156,9 +159,9 @@ def rank_among(
 
 
 def best_scores(interests_BQD: Floats, embeddings_DM: Floats, scratch: Floats) -> Floats:
-    """Return the greatest dot product over each user's interests, `scores_BM`; they stay in `scratch`.
+    """Return the greatest dot product over each user's interests, `scores_BM`, a view of `scratch`.
 
-    `scratch` are two arrays of at least B x M: memory that is new to every product takes longer than the product.
+    `scratch` is two arrays of at least B x M: allocating memory for every product takes longer than the product.
     """
     scores_BM, other_BM = scratch[:, : len(interests_BQD), : embeddings_DM.shape[1]]
     np.matmul(interests_BQD[:, 0], embeddings_DM, out=scores_BM)
@@ -167,16 +170,16 @@ def best_scores(interests_BQD: Floats, embeddings_DM: Floats, scratch: Floats) -
     return scores_BM
 
 
-def num_above(scores_X: Floats, place: int, is_here: bool, low: float, high: float) -> int:
-    """Count the scores above a target's: those before its place have to be as high as `low`, later ones above `high`.
+def num_above(scores_X: Floats, position: int, is_here: bool, low: float, high: float) -> int:
+    """Count the scores above a target's: at least `low` before its position, above `high` after it.
 
-    `is_here` says that the score at `place` is the target's own.
+    `is_here` says that the score at `position` is the target's own.
     """
-    return int(np.count_nonzero(scores_X[:place] >= low) + np.count_nonzero(scores_X[place + is_here :] > high))
+    return int(np.count_nonzero(scores_X[:position] >= low) + np.count_nonzero(scores_X[position + is_here :] > high))
 
 
 def mean_cosine(interests_BQD: Floats) -> Floats:
-    """Return the mean cosine between the interests of a user, nan where there is only one.
+    """Return the mean cosine between the interests of a user, nan if there is only one.
 
     >>> mean_cosine(np.array([[[1.0, 0.0], [0.0, 3.0]], [[1.0, 0.0], [2.0, 0.0]]]))
     array([0., 1.])
@@ -200,57 +203,61 @@ def _targets(
     if not np.isfinite(scores_BQT).all():
         raise ValueError(
             f"{np.isnan(interests_BQD).any((1, 2)).sum()} of {len(interests_BQD)} users have interests that are not "
-            "numbers, or the embedding of a target is not finite; every rank would be 1. Look at the training log."
+            "numbers, or the embedding of a target is not finite; every rank would be 1. Read the training log."
         )
     rounding_BT = ROUNDING * (np.abs(interests_BQD) @ np.abs(embeddings_BDT)).max(1)
     is_target_BT, is_candidate_BT = target_BT >= 0, is_candidate_N[target_BT]
-    place_BT = np.searchsorted(np.flatnonzero(is_candidate_N), target_BT)
+    position_BT = np.searchsorted(np.flatnonzero(is_candidate_N), target_BT)
     score_BT = np.where(is_candidate_BT, scores_BQT.max(1), -np.inf)
     if boost_N is not None:
         score_BT += boost_N[target_BT]
         rounding_BT += ROUNDING * boost_N[target_BT]
     winner_BT = np.where(is_target_BT, scores_BQT.argmax(1), -1)
-    return Targets(is_target_BT, is_candidate_BT, place_BT, score_BT - rounding_BT, score_BT + rounding_BT, winner_BT)
+    return Targets(
+        is_target_BT, is_candidate_BT, position_BT, score_BT - rounding_BT, score_BT + rounding_BT, winner_BT
+    )
 
 
 def _pairs(seen: Sequence[Ints], num_items: int) -> Ints:
-    """Return each distinct pair of a user and an item as one number, `user * N + item`, in order."""
+    """Return each distinct pair of a user and an item as one number, `user * N + item`, sorted."""
     user_X = np.repeat(np.arange(len(seen)), [len(items) for items in seen])
     pair_X = np.sort(user_X * num_items + np.concatenate(seen))
-    return pair_X[np.diff(pair_X, prepend=-1) > 0]  # `np.unique` and `np.isin` hash or sort again: 20 times as long
+    return pair_X[np.diff(pair_X, prepend=-1) > 0]  # `np.unique` and `np.isin` hash or sort again: 20 times slower
 
 
 def _seen(pair_X: Ints, is_candidate_N: NDArray[np.bool_]) -> Seen:
-    """Return the pairs whose item is a candidate, by place."""
+    """Return the pairs of a candidate item, by its position."""
     user_X, item_X = np.divmod(pair_X, len(is_candidate_N))
     is_candidate_X = is_candidate_N[item_X]
-    places_X = np.searchsorted(np.flatnonzero(is_candidate_N), item_X[is_candidate_X])
-    return Seen(user_X[is_candidate_X], places_X)
+    position_X = np.searchsorted(np.flatnonzero(is_candidate_N), item_X[is_candidate_X])
+    return Seen(user_X[is_candidate_X], position_X)
 
 
 def _is_seen(target_BT: Ints, pair_X: Ints, num_items: int) -> NDArray[np.bool_]:
-    queried_BT = np.arange(len(target_BT))[:, None] * num_items + target_BT
-    return np.append(pair_X, -1)[np.searchsorted(pair_X, queried_BT)] == queried_BT
+    pair_BT = np.arange(len(target_BT))[:, None] * num_items + target_BT
+    return np.append(pair_X, -1)[np.searchsorted(pair_X, pair_BT)] == pair_BT
 
 
 def _count_above(scores_BM: Floats, start: int, targets: Targets) -> Ints:
-    """Count the items of a block, which begins at place `start`, that stand above each target."""
-    split_BT = np.clip(targets.place_BT - start, 0, scores_BM.shape[1])
-    is_here_BT = targets.is_candidate_BT & (split_BT == targets.place_BT - start) & (split_BT < scores_BM.shape[1])
-    above_BT, user_A = np.zeros_like(split_BT), np.nonzero(targets.is_target_BT)[0]
-    queried = (split_BT, is_here_BT, targets.low_BT, targets.high_BT)
-    rows = zip(user_A, *(values_BT[targets.is_target_BT].tolist() for values_BT in queried), strict=True)
-    above_BT[targets.is_target_BT] = [num_above(scores_BM[b], *of_target) for b, *of_target in rows]
+    """Count the items above each target in the block of items that begins at position `start`."""
+    offset_BT = np.clip(targets.position_BT - start, 0, scores_BM.shape[1])
+    is_here_BT = targets.is_candidate_BT & (offset_BT == targets.position_BT - start) & (offset_BT < scores_BM.shape[1])
+    above_BT, user_A = np.zeros_like(offset_BT), np.nonzero(targets.is_target_BT)[0]
+    columns = (offset_BT, is_here_BT, targets.low_BT, targets.high_BT)
+    rows = zip(user_A, *(values_BT[targets.is_target_BT].tolist() for values_BT in columns), strict=True)
+    above_BT[targets.is_target_BT] = [
+        num_above(scores_BM[b], offset, is_here, low, high) for b, offset, is_here, low, high in rows
+    ]
     return above_BT
 
 
 def _count_seen_above(scores_BM: Floats, start: int, targets: Targets, seen: Seen) -> Ints:
-    """Count, among the same items, those that are known of the user."""
-    is_here_X = (seen.place_X >= start) & (seen.place_X < start + scores_BM.shape[1])
-    user_X, place_X1 = seen.user_X[is_here_X], seen.place_X[is_here_X, None]
-    scores_X1 = scores_BM[user_X[:, None], place_X1 - start]
-    is_before_XT = place_X1 < targets.place_BT[user_X]
+    """Count the items above each target in the same block that are known items of the user."""
+    is_here_X = (seen.position_X >= start) & (seen.position_X < start + scores_BM.shape[1])
+    user_X, position_X1 = seen.user_X[is_here_X], seen.position_X[is_here_X, None]
+    scores_X1 = scores_BM[user_X[:, None], position_X1 - start]
+    is_before_XT = position_X1 < targets.position_BT[user_X]
     is_above_XT = np.where(is_before_XT, scores_X1 >= targets.low_BT[user_X], scores_X1 > targets.high_BT[user_X])
-    above_BT = np.zeros_like(targets.place_BT)
+    above_BT = np.zeros_like(targets.position_BT)
     np.add.at(above_BT, user_X, is_above_XT)
     return above_BT

@@ -1,7 +1,7 @@
-"""Scorers: what evaluation asks of a model, and the exported towers as one.
+"""Scorers: the interface that evaluation needs of a model, and the exported towers as a scorer.
 
-A model gives a few interests of a user for a queried scenario, and an embedding of each item. An item's score is the
-greatest dot product over the interests, plus its boost if there is any. Baselines are scorers too (`baselines`).
+A scorer returns a few interests of a user for a queried scenario, and has an embedding of each item. An item's score
+is the greatest dot product over the interests, plus its boost if any. Baselines are scorers too (`baselines`).
 
 Shapes: B users, S scenarios, N items, Q interests, D embedding.
 """
@@ -19,7 +19,7 @@ from redrec.history import History, HistoryConfig, Ints, tower_inputs
 from redrec.index.popularity_boost import boosts, daily_rates
 from redrec.model.session import open_tower
 
-# histories, the queried scenario, and the moment in milliseconds at which each user is queried -> interests_BQD
+# histories, the queried scenario, and each user's moment of the query in milliseconds -> interests_BQD
 InterestsOf = Callable[[Sequence[History], int, Ints], NDArray[np.floating]]
 
 USERS_PER_RUN = 256
@@ -30,14 +30,14 @@ class Scorer(NamedTuple):
 
     interests_of: InterestsOf
     embeddings_ND: NDArray[np.floating]
-    boost_SN: NDArray[np.float32] | None = None  # see `redrec.index.popularity_boost`; absent: 0
+    boost_SN: NDArray[np.float32] | None = None  # see `redrec.index.popularity_boost`; None: no boost
 
     def boost_of(self, scenario: int) -> NDArray[np.float32] | None:
         return None if self.boost_SN is None else self.boost_SN[scenario]
 
 
 def in_blocks(interests_of: InterestsOf) -> InterestsOf:
-    """Return the same, but queried for `USERS_PER_RUN` users at a time, whose inputs are in memory together."""
+    """Return `interests_of`, called for `USERS_PER_RUN` users at a time, so that few inputs are in memory."""
 
     def of_all(histories: Sequence[History], scenario: int, moment_ms_B: Ints) -> NDArray[np.floating]:
         blocks = [slice(start, start + USERS_PER_RUN) for start in range(0, len(histories), USERS_PER_RUN)]
@@ -62,12 +62,13 @@ def exported_towers(model: Path, config: HistoryConfig) -> Scorer:
 def with_popularity_boost(
     scorer: Scorer, histories: Histories, split: int, allowed_SN: NDArray[np.bool_], weight: float, logit_scale: float
 ) -> Scorer:
-    """Return the scorer with the boosts of the events before `split`, as serving has them; as it is at weight 0."""
+    """Return the scorer with the boosts of the events before `split`, as in serving; with weight 0, the same scorer."""
     if weight == 0:
         return scorer
     num_scenarios, num_items = allowed_SN.shape
     rate_SN = daily_rates(recent_counts(histories, split, num_items, num_scenarios))
     boost_SN = [
-        boosts(rate_N, allowed_N, weight, logit_scale) for rate_N, allowed_N in zip(rate_SN, allowed_SN, strict=True)
+        boosts(rate_N, is_allowed_N, weight, logit_scale)
+        for rate_N, is_allowed_N in zip(rate_SN, allowed_SN, strict=True)
     ]
     return scorer._replace(boost_SN=np.stack(boost_SN))

@@ -1,6 +1,6 @@
-"""Validation: how good towers are while they train, for early stopping.
+"""Validation: a score of the towers during training, for early stopping.
 
-A full-catalogue metric on validation targets, the mean over scenarios: a sparse one counts as much as a busy one.
+A full-catalog metric on validation targets, the mean over scenarios: a sparse one counts as much as a busy one.
 """
 
 from pathlib import Path
@@ -12,7 +12,7 @@ from redrec.config import Config, InputError
 from redrec.data.histories import VALIDATION, Histories
 from redrec.data.items import is_allowed
 from redrec.evaluation.cases import cases_of
-from redrec.evaluation.metrics import user_metrics
+from redrec.evaluation.metrics import METRIC_PATTERN, user_metrics
 from redrec.evaluation.ranking import rank_cases
 from redrec.evaluation.scorers import Scorer
 from redrec.folders import DataFolder
@@ -20,10 +20,10 @@ from redrec.history import Vocabulary
 
 
 class ValidationConfig(Config):
-    metric: str = Field(default="ndcg@10", pattern=r"^(hit_rate|recall|ndcg)@[1-9]\d*$")
-    steps_between: PositiveInt | None = None  # and after the last step; absent: no validation, all steps are trained
+    metric: str = Field(default="ndcg@10", pattern=METRIC_PATTERN)
+    steps_between: PositiveInt | None = None  # and after the last step; None: no validation, all steps are trained
     patience: PositiveInt = 5  # validations without a new best before training stops
-    max_users: PositiveInt = 2000  # of a scenario
+    max_users: PositiveInt = 2000  # per scenario
 
 
 class Validation:
@@ -51,10 +51,9 @@ class Validation:
 
     def score(self, scorer: Scorer) -> float:
         """Return the mean over scenarios with cases of the metric's mean over users."""
-        means = [
-            float(np.mean(user_metrics(ranks.rank_UT, (self.k,))[self.metric]))
-            for scenario, cases in enumerate(self.cases)
-            if cases
-            for ranks in [rank_cases(scorer, self.histories, cases, scenario, self.allowed_SN[scenario])]
-        ]
+        means = []
+        for scenario, cases in enumerate(self.cases):
+            if cases:
+                ranks = rank_cases(scorer, self.histories, cases, scenario, self.allowed_SN[scenario])
+                means.append(float(np.mean(user_metrics(ranks.rank_UT, (self.k,))[self.metric])))
         return float(np.mean(means))

@@ -1,12 +1,12 @@
 """Assignment: a user id in, a bucket in 0..1 and an arm out, the same on every machine and every day.
 
-The hash is GrowthBook's version 2, bit for bit, so an experiment may be assigned by GrowthBook's SDKs and
+The hash is GrowthBook's version 2, bit for bit, so GrowthBook's SDKs may assign an experiment that is
 read here. Version 1 is not offered: its buckets are correlated between parallel experiments. Ids are ASCII,
-since the SDKs hash code units where other languages hash UTF-8 bytes, and a user must not change arms with
-the language of the client.
+since some SDKs hash code units and others UTF-8 bytes, and a user must not change arms with the language of
+the client.
 
-The seed is the experiment's name when a shared model changes (one arm for a user everywhere), and
-`experiment:scenario` when only one scenario's model does.
+The seed is the experiment's name if a shared model changes (a user has one arm in all scenarios), and
+`experiment:scenario` if only the model of one scenario changes.
 
 Source: https://docs.growthbook.io/lib/build-your-own (hash, getBucketRanges, chooseVariation).
 """
@@ -42,7 +42,7 @@ def buckets(seed: str, values: Sequence[str]) -> NDArray[np.float64]:
 
 
 def bucket_ranges(weights: Sequence[float], coverage: float = 1.0) -> tuple[Range, ...]:
-    """Return one half-open range per arm; growing `coverage` later leaves every assigned user in the same arm.
+    """Return one half-open range per arm; every assigned user stays in the same arm if `coverage` grows later.
 
     >>> bucket_ranges([0.4, 0.6], coverage=0.5)
     ((0.0, 0.2), (0.4, 0.7))
@@ -57,7 +57,7 @@ def bucket_ranges(weights: Sequence[float], coverage: float = 1.0) -> tuple[Rang
 
 
 def choose_arm(bucket_value: float, ranges: Sequence[Range]) -> int | None:
-    """Return the position of the arm whose range holds the bucket; None is outside the experiment.
+    """Return the position of the arm with the bucket in its range; None is outside the experiment.
 
     >>> choose_arm(0.5, ((0.0, 0.2), (0.4, 0.7))), choose_arm(0.3, ((0.0, 0.2), (0.4, 0.7)))
     (1, None)

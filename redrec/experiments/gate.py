@@ -1,20 +1,20 @@
 """Gate: an experiment log and a plan written beforehand in, one decision per scenario out.
 
-This is the fixed-horizon gate: its error rates hold when it is read once, at the planned end. Peeked at daily,
-the same test promotes a harmless change about one time in five, so before the planned last day it answers hold.
+This is the fixed-horizon gate: its error rates hold if it is read once, at the planned end. Read every day,
+the same test promotes a change without effect about one time in five, so before the planned end it decides hold.
 
 Rules, in this order; the first that applies decides a scenario:
 
 1. before the planned end: hold
-2. more users in both arms than allowed (they are dropped below that): hold, assignment is broken
+2. more users in both arms than allowed (fewer are dropped): hold, assignment is broken
 3. too few users or events: hold
 4. sample ratio mismatch: hold, the arms are not comparable
 5. metric or guardrail significantly worse: rollback
 6. metric significantly better, and guardrail shown to be within its margin: promote
 7. otherwise: hold
 
-Users are the units, never impressions: one user's impressions resemble each other. Ratios of sums get their
-error from the delta method (Deng et al., KDD 2018) through tea-tasting. Promotion is tested at
+Users are the units, never impressions: one user's impressions resemble each other. The error of a ratio of sums
+comes from the delta method (Deng et al., KDD 2018) through tea-tasting. Promotion is tested at
 `alpha / number of scenarios` (Bonferroni), so that the chance of any false promotion stays below alpha; harm is
 tested at its own level without that correction, because a missed harm costs more than a false alarm.
 """
@@ -33,7 +33,7 @@ from redrec.config import Config, InputError
 if TYPE_CHECKING:
     from tea_tasting.metrics.mean import MeanResult, RatioOfMeans
 
-Verdict = Literal["promote", "hold", "rollback"]
+GateVerdict = Literal["promote", "hold", "rollback"]
 
 
 class Arm(Config):
@@ -47,9 +47,13 @@ class RatioMetric(Config):
     numerator: str
     denominator: str
 
+    @property
+    def columns(self) -> tuple[str, str]:
+        return self.numerator, self.denominator
+
 
 class Plan(Config):
-    """What was decided before the experiment began; changing it while users are in it voids the error rates."""
+    """What is fixed before the experiment begins; the error rates do not hold if it changes during the experiment."""
 
     experiment: str
     scenarios: tuple[str, ...] = Field(min_length=1)
@@ -58,13 +62,18 @@ class Plan(Config):
     num_days: PositiveInt  # whole weeks, since weekdays differ
     metric: RatioMetric = RatioMetric(numerator="clicks", denominator="impressions")  # higher is better
     guardrail: RatioMetric = RatioMetric(numerator="hides", denominator="impressions")  # lower is better
-    guardrail_margin: float = Field(default=0.10, gt=0)  # relative rise of the guardrail that is still accepted
+    guardrail_margin: float = Field(default=0.10, gt=0)  # accepted relative rise of the guardrail
     alpha: float = Field(default=0.05, gt=0, lt=0.5)  # one-sided, shared by all scenarios
     harm_alpha: float = Field(default=0.025, gt=0, lt=0.5)  # one-sided, for each metric of each scenario
     srm_alpha: float = Field(default=0.001, gt=0, lt=0.5)  # GrowthBook and Statsig use the same level
     max_both_arms_share: float = Field(default=0.01, ge=0, lt=1)  # GrowthBook alarms above it
-    min_users: PositiveInt = 100  # per arm; the delta method rests on a central limit theorem over users
-    min_events: PositiveInt = 100  # numerator sum over both arms, for the same reason
+    min_users: PositiveInt = 100  # per arm; the delta method depends on a central limit theorem over users
+    min_events: PositiveInt = 100  # sum of a numerator over both arms, for the same reason
+
+    @property
+    def columns(self) -> set[str]:
+        """The log columns that the metric and the guardrail name."""
+        return {*self.metric.columns, *self.guardrail.columns}
 
     @property
     def promote_alpha(self) -> float:
@@ -94,7 +103,7 @@ class Numbers(Config):
 
 
 class Decision(Config):
-    verdict: Verdict
+    verdict: GateVerdict
     reason: str
     numbers: Numbers
 
@@ -132,7 +141,7 @@ def _decide(log: pa.Table, plan: Plan, days: int) -> Decision:
     counts = {arm.name: pc.sum(pc.equal(users["arm"], arm.name)).as_py() or 0 for arm in (plan.control, plan.treatment)}
     numbers = Numbers(days=days, users=counts, both_arms_share=both_arms_share)
 
-    def decision(verdict: Verdict, reason: str) -> Decision:
+    def decision(verdict: GateVerdict, reason: str) -> Decision:
         return Decision(verdict=verdict, reason=reason, numbers=numbers)
 
     if days < plan.num_days:
@@ -159,7 +168,7 @@ def _decide(log: pa.Table, plan: Plan, days: int) -> Decision:
     return decision(*_verdict(metric_numbers, guardrail_numbers, plan))
 
 
-def _verdict(metric: Comparison, guardrail: Comparison, plan: Plan) -> tuple[Verdict, str]:
+def _verdict(metric: Comparison, guardrail: Comparison, plan: Plan) -> tuple[GateVerdict, str]:
     alpha = plan.promote_alpha
     metric_text = _described(plan.metric, metric)
     guardrail_text = _described(plan.guardrail, guardrail)
@@ -175,9 +184,8 @@ def _verdict(metric: Comparison, guardrail: Comparison, plan: Plan) -> tuple[Ver
 
 
 def _one_row_per_user(log: pa.Table, plan: Plan) -> tuple[pa.Table, float]:
-    """Sum the log per user; users seen in both arms are dropped, and their share is returned."""
-    columns = {column for metric in (plan.metric, plan.guardrail) for column in (metric.numerator, metric.denominator)}
-    per_arm = log.group_by(["user_id", "arm"]).aggregate([(column, "sum") for column in sorted(columns)])
+    """Sum the log per user; users in both arms are dropped, and their share is returned."""
+    per_arm = log.group_by(["user_id", "arm"]).aggregate([(column, "sum") for column in sorted(plan.columns)])
     per_arm = per_arm.rename_columns([name.removesuffix("_sum") for name in per_arm.column_names])
     arms = per_arm.group_by("user_id").aggregate([("arm", "count")])
     once = arms.filter(pc.field("arm_count") == 1)
@@ -190,7 +198,7 @@ def _analyze(users: pa.Table, plan: Plan) -> tuple[float, Comparison, Comparison
 
     Each bound of an interval holds at 1 - alpha, so that it agrees with the one-sided test of the decision.
     """
-    import tea_tasting  # 2 s; plans and decisions are read without it
+    import tea_tasting  # takes 2 s, and plans and decisions do not need it
 
     tests = {
         "srm": tea_tasting.SampleRatio(plan.treatment.weight / plan.control.weight),
@@ -221,9 +229,7 @@ def _comparison(result: "MeanResult") -> Comparison:
 
 
 def _check_columns(log: pa.Table, plan: Plan) -> None:
-    metrics = (plan.metric, plan.guardrail)
-    needed = {"experiment", "user_id", "scenario", "arm", "day"}
-    needed |= {column for metric in metrics for column in (metric.numerator, metric.denominator)}
+    needed = {"experiment", "user_id", "scenario", "arm", "day"} | plan.columns
     if absent := sorted(needed - set(log.column_names)):
         raise InputError(
             f"The experiment log has no column {', '.join(absent)}; it has {', '.join(log.column_names)}. "

@@ -1,11 +1,11 @@
-"""Simulation: a generated experiment log whose true effects are known.
+"""Simulation: a generated experiment log with known true effects.
 
 Clicks cluster by user: every user has a click rate of their own, and several days with several impressions.
-A test that takes impressions for independent sees far too small an error here, as it would in production.
+A test that treats impressions as independent underestimates the error by far here, as it would in production.
 Arms come from the same bucketing as in production, seeded by the experiment's name.
 
 One row per user, scenario and day: experiment, user_id, scenario, arm, day (0 is the first), impressions,
-clicks, hides (the guardrail: a user hides what annoys).
+clicks, hides (the guardrail: a user hides items that annoy).
 """
 
 import numpy as np
@@ -25,7 +25,7 @@ class SimulatedScenario(Config):
     hide_rate: float = Field(default=0.02, gt=0, lt=0.5)
     click_effect: float = Field(default=0.0, gt=-1, lt=1)  # relative change of the click rate under treatment
     hide_effect: float = Field(default=0.0, gt=-1)
-    user_share: float = Field(default=1.0, gt=0, le=1)  # users who come to this scenario at all
+    user_share: float = Field(default=1.0, gt=0, le=1)  # of the users that have impressions in this scenario
 
 
 class Simulation(Config):
@@ -40,7 +40,7 @@ class Simulation(Config):
 
 
 def simulate(config: Simulation) -> pa.Table:
-    """Return the log of one experiment, in no order a reader may rely on."""
+    """Return the log of one experiment; the order of its rows has no meaning."""
     rng = np.random.default_rng(config.seed)
     user_ids = [f"u{config.seed}-{number}" for number in range(config.num_users)]
     arm_U = choose_arms(buckets(config.experiment, user_ids), bucket_ranges(config.weights))
@@ -61,10 +61,8 @@ def _scenario_log(
     rng: np.random.Generator,
 ) -> pa.Table:
     is_seen_U = (rng.random(config.num_users) < scenario.user_share) & ~is_lost_U
-    user_R, day_R = (
-        np.repeat(np.flatnonzero(is_seen_U), config.num_days),
-        np.tile(np.arange(config.num_days), int(is_seen_U.sum())),
-    )
+    user_R = np.repeat(np.flatnonzero(is_seen_U), config.num_days)
+    day_R = np.tile(np.arange(config.num_days), int(is_seen_U.sum()))
     is_treated_R = arm_U[user_R] == 1
     impressions_R = rng.poisson(config.impressions_per_day, len(user_R))
     click_rate_R = scenario.click_rate * appeal_U[user_R] * np.where(is_treated_R, 1 + scenario.click_effect, 1)

@@ -1,1 +1,1 @@
-"""The item index: Milvus collections of a bundle, exact search as their referee, filters, merge and recall."""
+"""The item index: Milvus collections and their search, exact search as the reference, filters, merge, recall."""

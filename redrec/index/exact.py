@@ -1,7 +1,7 @@
-"""Exact search: the k items of highest inner product, the referee of every index.
+"""Exact search: the k items of highest inner product, the reference for every index.
 
-One matrix product per block of items, so memory stays at Q times the block, whatever the catalog. It is also
-the degraded path of serving when Milvus is away, and what evaluation ranks the full catalog with.
+One matrix product per block of items, so memory is Q times the block, for a catalog of any size. Serving also
+falls back to it when Milvus is unavailable, and the examples of the evaluation use it.
 
 Shapes: Q queries, N items, D embedding, K results.
 """
@@ -22,8 +22,8 @@ def exact_search(
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Return `scores_QK, items_QK`, best first; ties go to the lower item index.
 
-    K is `min(k, N)`. Where fewer items are allowed, the row ends in `NO_ITEM` with score -inf. A score is the inner
-    product, raised by the item's `boost_N` if there are any.
+    K is `min(k, N)`. If fewer items are allowed, the row ends in `NO_ITEM` with score -inf. A score is the inner
+    product, plus the item's `boost_N` if given.
 
     >>> exact_search(np.eye(2), np.array([[1, 0], [0.5, 1], [1, 0]]), k=2)[1]
     array([[0, 2],

@@ -1,11 +1,12 @@
 """Filters: which items a request may get, as one Milvus expression and as one mask over the catalog.
 
-Both forms say the same, since the second answers when the first cannot: allowed scenario, category, and ids to
-leave out. Values enter the expression as quoted literals only, never as expression text.
+Both forms allow the same items, since the mask replaces the expression when Milvus is unavailable. The conditions are
+allowed scenario, category, and ids to exclude. Values enter the expression as quoted literals only, never as
+expression text.
 
-A row says where it may be shown by one boolean field per scenario, not by an array of names: Milvus Lite evaluates
-an array condition, and every condition beside it, row by row in Python. CPU of one search at 50 k items: array 560 ms,
-boolean 67 ms; with 500 ids to leave out 4.9 s and 74 ms.
+A row has one boolean field per scenario, not an array of scenario names: with an array condition, Milvus Lite
+evaluates every condition of the expression row by row in Python. CPU of one search at 50 k items: array 560 ms,
+boolean 67 ms; with 500 ids to exclude 4.9 s and 74 ms.
 
 Shapes: N items.
 """
@@ -29,7 +30,7 @@ class ItemFilter(NamedTuple):
     exclude_ids: tuple[str, ...] = ()
 
     def expression(self) -> str:
-        r"""Return the Milvus boolean expression; empty when nothing is restricted.
+        r"""Return the Milvus boolean expression; empty if nothing is restricted.
 
         >>> ItemFilter(scenario="ads", exclude_ids=('a"b',)).expression()
         'shown_in_ads == true and item_id not in ["a\\"b"]'
@@ -54,7 +55,7 @@ def scenario_field(scenario: str) -> str:
 
 
 def literal(text: str) -> str:
-    """Return `text` as a string literal of Milvus's expressions, whose escapes are those of JSON."""
+    """Return `text` as a string literal of a Milvus expression; the escapes are those of JSON."""
     return json.dumps(text, ensure_ascii=False)
 
 

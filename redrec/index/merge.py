@@ -1,7 +1,7 @@
-"""Merge: the results of a user's interests become one list, each item with the interest that found it.
+"""Merge: the results of a user's interests become one list, each item with the interest that scores it best.
 
-Policy `max`: an item scores as its best interest does. The top K per interest hold the top K of the maximum,
-so merging K results of each interest loses nothing.
+Policy `max`: an item's score is the highest over the interests. The top K of each interest include the top K of this
+maximum, so merging K results of each interest loses nothing.
 
 Shapes: Q interests, K results.
 """

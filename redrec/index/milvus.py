@@ -1,21 +1,21 @@
-"""Milvus: one collection per bundle, built, checked and searched; every row carries the bundle's id.
+"""Milvus: one collection per bundle, built and verified; every row carries the bundle's id.
 
 A user tower is only valid against the items it was trained with, so a collection is named after its bundle and
-never reached through an alias. Its rows carry the bundle id as well, because a name can be moved: a search that
-meets another bundle's rows is refused with both ids, never answered. (Milvus Lite drops collection descriptions,
-so the description is for people; the rows decide.)
+never reached through an alias. Its rows carry the bundle id as well, because a collection can be renamed: another
+bundle's rows are refused with both ids. (Milvus Lite drops collection descriptions, so the description is for people;
+the check reads the rows.)
 
-The order of the build is measured, not taste: index parameters given at creation leave a server with an interim
-index whose recall does not follow its settings, and Milvus Lite accepts unknown index types and then scans. So:
-create bare, insert, flush, create the index, check what was built, load.
+The order of the build is measured: index parameters given at creation leave a server with an interim index, and its
+recall does not follow its settings; Milvus Lite accepts unknown index types and then scans. So: create without an
+index, insert, flush, create the index, check what was built, load.
 
-Embedded Milvus Lite walks all rows in Python at every search (11 ms at 20 k items, 45 ms at 100 k): it is for
-demos and tests. The uri of a server selects the same code against Milvus.
+Embedded Milvus Lite scans all rows in Python at every search (11 ms at 20 k items, 45 ms at 100 k): it is for
+demos and tests. With the uri of a server the same code uses Milvus.
 
-Shapes: Q queries, N items, D embedding, K results.
+Shapes: N items, D embedding.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -24,29 +24,29 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field, PositiveInt
-from pymilvus import AsyncMilvusClient, CollectionSchema, DataType, MilvusClient, MilvusException
+from pymilvus import CollectionSchema, DataType, MilvusClient, MilvusException
 
 from redrec.config import Config, InputError
-from redrec.index.exact import NO_ITEM
-from redrec.index.filters import ItemFilter, scenario_field
+from redrec.index.filters import scenario_field
 
-METRIC = "IP"  # embeddings have unit norm, so this is the cosine, and equals exact search to the last bit that matters
+METRIC = "IP"  # embeddings have unit norm, so this is the cosine, as in exact search up to rounding
 INSERT_ROWS = 5_000  # bounds memory; 1.3 MB of float32 at D = 64
 MAX_VARCHAR = 65_535  # Milvus's own limit, in bytes
 MAX_SCENARIOS = 50  # a collection has at most 64 fields
 SERVER_SCHEMES = ("http", "https")
 SHOWN_COLLECTIONS = 5
 
-SearchResult = tuple[NDArray[np.float32], NDArray[np.int64]]  # scores_QK, items_QK
-
 
 class IndexConfig(Config):
-    """The index types that embedded and server Milvus both build as named, and their parameters."""
+    """The index types that embedded and server Milvus both build as named, and their parameters.
+
+    A further type is a name here, and its parameters in the two methods.
+    """
 
     index_type: Literal["FLAT", "HNSW"] = "FLAT"
     hnsw_m: int = Field(default=16, ge=2, le=2048)
     hnsw_ef_construction: PositiveInt = 200
-    hnsw_min_ef: PositiveInt = 200  # of a search; recall@100 of 0.97 on 100 k clustered vectors, where 100 gave 0.95
+    hnsw_min_ef: PositiveInt = 200  # of a search; recall@100 is 0.97 on 100 k clustered vectors, with 100 it is 0.95
     min_recall: float = Field(default=0.9, ge=0, le=1)  # at 10; FLAT has 1.0, HNSW 0.99 on clustered vectors
 
     @property
@@ -61,17 +61,12 @@ class IndexConfig(Config):
 class BundleMismatchError(InputError):
     """The index holds another bundle's items; both ids are in the message."""
 
-    def __init__(self, expected: str, found: str, where: str) -> None:
+    def __init__(self, expected: str, actual: str, where: str) -> None:
         super().__init__(
-            f"Bundle {expected} must be served with its own index, but {where} holds bundle {found}. "
+            f"Bundle {expected} must be served with its own index, but {where} holds bundle {actual}. "
             "Vectors of two bundles cannot be compared. Serve each bundle with the index it was built with, "
             "or build the bundle again."
         )
-        self.expected, self.found = expected, found
-
-
-class IndexUnavailableError(RuntimeError):
-    """Milvus did not answer; the request may be answered another way."""
 
 
 def collection_name(bundle_id: str) -> str:
@@ -79,9 +74,9 @@ def collection_name(bundle_id: str) -> str:
 
 
 def check_server_uri(uri: str) -> str:
-    """Return `uri` when it names a Milvus server; a path is never taken for one."""
-    parts = urlsplit(uri)
-    if parts.scheme not in SERVER_SCHEMES or not parts.hostname:
+    """Return `uri` if it names a Milvus server; a path is refused."""
+    address = urlsplit(uri)
+    if address.scheme not in SERVER_SCHEMES or not address.hostname:
         raise InputError(
             f"Milvus uri {uri!r} is not allowed. Give http://HOST:PORT or https://HOST:PORT of a Milvus server, "
             "or none to use the bundle's embedded index."
@@ -90,7 +85,7 @@ def check_server_uri(uri: str) -> str:
 
 
 def release_embedded(path: Path) -> None:
-    """Stop the embedded server of `path` and give back its lock; closing a client does neither."""
+    """Stop the embedded server of `path` and release its lock; closing a client does neither."""
     from milvus_lite.server_manager import server_manager_instance
 
     server_manager_instance.release_server(str(path))
@@ -113,11 +108,11 @@ def build_collection(
     client = connect(uri)
     name = collection_name(bundle_id)
     try:
-        if client.has_collection(name) and not _holds(client, bundle_id, items.num_rows, config):
+        if client.has_collection(name) and not _is_built(client, bundle_id, items.num_rows, config):
             client.drop_collection(name)
         if not client.has_collection(name):
             _create(client, bundle_id, embeddings_ND.shape[1], scenarios)
-            for rows in _rows(bundle_id, items, embeddings_ND, scenarios):
+            for rows in _row_blocks(bundle_id, items, embeddings_ND, scenarios):
                 client.upsert(name, rows)
             client.flush(name)
             _create_index(client, name, config)
@@ -133,7 +128,7 @@ def connect(uri: str) -> MilvusClient:
         raise InputError(f"Milvus at {uri} cannot be opened: {error.message}. Is it running, and reachable?") from error
 
 
-def _holds(client: MilvusClient, bundle_id: str, count: int, config: IndexConfig) -> bool:
+def _is_built(client: MilvusClient, bundle_id: str, count: int, config: IndexConfig) -> bool:
     try:
         verify_collection(client, bundle_id, count, config.index_type)
     except InputError:
@@ -157,22 +152,18 @@ def _create(client: MilvusClient, bundle_id: str, dim: int, scenarios: Sequence[
     client.create_collection(collection_name(bundle_id), schema=schema)
 
 
-def _rows(
+def _row_blocks(
     bundle_id: str, items: pa.Table, embeddings_ND: NDArray[np.floating], scenarios: Sequence[str]
 ) -> Iterator[list[dict[str, object]]]:
     for start in range(0, items.num_rows, INSERT_ROWS):
         block = items.slice(start, INSERT_ROWS).select(["item_id", "category", "scenarios"]).to_pylist()
         block_BD = np.asarray(embeddings_ND[start : start + INSERT_ROWS], dtype=np.float32)
-        yield [
-            {
-                "item_id": item["item_id"],
-                "bundle_id": bundle_id,
-                "category": item["category"] or "",
-                **{scenario_field(scenario): scenario in item["scenarios"] for scenario in scenarios},
-                "embedding": embedding_D,
-            }
-            for item, embedding_D in zip(block, block_BD, strict=True)
-        ]
+        rows = []
+        for item, embedding_D in zip(block, block_BD, strict=True):
+            row = {"item_id": item["item_id"], "bundle_id": bundle_id, "category": item["category"] or ""}
+            row |= {scenario_field(scenario): scenario in item["scenarios"] for scenario in scenarios}
+            rows.append(row | {"embedding": embedding_D})
+        yield rows
 
 
 def _create_index(client: MilvusClient, name: str, config: IndexConfig) -> None:
@@ -185,21 +176,23 @@ def verify_collection(client: MilvusClient, bundle_id: str, count: int, index_ty
     """Check the rows of the bundle's collection, their number and its index.
 
     Raises:
-        BundleMismatchError: The collection, or all that this Milvus has, belongs to another bundle.
-        InputError: The collection is absent, incomplete, or its index is not one that was queried for.
+        BundleMismatchError: The collection, or every collection of this Milvus, belongs to another bundle.
+        InputError: The collection is absent or incomplete, or its metric or index type is another.
     """
     name = collection_name(bundle_id)
     if not client.has_collection(name):
         raise _missing(client, bundle_id)
     client.load_collection(name)
-    strangers = client.query(
+    foreign_rows = client.query(
         name, filter=f'bundle_id != "{bundle_id}"', limit=1, output_fields=["bundle_id"], consistency_level="Strong"
     )
-    if strangers:
-        raise BundleMismatchError(bundle_id, strangers[0]["bundle_id"], f"its collection {name}")
-    found = client.query(name, filter="", output_fields=["count(*)"], consistency_level="Strong")[0]["count(*)"]
-    if found != count:
-        raise InputError(f"Collection {name} has {found:,} rows, its bundle {count:,} items. Build the bundle again.")
+    if foreign_rows:
+        raise BundleMismatchError(bundle_id, foreign_rows[0]["bundle_id"], f"its collection {name}")
+    num_rows = client.query(name, filter="", output_fields=["count(*)"], consistency_level="Strong")[0]["count(*)"]
+    if num_rows != count:
+        raise InputError(
+            f"Collection {name} has {num_rows:,} rows, its bundle {count:,} items. Build the bundle again."
+        )
     index = client.describe_index(name, "embedding")
     if index["metric_type"] != METRIC:
         raise InputError(f"Collection {name} measures {index['metric_type']}, not {METRIC}. Build the bundle again.")
@@ -215,102 +208,3 @@ def _missing(client: MilvusClient, bundle_id: str) -> InputError:
     if others:
         return BundleMismatchError(bundle_id, ", ".join(sorted(others)[:SHOWN_COLLECTIONS]), "this Milvus")
     return InputError(f"This Milvus has no collection {prefix}{bundle_id}. Build the bundle again against it.")
-
-
-class ItemIndex:
-    """A verified collection, searched; close it when done."""
-
-    def __init__(self, uri: str, bundle_id: str, item_index: Mapping[str, int], config: IndexConfig) -> None:
-        self.uri, self.bundle_id, self.item_index, self.config = uri, bundle_id, item_index, config
-        self.client = connect(uri)
-        try:
-            verify_collection(self.client, bundle_id, len(item_index), config.index_type)
-        except InputError:
-            self.close()
-            raise
-
-    def search(self, queries_QD: NDArray[np.floating], k: int, item_filter: ItemFilter) -> SearchResult:
-        """Return `scores_QK, items_QK` as `exact_search` does, up to the index's recall."""
-        request = search_request(self.bundle_id, self.config, queries_QD, k, item_filter)
-        return read_hits(self.client.search(**request, consistency_level="Strong"), self.bundle_id, self.item_index, k)
-
-    def close(self) -> None:
-        self.client.close()
-
-
-class AsyncItemIndex:
-    """The same search on a running event loop; make it there. The collection is verified by `ItemIndex` before."""
-
-    def __init__(self, uri: str, bundle_id: str, item_index: Mapping[str, int], config: IndexConfig) -> None:
-        self.bundle_id, self.item_index, self.config = bundle_id, item_index, config
-        self.client = AsyncMilvusClient(uri)
-
-    async def search(self, queries_QD: NDArray[np.floating], k: int, item_filter: ItemFilter) -> SearchResult:
-        """Return `scores_QK, items_QK`, best first.
-
-        Raises:
-            BundleMismatchError: The rows found belong to another bundle.
-            IndexUnavailableError: Milvus did not answer.
-        """
-        request = search_request(self.bundle_id, self.config, queries_QD, k, item_filter)
-        try:
-            hits = await self.client.search(**request)
-        except MilvusException as error:
-            await self.check_rows()  # another bundle's collection explains a failure better than Milvus does
-            raise IndexUnavailableError(error.message) from error
-        if not any(len(found) for found in hits):
-            await self.check_rows()
-        return read_hits(hits, self.bundle_id, self.item_index, k)
-
-    async def check_rows(self) -> None:
-        """Look at one row, for searches that found none or failed."""
-        name = collection_name(self.bundle_id)
-        try:
-            rows = await self.client.query(name, filter='item_id != ""', limit=1, output_fields=["bundle_id"])
-        except MilvusException as error:
-            raise IndexUnavailableError(error.message) from error
-        for row in rows:
-            _check_bundle(row["bundle_id"], self.bundle_id)
-
-    async def close(self) -> None:
-        await self.client.close()
-
-
-def search_request(
-    bundle_id: str, config: IndexConfig, queries_QD: NDArray[np.floating], k: int, item_filter: ItemFilter
-) -> dict[str, object]:
-    """Return the arguments of one Milvus search for all Q queries."""
-    return {
-        "collection_name": collection_name(bundle_id),
-        "anns_field": "embedding",
-        "data": list(np.asarray(queries_QD, dtype=np.float32)),
-        "limit": k,
-        "filter": item_filter.expression(),
-        "search_params": {"params": config.search_params(k)},
-        "output_fields": ["bundle_id"],  # without it Milvus Lite returns the vectors too
-    }
-
-
-def read_hits(hits: list, bundle_id: str, item_index: Mapping[str, int], k: int) -> SearchResult:
-    """Return Milvus's hits as `scores_QK, items_QK`, rows padded at their end as `exact_search` pads.
-
-    Items that the bundle does not know (added to the live collection later) are left out.
-    """
-    scores_QK = np.full((len(hits), k), -np.inf, dtype=np.float32)
-    items_QK = np.full((len(hits), k), NO_ITEM, dtype=np.int64)
-    for q, found in enumerate(hits):
-        for hit in found:
-            _check_bundle(hit["entity"]["bundle_id"], bundle_id)
-        known = [
-            (score, item_index[item])
-            for item, score in zip(found.ids, found.distances, strict=True)
-            if item in item_index
-        ]
-        for column, (score, item) in enumerate(known):
-            scores_QK[q, column], items_QK[q, column] = score, item
-    return scores_QK, items_QK
-
-
-def _check_bundle(found: str, expected: str) -> None:
-    if found != expected:
-        raise BundleMismatchError(expected, found, f"its collection {collection_name(expected)}")

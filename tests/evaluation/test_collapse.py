@@ -1,4 +1,4 @@
-"""Collapse on planted interests: identical ones are one, orthogonal ones share the work."""
+"""Collapse on planted interests: identical ones act as one, orthogonal ones share the users."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def test_orthogonal_interests_have_cosine_zero_and_share_the_users():
 
 
 def test_tail_recall_counts_the_targets_that_the_head_did_not_win():
-    """Interest 0 wins most users. Of the targets of the others one of three users' is within ten."""
+    """Interest 0 wins most users. Three users have targets that another interest won; one of these is within ten."""
     rank_UT = np.array([[1, 0], [2, 0], [3, 50], [40, 5], [60, 0]])
     winner_UT = np.array([[0, -1], [0, -1], [0, 1], [0, 2], [1, -1]])
     report = interest_report(Ranks(rank_UT, rank_UT, winner_UT, np.full(5, 0.5)), NUM_INTERESTS, seed=0)

@@ -27,7 +27,7 @@ def test_no_users_give_no_estimate():
     assert paired_gain(np.empty(0), np.empty(0), seed=0).difference.users == 0
 
 
-def test_pairing_finds_a_gain_that_two_intervals_hide():
+def test_pairing_shows_a_gain_that_two_intervals_hide():
     """Users differ by far more than the gain of 0.05, which all of them have."""
     rival_U = np.random.default_rng(0).random(300)
     model_U = rival_U + 0.05

@@ -1,9 +1,11 @@
 """Metrics against hand arithmetic."""
 
+import re
+
 import numpy as np
 import pytest
 
-from redrec.evaluation.metrics import user_metrics
+from redrec.evaluation.metrics import METRIC_PATTERN, METRICS_AT_K, user_metrics
 
 
 def test_metrics_of_two_targets_by_hand():
@@ -17,6 +19,13 @@ def test_the_ideal_of_ndcg_has_no_more_targets_than_k():
     assert user_metrics(np.array([[1, 7, 9]]), ks=(1,))["ndcg@1"][0] == 1.0
 
 
-def test_a_user_without_targets_is_no_evidence():
+def test_metrics_are_nan_for_users_without_targets():
     metrics = user_metrics(np.array([[0, 0], [3, 0]]), ks=(10,))
     assert all(np.isnan(value_U).tolist() == [True, False] for value_U in metrics.values())
+
+
+def test_every_metric_of_the_table_is_reported_and_may_stop_training():
+    names = [f"{name}@7" for name in METRICS_AT_K]
+    assert [*names, "mrr"] == list(user_metrics(np.array([[1]]), ks=(7,)))
+    assert all(re.match(METRIC_PATTERN, name) for name in names)
+    assert not any(re.match(METRIC_PATTERN, name) for name in ("mrr", "ndcg", "ndcg@0", "accuracy@10"))

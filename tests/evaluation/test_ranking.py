@@ -1,4 +1,4 @@
-"""Ranks against sorting, whatever the blocks; ties, candidates, and what is seen."""
+"""Ranks against sorting, for blocks of any size; ties, candidates, and seen items."""
 
 from collections.abc import Sequence
 
@@ -25,7 +25,7 @@ def planted(seed: int, num_users: int = 7, num_items: int = 40, num_interests: i
 
 
 def sorted_rank(scores_N: np.ndarray, target: int, is_candidate_N: np.ndarray) -> int:
-    """The second way: stand among the candidates in a stable sort."""
+    """A second way: the position among the candidates in a stable sort."""
     order = [item for item in np.argsort(-scores_N, kind="stable") if is_candidate_N[item]]
     return order.index(target) + 1
 
@@ -44,25 +44,25 @@ def expected_ranks(world: dict) -> tuple[list, list]:
 
 
 @pytest.mark.parametrize("items_per_block", [1, 3, 16, 1000])
-def test_ranks_equal_those_of_a_stable_sort_whatever_the_blocks(monkeypatch, items_per_block):
+def test_ranks_equal_those_of_a_stable_sort_for_blocks_of_any_size(monkeypatch, items_per_block):
     monkeypatch.setattr(ranking, "ITEMS_PER_BLOCK", items_per_block)
     monkeypatch.setattr(ranking, "USERS_PER_PRODUCT", 3)  # of 7 users
     for seed in range(20):
         world = planted(seed)
-        found, (ranks, unseen_ranks) = rank_targets(**world), expected_ranks(world)
-        assert found.rank_UT.tolist() == ranks
-        is_checked = np.array([[rank is not None for rank in ranks_T] for ranks_T in unseen_ranks])
-        assert (found.rank_unseen_UT[is_checked] == np.array(unseen_ranks)[is_checked]).all()
+        result, (ranks, unseen_ranks) = rank_targets(**world), expected_ranks(world)
+        assert result.rank_UT.tolist() == ranks
+        is_checked = np.not_equal(np.array(unseen_ranks), None)
+        assert (result.rank_unseen_UT[is_checked] == np.array(unseen_ranks)[is_checked]).all()
         is_seen = [np.isin(t, s) for t, s in zip(world["target_BT"], world["seen"], strict=True)]
-        assert ((found.rank_unseen_UT == 0) == np.array(is_seen)).all()
+        assert ((result.rank_unseen_UT == 0) == np.array(is_seen)).all()
 
 
 def test_real_scores_are_ranked_as_exact_search_ranks_them():
     rng = np.random.default_rng(0)
     interests_BQD, embeddings_ND = rng.standard_normal((5, 1, 16)), rng.standard_normal((300, 16)).astype(np.float16)
     _, order_BN = exact_search(interests_BQD[:, 0], embeddings_ND, k=300)
-    found = rank_targets(interests_BQD, embeddings_ND, order_BN[:, [0, 9, 99]], no_items(5), np.full(300, True))
-    assert found.rank_UT.tolist() == [[1, 10, 100]] * 5
+    result = rank_targets(interests_BQD, embeddings_ND, order_BN[:, [0, 9, 99]], no_items(5), np.full(300, True))
+    assert result.rank_UT.tolist() == [[1, 10, 100]] * 5
 
 
 def no_items(num_users: int) -> Sequence[np.ndarray]:
@@ -70,27 +70,27 @@ def no_items(num_users: int) -> Sequence[np.ndarray]:
 
 
 def test_equal_items_share_a_score_however_it_is_rounded():
-    """1000 copies of one vector in float32, scored in several products: the copies before the target stand above it."""
+    """1000 copies of one vector in float32, scored in several products: the copies before the target rank above it."""
     rng = np.random.default_rng(0)
     embeddings_ND = np.tile(rng.standard_normal(64), (1000, 1)).astype(np.float32)
     interests_BQD = rng.standard_normal((3, 2, 64))
-    found = rank_targets(interests_BQD, embeddings_ND, np.array([[0], [500], [999]]), no_items(3), np.full(1000, True))
-    assert found.rank_UT.tolist() == [[1], [501], [1000]]
+    result = rank_targets(interests_BQD, embeddings_ND, np.array([[0], [500], [999]]), no_items(3), np.full(1000, True))
+    assert result.rank_UT.tolist() == [[1], [501], [1000]]
 
 
 def test_an_item_outside_the_scenario_is_no_rival_and_no_hit():
     embeddings_ND = np.array([[9.0], [1.0], [2.0]])
     is_candidate_N = np.array([False, True, True])
-    found = rank_targets(np.ones((1, 1, 1)), embeddings_ND, np.array([[2, 0]]), no_items(1), is_candidate_N)
-    assert found.rank_UT.tolist() == [[1, 3]]
+    result = rank_targets(np.ones((1, 1, 1)), embeddings_ND, np.array([[2, 0]]), no_items(1), is_candidate_N)
+    assert result.rank_UT.tolist() == [[1, 3]]
 
 
 def test_the_winner_is_the_interest_that_scores_the_target_best():
-    found = rank_targets(
+    result = rank_targets(
         np.array([[[1.0, 0.0], [0.0, 1.0]]]), np.eye(2), np.array([[0, 1, -1]]), no_items(1), np.full(2, True)
     )
-    assert found.winner_UT.tolist() == [[0, 1, -1]]
-    assert found.rank_UT.tolist() == [[1, 2, 0]]  # both score 1, and the lower item stands above
+    assert result.winner_UT.tolist() == [[0, 1, -1]]
+    assert result.rank_UT.tolist() == [[1, 2, 0]]  # both score 1, and the lower item ranks above
 
 
 @pytest.mark.parametrize("seed", [0, 1])  # without and with boosts
@@ -101,8 +101,8 @@ def test_a_rank_among_all_others_is_the_full_rank(seed):
         [np.random.default_rng(0).permutation(np.delete(np.arange(40), target)) for target in target_B]
     )
     full_B = rank_targets(**world).rank_UT[:, 0]
-    queried = world["interests_BQD"], world["embeddings_ND"], target_B, others_BX, world["boost_N"]
-    assert rank_among(*queried).tolist() == full_B.tolist()
+    rank_B = rank_among(world["interests_BQD"], world["embeddings_ND"], target_B, others_BX, world["boost_N"])
+    assert rank_B.tolist() == full_B.tolist()
 
 
 def test_a_model_that_broke_is_refused_and_not_ranked_first():

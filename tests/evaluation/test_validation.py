@@ -1,4 +1,4 @@
-"""Validation: a planted scorer gets what it deserves, from validation targets alone, and no targets are refused."""
+"""Validation: a planted scorer gets its known score, from validation targets alone; data without them is refused."""
 
 import numpy as np
 import pytest
@@ -11,9 +11,10 @@ from redrec.evaluation.validation import Validation, ValidationConfig
 from tests.data.test_histories import histories_of
 
 # In ads the validation item of each user is i7 and the test item i8; in feed i3 and i4.
-EVENTS = [
-    (f"u{u}", f"i{n}", s, n) for u in range(6) for s, items in (("ads", (6, 7, 8)), ("feed", (2, 3, 4))) for n in items
-]
+EVENTS = []
+for user in range(6):
+    EVENTS += [(f"u{user}", f"i{n}", "ads", n) for n in (6, 7, 8)]
+    EVENTS += [(f"u{user}", f"i{n}", "feed", n) for n in (2, 3, 4)]
 
 
 def likes(item_of_scenario: dict[int, int]) -> Scorer:
@@ -31,18 +32,18 @@ def validation_of(tmp_path, **config):
 def test_the_score_is_the_mean_over_scenarios_on_validation_targets(tmp_path):
     histories_of(tmp_path, EVENTS, split="leave_last_out_per_scenario", has_validation=True)
     validation = validation_of(tmp_path)
-    last = 1 / np.log2(1 + 9)  # i7 in ads, where i8 is first and all others tie: i0 .. i6 stand above it
+    last = 1 / np.log2(1 + 9)  # i7 in ads, where i8 is first and all others tie: i0 .. i6 rank above it
     assert validation.score(likes({0: 7, 1: 3})) == 1
     assert validation.score(likes({0: 8, 1: 3})) == pytest.approx((1 + last) / 2)
 
 
-def test_the_metric_is_the_one_queried_for(tmp_path):
+def test_the_metric_is_the_configured_one(tmp_path):
     histories_of(tmp_path, EVENTS, split="leave_last_out_per_scenario", has_validation=True)
     assert validation_of(tmp_path, metric="hit_rate@8").score(likes({0: 8, 1: 3})) == 0.5  # i7 is ninth in ads
     assert validation_of(tmp_path, metric="hit_rate@9").score(likes({0: 8, 1: 3})) == 1
 
 
-def test_a_metric_that_nobody_knows_is_refused():
+def test_an_unknown_metric_is_refused():
     with pytest.raises(ValidationError, match="metric"):
         ValidationConfig(metric="accuracy")
 

@@ -1,3 +1,5 @@
+"""Assignment against GrowthBook's values: buckets, arms, and growing coverage."""
+
 import numpy as np
 import pytest
 from scipy import stats

@@ -1,29 +1,18 @@
+"""The gate on simulated logs: error rates without effect, power with one, and each limit of the plan."""
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from scipy import stats
 
 from redrec.config import InputError
-from redrec.experiments.gate import Arm, Plan, RatioMetric, fixed_horizon_gate
-from redrec.experiments.simulation import SimulatedScenario, Simulation, simulate
+from redrec.experiments.gate import Arm, Decision, RatioMetric, fixed_horizon_gate, read_log
+from tests.experiments.logs import SCENARIOS, planned, simulated
 
-SCENARIOS = ("homefeed", "search", "ads")
-
-
-def planned(**changes) -> Plan:
-    return Plan(experiment="towers-2", scenarios=SCENARIOS, num_days=7, guardrail_margin=0.5).model_copy(update=changes)
-
-
-def simulated(seed, num_users=2_000, effects=None, hide_effects=None, **changes) -> pa.Table:
-    """Clicks cluster by user; `effects` and `hide_effects` are relative changes by scenario."""
-    scenarios = tuple(
-        SimulatedScenario(
-            name=name, click_effect=(effects or {}).get(name, 0), hide_effect=(hide_effects or {}).get(name, 0)
-        )
-        for name in SCENARIOS
-    )
-    return simulate(Simulation(experiment="towers-2", scenarios=scenarios, num_users=num_users, seed=seed, **changes))
+CLICKS = RatioMetric(numerator="clicks", denominator="impressions")
+HIDES = RatioMetric(numerator="hides", denominator="impressions")
 
 
 @pytest.fixture(scope="module")
@@ -35,30 +24,23 @@ def null_decisions():
 def test_pvalues_are_uniform_without_effect(null_decisions):
     """Guardrail p-values are independent between scenarios; those of the metric share the users' appeal."""
     metric = [one["ads"].numbers.metric.pvalue_higher for one in null_decisions]
-    guardrail = [one[name].numbers.guardrail.pvalue_higher for one in null_decisions for name in SCENARIOS]
+    guardrail = []
+    for name in SCENARIOS:
+        guardrail += [one[name].numbers.guardrail.pvalue_higher for one in null_decisions]
     assert stats.kstest(metric, "uniform").pvalue > 0.01
     assert stats.kstest(guardrail, "uniform").pvalue > 0.01
 
 
+def is_any_promoted(decisions: dict[str, Decision]) -> bool:
+    return any(decision.verdict == "promote" for decision in decisions.values())
+
+
 def test_false_promotions_and_rollbacks_stay_below_their_levels(null_decisions):
     """Any of three scenarios promoted: at most 5 %. One rolled back: at most 2.5 % for each of two metrics."""
-    promoted = sum(any(one.verdict == "promote" for one in decisions.values()) for decisions in null_decisions)
+    promoted = sum(is_any_promoted(decisions) for decisions in null_decisions)
     rolled_back = sum(decisions["ads"].verdict == "rollback" for decisions in null_decisions)
     assert promoted <= stats.binom.ppf(0.999, 100, 0.05)
     assert rolled_back <= stats.binom.ppf(0.999, 100, 2 * 0.025)
-
-
-def test_a_test_over_impressions_would_be_wrong_here():
-    """The negative control of the simulation: with impressions as units, p < 0.05 comes up far too often."""
-    pvalues = [impression_pvalue(simulated(seed, num_users=300)) for seed in range(100)]
-    assert np.mean(np.array(pvalues) < 0.05) > 0.10
-
-
-def impression_pvalue(log: pa.Table) -> float:
-    sums = [log.filter(pc.field("arm") == arm) for arm in ("control", "treatment")]
-    clicks = [pc.sum(one["clicks"]).as_py() for one in sums]
-    others = [pc.sum(one["impressions"]).as_py() - click for one, click in zip(sums, clicks, strict=True)]
-    return float(stats.chi2_contingency([clicks, others], correction=False).pvalue)
 
 
 @pytest.fixture(scope="module")
@@ -68,9 +50,11 @@ def ads_better_decisions():
 
 
 def test_only_the_scenario_with_the_planted_effect_is_promoted(ads_better_decisions):
-    promoted = {name: np.mean([one[name].verdict == "promote" for one in ads_better_decisions]) for name in SCENARIOS}
-    assert promoted["ads"] >= 0.85  # a guardrail that looks worse by chance costs up to 2.5 %
-    assert promoted["homefeed"] <= 0.1 and promoted["search"] <= 0.1
+    def promoted(name: str) -> float:
+        return np.mean([one[name].verdict == "promote" for one in ads_better_decisions])
+
+    assert promoted("ads") >= 0.85  # a guardrail that looks worse by chance costs up to 2.5 %
+    assert promoted("homefeed") <= 0.1 and promoted("search") <= 0.1
 
 
 def test_the_interval_covers_the_planted_effect(ads_better_decisions):
@@ -165,6 +149,17 @@ def test_an_arm_that_the_plan_does_not_name_is_refused():
         fixed_horizon_gate(simulated(1), planned(treatment=Arm(name="challenger", weight=0.5)))
 
 
+def test_a_scenario_that_the_plan_does_not_name_is_refused():
+    with pytest.raises(InputError, match="has the scenario 'homefeed'; the plan names search, ads"):
+        fixed_horizon_gate(simulated(1, num_users=50), planned(scenarios=("search", "ads")))
+
+
+def test_rows_of_another_experiment_are_ignored():
+    log = simulated(1, num_users=500)
+    other = simulated(2, num_users=500, experiment="towers-3")
+    assert fixed_horizon_gate(pa.concat_tables([log, other]), planned()) == fixed_horizon_gate(log, planned())
+
+
 def without_events(log: pa.Table, column: str, arm: str) -> pa.Table:
     emptied = pc.if_else(pc.equal(log["arm"], arm), 0, log[column])
     return log.set_column(log.schema.get_field_index(column), column, emptied)
@@ -178,3 +173,66 @@ def test_a_treatment_without_any_click_is_rolled_back():
 def test_a_guardrail_that_only_the_treatment_moves_is_rolled_back():
     decisions = fixed_horizon_gate(without_events(simulated(1), "hides", "control"), planned())
     assert {one.verdict for one in decisions.values()} == {"rollback"}
+
+
+def test_a_stricter_alpha_holds_what_a_planted_effect_would_promote():
+    log = simulated(2, effects={"ads": 0.3})
+    assert fixed_horizon_gate(log, planned(guardrail_margin=5.0))["ads"].verdict == "promote"
+    strict = fixed_horizon_gate(log, planned(guardrail_margin=5.0, alpha=1e-12))["ads"]
+    assert (strict.verdict, "not shown to be better" in strict.reason) == ("hold", True)
+
+
+def test_a_stricter_harm_alpha_holds_what_a_planted_loss_would_roll_back():
+    log = simulated(1, effects={"search": -0.3})
+    assert fixed_horizon_gate(log, planned(harm_alpha=1e-12))["search"].verdict == "hold"
+
+
+def test_a_stricter_srm_alpha_accepts_an_uneven_split():
+    log = simulated(1, lost_treatment_share=0.2)
+    decisions = fixed_horizon_gate(log, planned(srm_alpha=1e-30))
+    assert not any("sample ratio mismatch" in one.reason for one in decisions.values())
+
+
+def test_a_larger_share_in_both_arms_may_be_allowed():
+    decisions = fixed_horizon_gate(with_moved_users(simulated(1), 100), planned(max_both_arms_share=0.1))
+    assert decisions["ads"].numbers.both_arms_share == pytest.approx(0.05)
+    assert "not sticky" not in decisions["ads"].reason
+
+
+def test_the_least_number_of_users_is_the_plans():
+    log = simulated(1, num_users=150)
+    assert "fewer than 100 in an arm" in fixed_horizon_gate(log, planned())["ads"].reason
+    assert "in an arm" not in fixed_horizon_gate(log, planned(min_users=50, min_events=10))["ads"].reason
+
+
+def test_the_metric_and_the_guardrail_are_the_plans():
+    """With hides as the metric, more hides are better; more clicks are then the harm."""
+    swapped = planned(metric=HIDES, guardrail=CLICKS)
+    more_hides = fixed_horizon_gate(simulated(1, hide_effects={"ads": 0.6}), swapped)["ads"]
+    assert more_hides.numbers.metric.pvalue_higher < 0.001 and more_hides.reason.startswith("hides/impressions +")
+    more_clicks = fixed_horizon_gate(simulated(1, effects={"ads": 0.5}), swapped)["ads"]
+    assert (more_clicks.verdict, more_clicks.reason[:20]) == ("rollback", "clicks/impressions +")
+
+
+def test_the_denominator_is_the_plans():
+    per_click = RatioMetric(numerator="hides", denominator="clicks")
+    log = simulated(1)
+    numbers = fixed_horizon_gate(log, planned(guardrail=per_click))["ads"].numbers
+    control = log.filter((pc.field("arm") == "control") & (pc.field("scenario") == "ads"))
+    assert numbers.guardrail.control == pytest.approx(
+        pc.sum(control["hides"]).as_py() / pc.sum(control["clicks"]).as_py()
+    )
+
+
+def test_a_log_is_read_from_parquet(tmp_path):
+    log = simulated(1, num_users=20)
+    pq.write_table(log, tmp_path / "log.parquet")
+    assert read_log(tmp_path / "log.parquet").equals(log)
+
+
+def test_a_log_that_is_absent_or_no_parquet_file_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"log\.parquet cannot be read as a Parquet file"):
+        read_log(tmp_path / "log.parquet")
+    (tmp_path / "log.csv").write_text("user_id,arm\n")
+    with pytest.raises(InputError, match=r"log\.csv cannot be read as a Parquet file.*Give an experiment log"):
+        read_log(tmp_path / "log.csv")

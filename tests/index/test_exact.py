@@ -25,7 +25,7 @@ def test_ties_go_to_the_lower_item():
     assert exact_search(np.ones((1, 1)), np.ones((9, 1)), k=4)[1].tolist() == [[0, 1, 2, 3]]
 
 
-def test_rows_end_in_padding_where_too_few_items_are_allowed():
+def test_rows_end_in_padding_if_too_few_items_are_allowed():
     is_allowed_N = np.array([False, True, False, True])
     scores_QK, items_QK = exact_search(np.ones((1, 1)), np.arange(4.0)[:, None], k=3, is_allowed_N=is_allowed_N)
     assert items_QK.tolist() == [[3, 1, NO_ITEM]]

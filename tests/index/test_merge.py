@@ -25,5 +25,5 @@ def test_padding_is_left_out():
     assert merged.items_K.tolist() == [6]
 
 
-def test_nothing_found_merges_to_nothing():
+def test_empty_results_merge_to_an_empty_list():
     assert merge_max(np.full((3, 2), -np.inf, dtype=np.float32), np.full((3, 2), NO_ITEM), k=2).items_K.tolist() == []

@@ -1,4 +1,4 @@
-"""Boosts: which items they raise and by how much."""
+"""Boosts: which items are boosted and by how much."""
 
 import numpy as np
 import pytest
@@ -16,14 +16,14 @@ def test_an_event_of_yesterday_counts_more_than_one_of_last_week():
     assert rate_A[-1] == 0
 
 
-def test_what_nobody_met_lately_has_no_boost():
+def test_items_without_recent_events_have_no_boost():
     boost_N = boosts(np.array([0.0, 3.0, 0.0, 1.0, 0.0, 0.0]), EVERYWHERE, weight=0.1, logit_scale=1)
     assert np.flatnonzero(boost_N).tolist() == [1, 3]
     assert boost_N[1] > boost_N[3]
     assert not boosts(np.zeros(6), EVERYWHERE, weight=0.1, logit_scale=1).any()
 
 
-def test_what_may_not_be_shown_is_neither_boosted_nor_counted():
+def test_items_that_may_not_be_shown_are_neither_boosted_nor_counted():
     rate_N, is_allowed_N = np.array([900.0, 3.0, 0.0, 1.0, 0.0, 0.0]), np.array([False, *[True] * 5])
     boost_N = boosts(rate_N, is_allowed_N, weight=0.1, logit_scale=1)
     assert boost_N[0] == 0
@@ -37,7 +37,7 @@ def test_a_boost_is_the_logarithm_of_the_rate_against_the_mean():
     )
 
 
-def test_of_many_the_greatest_are_boosted_by_what_they_have_above_the_first_left_out(monkeypatch):
+def test_the_most_popular_items_are_boosted_by_their_excess_over_the_first_left_out(monkeypatch):
     rate_N = np.array([5.0, 4.0, 3.0, 2.0, 1.0, 0.0])
     all_N = boosts(rate_N, EVERYWHERE, weight=1, logit_scale=1)
     monkeypatch.setattr(popularity_boost, "MAX_BOOSTED", 2)

@@ -1,0 +1,121 @@
+"""Index search: the collection of a bundle, verified once and searched, with or without an event loop.
+
+Results are padded as those of exact search. Every row that comes back is checked: rows of another bundle are refused
+with both ids, never returned.
+
+Shapes: Q queries, D embedding, K results.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from pymilvus import AsyncMilvusClient, MilvusException
+
+from redrec.config import InputError
+from redrec.index.exact import NO_ITEM
+from redrec.index.filters import ItemFilter
+from redrec.index.milvus import BundleMismatchError, IndexConfig, collection_name, connect, verify_collection
+
+SearchResult = tuple[NDArray[np.float32], NDArray[np.int64]]  # scores_QK, items_QK
+
+
+class IndexUnavailableError(RuntimeError):
+    """Milvus did not answer; the request may be answered another way."""
+
+
+class ItemIndex:
+    """A verified collection, searched; close it when done."""
+
+    def __init__(self, uri: str, bundle_id: str, item_index: Mapping[str, int], config: IndexConfig) -> None:
+        self.bundle_id, self.item_index, self.config = bundle_id, item_index, config
+        self.client = connect(uri)
+        try:
+            verify_collection(self.client, bundle_id, len(item_index), config.index_type)
+        except InputError:
+            self.close()
+            raise
+
+    def search(self, queries_QD: NDArray[np.floating], k: int, item_filter: ItemFilter) -> SearchResult:
+        """Return `scores_QK, items_QK` as `exact_search` does, up to the index's recall."""
+        request = search_request(self.bundle_id, self.config, queries_QD, k, item_filter)
+        return read_hits(self.client.search(**request, consistency_level="Strong"), self.bundle_id, self.item_index, k)
+
+    def close(self) -> None:
+        self.client.close()
+
+
+class AsyncItemIndex:
+    """The same search on a running event loop; create it there, after `ItemIndex` has verified the collection."""
+
+    def __init__(self, uri: str, bundle_id: str, item_index: Mapping[str, int], config: IndexConfig) -> None:
+        self.bundle_id, self.item_index, self.config = bundle_id, item_index, config
+        self.client = AsyncMilvusClient(uri)
+
+    async def search(self, queries_QD: NDArray[np.floating], k: int, item_filter: ItemFilter) -> SearchResult:
+        """Return `scores_QK, items_QK`, best first.
+
+        Raises:
+            BundleMismatchError: The rows belong to another bundle.
+            IndexUnavailableError: Milvus did not answer.
+        """
+        request = search_request(self.bundle_id, self.config, queries_QD, k, item_filter)
+        try:
+            hits = await self.client.search(**request)
+        except MilvusException as error:
+            await self.check_rows()  # another bundle's collection explains a failure better than Milvus does
+            raise IndexUnavailableError(error.message) from error
+        if not any(len(hits_of_query) for hits_of_query in hits):
+            await self.check_rows()
+        return read_hits(hits, self.bundle_id, self.item_index, k)
+
+    async def check_rows(self) -> None:
+        """Check the bundle id of one row, for searches that failed or have no hits."""
+        name = collection_name(self.bundle_id)
+        try:
+            rows = await self.client.query(name, filter='item_id != ""', limit=1, output_fields=["bundle_id"])
+        except MilvusException as error:
+            raise IndexUnavailableError(error.message) from error
+        for row in rows:
+            _check_bundle(row["bundle_id"], self.bundle_id)
+
+    async def close(self) -> None:
+        await self.client.close()
+
+
+def search_request(
+    bundle_id: str, config: IndexConfig, queries_QD: NDArray[np.floating], k: int, item_filter: ItemFilter
+) -> dict[str, object]:
+    """Return the arguments of one Milvus search for all Q queries."""
+    return {
+        "collection_name": collection_name(bundle_id),
+        "anns_field": "embedding",
+        "data": list(np.asarray(queries_QD, dtype=np.float32)),
+        "limit": k,
+        "filter": item_filter.expression(),
+        "search_params": {"params": config.search_params(k)},
+        "output_fields": ["bundle_id"],  # without it Milvus Lite returns the vectors too
+    }
+
+
+def read_hits(hits: list, bundle_id: str, item_index: Mapping[str, int], k: int) -> SearchResult:
+    """Return Milvus's hits as `scores_QK, items_QK`, rows padded at their end as `exact_search` pads.
+
+    Items that the bundle does not know (added to the live collection later) are left out.
+    """
+    scores_QK = np.full((len(hits), k), -np.inf, dtype=np.float32)
+    items_QK = np.full((len(hits), k), NO_ITEM, dtype=np.int64)
+    for q, hits_of_query in enumerate(hits):
+        column = 0
+        for hit in hits_of_query:
+            _check_bundle(hit["entity"]["bundle_id"], bundle_id)
+        for score, item in zip(hits_of_query.distances, hits_of_query.ids, strict=True):
+            if item in item_index:
+                scores_QK[q, column], items_QK[q, column] = score, item_index[item]
+                column += 1
+    return scores_QK, items_QK
+
+
+def _check_bundle(actual: str, expected: str) -> None:
+    if actual != expected:
+        raise BundleMismatchError(expected, actual, f"its collection {collection_name(expected)}")
