@@ -1,7 +1,13 @@
 """The local run: the very pipeline function, step by step in processes, published whole or not at all."""
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -93,8 +99,38 @@ def test_an_interrupted_run_leaves_nothing_running_and_nothing_behind(tiny_run: 
     with pytest.raises(KeyboardInterrupt):
         run_training(tiny_run.events, tiny_run.items, tmp_path / "run", tiny().model_dump_json(), interrupt)
     assert list(tmp_path.iterdir()) == []
-    commands = [p.read_bytes().decode(errors="replace") for p in Path("/proc").glob("[0-9]*/cmdline") if readable(p)]
-    assert not [command for command in commands if str(tmp_path) in command]
+    assert processes_about(tmp_path) == []
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next_run_of_the_same_folder(tiny_run: TinyRun, tmp_path: Path):
+    arguments = [str(path) for path in (tiny_run.events, tiny_run.items, tmp_path / "run")]
+    script = (
+        f"from pathlib import Path\nfrom pipelines.local import run_training\nrun_training(*map(Path, {arguments}))"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], cwd=Path(__file__).parents[2]) as killed:
+        wait_until(lambda: any(tmp_path.glob(".run-*/new/log.txt")))
+        killed.kill()
+    for pid in processes_about(tmp_path):  # the steps live on: they are not this test's matter
+        os.kill(pid, signal.SIGKILL)
+    assert len(list(tmp_path.glob(".run-*"))) == 1
+
+    (tmp_path / "events.csv").touch()
+    with pytest.raises(InputError, match="0 bytes"):
+        run_training(tmp_path / "events.csv", tiny_run.items, tmp_path / "run")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["events.csv", "run"]
+
+
+def wait_until(is_done: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if is_done():
+            return
+        time.sleep(0.1)
+    raise TimeoutError
+
+
+def processes_about(folder: Path) -> list[int]:
+    commands = [path for path in Path("/proc").glob("[0-9]*/cmdline") if readable(path)]
+    return [int(path.parent.name) for path in commands if str(folder).encode() in path.read_bytes()]
 
 
 def readable(path: Path) -> bool:
