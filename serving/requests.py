@@ -5,29 +5,38 @@ a caller gets wrong is an InputError that names the instance, what was seen, and
 """
 
 import json
+import time
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import AfterValidator, ConfigDict, Field, NonNegativeInt
+from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo
 
 from redrec.config import Config, InputError, validated
+from redrec.data.validity import id_fault, time_fault, word_fault
 from redrec.history import Vocabulary
 
 MAX_INSTANCES = 64
 MAX_K = 1000
 MAX_HISTORY = 2000
-MAX_ID = 256
 MAX_SHOWN = 80  # characters of a caller's text in an error
 
 
-def ascii_id(text: str) -> str:
-    """Return an id as it was given; experiments hash ids by their bytes, so encodings must not differ."""
-    if not (text.isascii() and text.isprintable() and 0 < len(text) <= MAX_ID):
-        raise ValueError(f"ids are 1 to {MAX_ID} printable ASCII characters, not {text[:MAX_SHOWN]!r}")
+def valid_id(text: str, field: ValidationInfo) -> str:
+    """Return an id as it was given, if it is valid."""
+    fault = id_fault(str(field.field_name), text)
+    if fault:
+        raise ValueError(f"{fault}; seen: {text[:MAX_SHOWN]!r}")
     return text
 
 
-Id = Annotated[str, AfterValidator(ascii_id)]
+def valid_time(timestamp_ms: int) -> int:
+    fault = time_fault(timestamp_ms, time.time_ns() // 1_000_000)
+    if fault:
+        raise ValueError(f"{fault}; seen: {timestamp_ms}")
+    return timestamp_ms
+
+
+Id = Annotated[str, AfterValidator(valid_id)]
 
 
 class Event(Config):
@@ -36,7 +45,7 @@ class Event(Config):
     item_id: Id
     action: str
     scenario: str
-    timestamp_ms: NonNegativeInt = Field(le=2**53)  # the largest integer that every JSON reader keeps
+    timestamp_ms: Annotated[int, AfterValidator(valid_time)]
 
 
 class Query(Config):
@@ -70,16 +79,17 @@ def parse_instance(instance: object, name: str, vocabulary: Vocabulary) -> Query
             f"{name} is {type(instance).__name__}; allowed is an object with {', '.join(Query.model_fields)}."
         )
     query = validated(Query, instance, name)
-    require_known(query.scenario, vocabulary.scenarios, f"{name}: scenario")
+    require_known("scenario", query.scenario, vocabulary.scenarios, name)
     for i, event in enumerate(query.history or ()):
-        require_known(event.scenario, vocabulary.scenarios, f"{name}: history[{i}]: scenario")
-        require_known(event.action, vocabulary.actions, f"{name}: history[{i}]: action")
+        require_known("scenario", event.scenario, vocabulary.scenarios, f"{name}: history[{i}]")
+        require_known("action", event.action, vocabulary.actions, f"{name}: history[{i}]")
     return query
 
 
-def require_known(value: str, known: tuple[str, ...], name: str) -> None:
-    if value not in known:
-        raise InputError(f"{name} {value[:MAX_SHOWN]!r} is not one this model knows; allowed: {', '.join(known)}.")
+def require_known(field: str, value: str, known: tuple[str, ...], name: str) -> None:
+    fault = word_fault(field, value, known)
+    if fault:
+        raise InputError(f"{name}: {fault}; seen: {value[:MAX_SHOWN]!r}.")
 
 
 def read_v1(body: object) -> object:

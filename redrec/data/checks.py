@@ -4,12 +4,13 @@ A check is a boolean Ibis expression. Bad rows go to the quarantine table with t
 their share is above the configured limit.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import ibis
 import ibis.expr.types as ir
 
 from redrec.data import columns as c
+from redrec.data import validity
 from redrec.data.tables import from_epoch_ms
 
 EDGES = r"""^[\s'"]+|[\s'"]+$"""  # of a word in a list
@@ -70,17 +71,18 @@ def checked_events(events: ir.Table, catalog: ir.Table, scenarios: tuple[str, ..
     known = catalog.select("item_index", known_item_id=catalog[c.ITEM_ID])
     joined = events.left_join(known, events[c.ITEM_ID] == known.known_item_id).drop("known_item_id")
     is_unknown = joined.item_index.isnull()  # the item table was checked: the id of a known item is good
-    allowed = joined[c.SCENARIO].isin(scenarios) if scenarios else ibis.literal(True)
-    listed = ", ".join(scenarios or ())
+    is_allowed = joined[c.SCENARIO].isin(scenarios) if scenarios else ibis.literal(True)
+    latest = now + timedelta(milliseconds=validity.MAX_CLOCK_DIFFERENCE_MS)
     reason = ibis.cases(
         *_id_checks(joined, c.USER_ID),
         *((is_unknown & is_bad, reason) for is_bad, reason in _id_checks(joined, c.ITEM_ID)),
-        (_is_absent(joined[c.SCENARIO]), "scenario is missing"),
-        (~allowed, f"unknown scenario (configured: {listed})"),
-        (_is_absent(joined[c.ACTION]), "action is missing"),
-        (joined[c.TIMESTAMP].isnull(), "timestamp is missing or not a time"),
-        (joined[c.TIMESTAMP] > ibis.literal(now.replace(tzinfo=None)), "timestamp lies after now"),
-        (is_unknown, "item_id is not in the item table"),
+        (_is_absent(joined[c.SCENARIO]), validity.missing(c.SCENARIO)),
+        (~is_allowed, validity.unknown(c.SCENARIO, scenarios or ())),
+        (_is_absent(joined[c.ACTION]), validity.missing(c.ACTION)),
+        (joined[c.TIMESTAMP].isnull(), validity.NO_TIME),
+        (joined[c.TIMESTAMP] < _literal(datetime.fromtimestamp(0, UTC)), validity.BEFORE_1970),
+        (joined[c.TIMESTAMP] > _literal(latest), validity.IN_FUTURE),
+        (is_unknown, validity.UNKNOWN_ITEM),
         else_=ibis.null("string"),
     )
     return joined.mutate(**{REASON: reason})
@@ -109,10 +111,14 @@ def checked_items(items: ir.Table) -> ir.Table:
 def _id_checks(table: ir.Table, name: str) -> list[tuple[ir.BooleanValue, str]]:
     column = table[name]
     return [
-        (_is_absent(column), f"{name} is missing"),
-        (~column.re_search(f"^{c.ID}$"), f"{name} is not printable ASCII without blanks"),
-        (column.length() > c.MAX_ID_LENGTH, f"{name} is longer than {c.MAX_ID_LENGTH} characters"),
+        (_is_absent(column), validity.missing(name)),
+        (column.re_search(validity.NOT_IN_ID), validity.not_printable(name)),
+        (column.length() > validity.MAX_ID_LENGTH, validity.too_long(name)),
     ]
+
+
+def _literal(time: datetime) -> ir.TimestampScalar:
+    return ibis.literal(time.replace(tzinfo=None))
 
 
 def _is_absent(column: ir.Value) -> ir.BooleanValue:

@@ -1,4 +1,4 @@
-"""Column names of the tables and what an id is, written once; the contract is in `redrec/data/prepare.py`."""
+"""Column names of the tables, written once; the contract is in `redrec/data/prepare.py`."""
 
 USER_ID = "user_id"
 ITEM_ID = "item_id"
@@ -17,6 +17,3 @@ EVENT_ORDER = (USER_ID, TIMESTAMP, ITEM_ID, SCENARIO, ACTION)  # clean events ne
 ITEM_COLUMNS = (ITEM_ID, TITLE, BODY, TAGS, CATEGORY, IMAGE, SCENARIOS)
 
 WINDOWS_DAYS = (1, 7, 28, 112)  # of items' statistics: events_7d, users_7d, ...
-
-ID = "[!-~]+"  # printable ASCII, no blanks: bucketing hashes bytes, and other systems' hashes differ beyond ASCII
-MAX_ID_LENGTH = 128

@@ -45,7 +45,7 @@ def prepared(folder: Path, events: list[dict[str, object]], config: DataConfig =
         (event(scenario=""), "scenario is missing"),
         (event(action=None), "action is missing"),
         (event(timestamp=None), "timestamp is missing or not a time"),
-        (event(timestamp=datetime.now(UTC) + timedelta(days=2)), "timestamp lies after now"),
+        (event(timestamp=datetime.now(UTC) + timedelta(days=2)), "timestamp is in the future"),
         (event(item_id="nowhere"), "item_id is not in the item table"),
         (GOOD[0], "duplicate of another row"),
     ],
@@ -62,7 +62,7 @@ def test_a_bad_event_is_quarantined_with_its_reason(tmp_path, bad, reason):
 def test_an_event_of_a_scenario_that_is_not_configured_is_quarantined(tmp_path):
     config = DataConfig(scenarios=("ads",), max_quarantined_share=0.9)
     quality = prepared(tmp_path, [*GOOD, event(scenario="adz")], config)
-    assert quality.events.quarantined == {"unknown scenario (configured: ads)": 1}
+    assert quality.events.quarantined == {"unknown scenario (allowed: ads)": 1}
 
 
 def test_a_configured_scenario_without_events_is_refused(tmp_path):
