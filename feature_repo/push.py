@@ -1,12 +1,12 @@
-"""Push: new events in, the online histories of their users brought up to date, visible to the next read.
+"""Push: add new events to the online histories of their users; the next read sees them.
 
-An event is checked like a row of the event table; one that cannot be used is refused with its reason, and the others
-are kept. The history of its user and scenario is read, the event is put where its time belongs, however late it came,
-and the newest events, as many as `materialize` keeps, are written back. An event is known by its item, action and
-time: sent again by a client, or found later in the event table by `materialize`, it adds nothing.
+An event is checked like a row of the event table (`redrec.data.validity`); a bad one is refused with its reason, the
+others are kept. The history of its user and scenario is read, the event is inserted by its time, however late it came,
+and the newest events, as many as `materialize` keeps, are written back. Item, action and time identify an event: if a
+client sends it again, or `materialize` later reads it from the event table, nothing is added.
 
-Reading and writing back are two steps, so the events of one user must come through one process (a partition of a
-stream keyed by user, as is usual); in it a lock keeps them in order.
+Reading and writing back are two steps, so the events of one user must come through one process (usually a partition of
+a stream keyed by user); inside it a lock keeps them in order.
 """
 
 import time
@@ -43,7 +43,7 @@ class Refused(NamedTuple):
 
 
 class Pushed(NamedTuple):
-    """What became of the events: `known` were there already, `late` are older than all that is kept."""
+    """How many events were added, were `known` (stored before), or were `late` (older than all that are kept)."""
 
     added: int
     known: int
@@ -52,7 +52,7 @@ class Pushed(NamedTuple):
 
 
 def events_of(path: Path) -> Iterator[list[PushedEvent]]:
-    """Yield the rows of an event table in blocks; what is missing is empty, and refused when it is pushed."""
+    """Yield the rows of an event table in blocks; a missing text is empty, and a push refuses the event."""
     raw = read(connect(), path, "events")
     typed = typed_events(recognise(raw, EVENT_MAPPINGS, "events").apply(raw))
     text = {name: typed[name].fill_null("") for name in (c.USER_ID, c.ITEM_ID, c.SCENARIO, c.ACTION)}
@@ -70,7 +70,7 @@ class Pusher:
         self.histories, self.item_ids, self.lock = OnlineHistories(folder), item_ids, Lock()
 
     def push(self, events: Iterable[PushedEvent]) -> Pushed:
-        """Add the events that can be used; all of them are visible when this returns."""
+        """Add the valid events; all of them are visible when this returns."""
         now_ms = time.time_ns() // 1_000_000
         refused: list[Refused] = []
         new: dict[str, dict[str, set[StoredEvent]]] = defaultdict(lambda: defaultdict(set))
@@ -95,7 +95,7 @@ class Pusher:
         return None if event.item_id in self.item_ids else validity.UNKNOWN_ITEM
 
     def _add(self, scenario: str, new: Mapping[str, set[StoredEvent]]) -> Counter[str]:
-        """Write back the histories that change; count the events that were added, known and late."""
+        """Write back the histories that change; count the added, known and late events."""
         counts: Counter[str] = Counter()
         changed = {}
         for user_id, stored in zip(new, self.histories.read_scenario(scenario, list(new)), strict=True):

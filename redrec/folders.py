@@ -11,8 +11,18 @@ from typing import Any
 
 from redrec.atomic import replaced_file
 
-ITEMS, QUARANTINE, QUALITY = "items.parquet", "quarantine.parquet", "data_quality.json"  # in more than one folder
+EVENTS, ITEMS = "events.parquet", "items.parquet"  # in more than one folder, as the next two
+QUARANTINE, QUALITY = "quarantine.parquet", "data_quality.json"
 TOWER, VECTORS, EMBEDDINGS = "user_tower.onnx", "item_vectors.npy", "item_embeddings.npy"
+
+
+class TablesFolder:
+    """What a data set writes, and `redrec.data.prepare` reads: the two tables."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.events = path / EVENTS
+        self.items = path / ITEMS
 
 
 class DataFolder:
@@ -20,7 +30,7 @@ class DataFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.events = path / "events.parquet"
+        self.events = path / EVENTS
         self.items = path / ITEMS  # row i is item_index i
         self.quarantine = path / QUARANTINE
         self.quality = path / QUALITY

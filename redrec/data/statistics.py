@@ -18,7 +18,7 @@ def item_statistics(events: ir.Table, scenario: str, newest: datetime) -> ir.Tab
     counts = {}
     for days in c.WINDOWS_DAYS:
         is_in = of_scenario[c.TIMESTAMP] >= ibis.literal(newest - timedelta(days=days), "timestamp('UTC', 6)")
-        counts[f"events_{days}d"] = is_in.sum().cast("int64")
-        counts[f"users_{days}d"] = of_scenario[c.USER_ID].nunique(where=is_in).cast("int64")
+        counts[c.events_in(days)] = is_in.sum().cast("int64")
+        counts[c.users_in(days)] = of_scenario[c.USER_ID].nunique(where=is_in).cast("int64")
     items = of_scenario.group_by(c.ITEM_ID).aggregate(**counts)
     return items.select(c.ITEM_ID, *counts, event_timestamp=ibis.literal(newest, "timestamp('UTC', 6)"))

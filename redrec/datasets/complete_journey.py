@@ -16,6 +16,7 @@ import ibis.expr.types as ir
 from redrec.config import InputError
 from redrec.data import columns as c
 from redrec.data.tables import connect
+from redrec.folders import TablesFolder
 
 CAVEAT = (
     "The Complete Journey is simulated by its publisher (84.51 degrees) on real shopping patterns; "
@@ -26,7 +27,7 @@ NOT_PROMOTED = "0"
 
 
 def write(folder: Path) -> tuple[Path, Path]:
-    """Write `events.parquet` and `items.parquet` for the households with known demographics; return their paths."""
+    """Write both tables for the households with known demographics; return their paths."""
     connection = connect()
     tables = {
         name: connection.read_parquet(str(_source(name)))
@@ -37,7 +38,7 @@ def write(folder: Path) -> tuple[Path, Path]:
     frequent = bought.mutate(num_bought=num_bought)
     frequent = frequent.filter(frequent.num_bought >= MIN_PURCHASES)
     folder.mkdir(parents=True, exist_ok=True)
-    events, items = folder / "events.parquet", folder / "items.parquet"
+    events, items = TablesFolder(folder).events, TablesFolder(folder).items
     _events(frequent, tables["promotions"]).to_parquet(events)
     _items(tables["products"].semi_join(frequent, "product_id")).to_parquet(items)
     return events, items

@@ -24,6 +24,7 @@ from pydantic import Field, PositiveInt
 
 from redrec.config import Config
 from redrec.data import columns as c
+from redrec.folders import TablesFolder
 from redrec.history import MS_PER_DAY
 
 INTERESTS = (
@@ -116,9 +117,9 @@ class World:
         return (1 - config.noise_share) * wanted_BN + config.noise_share / config.num_items
 
     def write(self, folder: Path) -> tuple[Path, Path]:
-        """Write `events.parquet` and `items.parquet`, a block of users at a time, and return their paths."""
+        """Write both tables, a block of users at a time, and return their paths."""
         folder.mkdir(parents=True, exist_ok=True)
-        events, items = folder / "events.parquet", folder / "items.parquet"
+        events, items = TablesFolder(folder).events, TablesFolder(folder).items
         pq.write_table(pa.table({c.ITEM_ID: self.item_ids(), c.TITLE: self.titles()}), items)
         with pq.ParquetWriter(events, next(self._blocks()).schema) as writer:
             for block in self._blocks():
