@@ -1,7 +1,7 @@
-"""Requests: instances of either protocol in, bounded and checked queries out.
+"""Requests: bounded and checked queries, from the instances of either protocol.
 
-Both protocols become the same mapping per instance and pass the same check, so they cannot come to differ. What
-a caller gets wrong is an InputError that names the instance, what was seen, and what is allowed.
+Both protocols give the same mapping per instance, and one check reads it, so they cannot differ. A mistake is an
+InputError that names the instance, what was seen, and what is allowed.
 """
 
 import json
@@ -49,7 +49,7 @@ class Event(Config):
 
 
 class Query(Config):
-    """One instance: whose items, for which scenario, how many, and what to leave out."""
+    """One instance: the user, the scenario, the number of items, and which items to leave out."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -93,7 +93,7 @@ def require_known(field: str, value: str, known: tuple[str, ...], name: str) -> 
 
 
 def read_v1(body: object) -> object:
-    """Return the `instances` of a V1 body; without a JSON content type, as `curl -d` sends it, it comes as bytes."""
+    """Return the `instances` of a V1 body; without a JSON content type, as from `curl -d`, it comes as bytes."""
     if isinstance(body, bytes):
         body = _decoded(body)
     if not isinstance(body, dict) or set(body) != {"instances"}:
@@ -121,11 +121,11 @@ V2_REQUIRED = {"user_id", "scenario"}
 
 
 def read_v2(tensors: Mapping[str, list]) -> list[dict[str, object]]:
-    """Return one mapping per row of V2's tensors, each given as a flat list; an empty text is an absent value."""
+    """Return one mapping per row of V2's tensors, each a flat list; an empty text is an absent value."""
     names = set(tensors)
     if not V2_REQUIRED <= names <= set(V2_INPUTS):
         raise InputError(
-            f"V2 inputs are {', '.join(f'{name} {kind}[n]' for name, kind in V2_INPUTS.items())}, "
+            f"V2 inputs are {', '.join(f'{name} {datatype}[n]' for name, datatype in V2_INPUTS.items())}, "
             f"the first two required; seen: {', '.join(sorted(names))[:MAX_SHOWN] or 'none'}."
         )
     lengths = {name: len(values) for name, values in tensors.items()}
@@ -134,10 +134,14 @@ def read_v2(tensors: Mapping[str, list]) -> list[dict[str, object]]:
             f"V2 inputs have one length n; seen: {', '.join(f'{n} {size}' for n, size in lengths.items())}."
         )
     rows = [dict(zip(tensors, values, strict=True)) for values in zip(*tensors.values(), strict=True)]
-    return [
-        {name: read_history(value) if name == "history" else value for name, value in row.items() if value != ""}
-        for row in rows
-    ]
+    return [_instance_of(row) for row in rows]
+
+
+def _instance_of(row: Mapping[str, object]) -> dict[str, object]:
+    instance = {name: value for name, value in row.items() if value != ""}
+    if "history" in instance:
+        instance["history"] = read_history(instance["history"])
+    return instance
 
 
 def read_history(text: object) -> object:

@@ -1,6 +1,6 @@
-"""Checks of the two tables: each bad row gets the first reason that holds, none disappears.
+"""Checks of the two tables: each bad row gets the first reason that holds, and none disappears.
 
-A check is a boolean Ibis expression. Bad rows go to the quarantine table with their reason; the run stops when
+A check is a boolean Ibis expression. Bad rows go to the quarantine table with their reason; the run stops if
 their share is above the configured limit.
 """
 
@@ -19,9 +19,9 @@ GIVEN_TIME = "given_time"  # the timestamp as it came
 
 
 def typed_events(mapped: ir.Table) -> ir.Table:
-    """Cast to the contract's types; what cannot be cast becomes null and is caught below.
+    """Cast to the contract's types; a value that cannot be cast becomes null, and `checked_events` finds it.
 
-    Times are cut to milliseconds, as histories have them: finer ones would order training otherwise than serving.
+    Times are cut to milliseconds, as in histories: with finer ones, training and serving would sort events differently.
     """
     return mapped.select(
         **{name: mapped[name].cast("string") for name in (c.USER_ID, c.ITEM_ID, c.SCENARIO, c.ACTION)},
@@ -46,7 +46,7 @@ def typed_items(mapped: ir.Table) -> ir.Table:
 
 
 def _time(column: ir.Value) -> ir.TimestampValue:
-    """Return the time of a time, of epoch milliseconds, or of the text of either."""
+    """Return the time of a column of times, of epoch milliseconds, or of texts of either."""
     if column.type().is_integer():
         return from_epoch_ms(column).cast("timestamp(6)")
     if not column.type().is_string():
@@ -56,7 +56,7 @@ def _time(column: ir.Value) -> ir.TimestampValue:
 
 
 def _words(column: ir.Value) -> ir.ArrayValue:
-    """Return the list of a list, or of the text `[a, b]` or `a, b`."""
+    """Return the lists of a column of lists, or of texts like `[a, b]` or `a, b`."""
     if not column.type().is_string():
         return column.try_cast("array<string>")
     words = column.re_replace(r"^\s*\[|\]\s*$", "").split(",").map(lambda word: word.re_replace(EDGES, ""))
@@ -66,7 +66,7 @@ def _words(column: ir.Value) -> ir.ArrayValue:
 def checked_events(events: ir.Table, catalog: ir.Table, scenarios: tuple[str, ...] | None, now: datetime) -> ir.Table:
     """Return the events with the `item_index` of the catalog and their `reason`, null where the row is good.
 
-    A row that repeats another is good here; see `redrec.data.event_writer`.
+    Repeated rows are good here; `redrec.data.event_writer` takes them out.
     """
     known = catalog.select("item_index", known_item_id=catalog[c.ITEM_ID])
     joined = events.left_join(known, events[c.ITEM_ID] == known.known_item_id).drop("known_item_id")
@@ -88,14 +88,14 @@ def checked_events(events: ir.Table, catalog: ir.Table, scenarios: tuple[str, ..
     return joined.mutate(**{REASON: reason})
 
 
-def events_in_order(checked: ir.Table) -> ir.Table:
-    """Return the events by user and time; only bad ones have their `row`, whose text costs as much as all the rest."""
+def sorted_events(checked: ir.Table) -> ir.Table:
+    """Return the events by user and time; only bad ones have their `row`: its text takes as long as all the rest."""
     row = checked[REASON].isnull().ifelse(ibis.null("string"), _event_text(checked))
     return checked.mutate(row=row).drop(GIVEN_TIME).order_by(*c.EVENT_ORDER)
 
 
 def repeated_events(typed: ir.Table, repeats: ir.Table) -> ir.Table:
-    """Return `reason` and `row` of the events that repeat another, given one or more of each such event."""
+    """Return `reason` and `row` of the repeated events; `repeats` holds each of these events at least once."""
     same = typed.semi_join(repeats, c.EVENT_COLUMNS)
     good = same.mutate(**{REASON: ibis.null("string"), "row": _event_text(same)})
     marked = _mark_repeated(good, c.EVENT_COLUMNS, "duplicate of another row")
@@ -126,7 +126,7 @@ def _is_absent(column: ir.Value) -> ir.BooleanValue:
 
 
 def _mark_repeated(table: ir.Table, key: tuple[str, ...], reason: str) -> ir.Table:
-    """Give `reason` to the good rows that repeat the key of another good row; one of them stays good."""
+    """Give `reason` to all but one of the good rows with the same key."""
     window = ibis.window(group_by=[*key, table[REASON].isnull()], order_by=table.row)
     is_repeated = (ibis.row_number().over(window) > 0) & table[REASON].isnull()
     return table.mutate(**{REASON: is_repeated.ifelse(reason, table[REASON])})
@@ -139,5 +139,5 @@ def _event_text(events: ir.Table) -> ir.StringValue:
 
 def _row_text(given: dict[str, ir.Value]) -> ir.StringValue:
     """Return the row as it came, for the quarantine: `user_id=u1, item_id=i9, ...`."""
-    parts = [ibis.literal(f"{name}=") + column.cast("string").fill_null("") for name, column in given.items()]
-    return ibis.literal(", ").join(parts)
+    texts = [ibis.literal(f"{name}=") + column.cast("string").fill_null("") for name, column in given.items()]
+    return ibis.literal(", ").join(texts)

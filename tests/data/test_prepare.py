@@ -87,7 +87,7 @@ def test_a_missing_column_is_named_beside_those_seen(tmp_path):
     ("name", "content", "message"),
     [
         ("events.csv", b"", "has 0 bytes"),
-        ("events.xlsx", b"x", "is of no known kind"),
+        ("events.xlsx", b"x", "is of no known type"),
         ("events.parquet", b"not parquet at all", "cannot be read"),
         ("events.csv", b"user_id,item_id,scenario,action,timestamp\n", "no rows"),
     ],
