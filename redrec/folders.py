@@ -1,8 +1,8 @@
 """Folders: the names of all files in a data, model, bundle and run folder, written once.
 
 A step gets the folder of another step as one path and reads it through these classes, so a file is renamed here alone.
-A feature store folder belongs to `feature_repo`, a checkpoint to `redrec.training.checkpoint`, an encoder's content to
-its encoder.
+A feature store folder belongs to `feature_repo`, the files of `histories` to `redrec.data.histories`, a checkpoint to
+`redrec.training.checkpoint`, an encoder's content to its encoder.
 """
 
 import json

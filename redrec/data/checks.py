@@ -64,7 +64,7 @@ def _words(column: ir.Value) -> ir.ArrayValue:
 
 
 def checked_events(events: ir.Table, catalog: ir.Table, scenarios: tuple[str, ...] | None, now: datetime) -> ir.Table:
-    """Return the events with the `item_index` of the catalog and their `reason`, null where the row is good.
+    """Return the events with the `item_index` of the catalog and their `reason`, null if the row is good.
 
     Repeated rows are good here; `redrec.data.event_writer` takes them out.
     """
@@ -103,7 +103,7 @@ def repeated_events(typed: ir.Table, repeats: ir.Table) -> ir.Table:
 
 
 def checked_items(items: ir.Table) -> ir.Table:
-    """Return the items with their `reason`, null where the row is good."""
+    """Return the items with their `reason`, null if the row is good."""
     reason = ibis.cases(*_id_checks(items, c.ITEM_ID), else_=ibis.null("string"))
     return _mark_repeated(items.mutate(**{REASON: reason}), (c.ITEM_ID,), "item_id appears twice")
 

@@ -49,7 +49,7 @@ def scenario_history(events: ir.Table, scenario: str, max_events: int) -> ir.Tab
     kept = aged.filter(aged.age < max_events)
     event = ibis.struct({"rank": -kept.age, "item": kept[c.ITEM_ID], "action": kept[c.ACTION], "ms": kept.timestamp_ms})
     users = kept.group_by(c.USER_ID).aggregate(event_timestamp=kept[c.TIMESTAMP].max(), events=event.collect())
-    oldest_first = users.events.sort()  # by the first field; on ordered aggregates the engines differ
+    oldest_first = users.events.sort()  # by the first field; the engines differ on sorted aggregates
     return users.select(
         c.USER_ID,
         "event_timestamp",

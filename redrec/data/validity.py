@@ -13,7 +13,7 @@ MAX_ID_LENGTH = 128
 NOT_IN_ID = (
     "[^!-~]"  # ids are printable ASCII without blanks: bucketing hashes bytes; other characters hash differently
 )
-MAX_CLOCK_DIFFERENCE_MS = 60_000  # of the clock that wrote an event, before ours
+MAX_CLOCK_DIFFERENCE_MS = 60_000  # by which the clock that wrote an event may be later than ours
 
 NO_TIME = "timestamp is missing or not a time"
 BEFORE_1970 = "timestamp is before 1970"

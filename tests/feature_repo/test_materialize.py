@@ -145,7 +145,7 @@ def test_a_second_run_replaces_the_folder(data, tmp_path):
 
 
 def test_a_failure_leaves_nothing_and_keeps_the_folder_before_it(data, tmp_path):
-    """Scenarios `ads` and `Ads` would share one view; that is found after the sources were written."""
+    """Scenarios `ads` and `Ads` would share one view; the error comes after the sources were written."""
     bad = Path(shutil.copytree(data, tmp_path / "bad"))
     split = json.loads((bad / "split.json").read_text())
     (bad / "split.json").write_text(json.dumps({**split, "scenarios": ["ads", "Ads"]}))
