@@ -1,21 +1,22 @@
-"""Definitions: the scenarios' names in; Feast's entities, views per scenario and feature services out.
+"""Definitions: Feast's entities, views per scenario and feature services, given the scenarios' names.
 
 A history is three parallel arrays, oldest event first. Times are epoch milliseconds as integers, because the
-online stores cut Feast's timestamps to whole seconds, and training and serving would then differ. Scenarios are
-merged, and the times between events taken, by `redrec.history`, which training shares. Feast's on-demand views
-would be a second place for it, and the registry would hand their pickled code to whoever opens it.
+online stores cut Feast's timestamps to whole seconds, and training and serving would then differ. `redrec.history`,
+which training shares, merges scenarios and computes the times between events. Feast's on-demand views would do the
+same a second time, and the registry would give their pickled code to everyone who opens it.
 
-All paths are relative to the folder of `feature_store.yaml`, so that the folder can be copied or mounted elsewhere.
+All paths are relative to the folder of `feature_store.yaml`, so the folder can be copied or mounted elsewhere.
 """
 
 import hashlib
 import json
 import re
 from collections.abc import Sequence
+from itertools import chain
 
 from feature_repo.feast_isolation import isolated
 from redrec.config import InputError
-from redrec.data.columns import WINDOWS_DAYS
+from redrec.data.columns import WINDOWS_DAYS, events_in, users_in
 
 with isolated():
     from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType
@@ -23,13 +24,15 @@ with isolated():
 
 SERVICE = "user_histories"
 ITEM_SERVICE = "item_statistics"
-ENTITY_KEY_VERSION = 3  # as in both configurations; it decides under which key a user is found
+ENTITY_KEY_VERSION = 3  # as in both configurations; it decides under which key a user is stored
 SCHEMA = [
     Field(name="item_ids", dtype=Array(String)),
     Field(name="actions", dtype=Array(String)),
     Field(name="timestamps_ms", dtype=Array(Int64)),
 ]
-ITEM_SCHEMA = [Field(name=f"{of}_{days}d", dtype=Int64) for days in WINDOWS_DAYS for of in ("events", "users")]
+ITEM_COUNTS = chain.from_iterable((events_in(days), users_in(days)) for days in WINDOWS_DAYS)
+ITEM_SCHEMA = [Field(name=name, dtype=Int64) for name in ITEM_COUNTS]
+SOURCES = "sources"  # the folder of the views' Parquet files, in a feature store folder
 
 
 def entities() -> list[Entity]:
@@ -45,11 +48,11 @@ def item_source_path(scenario: str) -> str:
 
 
 def _path(view: str) -> str:
-    return f"sources/{view}.parquet"
+    return f"{SOURCES}/{view}.parquet"
 
 
 def view_name(scenario: str) -> str:
-    """Return the scenario's feature view of users; Feast takes names as equal whatever their case.
+    """Return the scenario's feature view of users; Feast ignores the case of names.
 
     >>> view_name("Home & Kitchen"), item_view_name("ads")
     ('history_home_kitchen', 'items_ads')
@@ -66,7 +69,7 @@ def _name(scenario: str) -> str:
 
 
 def history_views(scenarios: Sequence[str], max_events: int) -> list[FeatureView]:
-    """Return one view per scenario, in the order given; tags say its scenario and how long a history is at most.
+    """Return one view per scenario, in the order given; its tags hold the scenario and the maximum length of a history.
 
     Raises:
         InputError: Two scenarios would share one view.
@@ -94,7 +97,7 @@ def _view(name: str, entity: Entity, schema: list[Field], tags: dict[str, str]) 
 
 
 def services(histories: Sequence[FeatureView], items: Sequence[FeatureView]) -> list[FeatureService]:
-    """Return what serving reads, and what a ranker may read beside it."""
+    """Return the service that serving reads, and the one that a ranker may read."""
     return [
         FeatureService(name=SERVICE, features=list(histories)),
         FeatureService(name=ITEM_SERVICE, features=list(items)),
@@ -102,7 +105,7 @@ def services(histories: Sequence[FeatureView], items: Sequence[FeatureView]) -> 
 
 
 def feature_hash(scenarios: Sequence[str]) -> str:
-    """Return 16 hex digits that change when serving would read something else than was defined for training."""
+    """Return 16 hex digits that change when serving would read other features than training defined."""
     views = {scenario: view_name(scenario) for scenario in scenarios}
     schema = {field.name: str(field.dtype) for field in SCHEMA}
     defined = {"store": ENTITY_KEY_VERSION, "views": views, "schema": schema}

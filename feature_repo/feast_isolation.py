@@ -1,7 +1,7 @@
-"""Contained: Feast's side effects on the process that uses it, kept away from that process.
+"""Isolation: a context that keeps Feast's side effects away from the process that uses it.
 
-Feast changes the warning filters, warns about its own classes, and, for its own server, turns on Prometheus'
-multi-process mode by environment variables, after which the /metrics page of the host process is empty.
+Feast changes the warning filters and warns about its own classes. For its own server it also sets environment
+variables that turn on Prometheus' multi-process mode; then the /metrics page of the host process is empty.
 """
 
 import contextlib
@@ -9,14 +9,14 @@ import os
 import warnings
 from collections.abc import Iterator
 
-import prometheus_client  # noqa: F401 (before Feast, so that it stays in the mode of a single process)
+import prometheus_client  # noqa: F401 (before Feast, so that it stays in single-process mode)
 
 PROMETHEUS_VARIABLES = ("PROMETHEUS_MULTIPROC_DIR", "PROMETHEUS_MULTIPROCESS_DIR")
 
 
 @contextlib.contextmanager
 def isolated() -> Iterator[None]:
-    """Restore the warning filters and Prometheus' variables; import and first use Feast inside of it."""
+    """Restore the warning filters and Prometheus' variables at the end; import and first use Feast inside it."""
     before = {name: os.environ[name] for name in PROMETHEUS_VARIABLES if name in os.environ}
     try:
         with warnings.catch_warnings():

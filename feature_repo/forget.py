@@ -1,7 +1,7 @@
-"""Forget: one user out of the online store and the sources of a feature store folder.
+"""Forget: remove one user from the online store and the sources of a feature store folder.
 
-Feast deletes views, not entities, and an emptied history would leave the user's id in its key: so the key itself is
-deleted, found by Feast's own functions. Doing it again is harmless, and completes what was cut off.
+Feast deletes views, not entities, and an emptied history would leave the user's id in its key. So the key itself is
+deleted; Feast's own functions compute it. A second call is harmless, and completes a call that was interrupted.
 """
 
 from pathlib import Path
@@ -15,11 +15,11 @@ from redrec.data.forget import Forgotten, Person, forget_rows
 
 
 def forget_features(folder: Path, person: Person) -> dict[str, Forgotten]:
-    """Remove the person from the online store, then from the sources it was loaded from.
+    """Remove the person from the online store, then from the source files of the store.
 
     Raises:
-        InputError: The store has no such scenario, or a source may not be rewritten; forgetting again completes it.
-        StoreUnavailableError: The online store does not answer, or may not be written; no other file was changed.
+        InputError: The store has no such scenario, or a source may not be rewritten; then a second call completes it.
+        StoreUnavailableError: The online store does not answer or may not be written; no other file was changed.
     """
     from feature_repo.definitions import source_path
 
@@ -27,13 +27,13 @@ def forget_features(folder: Path, person: Person) -> dict[str, Forgotten]:
     if person.scenario is not None and person.scenario not in online.view_of_scenario:
         raise InputError(f"Unknown scenario {person.scenario!r}; of this store: {', '.join(online.view_of_scenario)}.")
     scenarios = list(online.view_of_scenario) if person.scenario is None else [person.scenario]
-    found = {online.store_name: _forget_online(online, scenarios, person)}
+    results = {online.store_name: _forget_online(online, scenarios, person)}
     sources = [folder / source_path(scenario) for scenario in scenarios]
-    return found | {str(path): forget_rows(path, person) for path in sources if path.is_file()}
+    return results | {str(path): forget_rows(path, person) for path in sources if path.is_file()}
 
 
 def _forget_online(online: OnlineHistories, scenarios: list[str], person: Person) -> Forgotten:
-    """Delete the user's histories; counted are scenarios."""
+    """Delete the user's histories; the counts are of scenarios."""
     stored = _stored(online, scenarios, person)
     removed = _count(online, scenarios, person, stored)
     with answering(online.store_name), isolated():
@@ -42,19 +42,19 @@ def _forget_online(online: OnlineHistories, scenarios: list[str], person: Person
 
 
 def _count(online: OnlineHistories, scenarios: list[str], person: Person, stored: "_Stored") -> int:
-    """Count the scenarios that a reader finds events of; a key that holds nothing a reader sees counts as one."""
+    """Count the scenarios in which the user has events; a key without events counts as one."""
     num_read = sum(bool(online.read_scenario(scenario, [person.user_id])[0]) for scenario in scenarios)
     with answering(online.store_name), isolated():
         return max(num_read, int(stored.has_key()))
 
 
 def _stored(online: OnlineHistories, scenarios: list[str], person: Person) -> "_Stored":
-    kinds: dict[str, type[_InSqlite] | type[_InRedis]] = {"sqlite": _InSqlite, "redis": _InRedis}
-    return kinds[online.store.config.online_store.type](online, scenarios, person)
+    stores: dict[str, type[_InSqlite] | type[_InRedis]] = {"sqlite": _InSqlite, "redis": _InRedis}
+    return stores[online.store.config.online_store.type](online, scenarios, person)
 
 
 class _Stored(Protocol):
-    """What an online store itself holds of a person, under their key."""
+    """What an online store holds under the key of a person."""
 
     def has_key(self) -> bool: ...
 
@@ -73,11 +73,14 @@ class _InSqlite:
         self.connection = _online_store(online)._get_conn(store.config)
 
     def has_key(self) -> bool:
-        queried = (f"SELECT 1 FROM {table} WHERE entity_key = ? LIMIT 1" for table in self.tables)
-        return any(self.connection.execute(query, (self.key,)).fetchone() for query in queried)
+        for table in self.tables:
+            query = f"SELECT 1 FROM {table} WHERE entity_key = ? LIMIT 1"
+            if self.connection.execute(query, (self.key,)).fetchone():
+                return True
+        return False
 
     def delete(self) -> None:
-        """Delete the rows, then write the file anew without what earlier writes left in its unused parts."""
+        """Delete the rows, then rewrite the file without what earlier writes left in its unused pages."""
         self.connection.execute("PRAGMA secure_delete = ON")  # off in many builds: deleted bytes would stay
         with self.connection:
             for table in self.tables:

@@ -1,13 +1,12 @@
-"""Materialize: the data folder in, a feature store folder out that serving opens as it is.
+"""Materialize: build the feature store folder that serving opens, from a data folder.
 
 The folder holds `feature_store.yaml`, `sources/` (per scenario one Parquet of users' histories and one of items'
-statistics) and, unless the
-environment says otherwise (feature_repo.store), `registry.db` and `online.db`. It is made beside its place and renamed
-at the end, so a failure leaves nothing half-written.
+statistics) and, unless the environment says otherwise (feature_repo.store), `registry.db` and `online.db`. It is
+written under another name and renamed at the end, so a failure leaves nothing half-written.
 
-A Redis is shared and keeps serving meanwhile, so users are brought up to date in blocks. A block is read first, and
-only histories that differ are written: one and the same call loads an empty store, adds a day to a full one, and goes
-on after a kill. What the event table covers, it decides; pushed events that are newer than all of it stay.
+A Redis is shared and keeps serving meanwhile, so users are updated in blocks. A block is read first, and only
+histories that differ are written: the same call loads an empty store, adds a day to a full one, and resumes after a
+kill. Up to its newest event the event table replaces what is stored; newer pushed events stay.
 """
 
 import contextlib
@@ -26,37 +25,38 @@ import pyarrow.parquet as pq
 from ibis.backends.sql import SQLBackend
 
 from feature_repo.feast_isolation import isolated
-from feature_repo.online import OnlineHistories, StoredEvent, newest
+from feature_repo.online import EVENT_COLUMNS, OnlineHistories, newest, stored_events
 from feature_repo.store import open_store, write_config
 from redrec.atomic import replaced_folder
 from redrec.data.histories import scenario_history
 from redrec.data.split import read_vocabulary
 from redrec.data.statistics import item_statistics
 from redrec.data.tables import Engine, connect, read, write
+from redrec.folders import DataFolder
 from redrec.history import HistoryConfig
 
 logger = logging.getLogger(__name__)
 
-MAX_EVENTS = 64  # per scenario; above the default quota of the user tower, so that seen items are known further back
+MAX_EVENTS = 64  # per scenario; above the default quota of the user tower, so that older seen items are known too
 ROWS_PER_BLOCK = 10_000  # some 50 MB of histories
 
 
 class Materialized(TypedDict):
     feature_hash: str
     users: int  # with at least one event
-    written: int  # histories, of a user in a scenario, that the online store did not hold yet
+    written: int  # histories (of a user in a scenario) that the online store did not hold yet
     seconds: float
     newest_event: str  # ISO 8601, UTC
     age_s: int  # of the newest event, now: how fresh the store is
 
 
 def kept_events(history: HistoryConfig) -> int:
-    """Return how many of a user's newest events of a scenario are kept for a tower that reads such histories."""
+    """Return how many of a user's newest events of a scenario are kept for a tower with these histories."""
     return max(MAX_EVENTS, history.max_of_one_scenario)
 
 
 def materialize(data: Path, out: Path, max_events: int = MAX_EVENTS, engine: Engine = "duckdb") -> Materialized:
-    """Bring the histories and statistics of `data` into the online store, and write the folder `out`.
+    """Write the histories and statistics of `data` to the online store, and the folder `out`.
 
     Raises:
         InputError: `data` lacks its event table, or two scenarios share one feature view name.
@@ -66,7 +66,7 @@ def materialize(data: Path, out: Path, max_events: int = MAX_EVENTS, engine: Eng
     scenarios = list(read_vocabulary(data).scenarios)
     with replaced_folder(out) as folder, isolated():  # Feast's imports, 6 s, happen inside
         is_new = _define(folder, scenarios, max_events)
-        online = OnlineHistories(folder)  # asks the store, before anything is computed
+        online = OnlineHistories(folder)  # reads the store, so an error comes before any computation
         with TemporaryDirectory(dir=folder) as scratch:
             connection = connect(engine, Path(scratch))
             newest_at, users = _write_sources(connection, data, scenarios, folder, max_events)
@@ -85,7 +85,7 @@ def materialize(data: Path, out: Path, max_events: int = MAX_EVENTS, engine: Eng
 
 
 def _define(folder: Path, scenarios: list[str], max_events: int) -> bool:
-    """Register the definitions; return whether the online store is part of the folder, and so still empty."""
+    """Register the definitions; return whether the online store is in the folder, and so still empty."""
     from feature_repo.definitions import entities, feature_hash, history_views, item_views, services
 
     write_config(folder, os.environ, feature_hash(scenarios))
@@ -100,10 +100,10 @@ def _write_sources(
     connection: SQLBackend, data: Path, scenarios: list[str], folder: Path, max_events: int
 ) -> tuple[datetime, int]:
     """Write two Parquet files per scenario; return the time of the newest event and the number of users."""
-    from feature_repo.definitions import item_source_path, source_path
+    from feature_repo.definitions import SOURCES, item_source_path, source_path
 
-    (folder / "sources").mkdir()
-    events = read(connection, data / "events.parquet", "events")
+    (folder / SOURCES).mkdir()
+    events = read(connection, DataFolder(data).events, "events")
     users, newest_at = int(events.user_id.nunique().execute()), events.timestamp.max().execute().to_pydatetime()
     for scenario in scenarios:
         history = scenario_history(events, scenario, max_events)
@@ -114,7 +114,7 @@ def _write_sources(
 
 
 def _load_histories(online: OnlineHistories, scenario: str, folder: Path, newest_ms: int | None) -> int:
-    """Write the scenario's histories, all of them or, with `newest_ms`, those that differ; return how many."""
+    """Write all histories of the scenario or, with `newest_ms`, those that differ; return how many."""
     from feature_repo.definitions import source_path
 
     source = pq.ParquetFile(folder / source_path(scenario))
@@ -131,7 +131,7 @@ def _load_histories(online: OnlineHistories, scenario: str, folder: Path, newest
 
 
 def _load_items(online: OnlineHistories, scenario: str, folder: Path) -> None:
-    """Write the statistics of all items: they move with every new event."""
+    """Write the statistics of all items: every new event changes them."""
     from feature_repo.definitions import item_source_path, item_view_name
 
     for block in pq.ParquetFile(folder / item_source_path(scenario)).iter_batches(ROWS_PER_BLOCK):
@@ -141,11 +141,12 @@ def _load_items(online: OnlineHistories, scenario: str, folder: Path) -> None:
 def _update(online: OnlineHistories, scenario: str, block: pa.RecordBatch, newest_ms: int) -> int:
     """Write the histories of the block that differ from the stored ones; return how many."""
     user_ids = block["user_id"].to_pylist()
-    lists = (block[name].to_pylist() for name in ("timestamps_ms", "item_ids", "actions"))
-    logged = ([StoredEvent(*event) for event in zip(*row, strict=True)] for row in zip(*lists, strict=True))
+    columns = [block[name].to_pylist() for name in EVENT_COLUMNS]
+    logged = [stored_events(row) for row in zip(*columns, strict=True)]
     changed = {}
     for user_id, events, stored in zip(user_ids, logged, online.read_scenario(scenario, user_ids), strict=True):
-        kept = newest(events + [event for event in stored if event.timestamp_ms > newest_ms], online.max_events)
+        pushed = [event for event in stored if event.timestamp_ms > newest_ms]
+        kept = newest(events + pushed, online.max_events)
         if kept != stored:
             changed[user_id] = kept
     online.write_scenario(scenario, changed)
@@ -154,7 +155,7 @@ def _update(online: OnlineHistories, scenario: str, block: pa.RecordBatch, newes
 
 @contextlib.contextmanager
 def _console_to_log() -> Iterator[None]:
-    """Feast prints and draws bars; standard output belongs to the caller's result."""
+    """Log what Feast prints: standard output is for the caller's result."""
     console = io.StringIO()
     try:
         with contextlib.redirect_stdout(console), contextlib.redirect_stderr(console):

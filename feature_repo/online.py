@@ -1,7 +1,7 @@
-"""Online: a feature store folder and a user id in, that user's events of every scenario out, or written back.
+"""Online: read a user's events of every scenario from a feature store folder, or write them.
 
 For reading, the folder may be mounted read-only. The registry is read once and the feature service object kept: looking
-it up at each request costs 7 ms, more than the read itself.
+it up at each request takes 7 ms, more than the read itself.
 """
 
 import os
@@ -26,8 +26,11 @@ class OnlineHistory(TypedDict):
     timestamps_ms: list[int]
 
 
+EVENT_COLUMNS = ("timestamps_ms", "item_ids", "actions")  # the fields of StoredEvent, as the views have them
+
+
 class StoredEvent(NamedTuple):
-    """What tells the events of a user and scenario apart, in their order."""
+    """The fields that identify an event of a user and scenario, and sort it."""
 
     timestamp_ms: int
     item_id: str
@@ -35,7 +38,7 @@ class StoredEvent(NamedTuple):
 
 
 class OnlineHistories:
-    """Users' histories of one feature store folder; `feature_hash` is that of the definitions inside."""
+    """Users' histories of one feature store folder; `feature_hash` is that of its definitions."""
 
     def __init__(self, folder: Path) -> None:
         config = read_config(folder, os.environ)
@@ -51,14 +54,14 @@ class OnlineHistories:
             self.view_of_scenario = {tags[name]["scenario"]: name for name in names}
             self.max_events = max(int(tags[name]["max_events"]) for name in names)
             self.feature_hash = feature_hash(list(self.view_of_scenario))
-            self.read("")  # the first read imports more; better here than in the first request
+            self.read("")  # the first read imports modules: not in the first request
 
     def read(self, user_id: str) -> OnlineHistory | None:
-        """Return the user's events, or None for a user the store does not know."""
+        """Return the user's events, or None for a user whom the store does not know."""
         return self.read_many([user_id])[0]
 
     def read_many(self, user_ids: Sequence[str]) -> list[OnlineHistory | None]:
-        """Return what `read` returns, for many users in one read.
+        """Return what `read` returns, for many users at once.
 
         Raises:
             StoreUnavailableError: The online store does not answer.
@@ -67,15 +70,14 @@ class OnlineHistories:
         return [self._history(columns, row) for row in range(len(user_ids))]
 
     def read_scenario(self, scenario: str, user_ids: Sequence[str]) -> list[list[StoredEvent]]:
-        """Return each user's events of one scenario, oldest first; none for a user the store does not know."""
+        """Return each user's events of one scenario, oldest first; an unknown user has none."""
         view = self.view_of_scenario[scenario]
-        names = [f"{view}:{name}" for name in ("timestamps_ms", "item_ids", "actions")]
-        columns = self._columns(names, user_ids)
-        rows = zip(*(columns[name.replace(":", "__")] for name in names), strict=True)
-        return [[StoredEvent(*event) for event in zip(*(lists or () for lists in row), strict=True)] for row in rows]
+        columns = self._columns([f"{view}:{name}" for name in EVENT_COLUMNS], user_ids)
+        lists = [columns[f"{view}__{name}"] for name in EVENT_COLUMNS]
+        return [stored_events(row) for row in zip(*lists, strict=True)]
 
     def write_scenario(self, scenario: str, events_of: Mapping[str, Sequence[StoredEvent]]) -> None:
-        """Replace each user's events of one scenario; they are given oldest first, and there is at least one."""
+        """Replace each user's events of one scenario; each user has at least one, and they are oldest first."""
         if events_of:
             rows = pd.DataFrame([_row(user_id, events) for user_id, events in events_of.items()])
             self.write_rows(self.view_of_scenario[scenario], rows)
@@ -88,8 +90,8 @@ class OnlineHistories:
     def _columns(self, features: Any, user_ids: Sequence[str]) -> dict[str, list[Any]]:
         entities = [{"user_id": user_id} for user_id in user_ids]
         with answering(self.store_name):
-            found = self.store.get_online_features(features=features, entity_rows=entities, full_feature_names=True)
-        return found.to_dict()
+            response = self.store.get_online_features(features=features, entity_rows=entities, full_feature_names=True)
+        return response.to_dict()
 
     def _history(self, columns: Mapping[str, Sequence[Any]], row: int) -> OnlineHistory | None:
         history = OnlineHistory(item_ids=[], actions=[], scenarios=[], timestamps_ms=[])
@@ -104,13 +106,19 @@ class OnlineHistories:
         return history if history["item_ids"] else None
 
 
+def stored_events(row: Sequence[Sequence[Any] | None]) -> list[StoredEvent]:
+    """Return the events in the lists of one row, in the order of `EVENT_COLUMNS`; a missing list is empty."""
+    values = [column or () for column in row]
+    return [StoredEvent(*event) for event in zip(*values, strict=True)]
+
+
 def newest(events: Iterable[StoredEvent], max_events: int) -> list[StoredEvent]:
-    """Return what is kept of a user's events in a scenario, oldest first."""
+    """Return the newest `max_events` events of a user in a scenario, oldest first."""
     return sorted(events)[-max_events:]
 
 
 def _require_files(folder: Path, config: Mapping[str, Any]) -> None:
-    """Raise InputError where a part that lies in the folder itself is missing: its client would make an empty one."""
+    """Raise InputError if a file of the folder itself is missing: the store's client would create an empty one."""
     paths = [config["registry"]["path"], config["online_store"].get("path")]
     missing = [path for path in paths if path and "://" not in path and not (folder / path).is_file()]
     if missing:

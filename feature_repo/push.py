@@ -1,15 +1,14 @@
-"""Push: new events in, the online histories of their users brought up to date, visible to the next read.
+"""Push: add new events to the online histories of their users; the next read sees them.
 
-An event is checked like a row of the event table; one that cannot be used is refused with its reason, and the others
-are kept. The history of its user and scenario is read, the event is put where its time belongs, however late it came,
-and the newest events, as many as `materialize` keeps, are written back. An event is known by its item, action and
-time: sent again by a client, or found later in the event table by `materialize`, it adds nothing.
+An event is checked like a row of the event table (`redrec.data.validity`); a bad one is refused with its reason, the
+others are kept. The history of its user and scenario is read, the event is inserted by its time, however late it came,
+and the newest events, as many as `materialize` keeps, are written back. Item, action and time identify an event: if a
+client sends it again, or `materialize` later reads it from the event table, nothing is added.
 
-Reading and writing back are two steps, so the events of one user must come through one process (a partition of a
-stream keyed by user, as is usual); in it a lock keeps them in order.
+Reading and writing back are two steps, so the events of one user must come through one process (usually a partition of
+a stream keyed by user); inside it a lock keeps them in order.
 """
 
-import re
 import time
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping
@@ -22,12 +21,12 @@ import pyarrow.parquet as pq
 
 from feature_repo.online import OnlineHistories, StoredEvent, newest
 from redrec.data import columns as c
+from redrec.data import validity
 from redrec.data.checks import typed_events
 from redrec.data.mapping import EVENT_MAPPINGS, recognise
 from redrec.data.tables import connect, epoch_ms, read, write
 
 EVENTS_PER_BLOCK = 10_000
-MAX_AHEAD_MS = 60_000  # of our clock, before a time counts as lying in the future
 
 
 class PushedEvent(NamedTuple):
@@ -35,7 +34,7 @@ class PushedEvent(NamedTuple):
     item_id: str
     scenario: str
     action: str
-    timestamp_ms: int
+    timestamp_ms: int | None  # None: missing, or not a time; such an event is refused
 
 
 class Refused(NamedTuple):
@@ -44,7 +43,7 @@ class Refused(NamedTuple):
 
 
 class Pushed(NamedTuple):
-    """What became of the events: `known` were there already, `late` are older than all that is kept."""
+    """How many events were added, were `known` (stored before), or were `late` (older than all that are kept)."""
 
     added: int
     known: int
@@ -53,11 +52,11 @@ class Pushed(NamedTuple):
 
 
 def events_of(path: Path) -> Iterator[list[PushedEvent]]:
-    """Yield the rows of an event table in blocks; what is missing is empty, and refused when it is pushed."""
+    """Yield the rows of an event table in blocks; a missing text is empty, and a push refuses the event."""
     raw = read(connect(), path, "events")
     typed = typed_events(recognise(raw, EVENT_MAPPINGS, "events").apply(raw))
     text = {name: typed[name].fill_null("") for name in (c.USER_ID, c.ITEM_ID, c.SCENARIO, c.ACTION)}
-    rows = typed.select(**text, timestamp_ms=epoch_ms(typed[c.TIMESTAMP]).fill_null(-1))
+    rows = typed.select(**text, timestamp_ms=epoch_ms(typed[c.TIMESTAMP]))
     with TemporaryDirectory() as scratch:
         write(rows, Path(scratch) / "rows.parquet")
         for batch in pq.ParquetFile(Path(scratch) / "rows.parquet").iter_batches(EVENTS_PER_BLOCK):
@@ -71,15 +70,16 @@ class Pusher:
         self.histories, self.item_ids, self.lock = OnlineHistories(folder), item_ids, Lock()
 
     def push(self, events: Iterable[PushedEvent]) -> Pushed:
-        """Add the events that can be used; all of them are visible when this returns."""
+        """Add the valid events; all of them are visible when this returns."""
         now_ms = time.time_ns() // 1_000_000
         refused: list[Refused] = []
         new: dict[str, dict[str, set[StoredEvent]]] = defaultdict(lambda: defaultdict(set))
         for event in events:
             reason = self._reason(event, now_ms)
-            if reason:
+            if reason is not None:
                 refused.append(Refused(event, reason))
             else:
+                assert event.timestamp_ms is not None
                 stored = StoredEvent(event.timestamp_ms, event.item_id, event.action)
                 new[event.scenario][event.user_id].add(stored)
         with self.lock:
@@ -87,20 +87,15 @@ class Pusher:
         return Pushed(counts["added"], counts["known"], counts["late"], tuple(refused))
 
     def _reason(self, event: PushedEvent, now_ms: int) -> str | None:
-        """Return why the event is refused, None where it is not."""
+        """Return why the event is refused, None if it is not."""
         scenarios = self.histories.view_of_scenario
-        if not re.fullmatch(c.ID, event.user_id) or len(event.user_id) > c.MAX_ID_LENGTH:
-            return f"user_id is not up to {c.MAX_ID_LENGTH} printable ASCII characters without blanks"
-        if event.scenario not in scenarios:
-            return f"unknown scenario (of this store: {', '.join(scenarios)})"
-        if not event.action:
-            return "action is missing"
-        if not 0 <= event.timestamp_ms <= now_ms + MAX_AHEAD_MS:
-            return "timestamp_ms lies after now, or before 1970"
-        return None if event.item_id in self.item_ids else "item_id is not in the item table"
+        fault = validity.event_fault(**event._asdict(), scenarios=scenarios, now_ms=now_ms)
+        if fault is not None:
+            return fault
+        return None if event.item_id in self.item_ids else validity.UNKNOWN_ITEM
 
     def _add(self, scenario: str, new: Mapping[str, set[StoredEvent]]) -> Counter[str]:
-        """Write back the histories that change; count the events that were added, known and late."""
+        """Write back the histories that change; count the added, known and late events."""
         counts: Counter[str] = Counter()
         changed = {}
         for user_id, stored in zip(new, self.histories.read_scenario(scenario, list(new)), strict=True):

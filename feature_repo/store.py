@@ -1,4 +1,4 @@
-"""Store: a feature store folder, opened as its `feature_store.yaml` and the environment say; no file is edited.
+"""Store: open a feature store folder by its `feature_store.yaml` and the environment; no file is edited.
 
 | variable                | what it sets                                                                        |
 |-------------------------|-------------------------------------------------------------------------------------|
@@ -6,8 +6,8 @@
 | `REDREC_REGISTRY`       | with Redis, the registry: `s3://bucket/key`, an SQL URL, or a file (`registry.db`)  |
 | `FEAST_S3_ENDPOINT_URL` | an object store other than AWS's, for a registry in it                              |
 
-On a cluster they come from a Secret, `redrec-features` unless said otherwise, whose keys are the variables' names. The
-folder's copy of the file keeps the names, so no password is written down.
+On a cluster they come from a Secret, by default `redrec-features`; its keys are the variables' names. The folder's copy
+of the file keeps the names, so no password is written to it.
 """
 
 import contextlib
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from feast import FeatureStore
 
 CONFIG = "feature_store.yaml"
+FILES = {"REGISTRY_FILE": "registry.db", "ONLINE_FILE": "online.db"}  # in the folder, by their names in the templates
 REDIS, REGISTRY, REGISTRY_TYPE = "REDREC_REDIS", "REDREC_REGISTRY", "REDREC_REGISTRY_TYPE"
 VARIABLES = (REDIS, REGISTRY, "FEAST_S3_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 SECRET = "redrec-features"
@@ -38,17 +39,17 @@ class StoreUnavailableError(ConnectionError):
 
 
 def write_config(folder: Path, environment: Mapping[str, str], definitions: str) -> None:
-    """Write the configuration that the environment asks for, its variables by name, for the definitions' hash."""
+    """Write the configuration for this environment, with the definitions' hash; variables stay names."""
     template = Path(__file__).with_name("production.yaml" if environment.get(REDIS) else "embedded.yaml")
-    text = Template(template.read_text(encoding="utf-8")).safe_substitute(DEFINITIONS=definitions)
+    text = Template(template.read_text(encoding="utf-8")).safe_substitute(FILES, DEFINITIONS=definitions)
     (folder / CONFIG).write_text(text, encoding="utf-8")
 
 
 def open_store(folder: Path, environment: Mapping[str, str], *, is_read_offline: bool) -> "FeatureStore":
-    """Open the folder; only where it is read offline must the image have DuckDB.
+    """Open the folder; DuckDB must be installed only if it is read offline.
 
     Raises:
-        InputError: The folder has no configuration, or that names a variable which is not set.
+        InputError: The folder has no configuration, or the configuration names a variable that is not set.
     """
     with isolated():
         from feast import FeatureStore, RepoConfig  # 6 s of imports
@@ -68,7 +69,7 @@ def read_config(folder: Path, environment: Mapping[str, str]) -> dict[str, Any]:
             f"Feature folder {folder} has no {CONFIG}. Give the `features` folder of a run, or make one with "
             "`feature_repo.materialize`."
         )
-    registry = environment.get(REGISTRY) or "registry.db"
+    registry = environment.get(REGISTRY) or FILES["REGISTRY_FILE"]
     scheme = registry.partition("://")[0] if "://" in registry else ""
     registry_type = "sql" if scheme and scheme not in OBJECT_STORES else "file"
     values = {**environment, REGISTRY: registry, REGISTRY_TYPE: registry_type}
@@ -78,26 +79,27 @@ def read_config(folder: Path, environment: Mapping[str, str]) -> dict[str, Any]:
         raise InputError(f"{path} asks for the environment variable {error}, which is not set. Set it.") from error
 
 
-def _filled(part: Any, values: Mapping[str, str]) -> Any:
-    if isinstance(part, dict):
-        return {name: _filled(value, values) for name, value in part.items()}
-    return Template(part).substitute(values) if isinstance(part, str) else part
+def _filled(content: Any, values: Mapping[str, str]) -> Any:
+    if isinstance(content, dict):
+        return {name: _filled(value, values) for name, value in content.items()}
+    return Template(content).substitute(values) if isinstance(content, str) else content
 
 
 def store_name(config: Mapping[str, Any]) -> str:
-    """Return the online store's kind and place, without its password.
+    """Return the online store's type and address, without its password.
 
     >>> store_name({"online_store": {"type": "redis", "connection_string": "ssl=true,redis:6379,password=secret"}})
     'redis redis:6379'
     """
     store = config["online_store"]
-    place = store.get("path") or ",".join(part for part in store["connection_string"].split(",") if "=" not in part)
-    return f"{store['type']} {place}"
+    fields = store.get("connection_string", "").split(",")
+    address = store.get("path") or ",".join(field for field in fields if "=" not in field)
+    return f"{store['type']} {address}"
 
 
 @contextlib.contextmanager
 def answering(name: str) -> Iterator[None]:
-    """Raise StoreUnavailableError, which names the store, where its client cannot reach it."""
+    """Raise StoreUnavailableError, with the name of the store, if its client cannot reach it."""
     try:
         yield
     except (sqlite3.Error, RedisError) as error:

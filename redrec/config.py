@@ -20,6 +20,10 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Record(Config):
+    """What a step reports and a later one reads; nobody sets it."""
+
+
 ConfigT = TypeVar("ConfigT", bound=BaseModel)
 
 

@@ -1,8 +1,8 @@
 """Folders: the names of all files in a data, model, bundle and run folder, written once.
 
 A step gets the folder of another step as one path and reads it through these classes, so a file name changes only here.
-A feature store folder belongs to `feature_repo`, a checkpoint to `redrec.training.checkpoint`, an encoder's content to
-its encoder.
+A feature store folder belongs to `feature_repo`, the files of `histories` to `redrec.data.histories`, a checkpoint to
+`redrec.training.checkpoint`, an encoder's content to its encoder.
 """
 
 import json
@@ -11,8 +11,18 @@ from typing import Any
 
 from redrec.atomic import replaced_file
 
-ITEMS, QUARANTINE, QUALITY = "items.parquet", "quarantine.parquet", "data_quality.json"  # in more than one folder
+EVENTS, ITEMS = "events.parquet", "items.parquet"  # in more than one folder, as the next two
+QUARANTINE, QUALITY = "quarantine.parquet", "data_quality.json"
 TOWER, VECTORS, EMBEDDINGS = "user_tower.onnx", "item_vectors.npy", "item_embeddings.npy"
+
+
+class TablesFolder:
+    """What a data set writes, and `redrec.data.prepare` reads: the two tables."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.events = path / EVENTS
+        self.items = path / ITEMS
 
 
 class DataFolder:
@@ -20,7 +30,7 @@ class DataFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.events = path / "events.parquet"
+        self.events = path / EVENTS
         self.items = path / ITEMS  # row i is item_index i
         self.quarantine = path / QUARANTINE
         self.quality = path / QUALITY

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from redrec.bundle.reader import Bundle
 from redrec.config import InputError
-from redrec.data.columns import WINDOWS_DAYS
+from redrec.data.columns import WINDOWS_DAYS, events_in
 from redrec.index.exact import NO_ITEM
 from redrec.index.filters import Catalog, ItemFilter
 from redrec.index.popularity_boost import BoostedItems, boosts, daily_rates
@@ -47,7 +47,7 @@ def _boosted_items(boost_N: NDArray[np.float32], items_T: NDArray[np.int64], bun
 def _rates(features: Path, scenario: str, bundle: Bundle) -> NDArray[np.float64]:
     from feature_repo.definitions import item_source_path  # feast takes seconds to import
 
-    columns, path = [f"events_{days}d" for days in WINDOWS_DAYS], features / item_source_path(scenario)
+    columns, path = [events_in(days) for days in WINDOWS_DAYS], features / item_source_path(scenario)
     if not path.is_file():
         raise InputError(
             f"{path} is missing, and bundle {bundle.manifest.id} boosts recently popular items. Give the whole feature "

@@ -1,33 +1,42 @@
-"""Requests: instances of either protocol in, bounded and checked queries out.
+"""Requests: bounded and checked queries, from the instances of either protocol.
 
-Both protocols become the same mapping per instance and pass the same check, so they cannot come to differ. What
-a caller gets wrong is an InputError that names the instance, what was seen, and what is allowed.
+Both protocols give the same mapping per instance, and one check reads it, so they cannot differ. A mistake is an
+InputError that names the instance, what was seen, and what is allowed.
 """
 
 import json
+import time
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import AfterValidator, ConfigDict, Field, NonNegativeInt
+from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo
 
 from redrec.config import Config, InputError, validated
+from redrec.data.validity import id_fault, time_fault, word_fault
 from redrec.history import Vocabulary
 
 MAX_INSTANCES = 64
 MAX_K = 1000
 MAX_HISTORY = 2000
-MAX_ID = 256
 MAX_SHOWN = 80  # characters of a caller's text in an error
 
 
-def ascii_id(text: str) -> str:
-    """Return an id as it was given; experiments hash ids by their bytes, so encodings must not differ."""
-    if not (text.isascii() and text.isprintable() and 0 < len(text) <= MAX_ID):
-        raise ValueError(f"ids are 1 to {MAX_ID} printable ASCII characters, not {text[:MAX_SHOWN]!r}")
+def valid_id(text: str, field: ValidationInfo) -> str:
+    """Return an id as it was given, if it is valid."""
+    fault = id_fault(str(field.field_name), text)
+    if fault:
+        raise ValueError(f"{fault}; seen: {text[:MAX_SHOWN]!r}")
     return text
 
 
-Id = Annotated[str, AfterValidator(ascii_id)]
+def valid_time(timestamp_ms: int) -> int:
+    fault = time_fault(timestamp_ms, time.time_ns() // 1_000_000)
+    if fault:
+        raise ValueError(f"{fault}; seen: {timestamp_ms}")
+    return timestamp_ms
+
+
+Id = Annotated[str, AfterValidator(valid_id)]
 
 
 class Event(Config):
@@ -36,11 +45,11 @@ class Event(Config):
     item_id: Id
     action: str
     scenario: str
-    timestamp_ms: NonNegativeInt = Field(le=2**53)  # the largest integer that every JSON reader keeps
+    timestamp_ms: Annotated[int, AfterValidator(valid_time)]
 
 
 class Query(Config):
-    """One instance: whose items, for which scenario, how many, and what to leave out."""
+    """One instance: the user, the scenario, the number of items, and which items to leave out."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -70,20 +79,21 @@ def parse_instance(instance: object, name: str, vocabulary: Vocabulary) -> Query
             f"{name} is {type(instance).__name__}; allowed is an object with {', '.join(Query.model_fields)}."
         )
     query = validated(Query, instance, name)
-    require_known(query.scenario, vocabulary.scenarios, f"{name}: scenario")
+    require_known("scenario", query.scenario, vocabulary.scenarios, name)
     for i, event in enumerate(query.history or ()):
-        require_known(event.scenario, vocabulary.scenarios, f"{name}: history[{i}]: scenario")
-        require_known(event.action, vocabulary.actions, f"{name}: history[{i}]: action")
+        require_known("scenario", event.scenario, vocabulary.scenarios, f"{name}: history[{i}]")
+        require_known("action", event.action, vocabulary.actions, f"{name}: history[{i}]")
     return query
 
 
-def require_known(value: str, known: tuple[str, ...], name: str) -> None:
-    if value not in known:
-        raise InputError(f"{name} {value[:MAX_SHOWN]!r} is not one this model knows; allowed: {', '.join(known)}.")
+def require_known(field: str, value: str, known: tuple[str, ...], name: str) -> None:
+    fault = word_fault(field, value, known)
+    if fault:
+        raise InputError(f"{name}: {fault}; seen: {value[:MAX_SHOWN]!r}.")
 
 
 def read_v1(body: object) -> object:
-    """Return the `instances` of a V1 body; without a JSON content type, as `curl -d` sends it, it comes as bytes."""
+    """Return the `instances` of a V1 body; without a JSON content type, as from `curl -d`, it comes as bytes."""
     if isinstance(body, bytes):
         body = _decoded(body)
     if not isinstance(body, dict) or set(body) != {"instances"}:
@@ -111,11 +121,11 @@ V2_REQUIRED = {"user_id", "scenario"}
 
 
 def read_v2(tensors: Mapping[str, list]) -> list[dict[str, object]]:
-    """Return one mapping per row of V2's tensors, each given as a flat list; an empty text is an absent value."""
+    """Return one mapping per row of V2's tensors, each a flat list; an empty text is an absent value."""
     names = set(tensors)
     if not V2_REQUIRED <= names <= set(V2_INPUTS):
         raise InputError(
-            f"V2 inputs are {', '.join(f'{name} {kind}[n]' for name, kind in V2_INPUTS.items())}, "
+            f"V2 inputs are {', '.join(f'{name} {datatype}[n]' for name, datatype in V2_INPUTS.items())}, "
             f"the first two required; seen: {', '.join(sorted(names))[:MAX_SHOWN] or 'none'}."
         )
     lengths = {name: len(values) for name, values in tensors.items()}
@@ -124,10 +134,14 @@ def read_v2(tensors: Mapping[str, list]) -> list[dict[str, object]]:
             f"V2 inputs have one length n; seen: {', '.join(f'{n} {size}' for n, size in lengths.items())}."
         )
     rows = [dict(zip(tensors, values, strict=True)) for values in zip(*tensors.values(), strict=True)]
-    return [
-        {name: read_history(value) if name == "history" else value for name, value in row.items() if value != ""}
-        for row in rows
-    ]
+    return [_instance_of(row) for row in rows]
+
+
+def _instance_of(row: Mapping[str, object]) -> dict[str, object]:
+    instance = {name: value for name, value in row.items() if value != ""}
+    if "history" in instance:
+        instance["history"] = read_history(instance["history"])
+    return instance
 
 
 def read_history(text: object) -> object:

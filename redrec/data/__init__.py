@@ -1,1 +1,1 @@
-"""Tables: event log and item table in, clean tables, histories and the global time split out."""
+"""Tables: clean tables, histories and the split, from an event log and an item table."""

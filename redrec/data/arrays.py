@@ -1,7 +1,7 @@
-"""Arrays: the clean events of all users, in order, appended to the files that `redrec.data.histories` opens.
+"""Arrays: append the clean events of all users, sorted, to the files that `redrec.data.histories` opens.
 
-What needs the whole log first (the numbers of scenarios and actions, the moments of the split) is settled at the end,
-block by block: memory grows with the users, not with their events.
+What needs the whole log (the numbers of scenarios and actions, the times of the split) is written at the end, block by
+block: memory grows with the users, not with their events.
 
 Shapes: N events, U users, S scenarios, I items, G groups (of a user, or of a user in a scenario), V values of a column.
 """
@@ -24,7 +24,7 @@ from redrec.history import MS_PER_DAY, Ints
 
 
 class Tally(NamedTuple):
-    """What the log holds; the scenarios are in the order of their first coming."""
+    """Counts of the whole log; the scenarios are in order of first appearance."""
 
     scenarios: tuple[str, ...]
     events_S: Ints
@@ -39,15 +39,15 @@ class Tally(NamedTuple):
 
 
 class UserBlock(NamedTuple):
-    """Some users with all their events: each event's user, counted from the block's first, and where the events are."""
+    """Some users with all their events; `user_N` numbers the users from 0."""
 
     num_users: int
     user_N: Ints
-    place: tuple[int, int]  # first event, number of events
+    span: tuple[int, int]  # index of the first event, number of events
 
 
 class HistoryArrays:
-    """Writes the arrays into `folder`: first all events are appended, then comes what the whole log decides."""
+    """Writes the arrays into `folder`: first append all events, then call `finish` with the split."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True)
@@ -58,7 +58,7 @@ class HistoryArrays:
         self.numbers: dict[str, dict[str, int]] = {c.ACTION: {}, c.SCENARIO: {}}
 
     def append(self, rows: pa.RecordBatch) -> None:
-        """Add events with the columns of the contract and `item_index`, where the last ones ended."""
+        """Add the next events, with the columns of the contract and `item_index`."""
         if not len(rows):
             return
         begins = np.flatnonzero(is_new(rows, (c.USER_ID,), self.last))
@@ -76,33 +76,36 @@ class HistoryArrays:
             self._write(name, value_N)
 
     def _numbered(self, rows: pa.RecordBatch, name: str) -> Ints:
-        """Return the values as numbers, in the order of their first coming."""
+        """Return the values as numbers, in order of first appearance."""
         numbers, encoded = self.numbers[name], rows[name].dictionary_encode()
         number_V = np.array([numbers.setdefault(value, len(numbers)) for value in encoded.dictionary.to_pylist()])
         return number_V[encoded.indices.to_numpy()]
 
     def quantile_s(self, share: float) -> int:
-        """Return the second before which this share of the events is; it lies between two by their distance."""
-        place = share * (self.num_events - 1)
-        before, after = (self._ranked_s(int(rank)) for rank in (np.floor(place), np.ceil(place)))
-        return int(before + (after - before) * (place % 1))
+        """Return the second before which this share of the events is, interpolated linearly between two events."""
+        rank = share * (self.num_events - 1)
+        before, after = self._ranked_s(int(np.floor(rank))), self._ranked_s(int(np.ceil(rank)))
+        return int(before + (after - before) * (rank % 1))
 
     def _ranked_s(self, rank: int) -> int:
-        """Return the second of an event by its rank in time; halving needs the memory of one block, sorting of all."""
+        """Return the second of the event with this rank in time; bisection needs the memory of one block only."""
         low = min(int(block.min()) for block in self.blocks("timestamp_ms")) // 1000
         high = max(int(block.max()) for block in self.blocks("timestamp_ms")) // 1000
         while low < high:
             middle = (low + high) // 2
             num_until = sum(np.count_nonzero(block < (middle + 1) * 1000) for block in self.blocks("timestamp_ms"))
-            low, high = (low, middle) if num_until > rank else (middle + 1, high)
+            if num_until > rank:
+                high = middle
+            else:
+                low = middle + 1
         return low
 
     def tally(self, num_items: int) -> Tally:
         _, num_events_U = self._users()
         num_scenarios = len(self.numbers[c.SCENARIO])
         is_seen_SI = np.zeros((num_scenarios, num_items), dtype=bool)
-        found = [self._tally_block(block, is_seen_SI) for block in self._user_blocks()]
-        events_S, users_S, one_scenario_users, midnight_events, newest_ms = zip(*found, strict=True)
+        counts = [self._tally_block(block, is_seen_SI) for block in self._user_blocks()]
+        events_S, users_S, one_scenario_users, midnight_events, newest_ms = zip(*counts, strict=True)
         return Tally(
             scenarios=tuple(self.numbers[c.SCENARIO]),
             events_S=np.sum(events_S, axis=0),
@@ -117,7 +120,7 @@ class HistoryArrays:
         )
 
     def _tally_block(self, block: UserBlock, is_seen_SI: NDArray[np.bool_]) -> tuple[Ints, Ints, int, int, int]:
-        scenario_N, item_N, time_ms_N = (self._map(name, *block.place) for name in ("scenario", "item", "timestamp_ms"))
+        scenario_N, item_N, time_ms_N = (self._map(name, *block.span) for name in ("scenario", "item", "timestamp_ms"))
         is_in_US = np.zeros((block.num_users, len(is_seen_SI)), dtype=bool)
         is_in_US[block.user_N, scenario_N] = True
         is_seen_SI[scenario_N, item_N] = True
@@ -127,7 +130,7 @@ class HistoryArrays:
         return events_S, is_in_US.sum(axis=0), num_one_scenario, num_midnight, int(time_ms_N.max())
 
     def finish(self, split: SplitRule) -> None:
-        """Number scenarios and actions as the split does, assign the events, and write the users."""
+        """Number scenarios and actions as the split does, write the split of each event, and the users."""
         for name, values in (("action", split.actions), ("scenario", split.scenarios)):
             final_V = np.array([values.index(value) for value in self.numbers[name]])
             for block in self.blocks(name, "r+"):
@@ -139,13 +142,13 @@ class HistoryArrays:
 
     def _write_split(self, block: UserBlock, split: SplitRule) -> Ints:
         """Write the split of each event and return the number of training events per user."""
-        scenario_N, time_ms_N = (self._map(name, *block.place) for name in ("scenario", "timestamp_ms"))
+        scenario_N, time_ms_N = (self._map(name, *block.span) for name in ("scenario", "timestamp_ms"))
         split_N = _split_of(block.user_N, scenario_N, time_ms_N, split)
         self._write("split", split_N)
         return np.bincount(block.user_N, weights=split_N == TRAIN).astype(np.int64)
 
     def _users(self) -> tuple[Ints, Ints]:
-        """Return where the events of each user begin, and how many there are."""
+        """Return the index of each user's first event, and their number of events."""
         begin_U = np.concatenate(self.begins)
         return begin_U, np.diff(begin_U, append=self.num_events)
 
@@ -173,37 +176,38 @@ class HistoryArrays:
 
 
 def is_new(rows: pa.RecordBatch, names: tuple[str, ...], last: dict[str, Any]) -> NDArray[np.bool_]:
-    """Return where one of the columns differs from the row before; `last` is the row before the first."""
+    """Return whether one of the columns differs from the previous row; `last` is the row before the first."""
     is_same_N = np.ones(len(rows), dtype=bool)
     for name in names:
         is_same = pc.equal(rows[name][1:], rows[name][:-1])
         is_same_N[1:] &= is_same.fill_null(False).to_numpy(zero_copy_only=False)
-    is_same_N[:1] = [row == {name: last.get(name) for name in names} for row in rows.select(names)[:1].to_pylist()]
+    before = {name: last.get(name) for name in names}
+    is_same_N[:1] = [row == before for row in rows.select(names)[:1].to_pylist()]
     return ~is_same_N
 
 
 def last_of(rows: pa.RecordBatch) -> dict[str, Any]:
-    """Return the last row, of a batch that has one."""
+    """Return the last row of a batch that is not empty."""
     row: dict[str, Any] = rows[-1:].to_pylist()[0]
     return row
 
 
 def _split_of(user_N: Ints, scenario_N: Ints, time_ms_N: Ints, split: SplitRule) -> Ints:
-    """Return the split of each event of some users, whole and in order."""
+    """Return the split of each event, given all events of some users, sorted."""
     if split.policy == "global_time":
-        is_held_N = time_ms_N >= split.validation_start_ms
-        return np.where(time_ms_N >= split.test_start_ms, TEST, np.where(is_held_N, VALIDATION, TRAIN))
+        is_validation_N = time_ms_N >= split.validation_start_ms
+        return np.where(time_ms_N >= split.test_start_ms, TEST, np.where(is_validation_N, VALIDATION, TRAIN))
     num_scenarios = int(scenario_N.max()) + 1
     is_per_scenario = split.policy == "leave_last_out_per_scenario"
-    index_N, age_N = _places(user_N * num_scenarios + scenario_N if is_per_scenario else user_N)
-    is_held_N = (index_N > 0) & (age_N < 1 + split.has_validation)
-    return np.where(is_held_N, TEST - age_N, TRAIN)
+    index_N, age_N = _positions(user_N * num_scenarios + scenario_N if is_per_scenario else user_N)
+    is_held_out_N = (index_N > 0) & (age_N < 1 + split.has_validation)
+    return np.where(is_held_out_N, TEST - age_N, TRAIN)
 
 
-def _places(group_N: Ints) -> tuple[Ints, Ints]:
-    """Return the place of each element within its group, from the front and from the end.
+def _positions(group_N: Ints) -> tuple[Ints, Ints]:
+    """Return the position of each element within its group, from the front and from the end.
 
-    >>> _places(np.array([7, 3, 7, 7]))
+    >>> _positions(np.array([7, 3, 7, 7]))
     (array([0, 0, 1, 2]), array([2, 0, 1, 0]))
     """
     order_N = np.argsort(group_N, kind="stable")

@@ -1,15 +1,16 @@
-"""Checks of the two tables: each bad row gets the first reason that holds, none disappears.
+"""Checks of the two tables: each bad row gets the first reason that holds, and none disappears.
 
-A check is a boolean Ibis expression. Bad rows go to the quarantine table with their reason; the run stops when
+A check is a boolean Ibis expression. Bad rows go to the quarantine table with their reason; the run stops if
 their share is above the configured limit.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import ibis
 import ibis.expr.types as ir
 
 from redrec.data import columns as c
+from redrec.data import validity
 from redrec.data.tables import from_epoch_ms
 
 EDGES = r"""^[\s'"]+|[\s'"]+$"""  # of a word in a list
@@ -18,9 +19,9 @@ GIVEN_TIME = "given_time"  # the timestamp as it came
 
 
 def typed_events(mapped: ir.Table) -> ir.Table:
-    """Cast to the contract's types; what cannot be cast becomes null and is caught below.
+    """Cast to the contract's types; a value that cannot be cast becomes null, and `checked_events` finds it.
 
-    Times are cut to milliseconds, as histories have them: finer ones would order training otherwise than serving.
+    Times are cut to milliseconds, as in histories: with finer ones, training and serving would sort events differently.
     """
     return mapped.select(
         **{name: mapped[name].cast("string") for name in (c.USER_ID, c.ITEM_ID, c.SCENARIO, c.ACTION)},
@@ -45,7 +46,7 @@ def typed_items(mapped: ir.Table) -> ir.Table:
 
 
 def _time(column: ir.Value) -> ir.TimestampValue:
-    """Return the time of a time, of epoch milliseconds, or of the text of either."""
+    """Return the time of a column of times, of epoch milliseconds, or of texts of either."""
     if column.type().is_integer():
         return from_epoch_ms(column).cast("timestamp(6)")
     if not column.type().is_string():
@@ -55,7 +56,7 @@ def _time(column: ir.Value) -> ir.TimestampValue:
 
 
 def _words(column: ir.Value) -> ir.ArrayValue:
-    """Return the list of a list, or of the text `[a, b]` or `a, b`."""
+    """Return the lists of a column of lists, or of texts like `[a, b]` or `a, b`."""
     if not column.type().is_string():
         return column.try_cast("array<string>")
     words = column.re_replace(r"^\s*\[|\]\s*$", "").split(",").map(lambda word: word.re_replace(EDGES, ""))
@@ -63,37 +64,38 @@ def _words(column: ir.Value) -> ir.ArrayValue:
 
 
 def checked_events(events: ir.Table, catalog: ir.Table, scenarios: tuple[str, ...] | None, now: datetime) -> ir.Table:
-    """Return the events with the `item_index` of the catalog and their `reason`, null where the row is good.
+    """Return the events with the `item_index` of the catalog and their `reason`, null if the row is good.
 
-    A row that repeats another is good here; see `redrec.data.event_writer`.
+    Repeated rows are good here; `redrec.data.event_writer` takes them out.
     """
     known = catalog.select("item_index", known_item_id=catalog[c.ITEM_ID])
     joined = events.left_join(known, events[c.ITEM_ID] == known.known_item_id).drop("known_item_id")
     is_unknown = joined.item_index.isnull()  # the item table was checked: the id of a known item is good
-    allowed = joined[c.SCENARIO].isin(scenarios) if scenarios else ibis.literal(True)
-    listed = ", ".join(scenarios or ())
+    is_allowed = joined[c.SCENARIO].isin(scenarios) if scenarios else ibis.literal(True)
+    latest = now + timedelta(milliseconds=validity.MAX_CLOCK_DIFFERENCE_MS)
     reason = ibis.cases(
         *_id_checks(joined, c.USER_ID),
         *((is_unknown & is_bad, reason) for is_bad, reason in _id_checks(joined, c.ITEM_ID)),
-        (_is_absent(joined[c.SCENARIO]), "scenario is missing"),
-        (~allowed, f"unknown scenario (configured: {listed})"),
-        (_is_absent(joined[c.ACTION]), "action is missing"),
-        (joined[c.TIMESTAMP].isnull(), "timestamp is missing or not a time"),
-        (joined[c.TIMESTAMP] > ibis.literal(now.replace(tzinfo=None)), "timestamp lies after now"),
-        (is_unknown, "item_id is not in the item table"),
+        (_is_absent(joined[c.SCENARIO]), validity.missing(c.SCENARIO)),
+        (~is_allowed, validity.unknown(c.SCENARIO, scenarios or ())),
+        (_is_absent(joined[c.ACTION]), validity.missing(c.ACTION)),
+        (joined[c.TIMESTAMP].isnull(), validity.NO_TIME),
+        (joined[c.TIMESTAMP] < _literal(datetime.fromtimestamp(0, UTC)), validity.BEFORE_1970),
+        (joined[c.TIMESTAMP] > _literal(latest), validity.IN_FUTURE),
+        (is_unknown, validity.UNKNOWN_ITEM),
         else_=ibis.null("string"),
     )
     return joined.mutate(**{REASON: reason})
 
 
-def events_in_order(checked: ir.Table) -> ir.Table:
-    """Return the events by user and time; only bad ones have their `row`, whose text costs as much as all the rest."""
+def sorted_events(checked: ir.Table) -> ir.Table:
+    """Return the events by user and time; only bad ones have their `row`: its text takes as long as all the rest."""
     row = checked[REASON].isnull().ifelse(ibis.null("string"), _event_text(checked))
     return checked.mutate(row=row).drop(GIVEN_TIME).order_by(*c.EVENT_ORDER)
 
 
 def repeated_events(typed: ir.Table, repeats: ir.Table) -> ir.Table:
-    """Return `reason` and `row` of the events that repeat another, given one or more of each such event."""
+    """Return `reason` and `row` of the repeated events; `repeats` holds each of these events at least once."""
     same = typed.semi_join(repeats, c.EVENT_COLUMNS)
     good = same.mutate(**{REASON: ibis.null("string"), "row": _event_text(same)})
     marked = _mark_repeated(good, c.EVENT_COLUMNS, "duplicate of another row")
@@ -101,7 +103,7 @@ def repeated_events(typed: ir.Table, repeats: ir.Table) -> ir.Table:
 
 
 def checked_items(items: ir.Table) -> ir.Table:
-    """Return the items with their `reason`, null where the row is good."""
+    """Return the items with their `reason`, null if the row is good."""
     reason = ibis.cases(*_id_checks(items, c.ITEM_ID), else_=ibis.null("string"))
     return _mark_repeated(items.mutate(**{REASON: reason}), (c.ITEM_ID,), "item_id appears twice")
 
@@ -109,10 +111,14 @@ def checked_items(items: ir.Table) -> ir.Table:
 def _id_checks(table: ir.Table, name: str) -> list[tuple[ir.BooleanValue, str]]:
     column = table[name]
     return [
-        (_is_absent(column), f"{name} is missing"),
-        (~column.re_search(f"^{c.ID}$"), f"{name} is not printable ASCII without blanks"),
-        (column.length() > c.MAX_ID_LENGTH, f"{name} is longer than {c.MAX_ID_LENGTH} characters"),
+        (_is_absent(column), validity.missing(name)),
+        (column.re_search(validity.NOT_IN_ID), validity.not_printable(name)),
+        (column.length() > validity.MAX_ID_LENGTH, validity.too_long(name)),
     ]
+
+
+def _literal(time: datetime) -> ir.TimestampScalar:
+    return ibis.literal(time.replace(tzinfo=None))
 
 
 def _is_absent(column: ir.Value) -> ir.BooleanValue:
@@ -120,7 +126,7 @@ def _is_absent(column: ir.Value) -> ir.BooleanValue:
 
 
 def _mark_repeated(table: ir.Table, key: tuple[str, ...], reason: str) -> ir.Table:
-    """Give `reason` to the good rows that repeat the key of another good row; one of them stays good."""
+    """Give `reason` to all but one of the good rows with the same key."""
     window = ibis.window(group_by=[*key, table[REASON].isnull()], order_by=table.row)
     is_repeated = (ibis.row_number().over(window) > 0) & table[REASON].isnull()
     return table.mutate(**{REASON: is_repeated.ifelse(reason, table[REASON])})
@@ -133,5 +139,5 @@ def _event_text(events: ir.Table) -> ir.StringValue:
 
 def _row_text(given: dict[str, ir.Value]) -> ir.StringValue:
     """Return the row as it came, for the quarantine: `user_id=u1, item_id=i9, ...`."""
-    parts = [ibis.literal(f"{name}=") + column.cast("string").fill_null("") for name, column in given.items()]
-    return ibis.literal(", ").join(parts)
+    texts = [ibis.literal(f"{name}=") + column.cast("string").fill_null("") for name, column in given.items()]
+    return ibis.literal(", ").join(texts)

@@ -1,4 +1,4 @@
-"""Column names of the tables and what an id is, written once; the contract is in `redrec/data/prepare.py`."""
+"""Column names of the tables, written once; the contract is in `redrec/data/prepare.py`."""
 
 USER_ID = "user_id"
 ITEM_ID = "item_id"
@@ -16,7 +16,17 @@ EVENT_COLUMNS = (USER_ID, ITEM_ID, SCENARIO, ACTION, TIMESTAMP)
 EVENT_ORDER = (USER_ID, TIMESTAMP, ITEM_ID, SCENARIO, ACTION)  # clean events never tie in all of them
 ITEM_COLUMNS = (ITEM_ID, TITLE, BODY, TAGS, CATEGORY, IMAGE, SCENARIOS)
 
-WINDOWS_DAYS = (1, 7, 28, 112)  # of items' statistics: events_7d, users_7d, ...
+WINDOWS_DAYS = (1, 7, 28, 112)  # of items' statistics
 
-ID = "[!-~]+"  # printable ASCII, no blanks: bucketing hashes bytes, and other systems' hashes differ beyond ASCII
-MAX_ID_LENGTH = 128
+
+def events_in(days: int) -> str:
+    """Return the column that counts an item's events of the last `days` days.
+
+    >>> events_in(7), users_in(7)
+    ('events_7d', 'users_7d')
+    """
+    return f"events_{days}d"
+
+
+def users_in(days: int) -> str:
+    return f"users_{days}d"

@@ -1,7 +1,7 @@
-"""Ordered: one pass over the checked events, by user and time, that writes what everything later is made of.
+"""Event writer: write the checked events, sorted by user and time, to the event table and the arrays, in one pass.
 
-The engine checks and sorts; its rows come in batches and are never all held. Events that are the same in every column
-follow each other, so a repeat is a row like the one before. Of equal rows the first is kept.
+The engine checks and sorts; its rows come in batches and are never all in memory. Events that are equal in every column
+follow each other, so a repeat equals the row before it. The first of equal rows is kept.
 """
 
 from collections.abc import Iterable
@@ -23,22 +23,22 @@ EVENTS = pa.schema([(name, pa.string()) for name in c.EVENT_COLUMNS if name != c
 BAD = pa.schema([(REASON, pa.string()), ("row", pa.string())])
 
 
-class Files(NamedTuple):
-    """Where rows go: events that are kept, bad rows, and events that are the same as one that is kept."""
+class EventFiles(NamedTuple):
+    """The files of kept events, of bad rows, and of events that equal a kept one."""
 
     events: Path
     bad: Path
     repeats: Path
 
 
-class Counts(NamedTuple):
+class EventCounts(NamedTuple):
     rows: int = 0
     repeats: int = 0
 
 
-def write_ordered(batches: Iterable[pa.RecordBatch], files: Files, arrays: HistoryArrays) -> Counts:
-    """Write each row where it goes; beside the contract's columns it has `item_index`, `reason` and `row`."""
-    counts = Counts()
+def write_events(batches: Iterable[pa.RecordBatch], files: EventFiles, arrays: HistoryArrays) -> EventCounts:
+    """Write each row to its file; a row has the contract's columns, `item_index`, `reason` and `row`."""
+    counts = EventCounts()
     last: dict[str, Any] = {}
     with ExitStack() as stack:
         events, bad, repeats = (
@@ -53,14 +53,14 @@ def write_ordered(batches: Iterable[pa.RecordBatch], files: Files, arrays: Histo
             _append(bad, rows.filter(~is_good_N))
             _append(repeats, repeated)
             arrays.append(kept)
-            counts = Counts(counts.rows + len(rows), counts.repeats + len(repeated))
+            counts = EventCounts(counts.rows + len(rows), counts.repeats + len(repeated))
             last = last_of(rows)
     return counts
 
 
 def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    words = [field.name for field in schema if pa.types.is_string(field.type)]  # a time of its own is no word to number
-    return pq.ParquetWriter(path, schema, use_dictionary=words)
+    texts = [field.name for field in schema if pa.types.is_string(field.type)]  # most times are distinct
+    return pq.ParquetWriter(path, schema, use_dictionary=texts)
 
 
 def _append(writer: pq.ParquetWriter, rows: pa.RecordBatch) -> None:

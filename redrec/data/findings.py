@@ -1,6 +1,6 @@
-"""Findings: what a clean pair of tables still makes doubtful, each with how much of it there is and what to do.
+"""Findings: doubtful properties of a clean pair of tables, each with its count and what to do.
 
-Nothing is left out for a finding and no run stops for one; `LimitsConfig` says from which share on it is reported.
+A finding neither removes rows nor stops a run; `LimitsConfig` says above which share it is reported.
 """
 
 from datetime import UTC, datetime
@@ -10,15 +10,15 @@ from pydantic import Field
 from redrec.config import Config
 from redrec.data.arrays import Tally
 
-OLDEST_YEAR = 1990  # a log that ends before it is in seconds taken for milliseconds
+OLDEST_YEAR = 1990  # a log that ends earlier probably has seconds where milliseconds are expected
 
-MIDNIGHT = "A day is no time: the order inside it is lost. Bring finer times, or the order as milliseconds."
-ONE_SCENARIO = "Little can pass between scenarios. Check that a person has the same user_id in all of them."
-ONE_EVENT = "They are served and evaluated, but give no training target. A longer log holds more of each."
-ORPHAN = "They are known by their text alone. Check that both tables mean the same by item_id."
-UNTITLED = "The default encoder tells items apart by their text. Bring titles, or choose vectors or ids (item_tower)."
-TOO_OLD = "They look like seconds: an integer timestamp is taken as epoch milliseconds."
-SPARSE = "Its figures will be wide. Bring more of its events, or leave it out of data.scenarios."
+MIDNIGHT = "The order of events inside a day is lost. Give finer times, or the order as milliseconds."
+ONE_SCENARIO = "The model learns little across scenarios. Check that a person has the same user_id in all of them."
+ONE_EVENT = "They are served and evaluated, but give no training target. A longer log has more events per user."
+ORPHAN = "The model knows only their text. Check that item_id means the same in both tables."
+UNTITLED = "The default encoder distinguishes items by their text. Give titles, or choose vectors or ids (item_tower)."
+TOO_OLD = "They look like seconds. An integer timestamp is read as epoch milliseconds: multiply seconds by 1000."
+SPARSE = "Its metrics will have wide intervals. Give more of its events, or remove it from data.scenarios."
 
 
 class LimitsConfig(Config):
@@ -44,7 +44,7 @@ def findings_of(
     t, num_events = tally, int(tally.events_S.sum())
     num_idle = num_items - t.items_with_events
     num_too_old = num_events * (datetime.fromtimestamp(t.newest_ms / 1000, UTC).year < OLDEST_YEAR)
-    found = [
+    findings = [
         *_above(limits.max_midnight_share, t.midnight_events, num_events, "events are at midnight UTC", MIDNIGHT),
         *_above(
             limits.max_one_scenario_share, t.one_scenario_users, t.users, "users act in one scenario", ONE_SCENARIO
@@ -56,8 +56,8 @@ def findings_of(
     ]
     for name, count in events_of_scenario.items():
         if count < limits.min_scenario_share * num_events:
-            found.append(Finding(what=f"events are of scenario {name}", count=count, of=num_events, advice=SPARSE))
-    return tuple(sorted(found, key=lambda finding: -finding.count / finding.of))
+            findings.append(Finding(what=f"events are of scenario {name}", count=count, of=num_events, advice=SPARSE))
+    return tuple(sorted(findings, key=lambda finding: -finding.count / finding.of))
 
 
 def _above(limit: float, count: int, of: int, what: str, advice: str) -> list[Finding]:

@@ -1,6 +1,7 @@
-"""Forget: a user's rows out of the files of a run or data folder, and out of logs; a file that holds some is rewritten.
+"""Forget: remove a user's rows from the files of a run or data folder, and from logs.
 
-What is left is counted by reading again. Rows stay in their order, and a file without the user's rows stays as it is.
+A file with rows of the user is rewritten, in the same order, and read again to count the rows that are left. Other
+files are not touched.
 """
 
 import json
@@ -20,36 +21,36 @@ from redrec.folders import DataFolder, RunFolder, read_json
 
 
 class Forgotten(NamedTuple):
-    """What one place held of the user, and holds now."""
+    """How many rows of the user a file or store held, and how many it holds now."""
 
     removed: int
     left: int
 
 
 class Person(NamedTuple):
-    """Who is forgotten: everywhere, or in one scenario."""
+    """The user who is forgotten, in all scenarios or in one."""
 
     user_id: str
     scenario: str | None = None
 
     def is_in(self, text: str) -> bool:
-        """Say whether a text holds a bad row of theirs; see `redrec.data.checks`.
+        """Return whether a text holds a bad row of the person; see `redrec.data.checks`.
 
         >>> row = "user_id=u1, item_id=i9, scenario=ads, action=, timestamp=1"
         >>> Person("u1").is_in(row), Person("u").is_in(row), Person("u1", "search").is_in(row)
         (True, False, False)
         """
-        _, found, rest = text.partition(f"{c.USER_ID}={self.user_id}, {c.ITEM_ID}=")
-        return bool(found) and (self.scenario is None or f", {c.SCENARIO}={self.scenario}, " in rest)
+        _, separator, rest = text.partition(f"{c.USER_ID}={self.user_id}, {c.ITEM_ID}=")
+        return bool(separator) and (self.scenario is None or f", {c.SCENARIO}={self.scenario}, " in rest)
 
 
 IsTheirs = Callable[[pa.RecordBatch], pa.Array]
 
 
 def check_logs(logs: Sequence[Path], person: Person) -> None:
-    """Raise InputError where no user is named, or a log is no data folder and does not say whose a row is."""
+    """Raise InputError if the user id is empty, or a log is no data folder and no table with the needed columns."""
     if not person.user_id:
-        raise InputError("--user is empty, as the user_id of bad rows may be. Give the id of a user.")
+        raise InputError("--user is empty; the user_id of bad rows may be empty too. Give the id of a user.")
     needed = [c.USER_ID] + ([c.SCENARIO] if person.scenario else [])
     for log in logs:
         if not DataFolder(log).events.is_file():
@@ -64,24 +65,25 @@ def _check_log(log: Path, needed: Sequence[str]) -> None:
             f"--log {log} is no Parquet file and no data folder. Give a file with the columns {', '.join(needed)}, or "
             "what `redrec validate --out` wrote."
         ) from error
-    if missing := [name for name in needed if name not in names]:
+    missing = [name for name in needed if name not in names]
+    if missing:
         raise InputError(f"--log {log} has no column {', '.join(missing)}; it has {', '.join(names)}.")
 
 
 def forget_in_run(run: Path, logs: Sequence[Path], person: Person) -> dict[str, Forgotten]:
-    """Remove the person from a run's files, and from further tables and data folders, which `check_logs` has seen.
+    """Remove the person from a run's files, and from further tables and data folders that `check_logs` has checked.
 
     Raises:
-        InputError: A file may not be replaced_file. It and the later ones are as they were: mend that and call again.
+        InputError: A file may not be replaced. This file and the later ones are unchanged: fix that and call again.
     """
-    found: dict[str, Forgotten] = {}
-    for place in (run, *logs):
-        found |= _forget_folder(place, person) if place.is_dir() else {str(place): forget_rows(place, person)}
-    return found
+    results: dict[str, Forgotten] = {}
+    for path in (run, *logs):
+        results |= _forget_folder(path, person) if path.is_dir() else {str(path): forget_rows(path, person)}
+    return results
 
 
 def _forget_folder(folder: Path, person: Person) -> dict[str, Forgotten]:
-    """Remove the person from what a run or data folder has of the files that may name a user."""
+    """Remove the person from the files of a run or data folder that may name a user, if they exist."""
     data, run = DataFolder(folder), RunFolder(folder)
     forget_in: dict[Path, Callable[[Path, Person], Forgotten]] = {
         run.users: forget_rows,
@@ -96,10 +98,10 @@ def _forget_folder(folder: Path, person: Person) -> dict[str, Forgotten]:
 
 
 def forget_rows(path: Path, person: Person) -> Forgotten:
-    """Remove the person's rows of a Parquet file with a column user_id; without a column scenario it is all of one."""
+    """Remove the person's rows of a Parquet file with a column user_id; without a column scenario, all of the user."""
 
     def is_theirs(rows: pa.RecordBatch) -> pa.Array:
-        is_user = pc.equal(rows[c.USER_ID].cast(pa.string()), person.user_id)  # a log may have numbers as ids
+        is_user = pc.equal(rows[c.USER_ID].cast(pa.string()), person.user_id)  # the ids of a log may be numbers
         if person.scenario is None or c.SCENARIO not in rows.schema.names:
             return is_user
         return pc.and_(is_user, pc.equal(rows[c.SCENARIO].cast(pa.string()), person.scenario))
@@ -108,9 +110,10 @@ def forget_rows(path: Path, person: Person) -> Forgotten:
 
 
 def _forget_quarantined(path: Path, person: Person) -> Forgotten:
-    return _forget_batches(
-        path, lambda rows: pa.array([person.is_in(row or "") for row in rows["row"].to_pylist()], pa.bool_())
-    )
+    def is_theirs(rows: pa.RecordBatch) -> pa.Array:
+        return pa.array([person.is_in(row or "") for row in rows["row"].to_pylist()], pa.bool_())
+
+    return _forget_batches(path, is_theirs)
 
 
 def _forget_batches(path: Path, is_theirs: IsTheirs) -> Forgotten:
@@ -118,15 +121,17 @@ def _forget_batches(path: Path, is_theirs: IsTheirs) -> Forgotten:
         source = pq.ParquetFile(path)
         with pq.ParquetWriter(fresh, source.schema_arrow, compression=_codec(source)) as writer:
             for rows in source.iter_batches():
-                if len(kept := rows.filter(pc.invert(pc.fill_null(is_theirs(rows), False)))):
+                kept = rows.filter(pc.invert(pc.fill_null(is_theirs(rows), False)))
+                if len(kept):
                     writer.write_batch(kept)
 
     return _forget(path, lambda: _count(path, is_theirs), rewrite)
 
 
 def _forget(path: Path, count: Callable[[], int], rewrite: Callable[[Path], object]) -> Forgotten:
-    """Rewrite a file that holds something of theirs, and count again."""
-    if not (removed := count()):
+    """Rewrite a file that holds rows of the person, and count again."""
+    removed = count()
+    if removed == 0:
         return Forgotten(0, 0)
     with _writable(path), replaced_file(path) as fresh:
         rewrite(fresh)
@@ -134,7 +139,7 @@ def _forget(path: Path, count: Callable[[], int], rewrite: Callable[[Path], obje
 
 
 def _codec(source: pq.ParquetFile) -> str:
-    """Return the codec of the first column, as a writer calls it."""
+    """Return the codec of the first column, by its name in a writer."""
     codec: str = source.metadata.row_group(0).column(0).compression
     return {"UNCOMPRESSED": "NONE", "LZ4_RAW": "LZ4"}.get(codec, codec)
 
@@ -144,15 +149,15 @@ def _count(path: Path, is_theirs: IsTheirs) -> int:
 
 
 def _forget_history(path: Path, person: Person) -> Forgotten:
-    """Cut the person's events out of the arrays of a data folder."""
-    from redrec.data.forget_history import forget_history  # with Ibis, which a run alone does not need
+    """Remove the person's events from the arrays of a data folder."""
+    from redrec.data.forget_history import forget_history  # imports Ibis, which a run folder does not need
 
     with _writable(path):
         return forget_history(path.parent, person)
 
 
 def _forget_examples(path: Path, person: Person) -> Forgotten:
-    """Remove the users shown with their history, which is of all scenarios."""
+    """Remove the user's examples; each shows a history of all scenarios."""
 
     def without(examples: Any) -> tuple[Any, int]:
         kept = [example for example in examples if example[c.USER_ID] != person.user_id]
@@ -162,19 +167,23 @@ def _forget_examples(path: Path, person: Person) -> Forgotten:
 
 
 def _forget_bad_rows(path: Path, person: Person) -> Forgotten:
-    """Remove the bad rows that are shown as examples of their reason; counts stay, they name nobody."""
+    """Remove the bad rows that are shown as examples of a reason; the counts stay, since they name nobody."""
 
     def without(quality: Any) -> tuple[Any, int]:
         shown = quality["events"]["examples"]
-        kept = {reason: [row for row in rows if not person.is_in(row)] for reason, rows in shown.items()}
+        kept = {reason: _others(rows, person) for reason, rows in shown.items()}
         num_removed = sum(map(len, shown.values())) - sum(map(len, kept.values()))
         return {**quality, "events": {**quality["events"], "examples": kept}}, num_removed
 
     return _forget_json(path, without)
 
 
+def _others(rows: Sequence[str], person: Person) -> list[str]:
+    return [row for row in rows if not person.is_in(row)]
+
+
 def _forget_json(path: Path, without: Callable[[Any], tuple[Any, int]]) -> Forgotten:
-    """Rewrite the file if `without`, given its content, returns less of it and how much less."""
+    """Rewrite the file with what `without` returns for its content: the content to keep, and the number removed."""
 
     def read() -> tuple[Any, int]:
         return without(read_json(path))
@@ -186,7 +195,7 @@ def _forget_json(path: Path, without: Callable[[Any], tuple[Any, int]]) -> Forgo
 
 
 def _forget_lines(path: Path, person: Person) -> Forgotten:
-    """Remove the lines of a run's log that show a bad row of theirs, as the message of a run that stopped does."""
+    """Remove the lines of a run's log that show a bad row of the person, such as an error message."""
 
     def rewrite(fresh: Path) -> None:
         with fresh.open("w", encoding="utf-8", newline="") as file:
@@ -207,5 +216,5 @@ def _writable(path: Path) -> Iterator[None]:
     except OSError as error:
         raise InputError(
             f"{path} could not be rewritten and is as it was: {error}. Make its folder writable and run it again; what "
-            "was forgotten before it stays forgotten."
+            "was removed from other files stays removed."
         ) from error

@@ -1,6 +1,8 @@
-"""Forget history: a user's events out of the arrays that `redrec.data.histories` opens.
+"""Forget history: remove a user's events from the arrays that `redrec.data.histories` opens.
 
-The events that stay keep their parts: what others were trained and tested on does not change.
+The other events keep their split: what others were trained and tested on does not change.
+
+Shapes: U users, N events of all users, E events of one user, F events to remove.
 """
 
 from pathlib import Path
@@ -21,52 +23,52 @@ from redrec.history import Ints
 
 
 def forget_history(data: Path, person: Person) -> Forgotten:
-    """Cut the person's events out of the arrays of a data folder.
+    """Remove the person's events from the arrays of a data folder.
 
     Raises:
-        InputError: Nobody else has events; a folder without any cannot be opened.
+        InputError: Nobody else has events; a folder without events cannot be opened.
     """
     folder = DataFolder(data).histories
     histories = Histories(data)
-    places = _places(histories, data, person)
-    if not len(places):
+    index_F = _event_indices(histories, data, person)
+    if not len(index_F):
         return Forgotten(0, 0)
-    if len(places) == len(histories.item_N):
+    if len(index_F) == len(histories.item_N):
         raise InputError(f"{data} holds events of user {person.user_id} alone. Remove the folder.")
     with replaced_folder(folder) as fresh:
         for name in FIELDS:
-            _cut(getattr(histories, f"{name}_N"), places, events_file(fresh, name))
-        pq.write_table(_users(histories, folder, person, places), fresh / USERS)
-    return Forgotten(len(places), len(_places(Histories(data), data, person)))
+            _write_without(getattr(histories, f"{name}_N"), index_F, events_file(fresh, name))
+        pq.write_table(_users(histories, folder, person, index_F), fresh / USERS)
+    return Forgotten(len(index_F), len(_event_indices(Histories(data), data, person)))
 
 
-def _places(histories: Histories, data: Path, person: Person) -> Ints:
-    """Return where the user's events are in the arrays."""
+def _event_indices(histories: Histories, data: Path, person: Person) -> Ints:
+    """Return the indices of the person's events in the arrays."""
     if person.user_id not in histories.user_ids:
         return np.arange(0)
     user = histories.user_ids.index(person.user_id)
-    places = np.arange(histories.begin_U[user], histories.end_U[user])
+    index_E = np.arange(histories.begin_U[user], histories.end_U[user])
     if person.scenario is None:
-        return places
+        return index_E
     scenarios = read_split(data).scenarios
-    return places[[scenarios[number] == person.scenario for number in histories.scenario_N[places]]]
+    return index_E[[scenarios[number] == person.scenario for number in histories.scenario_N[index_E]]]
 
 
-def _cut(values_N: Ints, places: Ints, out: Path) -> None:
-    """Write an array without the values at `places`, which lie close together; the others are not held in memory."""
-    begin, end = places[0], places[-1] + 1
+def _write_without(values_N: Ints, index_F: Ints, out: Path) -> None:
+    """Write an array without the values at `index_F`, which are near each other; the others stay out of memory."""
+    begin, end = index_F[0], index_F[-1] + 1
     with out.open("wb") as file:
         values_N[:begin].tofile(file)
-        np.delete(values_N[begin:end], places - begin).tofile(file)
+        np.delete(values_N[begin:end], index_F - begin).tofile(file)
         values_N[end:].tofile(file)
 
 
-def _users(histories: Histories, folder: Path, person: Person, places: Ints) -> pa.Table:
-    """Return the table of users with the counts that stay; a user without events is not among them."""
+def _users(histories: Histories, folder: Path, person: Person, index_F: Ints) -> pa.Table:
+    """Return the table of users with the counts after the removal, without users who have no events left."""
     users = pq.read_table(folder / USERS)
     is_user_U = pc.equal(users[c.USER_ID], person.user_id).to_numpy()
-    num_cut = {"num_events": len(places), "num_train": int(np.count_nonzero(histories.split_N[places] == TRAIN))}
-    for name, num in num_cut.items():
+    num_train = int(np.count_nonzero(histories.split_N[index_F] == TRAIN))
+    for name, num in {"num_events": len(index_F), "num_train": num_train}.items():
         counts_U = users[name].to_numpy() - num * is_user_U
         users = users.set_column(
             users.schema.get_field_index(name), name, pa.array(counts_U, users.schema.field(name).type)

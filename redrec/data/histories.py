@@ -1,21 +1,22 @@
-"""Histories: all events of a user in time order, as memory-mapped arrays, and the split that each event is of.
+"""Histories: all events of a user in time order, as memory-mapped arrays, and the split of each event.
 
-One flat array per field over all users, sorted by user and time, and one row per user that says how many events
-are the user's. Opening it reads the users alone; the events stay on disk until a user is queried for.
+One flat array per field over all users, sorted by user and time, and one row per user with the number of the user's
+events. Opening it reads the users only; the events stay on disk until they are needed.
 
-An event is of one split: training, validation or test. Without `has_validation` nothing is set aside for validation.
+An event is in one split: training, validation or test. Without `has_validation` the validation split is empty.
 
 | split                         | test                              | validation                     |
 |-------------------------------|-----------------------------------|--------------------------------|
-| `global_time`                 | from one moment on                | from an earlier moment on      |
+| `global_time`                 | from a cutoff time                | from an earlier cutoff time    |
 | `leave_last_out`              | the last event of a user          | the one before                 |
 | `leave_last_out_per_scenario` | the last of a user in a scenario  | the one before in the scenario |
 
-The first is that of production: what was known at a moment predicts what came after. The others are those of most
-papers; they take the test event first and never the first event of a user (or of a user in a scenario). In the third
-a split is no stretch of a user's time, so what is known at a target is of an earlier split and comes before it.
+The first is used in production: events before a time predict those after it. Most papers use the others; these take
+the test event first and never the first event of a user (or of a user in a scenario). In the third a split is no
+interval of a user's time, so the events known at a target are those of earlier splits that come before it.
 
-Shapes: U users, N events of all users, L events of one user, S scenarios.
+Shapes: U users, N events of all users, L events of one user, B events of a block, X matching events, S scenarios,
+W windows.
 """
 
 from pathlib import Path
@@ -46,9 +47,9 @@ def scenario_history(events: ir.Table, scenario: str, max_events: int) -> ir.Tab
     newest_first = ibis.window(group_by=c.USER_ID, order_by=[ibis.desc(of_scenario[name]) for name in c.EVENT_ORDER])
     aged = of_scenario.mutate(age=ibis.row_number().over(newest_first), timestamp_ms=epoch_ms(of_scenario[c.TIMESTAMP]))
     kept = aged.filter(aged.age < max_events)
-    event = ibis.struct({"at": -kept.age, "item": kept[c.ITEM_ID], "action": kept[c.ACTION], "ms": kept.timestamp_ms})
+    event = ibis.struct({"rank": -kept.age, "item": kept[c.ITEM_ID], "action": kept[c.ACTION], "ms": kept.timestamp_ms})
     users = kept.group_by(c.USER_ID).aggregate(event_timestamp=kept[c.TIMESTAMP].max(), events=event.collect())
-    oldest_first = users.events.sort()  # by the first field; engines differ on ordered aggregates, not on this
+    oldest_first = users.events.sort()  # by the first field; the engines differ on sorted aggregates
     return users.select(
         c.USER_ID,
         "event_timestamp",
@@ -64,7 +65,7 @@ def events_file(folder: Path, field: str) -> Path:
 
 
 class Histories:
-    """The users of a data folder and their events; `begins_ms` is when a split begins, where a moment divides them."""
+    """The users of a data folder and their events; `begins_ms` has the first time of each split of `global_time`."""
 
     def __init__(self, data: Path) -> None:
         folder = DataFolder(data).histories
@@ -86,28 +87,29 @@ class Histories:
         return self.known(user, int(self.end_U[user]), TRAIN + 1)
 
     def known(self, user: int, end: int, split: int) -> History:
-        """Return the user's events of the splits before `split` that stand before place `end` of the arrays."""
+        """Return the user's events of the splits before `split`, up to index `end` (exclusive) of the arrays."""
         begin = int(self.begin_U[user])
         is_known_L = self.split_N[begin:end] < split
         fields = (self.item_N, self.action_N, self.scenario_N, self.timestamp_ms_N)
         return History(*(field[begin:end][is_known_L].astype(np.int64) for field in fields))
 
     def targets(self, user: int, scenario: int, split: int) -> Ints:
-        """Return the places in the arrays of the user's events of one scenario and split, oldest first."""
+        """Return the indices in the arrays of the user's events of one scenario and split, oldest first."""
         begin, end = int(self.begin_U[user]), int(self.end_U[user])
         is_target_L = (self.scenario_N[begin:end] == scenario) & (self.split_N[begin:end] == split)
         return begin + np.flatnonzero(is_target_L)
 
     def users_with_targets(self, scenario: int, split: int) -> Ints:
         """Return the users with an event of one scenario and split, in order."""
-        found = []
+        users = []
         for block in self.blocks():
-            places = block.start + np.flatnonzero((self.scenario_N[block] == scenario) & (self.split_N[block] == split))
-            found.append(np.unique(np.searchsorted(self.end_U, places, side="right")))
-        return np.unique(np.concatenate(found))
+            is_target_B = (self.scenario_N[block] == scenario) & (self.split_N[block] == split)
+            index_X = block.start + np.flatnonzero(is_target_B)
+            users.append(np.unique(np.searchsorted(self.end_U, index_X, side="right")))
+        return np.unique(np.concatenate(users))
 
     def blocks(self) -> list[slice]:
-        """Return what to scan all events by."""
+        """Return slices that cover all events, for a scan in blocks."""
         num_events = len(self.item_N)
         return [slice(s, min(s + EVENTS_PER_BLOCK, num_events)) for s in range(0, num_events, EVENTS_PER_BLOCK)]
 
@@ -128,7 +130,7 @@ def train_counts(histories: Histories, num_items: int, num_scenarios: int) -> In
 
 
 def recent_counts(histories: Histories, split: int, num_items: int, num_scenarios: int) -> Ints:
-    """Return how often each item occurs lately in each scenario, in the splits before `split`, `counts_WSN`.
+    """Return how often each item recently occurs in each scenario, in the splits before `split`, `counts_WSN`.
 
     The windows are those of `redrec.data.statistics`: they end with the newest event of those splits.
     """
@@ -143,7 +145,7 @@ def recent_counts(histories: Histories, split: int, num_items: int, num_scenario
 
 
 def newest_train_ms(histories: Histories) -> int:
-    """Return the time of the newest training event; there is one."""
+    """Return the time of the newest training event; at least one event must be in training."""
     return _newest_ms(histories, TRAIN + 1)
 
 

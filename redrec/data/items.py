@@ -1,4 +1,4 @@
-"""Items: what evaluation and index need to know of the catalog besides vectors.
+"""Items: what evaluation and index need of the catalog, besides vectors.
 
 Shapes: S scenarios, N items.
 """
@@ -14,7 +14,7 @@ from redrec.data import columns as c
 
 
 def is_allowed(items: Path, scenarios: tuple[str, ...]) -> NDArray[np.bool_]:
-    """Return where each item may be shown, `is_allowed_SN`."""
+    """Return whether each item may be shown in each scenario, `is_allowed_SN`."""
     file = pq.ParquetFile(items)
     allowed_SN = np.zeros((len(scenarios), file.metadata.num_rows), dtype=bool)
     start = 0
@@ -28,8 +28,7 @@ def is_allowed(items: Path, scenarios: tuple[str, ...]) -> NDArray[np.bool_]:
 
 
 def titles(items: Path) -> list[str]:
-    """Return the title of every item, its id where it has none."""
+    """Return the title of every item, or its id if it has no title."""
     table = pq.read_table(items, columns=[c.ITEM_ID, c.TITLE])
-    return [
-        title or item_id for item_id, title in zip(*(table[n].to_pylist() for n in table.column_names), strict=True)
-    ]
+    rows = zip(table[c.ITEM_ID].to_pylist(), table[c.TITLE].to_pylist(), strict=True)
+    return [title or item_id for item_id, title in rows]

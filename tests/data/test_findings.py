@@ -1,4 +1,4 @@
-"""Findings: each doubtful thing is found where it was planted, and nothing is found in a good log."""
+"""Findings: each planted problem is reported alone, and a good log has no finding."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,22 +13,24 @@ from redrec.data.prepare import DataConfig, prepare
 START = datetime(2024, 1, 1, 7, 30, tzinfo=UTC)
 
 
-def found(folder: Path, limits: LimitsConfig | None = None, **planted: object) -> tuple[Finding, ...]:
+def findings_with(folder: Path, limits: LimitsConfig | None = None, **planted: object) -> tuple[Finding, ...]:
     """Return the findings of 20 users with 4 events in each of two scenarios, with something planted."""
     start = planted.get("start", START)
     step = planted.get("step", timedelta(minutes=7))
     num_ads = planted.get("num_ads", 80)
-    events = [
-        {
-            "user_id": f"u{n // 4}{'' if planted.get('is_one_person', True) else scenario}",
-            "item_id": f"i{n % 10}",
-            "scenario": scenario,
-            "action": "view",
-            "timestamp": start + n * step,
-        }
-        for scenario, num_events in (("feed", 80), ("ads", num_ads))
-        for n in range(num_events)
-    ]
+    events = []
+    for scenario, num_events in (("feed", 80), ("ads", num_ads)):
+        suffix = "" if planted.get("is_one_person", True) else scenario
+        events += [
+            {
+                "user_id": f"u{n // 4}{suffix}",
+                "item_id": f"i{n % 10}",
+                "scenario": scenario,
+                "action": "view",
+                "timestamp": start + n * step,
+            }
+            for n in range(num_events)
+        ]
     events += [dict(events[0], user_id=f"once{n}") for n in range(planted.get("num_once", 0))]
     items = [
         {"item_id": f"i{n}", "title": planted.get("title", f"title {n}")}
@@ -41,7 +43,7 @@ def found(folder: Path, limits: LimitsConfig | None = None, **planted: object) -
 
 
 def test_a_good_log_has_none(tmp_path):
-    assert found(tmp_path) == ()
+    assert findings_with(tmp_path) == ()
 
 
 @pytest.mark.parametrize(
@@ -60,12 +62,12 @@ def test_a_good_log_has_none(tmp_path):
         ({"start": datetime(1970, 1, 20, 7, 1, tzinfo=UTC)}, "events are before 1990", 160, 160),
     ],
 )
-def test_what_was_planted_is_found_alone(tmp_path, planted, what, count, of):
-    assert [(f.what, f.count, f.of) for f in found(tmp_path, **planted)] == [(what, count, of)]
+def test_only_the_planted_problem_is_reported(tmp_path, planted, what, count, of):
+    assert [(f.what, f.count, f.of) for f in findings_with(tmp_path, **planted)] == [(what, count, of)]
 
 
-def test_a_sparse_scenario_is_found_from_its_limit_on(tmp_path):
+def test_a_sparse_scenario_is_reported_below_its_limit(tmp_path):
     limits = LimitsConfig(min_scenario_share=0.05, max_one_scenario_share=1)
-    assert found(tmp_path, limits, num_ads=5) == ()
-    (finding,) = found(tmp_path, limits, num_ads=4)
+    assert findings_with(tmp_path, limits, num_ads=5) == ()
+    (finding,) = findings_with(tmp_path, limits, num_ads=4)
     assert (finding.what, finding.count, finding.of) == ("events are of scenario ads", 4, 84)

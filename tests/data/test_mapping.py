@@ -1,4 +1,4 @@
-"""Known schemas: each table is told in the contract's columns, by its columns alone."""
+"""Mapping: tables of known schemas get the contract's columns, recognised by their columns alone."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +17,9 @@ SHARED_NOTE = {"note_id": "n2", "timestamp": SECONDS + 1, "is_like": 0, "is_coll
 LIKED = {"note_idx": 2, "timestamp": SECONDS + 2, "is_like": 1}
 
 
-def told(folder: Path, events: str | list[dict[str, Any]], items: str | list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+def mapped(
+    folder: Path, events: str | list[dict[str, Any]], items: str | list[dict[str, Any]]
+) -> list[tuple[Any, ...]]:
     """Return the prepared events as (user, item, scenario, action, seconds after the start), by time."""
     paths = []
     for name, content in (("events", events), ("items", items)):
@@ -39,14 +41,14 @@ def items_of(folder: Path) -> list[dict[str, Any]]:
 def test_movielens(tmp_path):
     events = f"userId,movieId,rating,timestamp\n7,031,4.5,{SECONDS}\n7,5,3.0,{SECONDS + 60}\n"
     items = 'movieId,title,genres\n031,"Heat, 1995",Crime|Drama\n5,Sabrina (1995),(no genres listed)\n'
-    assert told(tmp_path, events, items) == [("7", "031", "movies", "rating", 0), ("7", "5", "movies", "rating", 60)]
+    assert mapped(tmp_path, events, items) == [("7", "031", "movies", "rating", 0), ("7", "5", "movies", "rating", 60)]
     assert [item["tags"] for item in items_of(tmp_path)] == [["Crime", "Drama"], ["(no genres listed)"]]
 
 
 def test_kuairand(tmp_path):
     events = f"user_id,video_id,date,hourmin,time_ms,is_click,tab\n3,9,20240101,0,{SECONDS}000,1,1\n3,8,20240101,0,{SECONDS}250,0,15\n"
     items = 'video_id,author_id,video_type,tag\n9,1,NORMAL,"12,65"\n8,1,AD,\n'
-    assert told(tmp_path, events, items) == [("3", "9", "tab_1", "click", 0), ("3", "8", "tab_15", "view", 0.25)]
+    assert mapped(tmp_path, events, items) == [("3", "9", "tab_1", "click", 0), ("3", "8", "tab_15", "view", 0.25)]
     assert [(item["tags"], item["category"]) for item in items_of(tmp_path)] == [(None, "AD"), (["12", "65"], "NORMAL")]
 
 
@@ -57,14 +59,14 @@ def test_kuairand(tmp_path):
         ({"user_id": "u"}, {"homefeed_noteid_lastn": [NOTE], "ads_click_noteid_lastn": [SHARED_NOTE]}),
     ],
 )
-def test_red_mmu_under_each_of_its_names(tmp_path, user, lists):
+def test_red_mmu_with_each_of_its_column_names(tmp_path, user, lists):
     items = [{"item_id": name, "title": name} for name in ("n1", "n2")]
-    found = told(tmp_path, [user | lists], items)
-    assert found == [("u", "n1", "homefeed", "collect", 0), ("u", "n2", "ads", "view", 1)]
+    rows = mapped(tmp_path, [user | lists], items)
+    assert rows == [("u", "n1", "homefeed", "collect", 0), ("u", "n2", "ads", "view", 1)]
 
 
 def test_red_mmu_joined_by_index(tmp_path):
-    found = told(
+    rows = mapped(
         tmp_path, [{"user_idx": 4, "ads_click_noteid_list": [LIKED]}], [{"note_idx": 2, "note_feature": [0.5]}]
     )
-    assert found == [("4", "2", "ads", "like", 2)]
+    assert rows == [("4", "2", "ads", "like", 2)]

@@ -1,4 +1,4 @@
-"""Split: what a data folder says comes back, and a folder that says nothing is named."""
+"""Split: a written split is read back, and the error for a folder without a valid one names it."""
 
 import json
 
@@ -20,7 +20,7 @@ def test_a_folder_that_was_not_prepared_is_named(tmp_path):
         read_split(tmp_path / "nowhere")
 
 
-def test_a_split_of_another_kind_is_named_with_what_is_wrong(tmp_path):
+def test_a_split_with_an_unknown_policy_is_named_with_the_allowed_ones(tmp_path):
     write_split(tmp_path, ["search"], test_start_ms=7)
     written = json.loads((tmp_path / "split.json").read_text())
     (tmp_path / "split.json").write_text(json.dumps(written | {"policy": "by_chance"}))

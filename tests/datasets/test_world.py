@@ -1,4 +1,4 @@
-"""The generated world is what it says: interests cross scenarios when linked, and do not when shuffled."""
+"""The generated world: users share interests across scenarios if they are linked, and not if they are shuffled."""
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -29,7 +29,7 @@ def test_a_user_shows_the_same_interests_in_ads_only_when_linked(tmp_path, linke
     assert low < cosine_U.mean() < high
 
 
-def test_a_title_tells_interest_and_facet():
+def test_a_title_has_words_of_interest_and_facet():
     world = World(SMALL)
     assert all(word in "baking sourdough crust oven dough flour".split() for word in world.titles()[0].split()[1:4])
     assert len(world.titles()) == 240

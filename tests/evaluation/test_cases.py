@@ -4,7 +4,7 @@ import numpy as np
 
 from redrec.data.histories import TEST, VALIDATION, Histories
 from redrec.evaluation.cases import SLICES, cases_of, slice_of, without_scenario
-from tests.data.test_histories import EVENTS, histories_of
+from tests.data.logs import EVENTS, histories_of
 
 # One user: ads i0 i1 | i2 | i3, feed i5 i6 | i7; the test event of ads comes before the training event i5 of feed.
 PER_SCENARIO = [("a", f"i{n}", "ads" if n < 5 else "feed", hour) for hour, n in enumerate([0, 1, 2, 3, 5, 6, 7])]

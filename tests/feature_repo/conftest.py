@@ -59,7 +59,7 @@ def redis(redis_port, monkeypatch) -> Redis:
 
 @pytest.fixture(params=["sqlite", pytest.param("redis", marks=pytest.mark.redis)])
 def online_store(request) -> str:
-    """Each test that asks for it runs on both online stores."""
+    """A test with this fixture runs on both online stores."""
     if request.param == "redis":
         request.getfixturevalue("redis")
     return request.param

@@ -18,13 +18,13 @@ from redrec.config import InputError
 from redrec.data.forget import Forgotten, Person
 from tests.redis_server import free_port, start_redis, stop
 
-NAMED = "u-forget-me*'%"  # a pattern to Redis and to SQL, if anything took it for one
+NAMED = "u-forget-me*'%"  # special in patterns of Redis and of SQL
 OTHERS = [f"u{number}" for number in range(60)]
 
 
 @pytest.fixture
 def folder(data, online_store, tmp_path):
-    """The users of `data`, and one more, who did what u3 did."""
+    """The users of `data`, and one more with the events of u3."""
     shutil.copytree(data, tmp_path / "data")
     events = pq.read_table(data / "events.parquet")
     of_u3 = events.filter(pc.equal(events["user_id"], "u3"))
@@ -37,8 +37,11 @@ def folder(data, online_store, tmp_path):
 def others(folder):
     online = OnlineHistories(folder)
     stored = [online.read_scenario(scenario, OTHERS) for scenario in online.view_of_scenario]
-    sources = [pq.read_table(path).to_pylist() for path in sorted((folder / "sources").iterdir())]
-    return stored, [[row for row in rows if row.get("user_id") != NAMED] for rows in sources]
+    return stored, [rows_of_others(path) for path in sorted((folder / "sources").iterdir())]
+
+
+def rows_of_others(path):
+    return [row for row in pq.read_table(path).to_pylist() if row.get("user_id") != NAMED]
 
 
 def bytes_of(folder, online_store, redis_port):
@@ -48,7 +51,7 @@ def bytes_of(folder, online_store, redis_port):
     from redis import Redis
 
     client = Redis(port=redis_port)
-    return b"".join(part for key in client.scan_iter("*") for part in (key, *client.hgetall(key).values()))
+    return b"".join(key + b"".join(client.hgetall(key).values()) for key in client.scan_iter("*"))
 
 
 def test_a_user_is_gone_to_the_last_byte_and_all_others_are_as_before(folder, online_store, request):
@@ -56,9 +59,9 @@ def test_a_user_is_gone_to_the_last_byte_and_all_others_are_as_before(folder, on
     before = others(folder)
     assert NAMED.encode() in bytes_of(folder, online_store, port)
 
-    found = forget_features(folder, Person(NAMED))
-    assert {of.left for of in found.values()} == {0}
-    assert [of.removed for of in found.values()] == [3, 1, 1, 1]
+    results = forget_features(folder, Person(NAMED))
+    assert {result.left for result in results.values()} == {0}
+    assert [result.removed for result in results.values()] == [3, 1, 1, 1]
     assert OnlineHistories(folder).read(NAMED) is None
     assert NAMED.encode() not in bytes_of(folder, online_store, port)
     assert others(folder) == before
@@ -73,8 +76,8 @@ def test_forgetting_twice_finds_nothing_the_second_time(folder):
 
 def test_one_scenario_is_forgotten_and_the_others_stay(folder):
     before = OnlineHistories(folder).read(NAMED)
-    found = forget_features(folder, Person(NAMED, "homefeed"))
-    assert [of.removed for of in found.values()] == [1, 1]
+    results = forget_features(folder, Person(NAMED, "homefeed"))
+    assert [result.removed for result in results.values()] == [1, 1]
     after = OnlineHistories(folder).read(NAMED)
     assert set(after["scenarios"]) == set(before["scenarios"]) - {"homefeed"}
 
@@ -86,8 +89,8 @@ def test_an_id_that_is_a_pattern_means_itself(folder, user_id):
     assert others(folder) == before
 
 
-def test_a_key_that_holds_no_event_is_found_and_deleted(folder, online_store, request):
-    """A reader takes it for an unknown user, and the id stands in it."""
+def test_a_key_without_events_is_deleted(folder, online_store, request):
+    """For a reader the user is unknown, but the key has the id."""
     port = request.getfixturevalue("redis_port") if online_store == "redis" else None
     online = OnlineHistories(folder)
     at = pd.Timestamp("2026-01-01", tz="UTC")
@@ -100,7 +103,7 @@ def test_a_key_that_holds_no_event_is_found_and_deleted(folder, online_store, re
 
 
 def test_bytes_that_an_earlier_write_left_in_sqlite_go_too(data, tmp_path):
-    """A build of SQLite may unlink what it replaces without overwriting it; a user grew, moved, and was cut."""
+    """A build of SQLite may unlink replaced rows without overwriting their bytes."""
     materialize(data, tmp_path / "features")
     connection = sqlite3.connect(tmp_path / "features" / "online.db")
     connection.execute("PRAGMA secure_delete = OFF")
@@ -155,8 +158,8 @@ def test_an_unknown_scenario_is_refused(folder):
         forget_features(folder, Person("u1", "shop"))
 
 
-def test_what_could_not_be_deleted_is_counted_as_left(folder, monkeypatch):
-    """The proof is a proof: a deletion that does nothing is found out."""
+def test_a_key_that_could_not_be_deleted_is_counted_as_left(folder, monkeypatch):
+    """The second count detects a deletion that does nothing."""
     for store in (forget._InSqlite, forget._InRedis):
         monkeypatch.setattr(store, "delete", lambda _: None)
     online, *_ = forget_features(folder, Person("u1")).values()

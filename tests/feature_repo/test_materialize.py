@@ -34,11 +34,13 @@ def online(features):
 
 
 def events_of(data: Path, user_id: str) -> list[tuple]:
-    """The user's newest events per scenario, straight from the event table."""
+    """The user's newest events per scenario, directly from the event table."""
     rows = [row for row in pq.read_table(data / "events.parquet").to_pylist() if row["user_id"] == user_id]
     events = [(r["scenario"], round(r["timestamp"].timestamp() * 1000), r["item_id"], r["action"]) for r in rows]
-    scenarios = {event[0] for event in events}
-    return [event for name in scenarios for event in sorted(e for e in events if e[0] == name)[-MAX_EVENTS:]]
+    kept = []
+    for name in {event[0] for event in events}:
+        kept += sorted(event for event in events if event[0] == name)[-MAX_EVENTS:]
+    return kept
 
 
 def test_online_histories_equal_the_event_table_to_the_millisecond(data, online):
@@ -143,7 +145,7 @@ def test_a_second_run_replaces_the_folder(data, tmp_path):
 
 
 def test_a_failure_leaves_nothing_and_keeps_the_folder_before_it(data, tmp_path):
-    """Scenarios `ads` and `Ads` would share one view; that is found after the sources were written."""
+    """Scenarios `ads` and `Ads` would share one view; the error comes after the sources were written."""
     bad = Path(shutil.copytree(data, tmp_path / "bad"))
     split = json.loads((bad / "split.json").read_text())
     (bad / "split.json").write_text(json.dumps({**split, "scenarios": ["ads", "Ads"]}))

@@ -1,4 +1,4 @@
-"""Push: fresh events reach the next read, where their time puts them, once; bad ones are refused, the others kept."""
+"""Push: the next read has the new events, once and sorted by time; bad events are refused, the others kept."""
 
 import time
 
@@ -7,7 +7,7 @@ import pytest
 
 from feature_repo.materialize import materialize
 from feature_repo.online import OnlineHistories
-from feature_repo.push import MAX_AHEAD_MS, PushedEvent, Pusher, events_of
+from feature_repo.push import PushedEvent, Pusher, events_of
 
 MAX_EVENTS = 8
 
@@ -53,12 +53,12 @@ def test_a_pushed_event_is_the_newest_of_the_next_read_by_anybody(pusher, folder
     assert of(after, "homefeed") == of(before, "homefeed")
 
 
-def test_a_user_whom_nobody_knew_has_a_history(pusher, item_ids):
+def test_an_unknown_user_gets_a_history(pusher, item_ids):
     pusher.push([click(item_ids[0], 5, user_id="new")])
     assert of(pusher.histories.read("new")) == [(5, item_ids[0], "click")]
 
 
-def test_a_late_event_is_put_where_its_time_belongs(pusher, item_ids):
+def test_a_late_event_is_inserted_by_its_time(pusher, item_ids):
     first, last = of(pusher.histories.read("u3"))[0][0], now_ms()
     pusher.push([click(item_ids[0], last)])
     pusher.push([click(item_ids[1], last - 1000), click(item_ids[2], first - 1)])
@@ -67,7 +67,7 @@ def test_a_late_event_is_put_where_its_time_belongs(pusher, item_ids):
     assert times[-2:] == [last - 1000, last]
 
 
-def test_no_more_than_the_newest_are_kept_in_whatever_order_they_come(pusher, item_ids):
+def test_only_the_newest_are_kept_in_any_order_of_arrival(pusher, item_ids):
     times = [now_ms() - 1000 * n for n in range(20)]
     counts = [pusher.push([click(item_ids[n], t)])[:3] for n, t in enumerate(times)]
     assert [row[0] for row in of(pusher.histories.read("u3"))] == sorted(times[:MAX_EVENTS])
@@ -85,31 +85,31 @@ def test_the_same_event_twice_is_known(pusher, item_ids):
 def test_bad_events_are_refused_with_their_reason_and_the_others_kept(pusher, item_ids):
     good = click(item_ids[0], now_ms())
     bad = {
-        good._replace(user_id="u 3"): "user_id is not",
-        good._replace(scenario="shop"): "unknown scenario (of this store: homefeed, search, ads)",
+        good._replace(user_id="u 3"): "user_id is not printable",
+        good._replace(scenario="shop"): "unknown scenario (allowed: homefeed, search, ads)",
         good._replace(action=""): "action is missing",
-        good._replace(timestamp_ms=now_ms() + 2 * MAX_AHEAD_MS): "timestamp_ms lies after now",
-        good._replace(timestamp_ms=-1): "or before 1970",
+        good._replace(timestamp_ms=now_ms() + 120_000): "timestamp is in the future",
+        good._replace(timestamp_ms=-1): "timestamp is before 1970",
         good._replace(item_id="nowhere"): "item_id is not in the item table",
     }
-    found = pusher.push([*bad, good])
-    assert found.added == 1
-    assert [refused.event for refused in found.refused] == list(bad)
-    assert all(reason in refused.reason for refused, reason in zip(found.refused, bad.values(), strict=True))
+    pushed = pusher.push([*bad, good])
+    assert pushed.added == 1
+    assert [refused.event for refused in pushed.refused] == list(bad)
+    assert all(reason in refused.reason for refused, reason in zip(pushed.refused, bad.values(), strict=True))
     assert (good.timestamp_ms, good.item_id, "click") in of(pusher.histories.read("u3"))
 
 
 def test_many_users_in_one_push(pusher, item_ids):
     at = now_ms()
-    found = pusher.push([click(item_ids[n % 9], at, user_id=f"u{n}") for n in range(60)])
-    assert found.added == 60
+    pushed = pusher.push([click(item_ids[n % 9], at, user_id=f"u{n}") for n in range(60)])
+    assert pushed.added == 60
     assert all(of(pusher.histories.read(f"u{n}"))[-1][:2] == (at, item_ids[n % 9]) for n in range(60))
 
 
-def test_a_table_of_events_is_pushed_whatever_is_missing(pusher, item_ids, tmp_path):
+def test_a_table_of_events_is_pushed_without_its_bad_rows(pusher, item_ids, tmp_path):
     rows = f"u3,{item_ids[0]},ads,click,2026-02-01T00:00:00.5+01:00\nu3,,ads,click,2026-02-01\n,{item_ids[0]},ads,click,soon\n"
     (tmp_path / "new.csv").write_text(f"user_id,item_id,scenario,action,timestamp\n{rows}")
     (block,) = events_of(tmp_path / "new.csv")
-    found = pusher.push(block)
-    assert (found.added, [one.event.user_id for one in found.refused]) == (1, ["u3", ""])
+    pushed = pusher.push(block)
+    assert (pushed.added, [one.event.user_id for one in pushed.refused]) == (1, ["u3", ""])
     assert of(pusher.histories.read("u3"))[-1] == (1_769_900_400_500, item_ids[0], "click")

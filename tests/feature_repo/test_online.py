@@ -1,4 +1,4 @@
-"""Training and serving build the same model input for the same user, from files and from both online stores."""
+"""Online: training and serving build the same model input for the same user, from files and from both stores."""
 
 import shutil
 
@@ -24,7 +24,7 @@ START_US = 1_767_225_600_000_000
 
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory):
-    """40 users whose events tie: in a millisecond but not a microsecond, across scenarios, in item and in action."""
+    """40 users with events that tie: in milliseconds but not microseconds, across scenarios, in item and in action."""
     folder = tmp_path_factory.mktemp("tables")
     rng = np.random.default_rng(0)
     number = 4000
@@ -93,8 +93,8 @@ def test_the_same_arrays_come_from_files_and_from_the_online_store(data, folder,
     assert_equal(of_training(data, config), of_serving(data, folder, config))
 
 
-def test_and_so_they_do_where_half_of_the_events_were_pushed(data, online_store, tmp_path):
-    """Out of order, in small batches, over a log that ends in the middle of them."""
+def test_the_same_arrays_come_from_the_online_store_if_half_of_the_events_were_pushed(data, online_store, tmp_path):
+    """In random order, in small batches, over a log that ends in the middle of the events."""
     events = pq.read_table(data / "events.parquet")
     half = np.sort(events["timestamp"].to_numpy())[len(events) // 2]
     is_early = events["timestamp"].to_numpy() < half

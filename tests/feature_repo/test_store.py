@@ -1,4 +1,4 @@
-"""Both online stores hold the same, by the environment alone; a Redis is brought up to date, and survives a kill."""
+"""Store: the environment alone chooses the online store; both hold the same, also after an update or a kill."""
 
 import json
 import os
@@ -30,8 +30,12 @@ def everything(folder: Path) -> dict:
     return {name: online.read_scenario(name, USERS) for name in online.view_of_scenario}
 
 
+def num_histories(stored: dict) -> int:
+    return sum(sum(map(bool, histories)) for histories in stored.values())
+
+
 def changed(data: Path, to: Path, keep) -> Path:
-    """Copy the data folder with those of its events for which `keep(events)` is true."""
+    """Copy the data folder with the events for which `keep(events)` is true."""
     shutil.copytree(data, to)
     events = pq.read_table(data / "events.parquet")
     pq.write_table(events.filter(keep(events)), to / "events.parquet")
@@ -50,8 +54,8 @@ def from_sqlite(data, tmp_path):
 
 @pytest.mark.redis
 def test_redis_holds_what_sqlite_holds(data, from_sqlite, redis, tmp_path):
-    found = materialize(data, tmp_path / "features")
-    assert found["written"] == sum(bool(events) for histories in from_sqlite.values() for events in histories)
+    report = materialize(data, tmp_path / "features")
+    assert report["written"] == num_histories(from_sqlite)
     assert everything(tmp_path / "features") == from_sqlite
     assert not (tmp_path / "features" / "online.db").exists()
 
@@ -66,7 +70,7 @@ def test_a_second_run_writes_nothing(data, redis, tmp_path):
 
 @pytest.mark.redis
 def test_more_events_write_the_histories_of_their_users_alone(data, from_sqlite, redis, tmp_path):
-    """The first run lacks the newest events, and one that came late, of another user."""
+    """The first run lacks the newest events, and those of one user."""
     materialize(
         changed(data, tmp_path / "earlier", lambda e: pc.and_(before(LAST_MS)(e), pc.not_equal(e["user_id"], "u7"))),
         tmp_path / "features",
@@ -81,7 +85,7 @@ def test_more_events_write_the_histories_of_their_users_alone(data, from_sqlite,
 
 
 @pytest.mark.redis
-def test_what_the_log_covers_it_decides_and_newer_pushed_events_stay(data, redis, tmp_path):
+def test_the_log_replaces_older_pushed_events_and_newer_ones_stay(data, redis, tmp_path):
     materialize(data, tmp_path / "features")
     item_id, now = pq.read_table(data / "events.parquet")["item_id"][0].as_py(), 1_790_000_000_000
     Pusher(tmp_path / "features", {item_id}).push(
@@ -105,17 +109,16 @@ m.materialize(Path(sys.argv[1]), Path(sys.argv[2]))
 
 
 def test_after_a_kill_a_second_run_equals_an_undisturbed_one(data, from_sqlite, online_store, request, tmp_path):
-    """SQLite is built anew; in Redis what was written stays, and only the rest is written."""
+    """SQLite is built anew; Redis keeps what was written, and only the rest is added."""
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    words = [sys.executable, "-c", KILLED_HALFWAY, str(data), str(tmp_path / "features")]
-    assert subprocess.run(words, env=environment).returncode == -signal.SIGKILL
+    command = [sys.executable, "-c", KILLED_HALFWAY, str(data), str(tmp_path / "features")]
+    assert subprocess.run(command, env=environment).returncode == -signal.SIGKILL
     assert not (tmp_path / "features").exists()
     num_before = request.getfixturevalue("redis").dbsize() if online_store == "redis" else 0
     assert (0 < num_before < len(USERS)) == (online_store == "redis")
 
-    found = materialize(data, tmp_path / "features")
-    num_histories = sum(bool(events) for histories in from_sqlite.values() for events in histories)
-    assert found["written"] == num_histories - num_before
+    report = materialize(data, tmp_path / "features")
+    assert report["written"] == num_histories(from_sqlite) - num_before
     assert everything(tmp_path / "features") == from_sqlite
 
 
@@ -125,9 +128,9 @@ def test_a_redis_that_is_down_is_named_without_its_password_and_a_second_run_com
 ):
     port = free_port()
     monkeypatch.setenv("REDREC_REDIS", f"localhost:{port},password=secret")
-    with pytest.raises(StoreUnavailableError, match=f"redis localhost:{port}") as raised:
+    with pytest.raises(StoreUnavailableError, match=f"redis localhost:{port}") as error:
         materialize(data, tmp_path / "features")
-    assert "secret" not in str(raised.value)
+    assert "secret" not in str(error.value)
     assert not (tmp_path / "features").exists()
 
     server = start_redis(port)
@@ -144,7 +147,7 @@ def test_a_redis_that_is_down_is_named_without_its_password_and_a_second_run_com
 
 
 @pytest.mark.redis
-def test_a_folder_made_for_redis_says_which_variable_it_needs(data, redis, monkeypatch, tmp_path):
+def test_the_error_of_a_folder_made_for_redis_names_the_missing_variable(data, redis, monkeypatch, tmp_path):
     materialize(data, tmp_path / "features")
     monkeypatch.delenv("REDREC_REDIS")
     with pytest.raises(InputError, match="asks for the environment variable 'REDREC_REDIS'"):
@@ -182,7 +185,7 @@ def registry(request, tmp_path):
 
 
 @pytest.mark.redis
-def test_the_registry_may_lie_in_an_object_store_or_an_sql_database(
+def test_the_registry_may_be_in_an_object_store_or_an_sql_database(
     data, from_sqlite, redis, registry, monkeypatch, tmp_path
 ):
     monkeypatch.setenv("REDREC_REGISTRY", registry)

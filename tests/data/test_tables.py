@@ -1,4 +1,7 @@
-"""DuckDB and Spark: one definition, the same rows, on a generated world, its CSV export and real reviews."""
+"""Tables: times survive the change to milliseconds, and DuckDB and Spark give the same rows.
+
+The second is tested on a generated world, its CSV export and real reviews.
+"""
 
 import gzip
 import itertools
@@ -7,6 +10,7 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
+import ibis
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
@@ -14,21 +18,31 @@ import pytest
 
 from feature_repo.materialize import materialize
 from redrec.data.prepare import DataConfig, prepare
-from redrec.data.tables import Engine
+from redrec.data.tables import Engine, epoch_ms, from_epoch_ms
 from redrec.datasets.world import World
 from tests.worlds import SMALL_RECIPE, SMALL_WORLD
 
-pytestmark = [
-    pytest.mark.spark,
-    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),  # its own
-]
 REVIEWS = Path(__file__).parents[3] / "shared" / "data" / "amazon-beauty-sports-toys"
 NUM_REVIEWS = 20_000
 TIME = datetime(2024, 1, 1, microsecond=123_000, tzinfo=UTC)
 ENGINES: tuple[Engine, ...] = ("duckdb", "spark")
 
 
-@pytest.fixture(scope="module", autouse=True)
+def on_spark(test):
+    """Mark a test that needs Spark; its own warnings are ignored."""
+    ignored = ("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+    for mark in (pytest.mark.spark, pytest.mark.filterwarnings(*ignored), pytest.mark.usefixtures("spark")):
+        test = mark(test)
+    return test
+
+
+@pytest.mark.parametrize("time_ms", [0, 1, 999, 1_704_067_200_123, -1, -1001])
+def test_a_time_keeps_its_milliseconds(time_ms):
+    table = ibis.memtable({"time_ms": [time_ms]})
+    assert epoch_ms(from_epoch_ms(table.time_ms)).to_pyarrow().to_pylist() == [time_ms]
+
+
+@pytest.fixture(scope="module")
 def spark():
     """A Spark of one core, as a user without a cluster starts it; its settings come from its own configuration."""
     pytest.importorskip("pyspark", reason="needs Spark: pip install 'redrec[spark]'")
@@ -45,23 +59,29 @@ def spark():
 
 def prepared_by_both(events: Path, items: Path, folder: Path, config: DataConfig) -> list[Path]:
     folders = [folder / engine for engine in ENGINES]
-    found = [
+    qualities = [
         prepare(events, items, out, config.model_copy(update={"engine": engine}))
         for engine, out in zip(ENGINES, folders, strict=True)
     ]
-    assert found[0] == found[1]
-    assert found[0].events.kept > 1000
+    assert qualities[0] == qualities[1]
+    assert qualities[0].events.kept > 1000
     return folders
+
+
+def file_names(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.*"))
+
+
+def sources_of(features: Path) -> dict[str, list]:
+    return {path.name: pq.read_table(path).to_pylist() for path in (features / "sources").iterdir()}
 
 
 def assert_equal(duckdb: Path, spark: Path) -> None:
     """Assert that two data folders hold the same rows in the same order, and the same bytes of histories."""
-    names = [sorted(path.relative_to(of).as_posix() for path in of.rglob("*.*")) for of in (duckdb, spark)]
-    assert names[0] == names[1]
-    for name in names[0]:
+    assert file_names(duckdb) == file_names(spark)
+    for name in file_names(duckdb):
         if name.endswith(".parquet"):
-            rows = [pq.read_table(of / name).to_pylist() for of in (duckdb, spark)]
-            assert rows[0] == rows[1], name
+            assert pq.read_table(duckdb / name).to_pylist() == pq.read_table(spark / name).to_pylist(), name
         else:
             assert (duckdb / name).read_bytes() == (spark / name).read_bytes(), name
 
@@ -71,20 +91,19 @@ def world(tmp_path_factory) -> tuple[Path, Path]:
     return World(SMALL_WORLD).write(tmp_path_factory.mktemp("world"))
 
 
+@on_spark
 def test_both_engines_prepare_a_generated_world_alike(world, tmp_path):
     duckdb, spark = prepared_by_both(*world, tmp_path, SMALL_RECIPE.data.model_copy(update={"has_validation": True}))
     assert_equal(duckdb, spark)
 
     for engine, folder in zip(ENGINES, (duckdb, spark), strict=True):
         materialize(folder, tmp_path / f"{engine}-features", 5, engine)
-    sources = [
-        {path.name: pq.read_table(path).to_pylist() for path in (tmp_path / f"{engine}-features/sources").iterdir()}
-        for engine in ENGINES
-    ]
+    sources = [sources_of(tmp_path / f"{engine}-features") for engine in ENGINES]
     assert len(sources[0]) == 6
     assert sources[0] == sources[1]
 
 
+@on_spark
 def test_both_engines_leave_out_the_same_events_of_a_csv_table(world, tmp_path):
     events = pq.read_table(world[0])
     ids = pa.array([user_id.replace("u0000", "") for user_id in events["user_id"].to_pylist()])  # 0012: no number
@@ -95,6 +114,7 @@ def test_both_engines_leave_out_the_same_events_of_a_csv_table(world, tmp_path):
     assert pq.read_table(folders[0] / "histories" / "users.parquet")["user_id"][0].as_py() == "0000"
 
 
+@on_spark
 def test_both_engines_prepare_real_reviews_alike(tmp_path):
     if not REVIEWS.is_dir():
         pytest.skip(f"needs the reviews in {REVIEWS}")
@@ -104,6 +124,7 @@ def test_both_engines_prepare_real_reviews_alike(tmp_path):
     assert_equal(*prepared_by_both(tmp_path / "events.csv", REVIEWS / "items.csv.gz", tmp_path, config))
 
 
+@on_spark
 def test_both_engines_read_the_times_and_lists_of_text_alike(tmp_path):
     times = ["1704067200123", "2024-01-01 00:00:00.123", "2024-01-01T00:00:00.123Z", "2024-01-01 02:00:00.123+02:00"]
     rows = [f"u{n},a{n % 2},ads,click,{time}" for n, time in enumerate(times * 300)]
