@@ -1,4 +1,4 @@
-# redrec from a fresh clone: `make demo` shows it, `make test` proves it.
+# redrec from a fresh clone: `make demo` runs it on example data, `make test` tests it.
 # Every target installs what it needs into .venv first.
 
 PYTHON ?= python3
@@ -10,7 +10,7 @@ BENCH := $(filter-out measure,$(basename $(notdir $(wildcard tests/benchmarks/[a
 
 export DO_NOT_TRACK := 1
 
-# Cluster tests need podman and a Kubernetes API; CI has both, so there a skipped one is a failure (tests/conftest.py).
+# Cluster tests need podman and a Kubernetes API. CI has both, so a skipped test fails there (tests/conftest.py).
 ifneq ($(filter true 1,$(CI) $(REDREC_CLUSTER_TESTS)),)
 MARKERS :=
 else
@@ -19,37 +19,37 @@ endif
 
 .PHONY: help demo test check format bench clean
 
-help: ## This list
+help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
 
-demo: $(VENV)/.installed ## From events to recommendations in minutes (DATA=world for the generated world)
+demo: $(VENV)/.installed ## Run everything on example data, in minutes (DATA=world: generated data; OUT: folder, default demo)
 	$(BIN)/redrec demo --data $(DATA) --out $(OUT)
 
-test: $(VENV)/.installed ## All tests; with REDREC_CLUSTER_TESTS=1 those on a real Kubernetes API too
+test: $(VENV)/.installed ## Run the tests (REDREC_CLUSTER_TESTS=1: with those on a real Kubernetes API; ARGS: pytest options)
 	$(BIN)/python -m pytest $(MARKERS) $(ARGS)
 
-check: $(VENV)/.installed ## Format, lint, types, import rules, compiled pipelines, rendered chart
+check: $(VENV)/.installed ## Check format, lint, types, import rules, compiled pipelines and the rendered chart
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_imports.py tests/pipelines/test_compile.py $(wildcard tests/helm)
 
-format: $(VENV)/.installed ## Format, and mend what the linter can
+format: $(VENV)/.installed ## Format the code, and fix what the linter can fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.installed ## One benchmark: make bench NAME=<one of tests/benchmarks>
-	@test -n "$(NAME)" || { echo "Say which: make bench NAME=<$(BENCH)>"; exit 2; }
+bench: $(VENV)/.installed ## Run one benchmark: make bench NAME=<file or folder of tests/benchmarks>
+	@test -n "$(NAME)" || { echo "Give its name: make bench NAME=<$(BENCH)>"; exit 2; }
 	$(BIN)/python -m tests.benchmarks.$(NAME) --json $(ARGS)
 
-clean: ## Remove the environment
+clean: ## Remove the environment and build files
 	rm -rf $(VENV) build *.egg-info
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "redrec needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Give another one: make PYTHON=python3.11"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
-	  echo "$(PYTHON) cannot make virtual environments here. Install that part first:"; \
+	  echo "$(PYTHON) cannot create virtual environments here. Install that package first:"; \
 	  echo "  apt-get update && apt-get install -y python3-venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'

@@ -1,4 +1,4 @@
-"""Command: what a subcommand of `redrec` is, what it returns, and the options that several share."""
+"""Command: the interface of every `redrec` subcommand, what it returns, and options that several share."""
 
 import argparse
 import os
@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 if TYPE_CHECKING:
     from redrec.training.recipe import Recipe
 
-EXAMPLE_TABLES = "--events demo/input/events.parquet --items demo/input/items.parquet"  # `redrec demo` writes them
+EXAMPLE_TABLES = "--events demo/input/events.parquet --items demo/input/items.parquet"  # `redrec demo` writes these
 
 
 class Outcome(NamedTuple):
     result: dict[str, Any]  # printed with --json
-    text: str  # printed without: what was done, where the files are, the next command
+    text: str  # printed without --json: what was done, where the files are, the next command
 
 
 class Command(Protocol):
-    """What the module of a subcommand has."""
+    """What the module of a subcommand defines."""
 
-    SUMMARY: str
-    EXAMPLE: str  # options that work as pasted
+    SUMMARY: str  # one line, without capital and full stop
+    EXAMPLE: str  # shell lines that work as pasted; the last one calls the subcommand
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None: ...
 
@@ -30,12 +30,12 @@ class Command(Protocol):
 
 
 def say(line: str) -> None:
-    """Tell a person what is going on; standard output is for the result."""
+    """Print a progress line to standard error; standard output is for the result."""
     print(line, file=sys.stderr, flush=True)
 
 
 def program() -> str:
-    """Return how this shell calls redrec: by name, or by its path where its environment is not active."""
+    """Return how to call redrec from this shell: by name, or by path if its environment is not active."""
     if shutil.which("redrec"):
         return "redrec"
     return os.path.relpath(Path(sys.executable).with_name("redrec"))
@@ -43,21 +43,24 @@ def program() -> str:
 
 def add_tables(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--events", type=Path, required=True, help="event log: Parquet or CSV (.gz), one row per interaction"
+        "--events", type=Path, required=True, help="event log: Parquet, CSV or CSV.gz, one row per interaction"
     )
-    parser.add_argument("--items", type=Path, required=True, help="item table: Parquet or CSV (.gz), one row per item")
+    parser.add_argument(
+        "--items", type=Path, required=True, help="item table: Parquet, CSV or CSV.gz, one row per item"
+    )
 
 
-def add_recipe(parser: argparse.ArgumentParser) -> None:
+def add_recipe(parser: argparse.ArgumentParser, default: str = "redrec") -> None:
     parser.add_argument(
         "--recipe",
         type=Path,
-        help="a preset (redrec, hllm, sasrec), or a YAML or JSON file with fields of redrec.training.recipe.Recipe",
+        help="preset (redrec, hllm, sasrec), or YAML or JSON file with fields of redrec.training.recipe.Recipe "
+        f"(default: {default})",
     )
 
 
 def load_recipe(path: Path) -> "Recipe":
-    """Return a preset by its name, or the recipe of a file."""
+    """Return the preset of that name, or the recipe in that file."""
     from redrec.config import load_config
     from redrec.training.presets import PRESETS
     from redrec.training.recipe import Recipe
@@ -66,5 +69,5 @@ def load_recipe(path: Path) -> "Recipe":
 
 
 def recipe_json(path: Path | None) -> str:
-    """Return the recipe file checked and as JSON, or "" for the defaults."""
+    """Return the checked recipe as JSON, or "" if no recipe is given."""
     return load_recipe(path).model_dump_json() if path else ""

@@ -6,7 +6,7 @@ from pathlib import Path
 from cli.command import Outcome
 
 SUMMARY = "compile a pipeline for Kubeflow Pipelines"
-EXAMPLE = "--out training.yaml"
+EXAMPLE = "redrec compile --out training.yaml"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,9 +14,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--pipeline",
         choices=("training", "release"),
         default="training",
-        help="from raw tables, or from a trained model, to a bundle (default: training)",
+        help="training: from tables to a bundle; release: from a trained model to a bundle (default: training)",
     )
-    parser.add_argument("--out", type=Path, default=Path("training.yaml"), help="file (default: training.yaml)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("training.yaml"), help="YAML file to write (default: training.yaml)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> Outcome:
@@ -25,6 +27,6 @@ def run(arguments: argparse.Namespace) -> Outcome:
     out = compile_pipeline(arguments.pipeline, arguments.out)
     return Outcome(
         {"pipeline": str(out)},
-        f"Wrote {out}. Upload it in the Kubeflow Pipelines UI, or by its command line:\n"
+        f"Wrote {out}. Upload it in the Kubeflow Pipelines UI, or from the command line:\n"
         f"  kfp --endpoint URL pipeline create -p redrec-{arguments.pipeline} {out}",
     )

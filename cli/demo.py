@@ -1,7 +1,7 @@
-"""`redrec demo`: example data, one run, and its results as they are.
+"""`redrec demo`: example data, one run on it, and a generated A/B experiment.
 
-Two data sets. `complete-journey` is simulated by its publisher on real shopping patterns; `world` is generated
-here, so its truth is known and an oracle is measured beside the model.
+There are two data sets. `complete-journey` is simulated by its publisher on real shopping patterns. `world` is
+generated here: its truth is known, so the model is compared with an oracle.
 """
 
 import argparse
@@ -9,6 +9,9 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from cli import run_result
 from cli.command import Outcome, add_recipe, load_recipe, say
@@ -19,25 +22,35 @@ from redrec.datasets.complete_journey import CAVEAT
 from redrec.datasets.world import World, WorldConfig
 from redrec.experiments.gate import Decision, Plan, fixed_horizon_gate
 from redrec.experiments.simulation import SimulatedScenario, Simulation, simulate
-from redrec.folders import RunFolder
+from redrec.folders import RunFolder, write_json
 
 if TYPE_CHECKING:
     from redrec.training.recipe import Recipe
 
-SUMMARY = "the whole way on example data, in minutes"
-EXAMPLE = "--data world --out demo"
+SUMMARY = "run everything once on example data, in minutes"
+EXAMPLE = "redrec demo --data world --out demo-world"
 
 CAVEATS = {
     "complete-journey": CAVEAT,
     "world": "The world is generated: what a model should find is planted, and the oracle knows it.",
 }
-PLANTED_EFFECTS = (0.15, 0.0, -0.15)  # relative change of the click rate, one scenario after the other
-SEED = 1  # as 11 of the first 12 seeds decide; seed 0 has a false alarm of the guardrail, due in 2.5 % of tests
+PLANTED_EFFECTS = (0.15, 0.0, -0.15)  # relative change of the click rate, by scenario in turn
+SEED = 1  # decides as 11 of the first 12 seeds do; seed 0 has a false alarm of the guardrail, due in 2.5 % of tests
 
 
 class DemoConfig(Config):
     world: WorldConfig = WorldConfig()
-    experiment: Simulation | None = None  # absent: a week of 20,000 users, with `PLANTED_EFFECTS`
+    experiment: Simulation | None = None  # None: a week of 20,000 users, with `PLANTED_EFFECTS`
+
+
+class DemoFolder:
+    """What the demo writes."""
+
+    def __init__(self, path: Path) -> None:
+        self.input = path / "input"  # events.parquet and items.parquet
+        self.run = path / "run"
+        self.log = path / "experiment" / "log.parquet"
+        self.plan = path / "experiment" / "plan.json"
 
 
 class Demo(NamedTuple):
@@ -79,10 +92,10 @@ class Demo(NamedTuple):
         rows = [["scenario", "planted", "verdict", "reason"]]
         for scenario, decision in self.decisions.items():
             rows.append([scenario, f"{self.planted[scenario]:+.0%}", decision.verdict, decision.reason])
-        of = self.simulation
+        simulation = self.simulation
         return (
-            f"Fixed-horizon gate over a generated experiment log ({of.num_users:,} users, {of.num_days} days, "
-            f"seed {of.seed}):\n{indented(table(rows))}"
+            f"Fixed-horizon gate over a generated experiment log ({simulation.num_users:,} users, "
+            f"{simulation.num_days} days, seed {simulation.seed}):\n{indented(table(rows))}"
         )
 
 
@@ -91,13 +104,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data",
         choices=tuple(CAVEATS),
         default="complete-journey",
-        help="grocery purchases in four scenarios, or a generated world of known truth (default: complete-journey)",
+        help="complete-journey: grocery purchases in four scenarios; world: a generated world with known truth "
+        "(default: complete-journey)",
     )
-    parser.add_argument("--out", type=Path, default=Path("demo"), help="folder for inputs and run (default: demo)")
     parser.add_argument(
-        "--config", type=Path, help="YAML or JSON file with fields of cli.demo.DemoConfig: the world, the experiment"
+        "--out", type=Path, default=Path("demo"), help="folder to write input, run and experiment to (default: demo)"
     )
-    add_recipe(parser)
+    parser.add_argument(
+        "--config",
+        type=Path,
+        help="YAML or JSON file with fields of cli.demo.DemoConfig: the world and the experiment "
+        "(default: its defaults)",
+    )
+    add_recipe(parser, default="the one made for the data set")
 
 
 def run(arguments: argparse.Namespace) -> Outcome:
@@ -108,20 +127,24 @@ def run(arguments: argparse.Namespace) -> Outcome:
 
 
 def demo(data: str, out: Path, recipe: "Recipe", config: DemoConfig, progress: Callable[[str], None]) -> Demo:
-    """Write the example tables into `out`/input, run into `out`/run, and decide a generated experiment."""
+    """Write example tables, run on them, and decide a generated experiment; all files are in `out`."""
     from pipelines.local import run_training
 
     if out.is_file():
         raise InputError(f"--out {out} is a file. Give a folder.")
-    progress(f"Writing the example tables to {out / 'input'}")
-    events, items = write_tables(data, config.world, out / "input")
-    folder = run_training(events, items, out / "run", recipe.model_dump_json(), progress)
+    files = DemoFolder(out)
+    progress(f"Writing the example tables to {files.input}")
+    events, items = write_tables(data, config.world, files.input)
+    folder = run_training(events, items, files.run, recipe.model_dump_json(), progress)
     if data == "world":
         progress("oracle")
         measure_oracle(events, items, RunFolder(folder).metrics, recipe, config.world)
     result = run_result.read_run(folder)
     simulation = config.experiment or planted_experiment(list(result.metrics["scenarios"]))
-    return Demo(data, result, simulation, decide(simulation))
+    progress(f"Writing a generated experiment to {files.log.parent}")
+    log, plan = simulate(simulation), plan_of(simulation)
+    write_experiment(log, plan, files)
+    return Demo(data, result, simulation, fixed_horizon_gate(log, plan))
 
 
 def own_recipe(data: str) -> "Recipe":
@@ -141,7 +164,7 @@ def write_tables(data: str, world: WorldConfig, folder: Path) -> tuple[Path, Pat
 
 
 def measure_oracle(events: Path, items: Path, metrics: Path, recipe: "Recipe", world: WorldConfig) -> None:
-    """Add the generated world's oracle to the metrics, on the very users and targets of the run."""
+    """Add the generated world's oracle to the metrics, on the same users and targets as the run."""
     from redrec.data.prepare import prepare
     from redrec.evaluation.oracle import add_oracle
 
@@ -160,8 +183,13 @@ def planted_experiment(scenarios: Sequence[str]) -> Simulation:
     return Simulation(experiment="demo", scenarios=tuple(planted), num_users=20_000, num_days=7, seed=SEED)
 
 
-def decide(simulation: Simulation) -> dict[str, Decision]:
-    """Simulate an experiment and let the gate decide from its log alone."""
+def plan_of(simulation: Simulation) -> Plan:
     scenarios = tuple(scenario.name for scenario in simulation.scenarios)
-    plan = Plan(experiment=simulation.experiment, scenarios=scenarios, num_days=simulation.num_days)
-    return fixed_horizon_gate(simulate(simulation), plan)
+    return Plan(experiment=simulation.experiment, scenarios=scenarios, num_days=simulation.num_days)
+
+
+def write_experiment(log: pa.Table, plan: Plan, files: DemoFolder) -> None:
+    """Write an experiment as `redrec gate` reads it."""
+    files.log.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(log, files.log)
+    write_json(files.plan, plan.model_dump(mode="json"))

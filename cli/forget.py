@@ -1,4 +1,4 @@
-"""`redrec forget`: remove a user from a run and its online store."""
+"""`redrec forget`: remove a user's data from a run and its online store."""
 
 import argparse
 from collections.abc import Mapping
@@ -13,20 +13,21 @@ from redrec.folders import RunFolder
 if TYPE_CHECKING:
     from redrec.data.forget import Forgotten, Person
 
-SUMMARY = "remove a user from a run and its online store"
-EXAMPLE = "--run demo/run --user 20"
+SUMMARY = "remove a user's data from a run and its online store"
+EXAMPLE = "# after `redrec demo`\nredrec forget --run demo/run --user h20"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--run", type=Path, required=True, help="run folder")
-    parser.add_argument("--user", required=True, help="user id")
-    parser.add_argument("--scenario", help="only what was done there (default: everything)")
+    parser.add_argument("--run", type=Path, required=True, help="run folder, as `redrec run` writes it")
+    parser.add_argument("--user", required=True, help="id of the user")
+    parser.add_argument("--scenario", help="remove only events of this scenario (default: everything)")
     parser.add_argument(
         "--log",
         type=Path,
         action="append",
         default=[],
-        help="a Parquet file with user_id, such as an experiment's log, or a data folder; may be repeated",
+        help="also remove the user from this data folder, or from this Parquet file with a column user_id, such as an "
+        "experiment's log; may be repeated (default: none)",
     )
 
 
@@ -38,18 +39,18 @@ def run(arguments: argparse.Namespace) -> Outcome:
     check_logs(arguments.log, person)
     removed = forget_features(RunFolder(arguments.run).features, person)
     removed |= forget_in_run(arguments.run, arguments.log, person)
-    still = [where for where, counts in removed.items() if counts.left]
+    still = [name for name, counts in removed.items() if counts.left]
     if still:
         raise RunError(f"{', '.join(still)} still hold something of user {person.user_id}. Run it again.")
-    places = {where: counts._asdict() for where, counts in removed.items()}
-    return Outcome({**person._asdict(), "places": places}, forgotten_text(person, removed))
+    counts = {name: of_name._asdict() for name, of_name in removed.items()}
+    return Outcome({**person._asdict(), "counts": counts}, forgotten_text(person, removed))
 
 
 def forgotten_text(person: "Person", removed: Mapping[str, "Forgotten"]) -> str:
-    """What each file or store held of the person and holds now, and what the command does not change."""
+    """Return the removed and remaining rows of each file or store, and what the command does not change."""
     rows = [["where", "removed", "left"]]
-    for where, counts in removed.items():
-        rows.append([where, str(counts.removed), str(counts.left)])
+    for name, counts in removed.items():
+        rows.append([name, str(counts.removed), str(counts.left)])
     who = f"User {person.user_id}{f' in {person.scenario}' if person.scenario else ''}"
     is_known = any(counts.removed for counts in removed.values())
     headline = f"{who}, counted again after the removal" if is_known else f"{who} was found nowhere"

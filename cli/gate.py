@@ -1,4 +1,4 @@
-"""`redrec gate`: decide an experiment, scenario by scenario, from its log and its plan."""
+"""`redrec gate`: decide an A/B experiment from its log and its plan, one decision per scenario."""
 
 import argparse
 from collections.abc import Mapping
@@ -11,8 +11,8 @@ from cli.table import indented, table
 if TYPE_CHECKING:
     from redrec.experiments.gate import Decision
 
-SUMMARY = "decide an experiment, scenario by scenario, from its log"
-EXAMPLE = "--log experiment.parquet --plan plan.yaml"
+SUMMARY = "decide an A/B experiment from its log and its plan, one decision per scenario"
+EXAMPLE = "# after `redrec demo`\nredrec gate --log demo/experiment/log.parquet --plan demo/experiment/plan.json"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--log",
         type=Path,
         required=True,
-        help="Parquet: experiment, user_id, scenario, arm, day, and the columns that the plan's metrics name",
+        help="Parquet file with the columns experiment, user_id, scenario, arm, day and the plan's metrics",
     )
     parser.add_argument(
         "--plan", type=Path, required=True, help="YAML or JSON file with fields of redrec.experiments.gate.Plan"

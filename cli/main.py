@@ -1,7 +1,7 @@
 """The command line: `redrec COMMAND`, one module of this folder per command.
 
-A command calls one function and prints its result: a text for people, one JSON document with `--json`.
-Progress and errors go to standard error. Exit status 0 is done, 2 is an input to correct, 1 is anything else.
+A command calls one function and prints its result: as text, or with `--json` as one JSON document.
+Progress and errors go to standard error. Exit status: 0 for success, 2 for bad input, 1 for any other error.
 """
 
 import argparse
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from cli import compile as compile_
 from cli import demo, forget, gate, push, query, release, run, serve, train_job, validate
 from cli.command import Command, Outcome, say
+from cli.table import indented
 from pipelines.local import RunError
 from redrec.config import InputError
 
@@ -54,20 +55,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="redrec",
-        description="Cross-scenario item retrieval: one user representation, queried one query per scenario.",
-        epilog="Begin with: redrec demo",
+        description="Cross-scenario item retrieval: one model reads a user's whole history and serves every scenario.",
+        epilog="Begin with `redrec demo`; most examples in the commands' help use its files.",
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
-        of_command = commands.add_parser(
+        subparser = commands.add_parser(
             name,
             help=command.SUMMARY,
-            description=command.SUMMARY,
-            epilog=f"Example:\n  redrec {name} {command.EXAMPLE}",
+            description=f"{command.SUMMARY[0].upper()}{command.SUMMARY[1:]}.",
+            epilog=f"Example:\n{indented(command.EXAMPLE)}",
             formatter_class=argparse.RawDescriptionHelpFormatter,  # a wrapped example would not work as pasted
         )
-        of_command.add_argument("--json", action="store_true", help="print the result as one JSON document")
-        command.add_arguments(of_command)
+        subparser.add_argument(
+            "--json", action="store_true", help="print the result as one JSON document (default: as text)"
+        )
+        command.add_arguments(subparser)
     return top
 
 

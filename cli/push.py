@@ -1,4 +1,4 @@
-"""`redrec push`: add fresh events to the online histories of a run."""
+"""`redrec push`: add new events to the online histories of a run."""
 
 import argparse
 import json
@@ -10,13 +10,15 @@ from typing import Any
 from cli.command import Outcome
 from redrec.folders import RunFolder
 
-SUMMARY = "add fresh events to the online histories"
-EXAMPLE = "--run demo/run --events new.csv"
+SUMMARY = "add new events to the online histories of a run"
+EXAMPLE = r"""# after `redrec demo`
+printf 'user_id,item_id,scenario,action,timestamp\nh1,p1082185,organic,purchase,2018-01-02 09:30:00\n' > new.csv
+redrec push --run demo/run --events new.csv"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--run", type=Path, required=True, help="run folder, with `bundle` and `features`")
-    parser.add_argument("--events", type=Path, required=True, help="the new events: Parquet or CSV (.gz)")
+    parser.add_argument("--run", type=Path, required=True, help="run folder, as `redrec run` writes it")
+    parser.add_argument("--events", type=Path, required=True, help="new events: Parquet, CSV or CSV.gz")
 
 
 def run(arguments: argparse.Namespace) -> Outcome:
@@ -37,8 +39,8 @@ def run(arguments: argparse.Namespace) -> Outcome:
 
 
 def pushed_text(counts: Mapping[str, int], refused: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
-    """How many events were added, and for each reason of refusal how many and an example."""
-    lines = [f"{counts['added']:,} events added, {counts['known']:,} known, {counts['late']:,} too late to be kept."]
+    """Return how many events were added, and for each reason of refusal their number and an example."""
+    lines = [f"{counts['added']:,} events added, {counts['known']:,} known, {counts['late']:,} too old to be kept."]
     for reason, events in refused.items():
         lines.append(f"{len(events):,} refused: {reason}\n  such as {json.dumps(events[0])}")
-    return "\n".join([*lines, "\nThe next `redrec query` of these users sees them."])
+    return "\n".join([*lines, "\nThe next `redrec query` for these users uses them."])

@@ -1,4 +1,4 @@
-"""Data quality as a person reads it: a text, and one HTML page."""
+"""Data quality report: as text, and as one HTML page."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from redrec.data.prepare import DataQuality, TableQuality
 
 
 def quality_text(quality: DataQuality) -> str:
-    """Mapping, counts, and every reason for quarantine with example rows."""
+    """Return mapping, counts, and each reason for quarantine with example rows."""
     lines = [
         *table_quality_lines("events", quality.events, {m.name: m.meaning for m in EVENT_MAPPINGS}),
         *table_quality_lines("items", quality.items, {m.name: m.meaning for m in ITEM_MAPPINGS}),
@@ -25,12 +25,12 @@ def quality_text(quality: DataQuality) -> str:
 def finding_lines(findings: Sequence[Finding]) -> Iterable[str]:
     if findings:
         yield "\nWorth a look:"
-    for found in findings:
-        yield f"  {found.count:,} of {found.of:,} {found.what}. {found.advice}"
+    for finding in findings:
+        yield f"  {finding.count:,} of {finding.of:,} {finding.what}. {finding.advice}"
 
 
 def quality_page(quality: DataQuality, out: Path) -> None:
-    """Write the report as one HTML file that loads nothing else."""
+    """Write the report as one HTML file that loads no other file."""
     template = Environment(loader=PackageLoader("cli", "."), autoescape=True).get_template("quality.html")
     meanings = {mapping.name: mapping.meaning for mapping in (*EVENT_MAPPINGS, *ITEM_MAPPINGS)}
     out.write_text(template.render(quality=quality, meanings=meanings), encoding="utf-8")

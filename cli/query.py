@@ -1,4 +1,4 @@
-"""`redrec query`: ask a running server for items."""
+"""`redrec query`: get items for a user from a running server."""
 
 import argparse
 from collections.abc import Mapping
@@ -7,15 +7,18 @@ from typing import Any
 from cli.command import Outcome
 from cli.table import table
 
-SUMMARY = "ask a running server for items"
-EXAMPLE = "--user 1 --scenario organic"
+SUMMARY = "get items for a user from a running server"
+EXAMPLE = """# after `redrec demo`, while `redrec serve --bundle demo/run/bundle` runs in another terminal
+redrec query --user h1 --scenario organic"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--user", required=True, help="user id")
-    parser.add_argument("--scenario", required=True, help="scenario of the bundle")
-    parser.add_argument("--k", type=int, default=10, help="number of items (default: 10)")
-    parser.add_argument("--url", default="http://localhost:8080", help="server (default: http://localhost:8080)")
+    parser.add_argument("--user", required=True, help="id of the user")
+    parser.add_argument("--scenario", required=True, help="queried scenario, one of the bundle's")
+    parser.add_argument("--k", type=int, default=10, help="maximum number of items (default: 10)")
+    parser.add_argument(
+        "--url", default="http://localhost:8080", help="address of the server (default: http://localhost:8080)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> Outcome:
@@ -26,7 +29,7 @@ def run(arguments: argparse.Namespace) -> Outcome:
 
 
 def answer_text(answer: Mapping[str, Any]) -> str:
-    """The items of one answer, best first, and where they came from."""
+    """Return the items of one answer, best first, with its source."""
     rows = [["rank", "item", "score", "interest", "title"]]
     for rank, item in enumerate(answer["items"], start=1):
         score = "-" if item["score"] is None else f"{item['score']:.4f}"

@@ -1,21 +1,26 @@
-"""`redrec release`: evaluate and bundle a model that was trained elsewhere, by torchrun or a TrainJob."""
+"""`redrec release`: evaluate and bundle a model that torchrun or a TrainJob trained."""
 
 import argparse
 import json
 from pathlib import Path
 
-from cli.command import Outcome, add_recipe, recipe_json, say
+from cli.command import EXAMPLE_TABLES, Outcome, add_recipe, recipe_json, say
 from cli.run import run_outcome
 
 SUMMARY = "evaluate and bundle a model that was trained elsewhere"
-EXAMPLE = "--data data --model model --out runs/first"
+EXAMPLE = f"""# after `redrec demo`
+redrec validate {EXAMPLE_TABLES} --out data
+torchrun -m redrec.training --data data --out model
+redrec release --data data --model model --out runs/first"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, help="data folder, as `redrec validate --out` writes it")
-    parser.add_argument("--model", type=Path, required=True, help="trained on it by a train-job or redrec.training")
-    parser.add_argument("--out", type=Path, required=True, help="run folder, new or of an earlier run")
-    add_recipe(parser)
+    parser.add_argument(
+        "--model", type=Path, required=True, help="model folder, trained on that data by a TrainJob or redrec.training"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="run folder to write; an earlier run in it is replaced")
+    add_recipe(parser, default="the one the model was trained with")
 
 
 def run(arguments: argparse.Namespace) -> Outcome:

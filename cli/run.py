@@ -1,17 +1,17 @@
-"""`redrec run`: train, evaluate and bundle, on this machine."""
+"""`redrec run`: train a model, evaluate it and build its release bundle, on this machine."""
 
 import argparse
 from pathlib import Path
 
 from cli.command import EXAMPLE_TABLES, Outcome, add_recipe, add_tables, recipe_json, say
 
-SUMMARY = "train, evaluate and bundle, on this machine"
-EXAMPLE = f"{EXAMPLE_TABLES} --out runs/first"
+SUMMARY = "train a model, evaluate it and build its release bundle, on this machine"
+EXAMPLE = f"# after `redrec demo`\nredrec run {EXAMPLE_TABLES} --out runs/first"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_tables(parser)
-    parser.add_argument("--out", type=Path, required=True, help="run folder, new or of an earlier run")
+    parser.add_argument("--out", type=Path, required=True, help="run folder to write; an earlier run in it is replaced")
     add_recipe(parser)
 
 

@@ -1,4 +1,4 @@
-"""Run result: what a finished run tells a person: its figures, where the files are, and the next command."""
+"""Run result: the text and JSON of a finished run: its figures, its files, and the next command."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ HEADLINE = "hit_rate@10"
 
 
 class RunResult(NamedTuple):
-    """A finished run folder, read back."""
+    """The results in a run folder."""
 
     folder: Path
     bundle_id: str
@@ -50,7 +50,7 @@ def read_run(folder: Path) -> RunResult:
 
 
 def metrics_text(metrics: Mapping[str, Any]) -> str:
-    """One row per scenario, the model beside the baselines, each with its interval."""
+    """Return a table with one row per scenario, and one column per model with its interval."""
     scenarios = metrics["scenarios"]
     models = list(next(iter(scenarios.values())))
     rows = [["scenario", "users", *models]]
@@ -61,20 +61,20 @@ def metrics_text(metrics: Mapping[str, Any]) -> str:
 
 
 def value_text(metrics: Mapping[str, Any]) -> str:
-    """One row per queried scenario, one column per scenario whose events are kept from the towers."""
-    worth = metrics["scenario_value"]
-    rows = [["queried", *(f"without {removed}" for removed in worth)]]
-    for queried, lost in worth.items():
-        rows.append([queried, *(interval(lost[removed][HEADLINE]) for removed in worth)])
+    """Return a table with one row per queried scenario and one column per scenario removed from the histories."""
+    values = metrics["scenario_value"]
+    rows = [["queried", *(f"without {removed}" for removed in values)]]
+    for queried, losses in values.items():
+        rows.append([queried, *(interval(losses[removed][HEADLINE]) for removed in values)])
     return (
-        f"What a scenario's events are worth: {HEADLINE} that the towers lose without them [95 % interval]:\n"
+        f"Value of a scenario's events: {HEADLINE} that the model loses without them [95 % interval]:\n"
         f"{indented(table(rows))}"
     )
 
 
 def examples_text(examples: Sequence[Mapping[str, Any]]) -> str:
-    """Per user what they did last and what each scenario would show; `*` marks what they did touch afterwards."""
-    lines = ["Three users, newest event first; * marks an item that the user touched in the test window:"]
+    """Return each user's last events and what each scenario recommends; `*` marks an item of the test window."""
+    lines = ["Three users, newest event first; * marks an item that the user interacted with in the test window:"]
     for user in examples:
         lines += ["", f"  user {user['user_id']}"]
         lines += [f"    {event['scenario']} {event['action']}: {event['title']}" for event in user["history"]]
@@ -87,19 +87,19 @@ def examples_text(examples: Sequence[Mapping[str, Any]]) -> str:
 def drift_text(drift: Mapping[str, Any]) -> str:
     lines = [f"  {scenario}: {verdict['verdict']} ({verdict['reason']})" for scenario, verdict in drift.items()]
     verdicts = "\n".join(lines)
-    return f"Drift, training window against the newest window:\n{verdicts}"
+    return f"Drift from the training window to the newest window:\n{verdicts}"
 
 
 def files_text(result: RunResult) -> str:
     run = RunFolder(result.folder)
     contents = {
         run.bundle: f"release bundle {result.bundle_id}",
-        run.metrics: "every metric, model and interval; cold, light and heavy users; collapse of the interests",
+        run.metrics: "metrics of all models with intervals; cold, light and heavy users; collapse of the interests",
         run.users: "the ranks of every user's targets, by model",
-        run.quality: f"rows kept and set aside; the rows are in {run.quarantine.name}",
-        run.drift: "a report per scenario, to open in a browser",
-        run.features: "users' histories, as served",
-        run.log: "everything the steps said",
+        run.quality: f"rows kept and quarantined; the quarantined rows are in {run.quarantine.name}",
+        run.drift: "a report per scenario, for the browser",
+        run.features: "users' histories, as the server reads them",
+        run.log: "all output of the steps",
     }
     rows = []
     for path, content in contents.items():

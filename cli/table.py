@@ -5,14 +5,18 @@ from typing import Any
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Lay out rows in columns, the first row being the header.
+    """Return the rows as aligned columns; the first row is the header.
 
     >>> print(table([["scenario", "events"], ["ads", "7"]]))
     scenario  events
     ads       7
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+    lines = []
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
 
 
 def indented(text: str) -> str:
@@ -20,7 +24,7 @@ def indented(text: str) -> str:
 
 
 def interval(figure: Mapping[str, Any]) -> str:
-    """Return value and interval, or that no user had a target.
+    """Return value and interval, or "no users" if no user had a target.
 
     >>> interval({"value": 0.1234, "low": 0.1, "high": 0.15, "users": 70})
     '0.123 [0.100, 0.150]'

@@ -1,4 +1,4 @@
-"""`redrec train-job`: print a Kubeflow TrainJob that trains on several nodes."""
+"""`redrec train-job`: print a Kubeflow TrainJob, which trains on one or several nodes."""
 
 import argparse
 
@@ -8,8 +8,8 @@ from cli.command import Outcome, add_recipe, recipe_json
 from jobs.train_job import TrainJobConfig, train_job
 from redrec.config import validated
 
-SUMMARY = "print a Kubeflow TrainJob that trains on several nodes"
-EXAMPLE = "--claim redrec-data --num-nodes 2 | kubectl apply -f -"
+SUMMARY = "print a Kubeflow TrainJob, which trains on one or several nodes"
+EXAMPLE = "redrec train-job --claim redrec-data --num-nodes 2 | kubectl apply -f -"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""`redrec validate`: check an event log and an item table."""
+"""`redrec validate`: check an event log and an item table, and report their quality."""
 
 import argparse
 import tempfile
@@ -6,14 +6,14 @@ from pathlib import Path
 
 from cli.command import EXAMPLE_TABLES, Outcome, add_recipe, add_tables, load_recipe, program
 
-SUMMARY = "check an event log and an item table"
-EXAMPLE = EXAMPLE_TABLES
+SUMMARY = "check an event log and an item table, and report their quality"
+EXAMPLE = f"# after `redrec demo`\nredrec validate {EXAMPLE_TABLES}"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_tables(parser)
-    parser.add_argument("--out", type=Path, help="keep the checked tables here (default: thrown away)")
-    parser.add_argument("--html", type=Path, help="write the report here too, as one HTML file (default: text alone)")
+    parser.add_argument("--out", type=Path, help="write the checked tables to this folder (default: do not keep them)")
+    parser.add_argument("--html", type=Path, help="also write the report as one HTML file (default: print it only)")
     add_recipe(parser)
 
 

@@ -1,4 +1,4 @@
-"""Step 5: everything a release needs under one id."""
+"""Step 5: all files of a release, under one id."""
 
 from kfp import dsl
 
@@ -17,7 +17,7 @@ def build_bundle(
     recipe: str = "",
     milvus_uri: str = "",
 ) -> None:
-    """Build and verify the item index, write the release bundle, and lay the features beside it.
+    """Build and verify the item index, write the release bundle, and copy the features next to it.
 
     Args:
         data: Folder written by prepare_data.
@@ -25,9 +25,9 @@ def build_bundle(
         evaluation: Folder written by evaluate_model.
         features: Folder written by materialize_features.
         feature_hash: Hash of the feature definitions, returned by materialize_features.
-        release: Folder with `bundle` and `features`, as the server mounts them.
+        release: Folder with `bundle` and `features`, which the server mounts.
         metrics: Recall of the index against exact search, per scenario.
-        recipe: Fields of `redrec.training.recipe.Recipe` as JSON, empty for the defaults: the index.
+        recipe: Fields of `redrec.training.recipe.Recipe` as JSON; only its section index is used.
         milvus_uri: Milvus server; empty for the embedded index inside the bundle.
     """
     import shutil

@@ -11,9 +11,9 @@ def deploy_bundle(release: dsl.Input[dsl.Model], namespace: str, name: str = "re
 
     Args:
         release: Folder with bundle and features; its URI becomes the service's storageUri.
-        namespace: Where the service runs.
+        namespace: Namespace of the service.
         name: Name of the InferenceService.
-        timeout_s: Seconds to wait for Ready.
+        timeout_s: How many seconds to wait until the service is ready.
     """
     from components.start import start_step
     from serving.deploy import deploy

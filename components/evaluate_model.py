@@ -1,4 +1,4 @@
-"""Step 3: towers in, full-catalogue metrics per scenario out, beside the baselines."""
+"""Step 3: towers in, full-catalogue metrics of the model and the baselines per scenario out."""
 
 from kfp import dsl
 

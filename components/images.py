@@ -1,8 +1,8 @@
-"""The images that components run in, named once.
+"""The image of all components, named once.
 
-A tag is never moved: the pipeline's cache key is image, command and inputs, so a moved tag returns stale results.
-It contains `python`, which tells the local runner that the container's entry point is Python.
-The environment may name another image at compile time; nothing else reads it.
+A tag never moves: the pipeline's cache key is image, command and inputs, so a moved tag returns stale results.
+The name contains `python`, so the local runner knows that the container's entry point is Python.
+The environment may set another image when a pipeline is compiled.
 """
 
 import os
@@ -10,12 +10,12 @@ from collections.abc import Mapping
 
 DEFAULT_IMAGE = "ghcr.io/example/redrec-pipeline:0.1.0-python3.11"
 
-# Third parties that report home unless told not to: Evidently and Hugging Face.
+# Evidently and Hugging Face send telemetry by default.
 TELEMETRY_OFF = {"DO_NOT_TRACK": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
 
 
 def pipeline_image(environment: Mapping[str, str]) -> str:
-    """Return the image of every step: `REDREC_PIPELINE_IMAGE`, or the released one.
+    """Return the image of every step: `REDREC_PIPELINE_IMAGE` if set, else the released one.
 
     >>> pipeline_image({"REDREC_PIPELINE_IMAGE": "registry/redrec:4f2a-python3.11"})
     'registry/redrec:4f2a-python3.11'

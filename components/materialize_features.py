@@ -1,4 +1,4 @@
-"""Step 4: users' histories per scenario into the feature store."""
+"""Step 4: users' histories per scenario in, an up-to-date feature store out."""
 
 from kfp import dsl
 
@@ -12,15 +12,15 @@ def materialize_features(
     metrics: dsl.Output[dsl.Metrics],
     recipe: str = "",
 ) -> str:
-    """Apply the feature definitions and bring the online store up to date; return the definitions' hash.
+    """Apply the feature definitions and update the online store; return the definitions' hash.
 
-    The store is Redis where the environment has REDREC_REDIS, otherwise a file in `features`.
+    The store is Redis if the environment variable REDREC_REDIS is set, otherwise a file in `features`.
 
     Args:
         data: Folder written by prepare_data.
-        features: Feature repository, with its registry and online store unless they are elsewhere.
+        features: Feature repository, with its registry and online store unless they are on a server.
         metrics: Users, histories written, seconds, and the age of the newest event.
-        recipe: Fields of `redrec.training.recipe.Recipe` as JSON, empty for the defaults: engine, length of histories.
+        recipe: Fields of `redrec.training.recipe.Recipe` as JSON; its data engine and history length are used.
     """
     from pathlib import Path
 

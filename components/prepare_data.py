@@ -13,12 +13,12 @@ def prepare_data(
     metrics: dsl.Output[dsl.Metrics],
     recipe: str = "",
 ) -> None:
-    """Check and clean an event log and an item table, set bad rows aside, and fix the time split.
+    """Check and clean an event log and an item table, quarantine bad rows, and fix the time split.
 
     Args:
         events: Event log, a Parquet or CSV file.
         items: Item table, a Parquet or CSV file.
-        data: Folder of clean tables, histories, split and data quality.
+        data: Folder with clean tables, histories, split and data quality.
         metrics: Rows kept and quarantined.
         recipe: Fields of `redrec.training.recipe.Recipe` as JSON; empty for the defaults.
     """

@@ -1,4 +1,4 @@
-"""Step 6: has the newest window of events left the training window?"""
+"""Step 6: the data folder in, a drift verdict and report per scenario out."""
 
 from kfp import dsl
 
@@ -17,8 +17,8 @@ def report_drift(
     Args:
         data: Folder written by prepare_data.
         drift: Folder with one HTML report per scenario and drift.json.
-        summary: Verdict per scenario.
-        recipe: Fields of `redrec.training.recipe.Recipe` as JSON, empty for the defaults: the thresholds.
+        summary: Verdict per scenario, as a Markdown table.
+        recipe: Fields of `redrec.training.recipe.Recipe` as JSON; only its section drift, the thresholds, is used.
     """
     from pathlib import Path
 

@@ -16,7 +16,7 @@ def train_towers(
 
     Args:
         data: Folder written by prepare_data.
-        model: Folder with recipe, checkpoint and exported towers.
+        model: Folder with recipe, checkpoint, exported towers and manifest.
         metrics: Final losses.
         recipe: Fields of `redrec.training.recipe.Recipe` as JSON; empty for the defaults.
     """

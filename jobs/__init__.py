@@ -1,1 +1,1 @@
-"""Jobs: objects for the cluster that are no step of a pipeline."""
+"""Jobs: Kubernetes objects that are no pipeline step."""

@@ -1,9 +1,9 @@
-"""TrainJob: training on several nodes by Kubeflow Trainer, as the objects that `kubectl apply` takes.
+"""TrainJob: training on one or several nodes by Kubeflow Trainer, as objects for `kubectl apply`.
 
 The runtime `torch-distributed` sets torchrun's PET_* variables (nodes, processes, rank, address of the first node), so
-the command is the same on every node. Data, checkpoints and the trained model lie on one volume that every node mounts:
-a pod that fails is started again by its Job, and training goes on from its last checkpoint, as does a new TrainJob with
-the same recipe and output folder. The recipe travels in the job itself and cannot change under it.
+the command is the same on every node. All nodes mount one volume with data, checkpoints and the trained model. The Job
+restarts a failed pod, and training resumes from the last checkpoint; so does a new TrainJob with the same recipe and
+output folder. The recipe is stored in the job itself, so it cannot change while the job runs.
 """
 
 import re
@@ -40,25 +40,25 @@ ClaimName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z
 
 
 class TrainJobConfig(Config):
-    """What one job trains on, where, and with how much of each node."""
+    """Data, output folder and resources of one job."""
 
-    claim: ClaimName = Field(description="PersistentVolumeClaim, ReadWriteMany if there are several nodes")
+    claim: ClaimName = Field(description="PersistentVolumeClaim with the data; ReadWriteMany for several nodes")
     data: Folder = Field("data", description="data folder inside the claim, as `redrec validate --out` writes it")
-    out: Folder = Field("model", description="folder inside the claim for checkpoint and export; one in it goes on")
+    out: Folder = Field("model", description="model folder inside the claim; training resumes from a checkpoint in it")
     name: JobName = Field("redrec-training", description="name of the TrainJob")
-    num_nodes: PositiveInt = Field(1, description="nodes, one pod each")
-    num_processes: PositiveInt = Field(1, description="processes a node")
-    num_gpus: NonNegativeInt = Field(0, description="GPUs a node: none, or one a process")
-    cpu: PositiveInt = Field(4, description="CPU cores a node")
+    num_nodes: PositiveInt = Field(1, description="number of nodes, one pod each")
+    num_processes: PositiveInt = Field(1, description="processes per node")
+    num_gpus: NonNegativeInt = Field(0, description="GPUs per node: none, or one per process")
+    cpu: PositiveInt = Field(4, description="CPU cores per node")
     memory: Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*(Mi|Gi|Ti)$")] = Field(
-        "16Gi", description="memory of a node"
+        "16Gi", description="memory per node"
     )
 
     @model_validator(mode="after")
     def _each_process_has_its_gpu(self) -> "TrainJobConfig":
         if self.num_gpus not in (0, self.num_processes):
             raise ValueError(
-                f"{self.num_gpus} GPUs and {self.num_processes} processes a node: each process takes one GPU, or none; "
+                f"{self.num_gpus} GPUs and {self.num_processes} processes per node: a process takes one GPU, or none; "
                 "give num_gpus = num_processes, or 0"
             )
         return self
@@ -70,7 +70,7 @@ def train_job(config: TrainJobConfig, recipe: str = "{}") -> list[dict[str, Any]
 
 
 def _service_account() -> dict[str, Any]:
-    """Training calls no Kubernetes API: no Role, and no token in its pods."""
+    """Return an account without Role and token: training calls no Kubernetes API."""
     return {
         "apiVersion": "v1",
         "kind": "ServiceAccount",
@@ -99,7 +99,9 @@ def _train_job(config: TrainJobConfig, recipe: str) -> dict[str, Any]:
 
 
 def _trainer(config: TrainJobConfig) -> dict[str, Any]:
-    threads = max(1, config.cpu // config.num_processes)  # torch would start one a core of the machine, not of the pod
+    threads = max(
+        1, config.cpu // config.num_processes
+    )  # by default torch starts one per core of the machine, not of the pod
     environment = {**TELEMETRY_OFF, "HOME": "/tmp", "OMP_NUM_THREADS": str(threads)}
     resources = {"cpu": str(config.cpu), "memory": config.memory}
     if config.num_gpus:
@@ -121,12 +123,12 @@ def _trainer(config: TrainJobConfig) -> dict[str, Any]:
 
 
 def _pod(claim: str, recipe: str) -> dict[str, Any]:
-    """Return the patch of each node's pod: volumes, identity, and no right that training does not need."""
+    """Return the patch of each node's pod: volumes, account, and only the permissions that training needs."""
     recipe_field = {"fieldPath": f"metadata.annotations['{RECIPE_ANNOTATION}']"}
     mounts = {"volume": VOLUME, "recipe": RECIPE.parent, "tmp": "/tmp", "shm": "/dev/shm"}
     return {
         "metadata": {
-            # In a Kubeflow profile Istio's sidecar would cut the nodes off from each other and outlive the training.
+            # In a Kubeflow profile, Istio's sidecar would block traffic between nodes and outlive the training.
             "labels": {**LABELS, "sidecar.istio.io/inject": "false"},
             "annotations": {RECIPE_ANNOTATION: recipe},
         },
@@ -137,7 +139,7 @@ def _pod(claim: str, recipe: str) -> dict[str, Any]:
                 "runAsUser": USER_ID,
                 "runAsGroup": USER_ID,
                 "fsGroup": USER_ID,
-                "fsGroupChangePolicy": "OnRootMismatch",  # else every file of a large volume is visited at each start
+                "fsGroupChangePolicy": "OnRootMismatch",  # otherwise every start visits all files of the volume
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
             "volumes": [

@@ -1,1 +1,1 @@
-"""KFP pipelines, their local run, and the command line."""
+"""KFP pipelines and their local run."""

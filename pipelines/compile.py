@@ -1,4 +1,4 @@
-"""Compile the pipelines into the YAML that Kubeflow Pipelines takes."""
+"""Compile the pipelines to the YAML of Kubeflow Pipelines."""
 
 from pathlib import Path
 

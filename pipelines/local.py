@@ -1,7 +1,7 @@
-"""Run a pipeline on this machine: the same pipeline function as on the cluster, each step a process of its own.
+"""Run a pipeline on this machine: the same pipeline function as on the cluster, each step in its own process.
 
-The run works in a folder beside its target and replaces it at the end, so a failed run leaves its log and nothing else.
-KFP says only which step failed; the reason is read from the step's own traceback.
+The run writes to a new folder that replaces the target at the end, so a failed run leaves its log and nothing else. KFP
+reports only which step failed; the reason is read from the step's own traceback.
 """
 
 import json
@@ -28,50 +28,50 @@ TAIL_LINES = 20
 
 
 class RunError(RuntimeError):
-    """A step failed for a reason that is not the caller's input."""
+    """A step failed, and not because of bad input."""
 
 
 def run_training(
     events: Path, items: Path, out: Path, recipe: str = "", progress: Callable[[str], None] = lambda line: None
 ) -> Path:
-    """Run the training pipeline and publish its results into `out`; return `out`.
+    """Run the training pipeline and write its results to `out`; return `out`.
 
     Args:
         events: Event log.
         items: Item table.
-        out: Run folder; created, or replaced as a whole if it is an earlier run.
+        out: Run folder; created, or replaced if it is an earlier run.
         recipe: Fields of the recipe as JSON; empty for the defaults.
-        progress: Called with each line a person should see while waiting.
+        progress: Called with each line to show to the user.
 
     Raises:
         InputError: The input or `out` is unusable; nothing but the log was written.
         RunError: A step failed; the message ends with the tail of the log and its path.
     """
     arguments = {"events": str(events.resolve()), "items": str(items.resolve()), "recipe": recipe}
-    return _run("training", arguments, lambda steps: steps / "prepare-data" / "data", out, progress)
+    return _run("training", arguments, None, out, progress)
 
 
 def run_release(
     data: Path, model: Path, out: Path, recipe: str, progress: Callable[[str], None] = lambda line: None
 ) -> Path:
-    """Run the release pipeline on a data folder and a model that was trained on it; otherwise as `run_training`.
+    """Run the release pipeline on a data folder and a model that was trained on it; otherwise like `run_training`.
 
     Raises:
-        InputError: Also where the two do not belong together.
+        InputError: As in `run_training`, or the model does not fit the data.
     """
     check_model_fits(read_model(model), model, data, read_vocabulary(data))
     arguments = {"data": str(data.resolve()), "model": str(model.resolve()), "recipe": recipe}
-    return _run("release", arguments, lambda steps: data, out, progress)
+    return _run("release", arguments, data, out, progress)
 
 
 def _run(
     pipeline: str,
     arguments: dict[str, str],
-    data_of: Callable[[Path], Path],
+    data: Path | None,
     out: Path,
     progress: Callable[[str], None],
 ) -> Path:
-    """Run a pipeline into `out`; `data_of` gives the data folder, from the folder of the steps' outputs."""
+    """Run a pipeline and write its results to `out`; `data` is None if the step prepare-data makes the data folder."""
     check_run_folder(out)
     with replaced_folder(out) as new:
         run, steps = RunFolder(new), new / "steps"
@@ -79,28 +79,28 @@ def _run(
             run_child(pipeline, arguments, steps, run.log, progress)
         except (StepFailedError, subprocess.CalledProcessError) as error:
             out.mkdir(exist_ok=True)
-            raise reason(Path(shutil.move(run.log, RunFolder(out).log)), str(error)) from error
+            raise failure_error(Path(shutil.move(run.log, RunFolder(out).log)), str(error)) from error
         (outputs,) = steps.iterdir()
-        publish(outputs, DataFolder(data_of(outputs)), run)
+        publish(outputs, DataFolder(data or outputs / "prepare-data" / "data"), run)
         shutil.rmtree(steps)
     return out
 
 
 def check_run_folder(out: Path) -> None:
-    """Refuse an `out` that holds anything a run did not write: it is replaced as a whole."""
+    """Raise InputError if `out` is no folder, or has a file that no run writes: `out` is replaced."""
     if out.exists() and not out.is_dir():
         raise InputError(f"--out {out} is a file. Give a folder, new or of an earlier run.")
     names = {path.name for path in out.iterdir()} if out.exists() else set()
     foreign = sorted(names - RunFolder(out).names)
     if foreign:
         raise InputError(
-            f"--out {out} holds {', '.join(foreign[:3])}, which no run wrote, and the folder is replaced as a whole. "
+            f"--out {out} contains {', '.join(foreign[:3])}, which no run wrote, and the whole folder is replaced. "
             "Give a new folder, or one of an earlier run."
         )
 
 
 def publish(outputs: Path, data: DataFolder, run: RunFolder) -> None:
-    """Collect what the steps wrote, `outputs / STEP / ARTIFACT`, into the run folder."""
+    """Move the artifacts of the steps, `outputs / STEP / ARTIFACT`, to the run folder."""
     evaluation = RunFolder(outputs / "evaluate-model" / "evaluation")
     release = RunFolder(outputs / "build-bundle" / "release")
     moved = {
@@ -120,11 +120,11 @@ def publish(outputs: Path, data: DataFolder, run: RunFolder) -> None:
 def run_child(
     pipeline: str, arguments: dict[str, str], steps: Path, log: Path, progress: Callable[[str], None]
 ) -> None:
-    """Run this module as a process, everything it says into `log`; it ends with its first failed step.
+    """Run this module as a process, with all its output in `log`; it ends with its first failed step.
 
     Raises:
         StepFailedError: A step failed.
-        CalledProcessError: The process ended otherwise, for example for want of memory.
+        CalledProcessError: The process failed outside a step, for example out of memory.
     """
     command = [sys.executable, "-m", "pipelines.local", pipeline, json.dumps(arguments), str(steps)]
     environment = os.environ | TELEMETRY_OFF | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": import_path()}
@@ -146,14 +146,14 @@ def run_child(
             for line in progress_lines(tee(child.stdout, log_file.write), time.monotonic):
                 progress(line)
         except BaseException:
-            os.killpg(child.pid, signal.SIGKILL)  # the steps too: none may write into a folder that is being removed
+            os.killpg(child.pid, signal.SIGKILL)  # its steps too: they must not write to a folder that is being removed
             raise
     if child.returncode != 0:
         raise subprocess.CalledProcessError(child.returncode, command[:3])
 
 
 def tee(lines: Iterable[str], write: Callable[[str], object]) -> Iterator[str]:
-    """Pass the lines on without terminal colours, each written first."""
+    """Yield the lines without terminal colours, each after `write` got it."""
     for line in lines:
         plain = ANSI.sub("", line)
         write(plain)
@@ -161,29 +161,29 @@ def tee(lines: Iterable[str], write: Callable[[str], object]) -> Iterator[str]:
 
 
 def import_path() -> str:
-    """Let the steps import the code that this process runs, installed or not."""
+    """Return the PYTHONPATH with which the steps import the code of this process, installed or not."""
     root = str(Path(__file__).parents[1])
     return os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
-def reason(log: Path, what: str) -> Exception:
-    """Return what to raise for a failed run: the step's own `InputError`, or its last words."""
+def failure_error(log: Path, summary: str) -> Exception:
+    """Return the exception for a failed run: the step's own `InputError`, or a `RunError` with its last lines."""
     text = log.read_text(encoding="utf-8")
     failure = find_failure(text)
     if failure is not None and failure.error == "redrec.config.InputError":
         return InputError(failure.message)
     why = f": {failure.error}: {failure.message}" if failure else ""
     tail = "\n".join(last_step_output(text)[-TAIL_LINES:])
-    return RunError(f"{what}{why}\n\nThe step's last lines:\n{tail}\n\nThe whole log: {log}")
+    return RunError(f"{summary}{why}\n\nThe step's last lines:\n{tail}\n\nThe whole log: {log}")
 
 
 def main(pipeline: str, arguments: dict[str, str], steps: Path) -> None:
-    """The child: run the pipeline function itself, each step by KFP's local runner."""
+    """Run the pipeline function in this child process, each step by KFP's local runner."""
     from kfp import local
 
     from pipelines.compile import PIPELINES
 
-    # workspace_root stays unset: KFP removes that folder at the end, whatever it holds.
+    # workspace_root stays unset: KFP removes that folder at the end with everything in it.
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(steps), raise_on_error=True)
     PIPELINES[pipeline](**arguments)
 

@@ -1,8 +1,7 @@
-"""What a person should see of a local run, and why it failed: read from what KFP's local runner prints.
+"""Progress and failure of a local run, read from the output of KFP's local runner.
 
-KFP prints each step's output indented by four spaces between its own records, and inside it a dump of the
-step's inputs. Only the step's log records are progress; everything stays in the log. Text comes without terminal
-colours.
+KFP prints each step's output indented by four spaces between its own records, and within it a dump of the step's
+inputs. Only the step's log records count as progress; the log has everything. The text has no terminal colours.
 """
 
 import re
@@ -23,7 +22,7 @@ ERROR = re.compile(r"^    (?P<error>[A-Za-z_][\w.]*)(?:: (?P<message>.*))?$")
 
 
 class StepFailedError(RuntimeError):
-    """A step ended with a failure; KFP itself would go on with the steps that do not need it."""
+    """A step failed; KFP itself would still run the steps that do not need it."""
 
 
 class Failure(NamedTuple):
@@ -32,10 +31,10 @@ class Failure(NamedTuple):
 
 
 def progress_lines(lines: Iterable[str], now: Callable[[], float]) -> Iterator[str]:
-    r"""Yield a line per step, per log record of a step, and per end of a step; `now` gives seconds.
+    r"""Yield one line per step, per log record of a step, and per end of a step; `now` returns seconds.
 
     Raises:
-        StepFailedError: A step failed; its output has been read to the end.
+        StepFailedError: A step failed; its output has been read completely.
 
     >>> kfp = ["21:39:26.139 - INFO - Executing task 'train-towers'",
     ...        "    [KFP Executor 2026-11-22 21:39:26,226 INFO]: Got executor_input:", '    {"a": 1}',
@@ -63,13 +62,13 @@ def progress_lines(lines: Iterable[str], now: Callable[[], float]) -> Iterator[s
 
 
 def last_step_output(log: str) -> list[str]:
-    """Return the lines that the last step itself printed."""
+    """Return the lines that the last step printed, without those of KFP."""
     log = log.rsplit("Executing task", maxsplit=1)[-1]
     return [line for line in log.splitlines() if line.startswith("    ") and line.strip()]
 
 
 def find_failure(log: str) -> Failure | None:
-    r"""Return the exception that ended the last step, or None if it raised none.
+    r"""Return the exception of the last step, or None if it raised none.
 
     >>> find_failure('''    Traceback (most recent call last):
     ...       File "x.py", line 1, in f
@@ -81,8 +80,12 @@ def find_failure(log: str) -> Failure | None:
     True
     """
     lines = last_step_output(log)
-    starts = [i for i, line in enumerate(lines) if line == TRACEBACK]
-    for i in range(starts[-1] + 1 if starts else len(lines), len(lines)):
-        if found := ERROR.match(lines[i]):
-            return Failure(found["error"], "\n".join([found["message"] or "", *(line[4:] for line in lines[i + 1 :])]))
+    if TRACEBACK not in lines:
+        return None
+    last = len(lines) - lines[::-1].index(TRACEBACK)
+    for number, line in enumerate(lines[last:], start=last):
+        error = ERROR.match(line)
+        if error is not None:
+            rest = [line[4:] for line in lines[number + 1 :]]
+            return Failure(error["error"], "\n".join([error["message"] or "", *rest]))
     return None

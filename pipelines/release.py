@@ -1,7 +1,7 @@
 """The release pipeline: a data folder and a model that was trained on it in, a verified release bundle out.
 
-`release_steps` are the steps after training. The training pipeline has them as one nested pipeline, and
-`release_pipeline` starts from folders that are there already.
+`release_steps` are the steps after training. The training pipeline runs them as one nested pipeline, and
+`release_pipeline` starts from existing folders.
 """
 
 from kfp import dsl, kubernetes
@@ -32,11 +32,11 @@ def release_steps(
 ) -> None:
     """From a data folder and a trained model to a release bundle.
 
-    1. evaluate_model ranks the full catalogue beside the baselines.
-    2. materialize_features loads users' histories into the feature store.
-    3. build_bundle indexes the items and writes the bundle.
+    1. evaluate_model ranks the full catalogue with the model and the baselines.
+    2. materialize_features writes users' histories to the feature store.
+    3. build_bundle builds the item index and writes the bundle.
     4. report_drift compares the training window with the newest one.
-    5. deploy_bundle serves the bundle, if `deploy`.
+    5. deploy_bundle serves the bundle, if `deploy` is true.
 
     Args:
         data: Folder written by prepare_data.
@@ -44,7 +44,7 @@ def release_steps(
         recipe: Fields of `redrec.training.recipe.Recipe` as JSON; empty for the defaults.
         milvus_uri: Milvus server; empty for the embedded index inside the bundle.
         deploy: Whether to serve the bundle as a KServe InferenceService.
-        namespace: Where the service runs.
+        namespace: Namespace of the service.
     """
     evaluated = evaluate_model(data=data, model=model)
     materialized = materialize_features(data=data, recipe=recipe)
@@ -63,7 +63,7 @@ def release_steps(
 
     without_telemetry(evaluated, materialized, built, drifted, deployed)
     kubernetes.use_secret_as_env(materialized, SECRET, {name: name for name in VARIABLES}, optional=True)
-    materialized.set_caching_options(False)  # a shared online store may have been emptied meanwhile
+    materialized.set_caching_options(False)  # a shared online store may be empty by now
     deployed.set_caching_options(False)  # it acts on the cluster
 
 
@@ -84,7 +84,7 @@ def release_pipeline(
         recipe: Fields of `redrec.training.recipe.Recipe` as JSON; empty for the defaults.
         milvus_uri: Milvus server; empty for the embedded index inside the bundle.
         deploy: Whether to serve the bundle as a KServe InferenceService.
-        namespace: Where the service runs.
+        namespace: Namespace of the service.
     """
     release_steps(
         data=dsl.importer(artifact_uri=data, artifact_class=dsl.Dataset, reimport=True).output,

@@ -1,4 +1,4 @@
-"""The training pipeline: raw tables in, a verified release bundle out, served if queried."""
+"""The training pipeline: raw tables in, a verified release bundle out, which is served if requested."""
 
 from kfp import dsl
 
@@ -20,7 +20,7 @@ def training_pipeline(
 
     1. prepare_data checks the tables and fixes the time split.
     2. train_towers trains and exports the towers.
-    3. release_steps evaluates the model, builds its bundle, and serves it, if `deploy`.
+    3. release_steps evaluates the model, builds its bundle, and serves it if `deploy` is true.
 
     Args:
         events: Event log, a Parquet or CSV file.
@@ -28,10 +28,10 @@ def training_pipeline(
         recipe: Fields of `redrec.training.recipe.Recipe` as JSON; empty for the defaults.
         milvus_uri: Milvus server; empty for the embedded index inside the bundle.
         deploy: Whether to serve the bundle as a KServe InferenceService.
-        namespace: Where the service runs.
+        namespace: Namespace of the service.
     """
     prepared = prepare_data(events=events, items=items, recipe=recipe)
-    prepared.set_caching_options(False)  # the key is the path of the tables, not what they hold today
+    prepared.set_caching_options(False)  # the cache key is the path of the tables, not their content
     trained = train_towers(data=prepared.outputs["data"], recipe=recipe)
     without_telemetry(prepared, trained)
     release_steps(

@@ -1,4 +1,4 @@
-"""`python -m serving --bundle DIR`: serve one release bundle; exit status 2 when it, or its index, is refused."""
+"""`python -m serving --bundle DIR`: serve one release bundle; exit status 2 if the bundle or its index is refused."""
 
 import argparse
 import os
@@ -15,9 +15,11 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         epilog="example: python -m serving --bundle demo/run/bundle --features demo/run/features",
         allow_abbrev=False,
     )
-    parser.add_argument("--bundle", type=Path, required=True, help="a release bundle; it may be read-only")
-    parser.add_argument("--features", type=Path, help="feature folder; without it histories come with the request")
-    parser.add_argument("--serving_config", type=Path, help="YAML or JSON file of serving.config.ServingConfig")
+    parser.add_argument("--bundle", type=Path, required=True, help="release bundle; it may be read-only")
+    parser.add_argument("--features", type=Path, help="feature folder (default: none; requests bring their histories)")
+    parser.add_argument(
+        "--serving_config", type=Path, help="YAML or JSON file with fields of serving.config.ServingConfig"
+    )
     parser.add_argument("--model_name", default="redrec", help="name in the URL (default: redrec)")
     parser.add_argument("--http_port", type=int, default=8080, help="port of V1 and V2 (default: 8080)")
     return parser.parse_args(arguments)
@@ -28,7 +30,7 @@ def leave(signum: int, frame: FrameType | None) -> None:
 
 
 def main() -> int:
-    signal.signal(signal.SIGTERM, leave)  # process 1 has no default for it, and loading takes seconds
+    signal.signal(signal.SIGTERM, leave)  # process 1 has no default handler, and loading takes seconds
     arguments = parse_arguments(sys.argv[1:])
     from redrec.config import InputError
     from serving.app import serve

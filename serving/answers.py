@@ -1,4 +1,4 @@
-"""Answers: what the retriever found, in the shapes of V1 and V2."""
+"""Answers of the retriever, in the shapes of the V1 and V2 protocols."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -16,24 +16,25 @@ class Tensor(NamedTuple):
 
 
 def v1_answers(answers: Sequence[Answer], bundle_id: str) -> dict[str, list[dict[str, object]]]:
+    return {"predictions": [v1_answer(answer, bundle_id) for answer in answers]}
+
+
+def v1_answer(answer: Answer, bundle_id: str) -> dict[str, object]:
     return {
-        "predictions": [
-            {
-                "items": [item._asdict() for item in answer.items],
-                "source": answer.source,
-                "reason": answer.reason,
-                "bundle_id": bundle_id,
-            }
-            for answer in answers
-        ]
+        "items": [item._asdict() for item in answer.items],
+        "source": answer.source,
+        "reason": answer.reason,
+        "bundle_id": bundle_id,
     }
 
 
 def v2_answers(answers: Sequence[Answer], bundle_id: str) -> list[Tensor]:
-    """Return n rows of k columns, k being the longest list; shorter ones end in empty ids."""
+    """Return n rows of k columns; k is the length of the longest list, and shorter ones are padded with empty ids."""
     n, k = len(answers), max(len(answer.items) for answer in answers)
-    nothing = Item(NO_ITEM_ID, "", NO_SCORE, NO_INTEREST)
-    items = [item for answer in answers for item in [*answer.items, *[nothing] * (k - len(answer.items))]]
+    padding = Item(NO_ITEM_ID, "", NO_SCORE, NO_INTEREST)
+    items: list[Item] = []
+    for answer in answers:
+        items += answer.items + [padding] * (k - len(answer.items))
     scores = [NO_SCORE if item.score is None else item.score for item in items]
     interests = [NO_INTEREST if item.interest is None else item.interest for item in items]
     return [

@@ -1,7 +1,7 @@
 """App: KServe's ModelServer around one bundle.
 
-One worker, since KServe's further ones crash-loop on slow imports and pickle the model: scale by replicas. The
-load and unload routes of KServe's public port are closed, since a bundle is replaced by a new revision.
+There is one worker, because KServe's further workers crash-loop on slow imports and pickle the model: scale by
+replicas. The load and unload routes of KServe's public port are closed: a new revision replaces a bundle.
 """
 
 import asyncio
@@ -28,22 +28,24 @@ logger = logging.getLogger(__name__)
 MODEL_NAME = "redrec"
 HTTP_PORT = 8080
 MAX_BODY_BYTES = 16 * 1024 * 1024  # 64 instances of 2000 events of 120 bytes fit
-GRACE_SECONDS = 10  # every stage's budget together, several times over
+GRACE_SECONDS = 10  # several times the sum of all stages' budgets
 
 
 class ExpectedErrorFilter(logging.Filter):
-    """KServe logs a traceback for every error it answers; the caller has the reason of those that are expected."""
+    """Drops the tracebacks that KServe logs for expected errors; the caller gets their reason."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, ModelNotReady) and error.__cause__ is not None:  # another bundle's index: ours to mend
+        if (
+            isinstance(error, ModelNotReady) and error.__cause__ is not None
+        ):  # another bundle's index: the operator must fix it
             record.msg, record.args, record.exc_info = str(error), (), None
             return True
         return not isinstance(error, InvalidInput | ModelNotFound | ModelNotReady | NotImplementedError)
 
 
 def logging_config() -> dict:
-    """Whole lines of our own; of the libraries, warnings. KServe would write four lines per request."""
+    """Log our own lines, and only warnings of libraries. KServe would write four lines per request."""
     quiet = {"level": "WARNING", "handlers": ["stderr"], "propagate": False}
     return {
         "version": 1,
@@ -56,7 +58,7 @@ def logging_config() -> dict:
             "kserve.trace": quiet,
             "uvicorn": quiet,
             "uvicorn.access": quiet,
-            "pymilvus": {"level": "CRITICAL"},  # a page per failed call; the retriever says it in a line
+            "pymilvus": {"level": "CRITICAL"},  # it logs a page per failed call, the retriever one line
             "serving": {"level": "INFO", "handlers": ["stderr"], "propagate": False},
         },
     }
@@ -71,7 +73,7 @@ class ClosedRepository(ModelRepositoryExtension):
 
 
 async def bad_request(_: fastapi.Request, error: Exception) -> JSONResponse:
-    """Answer what KServe's own V2 model refuses as we answer all bad input: 400 with the reason."""
+    """Return 400 with the reason, as for all bad input, if KServe's own V2 model refuses a request."""
     assert isinstance(error, RequestValidationError)
     problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
     return JSONResponse({"error": f"This is no V2 request: {problems}"[:MAX_REASON]}, 400)
@@ -85,10 +87,10 @@ def serve(
     model_name: str = MODEL_NAME,
     config: ServingConfig | None = None,
 ) -> None:
-    """Serve a bundle until SIGTERM or SIGINT; without `config`, as the environment says.
+    """Serve a bundle until SIGTERM or SIGINT; without `config`, with the configuration of the environment.
 
     Raises:
-        InputError: The bundle, its index or its features are not what they should be.
+        InputError: The bundle is incomplete, or its index or features belong to another bundle.
     """
     logging.config.dictConfig(logging_config())
     warnings.filterwarnings("ignore", message="ORJSONResponse is deprecated")  # KServe 0.21 on newer FastAPI

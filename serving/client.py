@@ -1,4 +1,4 @@
-"""Client: one question to a running server, over V1; only the standard library."""
+"""Client: one query to a running server by the V1 protocol, with the standard library only."""
 
 import json
 from collections.abc import Sequence

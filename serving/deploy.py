@@ -1,8 +1,8 @@
 """Deploy: a release folder's URI in, a ready InferenceService and its address out.
 
-The InferenceService is the one of serving/manifests, with its name and storageUri set. ServingRuntime and
-ServiceAccount are the platform's, installed once by the chart or by kubectl. Server-side apply makes a second
-call with the same release a no-op; KServe's own client has no such call.
+The InferenceService is that of serving/manifests with name and storageUri set. ServingRuntime and ServiceAccount belong
+to the platform and are installed once, by the chart or kubectl. With server-side apply a second call with the same
+release changes nothing; KServe's own client has no such call.
 """
 
 import time
@@ -14,11 +14,11 @@ import yaml
 
 MANIFEST = Path(__file__).parent / "manifests" / "inferenceservice.yaml"
 FIELD_MANAGER = "redrec-pipeline"
-# Nothing mends these but a new spec. KServe 0.20 in Standard mode does not report a crashing pod so: that takes the
-# whole time limit (seen with its own controller).
+# Only a new spec resolves these. KServe 0.20 in Standard mode does not report a crashing pod this way: the wait then
+# lasts until the time limit (observed with its own controller).
 FAILED = {"BlockedByFailedLoad", "InvalidSpec"}
 POLL_S = 2.0
-GRACE_S = 10.0  # a spec that KServe refuses is never counted as observed; after this, the refusal is of the newest
+GRACE_S = 10.0  # KServe never counts a refused spec as observed; after this time, the refusal is of the newest spec
 
 
 class DeployError(RuntimeError):
@@ -29,7 +29,7 @@ def deploy(storage_uri: str, *, name: str, namespace: str, timeout_s: float) -> 
     """Apply the InferenceService for the release at `storage_uri` and return its address once it is ready.
 
     Raises:
-        DeployError: KServe refuses the spec, the server cannot load the bundle, or the time is up.
+        DeployError: KServe refuses the spec, the server cannot load the bundle, or the time limit is reached.
     """
     from kubernetes import client, config, dynamic
 
@@ -62,7 +62,7 @@ def inference_service(storage_uri: str, name: str) -> dict[str, Any]:
 def wait_until_ready(
     read: Callable[[], dict[str, Any]], timeout_s: float, poll_s: float = POLL_S, grace_s: float = GRACE_S
 ) -> str:
-    """Return the service's address once the controller has seen the newest spec and finds it ready."""
+    """Return the service's address once the controller has observed the newest spec and it is ready."""
     started = time.monotonic()
     while True:
         service = read()
@@ -76,7 +76,7 @@ def wait_until_ready(
             failure = (model.get("lastFailureInfo") or {}).get("message", "no message")
             raise DeployError(
                 f"InferenceService {service['metadata']['name']}: {model['transitionStatus']}: {failure}. "
-                "Look at the predictor pod's log, mend the release or the ServingRuntime, and deploy again."
+                "Look at the predictor pod's log, correct the release or the ServingRuntime, and deploy again."
             )
         if waited_s > timeout_s:
             ready = condition(status, "Ready")
@@ -87,5 +87,5 @@ def wait_until_ready(
         time.sleep(poll_s)
 
 
-def condition(status: dict[str, Any], kind: str) -> dict[str, Any]:
-    return next((c for c in status.get("conditions") or [] if c["type"] == kind), {})
+def condition(status: dict[str, Any], name: str) -> dict[str, Any]:
+    return next((c for c in status.get("conditions") or [] if c["type"] == name), {})

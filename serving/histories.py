@@ -1,4 +1,4 @@
-"""Histories at request time: where a user's events come from."""
+"""Histories at request time: a user's events from the feature store or from the request."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -18,10 +18,10 @@ class HistorySource(Protocol):
 
 
 def open_features(folder: Path, bundle: Bundle, thread: ThreadPoolExecutor) -> HistorySource:
-    """Open the feature store on the one thread that will read it.
+    """Open the feature store on the thread that will read it.
 
     Raises:
-        InputError: Its definitions are not those the bundle was trained with.
+        InputError: Its definitions differ from those that the bundle was built with.
     """
     from feature_repo.online import OnlineHistories  # feast takes seconds to import
 
@@ -46,7 +46,7 @@ def encode_columns(columns: Mapping[str, Any], bundle: Bundle) -> History:
 
 
 def event_columns(events: list[Event]) -> dict[str, list]:
-    """Return inline events in the form that a source gives."""
+    """Return inline events in the form of a `HistorySource`."""
     return {
         "item_ids": [event.item_id for event in events],
         "actions": [event.action for event in events],

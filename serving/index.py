@@ -1,4 +1,4 @@
-"""The index a server searches: a private copy of the bundle's, or a Milvus server's, checked before it is used."""
+"""The served index: a private copy of the bundle's, or that of a Milvus server; it is verified before use."""
 
 import shutil
 from pathlib import Path
@@ -11,7 +11,7 @@ from redrec.index.search import AsyncItemIndex, ItemIndex
 
 
 class ServedIndex:
-    """A verified index; `connect` gives the client of the event loop it is called on."""
+    """A verified index; `connect` returns a client for the current event loop."""
 
     def __init__(self, bundle: Bundle, milvus_uri: str | None) -> None:
         self.bundle = bundle
@@ -40,7 +40,7 @@ class ServedIndex:
 
 
 def copy_embedded(bundle: Bundle, to: Path) -> Path:
-    """Copy the embedded index, contents only: the bundle may be mounted read-only, and Milvus Lite writes."""
+    """Copy the embedded index, without file modes: the bundle may be read-only, and Milvus Lite writes."""
     source = bundle.folder.embedded_index
     if not source.is_dir():
         raise InputError(

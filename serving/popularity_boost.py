@@ -1,6 +1,6 @@
 """Popularity boost at request time: a bundle's recently popular items, from the statistics in the feature folder.
 
-They are those of the last materialization, read once at start. Without features nothing is boosted.
+The statistics are those of the last materialization and are read once, at start. Without features nothing is boosted.
 
 Shapes: N items, X rows of statistics, T boosted items, D embedding.
 """
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 def read_boosts(features: Path | None, bundle: Bundle, catalog: Catalog) -> dict[str, BoostedItems]:
-    """Return the boosted items of each scenario that has any."""
+    """Return the boosted items per scenario, without scenarios that have none."""
     weight, logit_scale = bundle.manifest.popularity_boost_weight, bundle.manifest.logit_scale
     if features is None or weight == 0:
         return {}

@@ -1,6 +1,6 @@
-"""Predictor: the retriever as a KServe model; it translates and does nothing else.
+"""Predictor: the retriever as a KServe model; it only translates.
 
-What a caller got wrong is 400, another bundle's index is 503 with both ids, all else is an answer.
+A bad request gets 400, an index of another bundle 503 with both ids, any other request an answer.
 """
 
 import asyncio
@@ -20,31 +20,31 @@ from serving.config import ServingConfig
 from serving.requests import V2_INPUTS, Query, parse_instances, read_v1, read_v2
 from serving.retriever import Answer, Retriever
 
-MAX_REASON = 1000  # characters; a history of bad events has a complaint about each
+MAX_REASON = 1000  # characters; the error of a history names every bad event
 V2_OUTPUTS = {"item_id": "BYTES", "score": "FP32", "interest": "INT32", "source": "BYTES", "reason": "BYTES"}
-ANSWERS = Counter("redrec_answers", "Answers by what gave them and why", ["scenario", "source", "reason"])
+ANSWERS = Counter("redrec_answers", "Answers by scenario, source and reason", ["scenario", "source", "reason"])
 
 
 class Predictor(Model):
-    """One bundle under one model name; `load` before the server starts, `start_engine` on its event loop."""
+    """One bundle under one model name; `load` comes before the server starts, `start_engine` runs on its event loop."""
 
     def __init__(self, name: str, bundle: Path, features: Path | None, config: ServingConfig) -> None:
         super().__init__(name)
-        self.engine = True  # KServe then awaits start_engine beside the server
+        self.engine = True  # KServe then awaits start_engine together with the server
         self.bundle_path, self.features, self.config = bundle, features, config
 
     def load(self) -> bool:
-        """Open and check everything; KServe registers only models that say ready before it listens."""
+        """Open and check everything; before it listens, KServe registers only models that are ready."""
         self.bundle = Bundle.load(self.bundle_path)
         self.retriever = Retriever(self.bundle, self.config, self.features)
         self.ready = True
         return self.ready
 
     def start(self) -> None:
-        """Nothing: KServe's own would say ready."""
+        """Do nothing: KServe's own method would set `ready`."""
 
     async def start_engine(self) -> None:
-        """Connect and warm up, unready meanwhile; then hold what was opened until the server stops."""
+        """Connect and warm up, not ready meanwhile; then keep the connection until the server stops."""
         self.ready = False
         self.stopped = asyncio.Event()
         try:
@@ -65,7 +65,7 @@ class Predictor(Model):
         return [{"name": name, "datatype": datatype, "shape": [-1]} for name, datatype in V2_OUTPUTS.items()]
 
     async def predict(self, payload: Any, headers: dict[str, str] | None = None) -> Any:
-        """Answer a V1 body or a V2 request."""
+        """Return the answers to a V1 body or a V2 request."""
         is_v2 = isinstance(payload, InferRequest)
         try:
             instances = read_v2(flat_tensors(payload)) if is_v2 else read_v1(payload)
@@ -87,10 +87,10 @@ class Predictor(Model):
 
 
 def flat_tensors(request: InferRequest) -> dict[str, list]:
-    """Return V2's inputs as flat lists of Python values, texts decoded."""
+    """Return V2 inputs as flat lists of Python values, with decoded texts."""
     tensors: dict[str, list] = {}
     for tensor in request.inputs:
-        expected = V2_INPUTS.get(tensor.name, tensor.datatype)  # unknown names are named by read_v2
+        expected = V2_INPUTS.get(tensor.name, tensor.datatype)  # read_v2 reports unknown names
         if tensor.datatype != expected or tensor.name in tensors:
             raise InputError(f"V2 input {tensor.name} comes once, as {expected}; seen: {tensor.datatype}.")
         try:

@@ -1,10 +1,10 @@
-"""Retriever: a query in, a marked list of items out; it always answers, or refuses another bundle's index.
+"""Retriever: a query in, items with their source out; it fails only if the index belongs to another bundle.
 
 Stages: history -> event vectors -> user tower (ONNX Runtime) -> one Milvus search for all interests -> popularity boost
-(`redrec.index.popularity_boost`) -> merge. Each has a time budget, and none runs on the event loop. Past a
-budget, or when Milvus is away, exact search over the bundle's own vectors answers (source `exact`), and where there is
-no history or the catalog is too large for that, the scenario's popular items (source `fallback`). The reason says which
-stage gave up.
+(`redrec.index.popularity_boost`) -> merge. Each stage has a time budget, and none runs on the event loop. If the search
+exceeds its budget or Milvus is not available, the answer comes from exact search over the bundle's own vectors (source
+`exact`). Without a history, or if the catalog is too large for exact search, it is the scenario's popular items (source
+`fallback`). The reason names the stage that failed.
 
 Shapes: Q interests, N items, D embedding, K results.
 """
@@ -37,12 +37,12 @@ from serving.requests import Query
 NS_PER_MS = 1_000_000
 logger = logging.getLogger(__name__)
 
-WARM_UP_RUNS = 20  # after these, ONNX Runtime's and the client's first-call costs are paid
+WARM_UP_RUNS = 20  # enough to pay the first-call costs of ONNX Runtime and the client
 ResultT = TypeVar("ResultT")
 
 
 class Item(NamedTuple):
-    """One recommendation; a fallback's has no score and no interest."""
+    """One recommendation; an item of a fallback has no score and no interest."""
 
     item_id: str
     title: str
@@ -53,15 +53,15 @@ class Item(NamedTuple):
 class Answer(NamedTuple):
     items: list[Item]
     source: str  # model, exact, fallback
-    reason: str | None  # why it is not the model's
+    reason: str | None  # why the source is not `model`
 
 
 class StageError(RuntimeError):
-    """A stage gave up; `args[0]` is the reason in the answer."""
+    """A stage failed; `args[0]` is the reason in the answer."""
 
 
 class Retriever:
-    """One bundle, ready to answer between `start` and `close`, both on the serving event loop."""
+    """One bundle, ready for queries between `start` and `close`; both run on the serving event loop."""
 
     def __init__(self, bundle: Bundle, config: ServingConfig, features: Path | None) -> None:
         self.bundle, self.config = bundle, config
@@ -78,7 +78,7 @@ class Retriever:
         self.client: AsyncItemIndex | None = None
 
     async def start(self) -> None:
-        """Connect on this event loop and answer until the first calls are behind us."""
+        """Connect on this event loop and warm up."""
         self.client = self.index.connect()
         newest = History(*np.zeros((4, 1), dtype=np.int64))
         for _ in range(WARM_UP_RUNS):
@@ -106,12 +106,12 @@ class Retriever:
                 seen = np.unique(history.item_L)
                 item_filter = item_filter._replace(exclude_ids=tuple(self.bundle.item_ids[i] for i in seen))
             interests_QD = await self._on_tower_thread(self._interests, history, query.scenario)
-            return await self._searched(interests_QD, query.k, item_filter)
+            return await self._search_or_exact(interests_QD, query.k, item_filter)
         except StageError as stage:
             return self._fallback(query, item_filter, str(stage))
 
-    async def _searched(self, interests_QD: NDArray[np.float32], k: int, item_filter: ItemFilter) -> Answer:
-        """Return what Milvus finds, or exact search where it does not answer and the catalog allows it."""
+    async def _search_or_exact(self, interests_QD: NDArray[np.float32], k: int, item_filter: ItemFilter) -> Answer:
+        """Return the result of Milvus, or of exact search if Milvus fails and the catalog is small enough."""
         try:
             return Answer(self._items(await self._search(interests_QD, k, item_filter)), "model", None)
         except StageError as stage:
@@ -121,7 +121,7 @@ class Retriever:
             return Answer(self._items(merged), "exact", str(stage))
 
     async def _history(self, query: Query) -> History:
-        """Return the inline history, or the feature store's; raise StageError where the model would know nothing."""
+        """Return the inline history, or that of the feature store; raise StageError if it has no known event."""
         if query.history is not None:
             columns = event_columns(query.history)
         elif self.source is None:
@@ -137,7 +137,7 @@ class Retriever:
         read = asyncio.get_running_loop().run_in_executor(self.feature_thread, source.read, user_id)
         try:
             columns = await within(read, self.config.features_budget_ms, "features_timeout")
-        except OSError as error:  # the store is away; anything else is our own mistake
+        except OSError as error:  # the store is not available; any other error is our own mistake
             logger.warning("feature store: %s", error)
             raise StageError("features_unavailable") from error
         if columns is None:
@@ -189,12 +189,13 @@ class Retriever:
     def _fallback(self, query: Query, item_filter: ItemFilter, reason: str) -> Answer:
         popular = [self.bundle.item_index[item] for item in self.bundle.fallback[query.scenario]]
         is_allowed_N = self.catalog.is_allowed(item_filter)
-        kept = [i for i in popular if is_allowed_N[i]][: query.k]
-        return Answer([Item(self.bundle.item_ids[i], self.titles[i], None, None) for i in kept], "fallback", reason)
+        allowed = [i for i in popular if is_allowed_N[i]][: query.k]
+        items = [Item(self.bundle.item_ids[i], self.titles[i], None, None) for i in allowed]
+        return Answer(items, "fallback", reason)
 
 
 async def within(work: Awaitable[ResultT], budget_ms: int, reason: str) -> ResultT:
-    """Return the result, or raise StageError with `reason` when it takes longer than its budget."""
+    """Return the result of `work`, or raise StageError with `reason` if it takes longer than its budget."""
     try:
         return await asyncio.wait_for(work, budget_ms / 1000)
     except TimeoutError as error:

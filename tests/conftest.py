@@ -1,4 +1,4 @@
-"""What every test shares: no telemetry, and in CI no test of a cluster, of Spark or of Redis may be skipped."""
+"""For all tests: no telemetry, no skipped cluster, Spark or Redis test in CI, and one tiny run."""
 
 import os
 from collections.abc import Generator
@@ -16,7 +16,7 @@ os.environ.update(DO_NOT_TRACK="1", HF_HUB_DISABLE_TELEMETRY="1")
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, pytest.TestReport]:
-    """Turn a skipped test of these into a failure where CI=true: there everything it needs must be installed."""
+    """Turn a skipped cluster, Spark or Redis test into a failure if CI=true: CI must have what these need."""
     report = yield
     is_needed = any(item.get_closest_marker(marker) for marker in ("cluster", "spark", "redis"))
     if os.environ.get("CI") == "true" and report.skipped and is_needed:
@@ -31,7 +31,7 @@ def call_reason(report: pytest.TestReport) -> str:
 
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> "TinyRun":
-    """One tiny run of the real pipeline over a generated world, shared by the tests that read it."""
+    """One tiny run of the real pipeline on a generated world; tests read it and must not change it."""
     from pipelines.local import run_training
     from redrec.datasets.world import World, WorldConfig
     from redrec.training.presets import tiny

@@ -1,8 +1,25 @@
-"""The demo's last part: a generated experiment decided by the gate, and all of it told in one text."""
+"""`redrec demo`: example tables, their run, a generated experiment, and one text with all results."""
 
-from cli.demo import CAVEATS, Demo, decide, planted_experiment
+import json
+import shutil
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from cli.demo import CAVEATS, Demo, DemoFolder, plan_of, planted_experiment
+from cli.main import main
 from cli.run_result import read_run
+from redrec.experiments.gate import Decision, fixed_horizon_gate
+from redrec.experiments.simulation import Simulation, simulate
+from redrec.folders import RunFolder
+from redrec.training.presets import tiny
+from redrec.training.recipe import Recipe
 from tests.worlds import TinyRun
+
+
+def decide(simulation: Simulation) -> dict[str, Decision]:
+    return fixed_horizon_gate(simulate(simulation), plan_of(simulation))
 
 
 def test_the_gate_finds_what_was_planted():
@@ -20,13 +37,63 @@ def test_the_gate_finds_what_was_planted():
     }
 
 
-def test_the_demo_tells_figures_users_drift_gate_and_the_caveat(tiny_run: TinyRun):
+def test_the_text_has_figures_users_drift_gate_and_the_caveat(tiny_run: TinyRun):
     run = read_run(tiny_run.folder)
     simulation = planted_experiment(list(run.metrics["scenarios"]))
     demo = Demo("complete-journey", run, simulation, decide(simulation))
     text = demo.text()
     assert CAVEATS["complete-journey"] in text and "education and exploration only" in text
-    for part in ("popularity", "mean_of_last_n", "recommended in ads:", "Drift", "Fixed-horizon gate", " query --user"):
-        assert part in text
+    for section in (
+        "popularity",
+        "mean_of_last_n",
+        "recommended in ads:",
+        "Drift",
+        "Fixed-horizon gate",
+        " query --user",
+    ):
+        assert section in text
     assert text.count("\n  user ") == 3
     assert demo.as_json()["gate"]["decisions"]["homefeed"]["verdict"] == "promote"
+
+
+def test_the_config_file_sets_the_world_and_the_experiment(
+    tiny_run: TinyRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """The world is that of `tiny_run`, and its run replaces the training, which takes a minute."""
+    recipes = []
+
+    def copied_run(events: Path, items: Path, out: Path, recipe: str, progress: object) -> Path:
+        recipes.append(Recipe.model_validate_json(recipe))
+        assert pq.read_table(events).equals(pq.read_table(tiny_run.events))
+        assert pq.read_table(items).equals(pq.read_table(tiny_run.items))
+        return Path(shutil.copytree(tiny_run.folder, out))
+
+    monkeypatch.setattr("pipelines.local.run_training", copied_run)
+    scenario = {"name": "ads", "click_effect": 0.3}
+    experiment = {"experiment": "sale", "scenarios": [scenario], "num_users": 5000, "num_days": 14, "seed": 3}
+    config = {"world": {"num_users": 120, "num_items": 180, "seed": 1}, "experiment": experiment}
+    (tmp_path / "demo.json").write_text(json.dumps(config))
+    argv = [
+        "demo",
+        "--data",
+        "world",
+        "--config",
+        tmp_path / "demo.json",
+        "--recipe",
+        "tiny",
+        "--out",
+        tmp_path / "out",
+    ]
+    assert main([*map(str, argv), "--json"]) == 0
+
+    shown, files = json.loads(capsys.readouterr().out), DemoFolder(tmp_path / "out")
+    assert recipes == [tiny()]
+    assert shown["run"] == str(files.run)
+    assert "oracle" in json.loads(RunFolder(files.run).metrics.read_text())["scenarios"]["ads"]
+    assert shown["gate"]["planted_effects"] == {"ads": 0.3}
+    assert shown["gate"]["decisions"]["ads"]["verdict"] == "promote"
+
+    assert main(["gate", "--log", str(files.log), "--plan", str(files.plan), "--json"]) == 0
+    decided = json.loads(capsys.readouterr().out)
+    assert decided["experiment"] == "sale"
+    assert decided["decisions"]["ads"]["reason"] == shown["gate"]["decisions"]["ads"]["reason"]  # with rounded figures

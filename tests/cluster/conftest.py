@@ -1,4 +1,4 @@
-"""One Kubernetes API with KServe and pods, the serving image, a run folder on a claim, and the service that serves it."""
+"""A Kubernetes API with KServe and pods, the serving image, a run folder on a claim, and the service that serves it."""
 
 import fcntl
 import os
@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import pytest
 
+from redrec.folders import RunFolder
 from tests.cluster.tools import HOME, ROOT, TOOLS, require_pods, run
 
 IMAGE = "redrec-serving:0.1.0"  # as serving/manifests/servingruntime.yaml names it
@@ -32,7 +33,7 @@ class Cluster(NamedTuple):
 
 
 class Service(NamedTuple):
-    """A server that answers: where, and in which container if it is a pod's."""
+    """A running server: its URL, and its container if it is a pod's."""
 
     url: str
     container: str = ""
@@ -68,7 +69,7 @@ def image(cluster: Cluster) -> str:
 
 @pytest.fixture(scope="session")
 def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with `bundle` and `features`: the run that REDREC_RUN_DIR names, or a tiny one."""
+    """Return a folder with `bundle` and `features`: that of REDREC_RUN_DIR if set, else a tiny run."""
     if "REDREC_RUN_DIR" in os.environ:
         return Path(os.environ["REDREC_RUN_DIR"])
     from tests.bundles import tiny_run
@@ -80,18 +81,19 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def claim(cluster: Cluster, run_folder: Path) -> None:
-    """Put the run into the folder `demo` of the claim, as an operator copies a release to shared storage."""
+    """Copy the run to the folder `demo` of the claim, as an operator copies a release to shared storage."""
     cluster.kubectl("apply", "--server-side", "-f", "serving/manifests/pvc.yaml")
     cluster.kubectl("wait", "--for=jsonpath={.status.phase}=Bound", "pvc/redrec-bundles", "--timeout=60s")
     volume = cluster.kubectl("get", "pvc", "redrec-bundles", "-o", "jsonpath={.spec.volumeName}")
     folder = Path(cluster.kubectl("get", "pv", volume, "-o", "jsonpath={.spec.hostPath.path}"))
-    for part in ("bundle", "features"):
-        shutil.copytree(run_folder / part, folder / "demo" / part)
+    source, demo = RunFolder(run_folder), RunFolder(folder / "demo")
+    shutil.copytree(source.bundle, demo.bundle)
+    shutil.copytree(source.features, demo.features)
 
 
 @pytest.fixture(scope="session")
 def service(cluster: Cluster, image: str, claim: None) -> Service:
-    """Apply serving/manifests as they are, and wait until KServe's controller says Ready."""
+    """Apply serving/manifests unchanged, and wait until KServe's controller reports Ready."""
     cluster.kubectl("apply", "--server-side", "-f", "serving/manifests")
     label = "serving.kserve.io/inferenceservice=redrec"
     try:
@@ -117,9 +119,10 @@ def logs(cluster: Cluster, label: str) -> str:
 
 @pytest.fixture(scope="session")
 def local(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Serve the same run from a process of this machine."""
+    """Serve the same run in a local process."""
     port, log = free_port(), tmp_path_factory.mktemp("local") / "log.txt"
-    words = [sys.executable, "-m", "serving", "--bundle", run_folder / "bundle", "--features", run_folder / "features"]
+    source = RunFolder(run_folder)
+    words = [sys.executable, "-m", "serving", "--bundle", source.bundle, "--features", source.features]
     with log.open("w") as file:
         server = subprocess.Popen([*words, "--http_port", str(port)], cwd=ROOT, stdout=file, stderr=file)
     try:

@@ -1,4 +1,4 @@
-"""Deployment as a pipeline does it: one call, against KServe's own controller, until the service is ready."""
+"""Deployment as in a pipeline: one call, with KServe's own controller, until the service is ready."""
 
 import json
 import sys
@@ -17,7 +17,7 @@ CALL = f"from serving.deploy import deploy; print(deploy({{!r}}, name={{!r}}, na
 
 
 def deploy(cluster: Cluster, storage_uri: str, name: str, namespace: str = "default") -> str:
-    """Call it in a process of its own: the Kubernetes client reads KUBECONFIG when it is imported."""
+    """Deploy in a separate process: the Kubernetes client reads KUBECONFIG when it is imported."""
     return run(sys.executable, "-c", CALL.format(storage_uri, name, namespace), env=cluster.env).strip()
 
 

@@ -1,8 +1,9 @@
-"""The serving image and manifests under KServe's own controller: Ready, locked down, and with the laptop's answers."""
+"""The serving image and manifests with KServe's own controller: ready, locked down, and with the answers of a local server."""
 
 import json
 import sys
 import time
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from feature_repo.definitions import item_source_path
 from feature_repo.online import OnlineHistories
 from redrec.bundle.reader import Bundle
+from redrec.folders import RunFolder
 from redrec.history import encode_history, tower_inputs
 from redrec.model.session import open_tower
 from serving.client import post
@@ -28,7 +31,7 @@ ROUNDING = 1e-4  # scores of two builds of the same libraries
 
 
 def redrec_query(service: Service, user: str, scenario: str) -> dict[str, Any]:
-    """Ask until Milvus answers in time: on a busy machine a stage may pass its budget, and exact search answers."""
+    """Query until Milvus answers in time: on a busy machine its stage may exceed the budget."""
     options = ["--user", user, "--scenario", scenario, "--k", str(K), "--url", service.url, "--json"]
     for _ in range(MAX_TRIES):
         answer = json.loads(run(sys.executable, "-m", "cli.main", "query", *options))
@@ -37,12 +40,12 @@ def redrec_query(service: Service, user: str, scenario: str) -> dict[str, Any]:
     return answer
 
 
-def ask_v1(service: Service, users: list[str], scenario: str) -> list[dict[str, Any]]:
+def query_v1(service: Service, users: list[str], scenario: str) -> list[dict[str, Any]]:
     instances = [{"user_id": user, "scenario": scenario, "k": K} for user in users]
     return post(f"{service.url}/v1/models/redrec:predict", {"instances": instances}, 30)["predictions"]
 
 
-def ask_v2(service: Service, users: list[str], scenario: str) -> dict[str, list[Any]]:
+def query_v2(service: Service, users: list[str], scenario: str) -> dict[str, list[Any]]:
     inputs = [
         {"name": "user_id", "shape": [len(users)], "datatype": "BYTES", "data": users},
         {"name": "scenario", "shape": [len(users)], "datatype": "BYTES", "data": [scenario] * len(users)},
@@ -62,12 +65,12 @@ def scores(prediction: dict[str, Any]) -> list[float]:
 
 @pytest.fixture(scope="session")
 def bundle(run_folder: Path) -> Bundle:
-    return Bundle.load(run_folder / "bundle")
+    return Bundle.load(RunFolder(run_folder).bundle)
 
 
 @pytest.fixture(scope="session")
 def users(run_folder: Path) -> list[str]:
-    source = sorted((run_folder / "features" / "sources").glob("*.parquet"))[0]
+    source = sorted((RunFolder(run_folder).features / "sources").glob("*.parquet"))[0]
     return pq.read_table(source, columns=["user_id"])["user_id"].to_pylist()[:NUM_USERS]
 
 
@@ -75,7 +78,7 @@ def test_redrec_query_gets_the_same_from_the_service_as_from_a_local_process(
     service: Service, local: Service, bundle: Bundle, users: list[str]
 ) -> None:
     for scenario in bundle.manifest.scenarios:
-        there, here = (redrec_query(server, users[0], scenario) for server in (service, local))
+        there, here = redrec_query(service, users[0], scenario), redrec_query(local, users[0], scenario)
         assert item_ids(there) == item_ids(here)
         assert scores(there) == pytest.approx(scores(here), abs=ROUNDING)
         assert [(answer["source"], answer["reason"]) for answer in (there, here)] == [("model", None)] * 2
@@ -84,13 +87,13 @@ def test_redrec_query_gets_the_same_from_the_service_as_from_a_local_process(
 
 def test_both_protocols_give_the_same_items(service: Service, bundle: Bundle, users: list[str]) -> None:
     for scenario in bundle.manifest.scenarios:
-        v1, v2 = ask_v1(service, users, scenario), ask_v2(service, users, scenario)
-        assert v2["item_id"] == [item for prediction in v1 for item in item_ids(prediction)]
+        v1, v2 = query_v1(service, users, scenario), query_v2(service, users, scenario)
+        assert v2["item_id"] == list(chain.from_iterable(map(item_ids, v1)))
 
 
 def exact_top_k(run_folder: Path, bundle: Bundle, user: str, scenario: str) -> list[str]:
     """Rank the whole catalog for the user by the closest of their interests, without index and server."""
-    history = OnlineHistories(run_folder / "features").read(user)
+    history = OnlineHistories(RunFolder(run_folder).features).read(user)
     assert history is not None
     events = encode_history(**history, item_index=bundle.item_index, vocabulary=bundle.vocabulary)
     query_scenario = bundle.manifest.scenarios.index(scenario)
@@ -99,14 +102,14 @@ def exact_top_k(run_folder: Path, bundle: Bundle, user: str, scenario: str) -> l
     interests_BQD = open_tower(bundle.folder.tower)(inputs)
     is_allowed_N = np.array([scenario in allowed for allowed in bundle.items["scenarios"].to_pylist()])
     score_N = (bundle.embeddings_ND.astype(np.float32) @ interests_BQD[0].T).max(axis=1)
-    score_N += raised(run_folder, bundle, scenario, is_allowed_N)
+    score_N += boosts(run_folder, bundle, scenario, is_allowed_N)
     best_K = np.argsort(-np.where(is_allowed_N, score_N, -np.inf), kind="stable")[:K]
     return [bundle.item_ids[item] for item in best_K]
 
 
-def raised(run_folder: Path, bundle: Bundle, scenario: str, is_allowed_N: np.ndarray) -> np.ndarray:
-    """Return what the popularity boost adds to each score, from the statistics that the features hold."""
-    statistics = pq.read_table(run_folder / "features/sources" / f"items_{scenario}.parquet").to_pandas()
+def boosts(run_folder: Path, bundle: Bundle, scenario: str, is_allowed_N: np.ndarray) -> np.ndarray:
+    """Return the popularity boost of each item, from the statistics in the features."""
+    statistics = pq.read_table(RunFolder(run_folder).features / item_source_path(scenario)).to_pandas()
     rates = sum(statistics[f"events_{days}d"] / days for days in (1, 7, 28, 112)) / 4
     rate_N = rates.set_axis(statistics["item_id"]).reindex(bundle.item_ids, fill_value=0).to_numpy() * is_allowed_N
     return (
@@ -120,14 +123,14 @@ def test_the_items_are_those_of_exact_search(
     service: Service, run_folder: Path, bundle: Bundle, users: list[str]
 ) -> None:
     for scenario in bundle.manifest.scenarios:
-        for user, prediction in zip(users, ask_v1(service, users, scenario), strict=True):
+        for user, prediction in zip(users, query_v1(service, users, scenario), strict=True):
             expected = exact_top_k(run_folder, bundle, user, scenario)
             assert len(set(item_ids(prediction)) & set(expected)) >= MIN_OVERLAP * K
 
 
 def test_an_unknown_user_gets_the_fallback_list(service: Service, bundle: Bundle) -> None:
     scenario = bundle.manifest.scenarios[0]
-    (prediction,) = ask_v1(service, ["nobody-knows-me"], scenario)
+    (prediction,) = query_v1(service, ["nobody-knows-me"], scenario)
     assert prediction["source"] == "fallback"
     assert item_ids(prediction) == bundle.fallback[scenario][:K]
 

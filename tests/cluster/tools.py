@@ -1,6 +1,6 @@
-"""Where the tools for a real Kubernetes API and Helm are, and how a test runs them.
+"""The tools for a real Kubernetes API and Helm: their location, and how a test runs them.
 
-They lie beside the repository (`../shared/tools`); who lacks them has these tests skipped, with the reason.
+The folder `../shared/tools` next to the repository has them; without it these tests are skipped, with the reason.
 """
 
 import os
@@ -13,13 +13,15 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 TOOLS = ROOT.parent / "shared" / "tools"
-PIPE_CLOSED = 128 + 13  # install-kube-tools ends so one time in four: `head -1` leaves before kubectl has printed all
+PIPE_CLOSED = (
+    128 + 13
+)  # one in four runs of install-kube-tools ends so: `head -1` exits before kubectl has printed everything
 MAX_TRIES = 10
-HOME = Path(tempfile.gettempdir()) / "redrec-kube"  # binaries stay here between runs; one cluster a machine
+HOME = Path(tempfile.gettempdir()) / "redrec-kube"  # binaries stay here between runs; one cluster per machine
 
 
 def run(*words: str | Path, env: dict[str, str] | None = None, stdin: str | None = None) -> str:
-    """Return what the command prints; where it fails, the test fails with its error output."""
+    """Return the output of the command; if it fails, the test fails with its error output."""
     command = [str(word) for word in words]
     for _ in range(MAX_TRIES):
         done = subprocess.run(command, env=env, input=stdin, text=True, capture_output=True, cwd=ROOT)
@@ -31,12 +33,12 @@ def run(*words: str | Path, env: dict[str, str] | None = None, stdin: str | None
 
 def helm() -> str:
     """Return the path of a real helm: the machine's own, or one installed from `../shared/tools`."""
-    found = shutil.which("helm") or shutil.which("helm", path=HOME / "bin")
-    if found is None and not TOOLS.is_dir():
+    path = shutil.which("helm") or shutil.which("helm", path=HOME / "bin")
+    if path is None and not TOOLS.is_dir():
         pytest.skip(f"helm is not on PATH and {TOOLS} is absent; install helm 3 or 4")
-    if found is None:
+    if path is None:
         run(TOOLS / "install-kube-tools", HOME / "bin")
-    return found or str(HOME / "bin" / "helm")
+    return path or str(HOME / "bin" / "helm")
 
 
 def require_pods() -> None:

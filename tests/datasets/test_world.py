@@ -4,7 +4,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from redrec.datasets.world import SCENARIOS, World, WorldConfig
+from redrec.datasets.world import SCENARIOS, START_MS, World, WorldConfig
+from redrec.history import MS_PER_DAY
 
 SMALL = WorldConfig(num_users=400, num_items=240, noise_share=0.0, events_per_user=(20.0, 10.0, 10.0))
 
@@ -33,6 +34,13 @@ def test_a_title_has_words_of_interest_and_facet():
     world = World(SMALL)
     assert all(word in "baking sourdough crust oven dough flour".split() for word in world.titles()[0].split()[1:4])
     assert len(world.titles()) == 240
+
+
+def test_days_and_facet_share_are_those_of_the_config(tmp_path):
+    world = World(SMALL.model_copy(update={"days": 7, "facet_share": 1.0}))
+    for row in pq.read_table(world.write(tmp_path)[0]).to_pylist():
+        assert START_MS <= row["timestamp"].timestamp() * 1000 <= START_MS + 7 * MS_PER_DAY
+        assert SCENARIOS[world.facet_N[int(row["item_id"][1:])]] == row["scenario"]
 
 
 def test_the_true_probabilities_sum_to_one_in_each_scenario():

@@ -1,4 +1,4 @@
-"""The chart, rendered by the real helm: every supported shape, the plain manifests' specs, and no silent typo."""
+"""The chart, rendered by helm itself: all supported shapes, the same specs as the plain manifests, and no silent typo."""
 
 import subprocess
 import tomllib
@@ -29,7 +29,10 @@ def render_shape(name: str) -> Objects:
 
 
 def without_metadata(objects: Objects) -> Objects:
-    return {kind: {key: value for key, value in one.items() if key != "metadata"} for kind, one in objects.items()}
+    stripped = {}
+    for kind, one in objects.items():
+        stripped[kind] = {key: value for key, value in one.items() if key != "metadata"}
+    return stripped
 
 
 def names(objects: Objects) -> dict[str, str]:
@@ -52,7 +55,7 @@ def test_every_supported_shape_lints_and_renders(values: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "part"),
+    ("setting", "complaint"),
     [
         ("serving.imag.tag=1", "'imag' not allowed"),
         ("serving.image.tag=latest", "/serving/image/tag"),
@@ -60,13 +63,13 @@ def test_every_supported_shape_lints_and_renders(values: Path) -> None:
         ("serving.storageUri=redrec-bundles/demo", "/serving/storageUri"),
     ],
 )
-def test_a_wrong_value_is_refused_by_name(setting: str, part: str) -> None:
+def test_a_wrong_value_is_refused_by_name(setting: str, complaint: str) -> None:
     done = subprocess.run([helm(), "template", CHART, "--set", setting], text=True, capture_output=True)
     assert done.returncode != 0
-    assert part in done.stderr
+    assert complaint in done.stderr
 
 
-def test_a_release_of_another_name_holds_together() -> None:
+def test_a_release_of_another_name_has_matching_names() -> None:
     objects = render(release="shop")
     predictor = objects["InferenceService"]["spec"]["predictor"]
     assert predictor["serviceAccountName"] == objects["ServiceAccount"]["metadata"]["name"] == "shop-redrec"

@@ -1,4 +1,4 @@
-"""The TrainJob: its fields are those of Kubeflow Trainer's own models, and its command trains on two nodes."""
+"""The TrainJob: Kubeflow Trainer's own models know its fields, and its command trains on two nodes."""
 
 import json
 import os
@@ -12,10 +12,10 @@ import pytest
 from kubeflow_trainer_api.models import TrainerV1alpha1TrainJob as TrainJob
 from torch.distributed.run import get_args_parser
 
-from cli.main import main
 from components.images import PIPELINE_IMAGE
 from jobs.train_job import RECIPE, VOLUME, TrainJobConfig, train_job
 from redrec.config import InputError, validated
+from redrec.folders import ModelFolder, read_json
 from redrec.training.optimizer import OptimizerConfig
 from redrec.training.presets import tiny
 from tests.worlds import write_world
@@ -32,7 +32,7 @@ def pod(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_back(job: dict[str, Any]) -> dict[str, Any]:
-    """Return what Kubeflow Trainer's models understand of a job; they drop what they do not know."""
+    """Return the job as Kubeflow Trainer's models parse it; they drop unknown fields."""
     return TrainJob.from_dict(job).to_dict()
 
 
@@ -48,7 +48,7 @@ def test_a_misspelt_field_is_not_known(field: str):
     assert read_back(misspelt) != misspelt
 
 
-def test_a_job_asks_for_what_was_given():
+def test_a_job_requests_the_given_resources():
     spec = job(num_nodes=4, num_processes=2, num_gpus=2, cpu=12, memory="64Gi")["spec"]
     trainer, resources = spec["trainer"], {"cpu": "12", "memory": "64Gi", "nvidia.com/gpu": "2"}
     assert spec["runtimeRef"] == {"name": "torch-distributed"}
@@ -57,7 +57,7 @@ def test_a_job_asks_for_what_was_given():
     assert {"name": "OMP_NUM_THREADS", "value": "6"} in trainer["env"]
 
 
-def test_the_pod_has_no_right_it_does_not_need():
+def test_the_pod_has_no_unneeded_permission():
     account, _ = train_job(TrainJobConfig(claim="redrec-data"))
     spec = pod(job())["spec"]
     assert account["automountServiceAccountToken"] is False
@@ -75,7 +75,7 @@ def test_every_mount_has_its_volume():
     mounts = {mount["name"]: mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]}
     assert mounts.keys() == {volume["name"] for volume in spec["volumes"]}
     assert spec["volumes"][0]["persistentVolumeClaim"] == {"claimName": "redrec-data"}
-    assert mounts["tmp"] == "/tmp"  # the only other place to write
+    assert mounts["tmp"] == "/tmp"  # the only other writable folder
 
 
 def test_the_recipe_is_a_file_in_the_pod():
@@ -84,6 +84,15 @@ def test_the_recipe_is_a_file_in_the_pod():
     (annotation,) = metadata["annotations"]
     assert item == {"path": RECIPE.name, "fieldRef": {"fieldPath": f"metadata.annotations['{annotation}']"}}
     assert json.loads(metadata["annotations"][annotation]) == {"seed": 7}
+
+
+def test_name_and_folders_are_the_given_ones():
+    given = job(claim="other", data="raw/data", out="runs/first", name="nightly")
+    args = given["spec"]["trainer"]["args"]
+    assert given["metadata"]["name"] == "nightly"
+    assert pod(given)["spec"]["volumes"][0]["persistentVolumeClaim"] == {"claimName": "other"}
+    assert args[args.index("--data") + 1] == str(VOLUME / "raw/data")
+    assert args[args.index("--out") + 1] == str(VOLUME / "runs/first")
 
 
 @pytest.mark.parametrize(
@@ -120,24 +129,22 @@ def controller_environment(node: int, num_processes: int, port: int) -> dict[str
 def test_torchrun_takes_nodes_and_processes_from_the_runtime(monkeypatch: pytest.MonkeyPatch):
     for name, value in controller_environment(node=1, num_processes=3, port=29400).items():
         monkeypatch.setenv(name, value)
-    found = get_args_parser().parse_args(job()["spec"]["trainer"]["args"])
-    assert (found.nnodes, found.nproc_per_node, int(found.node_rank)) == ("2", "3", 1)
-    assert (found.master_addr, int(found.master_port)) == ("127.0.0.1", 29400)
-    assert found.module and found.training_script == "redrec.training"
+    parsed = get_args_parser().parse_args(job()["spec"]["trainer"]["args"])
+    assert (parsed.nnodes, parsed.nproc_per_node, int(parsed.node_rank)) == ("2", "3", 1)
+    assert (parsed.master_addr, int(parsed.master_port)) == ("127.0.0.1", 29400)
+    assert parsed.module and parsed.training_script == "redrec.training"
 
 
 @pytest.mark.slow
 def test_two_nodes_train_one_model(tmp_path: Path):
-    """The job's own command, twice, with the volume at `tmp_path`: both end well, and one model is there."""
+    """The job's own command, twice, with the volume at `tmp_path`: both succeed and write one model."""
     assert write_world(tmp_path) == tmp_path / "data"
     recipe = tiny().model_copy(update={"optimizer": OptimizerConfig(num_steps=2)})
     trainer = job(recipe.model_dump_json())["spec"]["trainer"]
     (tmp_path / RECIPE.name).write_text(pod(job(recipe.model_dump_json()))["metadata"]["annotations"]["redrec/recipe"])
-    places = {str(VOLUME): str(tmp_path), str(RECIPE.parent): str(tmp_path)}
     words = [sys.executable, "-m", "torch.distributed.run"]
     for word in trainer["args"]:
-        inside = [word.replace(there, here) for there, here in places.items() if word.startswith(there)]
-        words += inside or [word]
+        words.append(word.replace(str(VOLUME), str(tmp_path)).replace(str(RECIPE.parent), str(tmp_path)))
 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -159,14 +166,6 @@ def test_two_nodes_train_one_model(tmp_path: Path):
             node.kill()
 
     assert [node.returncode for node in nodes] == [0, 0], errors
-    assert (tmp_path / "model" / "export" / "user_tower.onnx").is_file()
-    assert json.loads((tmp_path / "model" / "checkpoint" / "state.json").read_text())["step"] == 2
-
-
-def test_the_command_prints_what_kubectl_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    recipe = tmp_path / "recipe.yaml"
-    recipe.write_text("seed: 7\n")
-    assert main(["train-job", "--claim", "redrec-data", "--recipe", str(recipe), "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert (found["kind"], [item["kind"] for item in found["items"]]) == ("List", ["ServiceAccount", "TrainJob"])
-    assert json.loads(pod(found["items"][1])["metadata"]["annotations"]["redrec/recipe"])["seed"] == 7
+    model = ModelFolder(tmp_path / "model")
+    assert model.tower.is_file()
+    assert read_json(model.checkpoint / "state.json")["step"] == 2

@@ -1,4 +1,4 @@
-"""The compiled pipeline: it parses as the backend reads it, and its steps depend on each other as drawn."""
+"""The compiled pipelines: they parse as in the backend, and each step depends on the steps that it reads."""
 
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,11 @@ from redrec.config import InputError
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     out = compile_pipeline("training", tmp_path_factory.mktemp("compiled") / "training.yaml")
-    return next(yaml.safe_load_all(out.read_text()))  # the second is what only Kubernetes reads
+    return next(yaml.safe_load_all(out.read_text()))  # the second document is for Kubernetes only
 
 
 def parse(document: dict[str, Any]) -> spec_pb2.PipelineSpec:
-    """Parse strictly; executors lie in a free-form Struct, where typos pass unless they are parsed again."""
+    """Parse strictly; executors are in a free-form Struct, so only a second parse finds typos in them."""
     spec = json_format.ParseDict(document, spec_pb2.PipelineSpec())
     for executor in spec.deployment_spec["executors"].values():
         json_format.ParseDict(json_format.MessageToDict(executor), spec_pb2.PipelineDeploymentConfig.ExecutorSpec())
@@ -48,7 +48,7 @@ def dependencies(component: dict[str, Any]) -> dict[str, set[str]]:
     return {name: set(task.get("dependentTasks", [])) for name, task in tasks.items()}
 
 
-def test_each_step_waits_for_what_it_reads(compiled: dict[str, Any]):
+def test_each_step_waits_for_its_inputs(compiled: dict[str, Any]):
     assert dependencies(compiled["root"]) == {
         "prepare-data": set(),
         "train-towers": {"prepare-data"},
@@ -63,7 +63,7 @@ def test_each_step_waits_for_what_it_reads(compiled: dict[str, Any]):
     }
 
 
-def test_a_release_has_the_very_steps_that_follow_training(compiled: dict[str, Any], tmp_path: Path):
+def test_a_release_has_the_same_steps_as_after_training(compiled: dict[str, Any], tmp_path: Path):
     out = compile_pipeline("release", tmp_path / "release.yaml")
     released = next(yaml.safe_load_all(out.read_text()))
     name = "comp-redrec-release-steps"
@@ -83,12 +83,11 @@ def test_deployment_waits_for_the_release_and_for_consent(compiled: dict[str, An
 
 def test_conditions_read_parameters_only(compiled: dict[str, Any]):
     """A condition on a named output is silently false in the local runner (kfp 2.17.0)."""
-    conditions = [
-        task["triggerPolicy"]["condition"]
-        for component in [compiled["root"], *compiled["components"].values()]
-        for task in component.get("dag", {}).get("tasks", {}).values()
-        if "triggerPolicy" in task and "condition" in task["triggerPolicy"]
-    ]
+    conditions = []
+    for component in [compiled["root"], *compiled["components"].values()]:
+        for task in component.get("dag", {}).get("tasks", {}).values():
+            if "condition" in task.get("triggerPolicy", {}):
+                conditions.append(task["triggerPolicy"]["condition"])
     assert len(conditions) == 1
     assert "-Output" not in conditions[0] and "artifact" not in conditions[0]
 
@@ -117,8 +116,8 @@ def test_a_pipeline_file_ends_in_yaml(tmp_path: Path):
         compile_pipeline("training", tmp_path / "training.json")
 
 
-def test_features_are_materialized_where_the_platform_says(tmp_path: Path):
-    """The Secret may be absent: then the online store is a file of the run."""
+def test_the_address_of_the_online_store_comes_from_the_secret(tmp_path: Path):
+    """The Secret may be absent: the online store is then a file of the run."""
     _, platform = yaml.safe_load_all(compile_pipeline("training", tmp_path / "training.yaml").read_text())
     executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     (secret,) = executors["exec-materialize-features"]["secretAsEnv"]

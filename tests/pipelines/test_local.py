@@ -1,6 +1,5 @@
-"""The local run: the very pipeline function, step by step in processes, published whole or not at all."""
+"""The local run: the same pipeline function, each step in a process, and either all results or none."""
 
-import json
 import os
 import shutil
 import signal
@@ -12,24 +11,23 @@ from pathlib import Path
 
 import pytest
 
-from cli import run_result
 from pipelines.local import RunError, run_training
 from redrec.bundle.reader import Bundle
 from redrec.config import InputError
-from redrec.folders import RunFolder
+from redrec.folders import RunFolder, read_json
 from redrec.training.optimizer import OptimizerConfig
 from redrec.training.presets import tiny
 from tests.worlds import TinyRun
 
 
-def test_a_run_leaves_the_contracts_files_and_nothing_else(tiny_run: TinyRun):
+def test_a_run_writes_exactly_the_files_of_a_run_folder(tiny_run: TinyRun):
     assert {p.name for p in tiny_run.folder.iterdir()} == RunFolder(tiny_run.folder).names
     assert {p.name for p in tiny_run.folder.parent.iterdir()} == {"input", "run"}
 
 
 def test_the_bundle_of_a_run_loads_and_carries_its_metrics(tiny_run: TinyRun):
-    bundle = Bundle.load(tiny_run.folder / "bundle")
-    metrics = json.loads((tiny_run.folder / "metrics.json").read_text())
+    bundle = Bundle.load(RunFolder(tiny_run.folder).bundle)
+    metrics = read_json(RunFolder(tiny_run.folder).metrics)
     assert set(bundle.manifest.scenarios) == set(metrics["scenarios"]) == {"homefeed", "search", "ads"}
     for models in metrics["scenarios"].values():
         assert {"redrec", "popularity", "mean_of_last_n"} <= set(models)
@@ -50,44 +48,40 @@ def test_progress_names_each_step_once_and_no_internals(tiny_run: TinyRun):
     assert any("loss" in line for line in tiny_run.progress)
 
 
-def test_the_report_of_a_run_can_be_read_by_a_person(tiny_run: TinyRun):
-    text = run_result.run_text(run_result.read_run(tiny_run.folder))
-    assert "hit_rate@10" in text and "mean_of_last_n" in text and "without homefeed" in text
-    assert f"serve --bundle {tiny_run.folder / 'bundle'}" in text
-
-
 def test_a_failed_run_keeps_the_earlier_one_and_adds_its_log(tiny_run: TinyRun, tmp_path: Path):
-    out = tmp_path / "run"
+    out, log = tmp_path / "run", RunFolder(tmp_path / "run").log
     shutil.copytree(tiny_run.folder, out)
-    before = {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file() and p.name != "log.txt"}
+    before = {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file() and p != log}
     empty = tmp_path / "events.csv"
     empty.touch()
 
     with pytest.raises(InputError):
         run_training(empty, tiny_run.items, out)
 
-    assert {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file() and p.name != "log.txt"} == before
-    assert "InputError" in (out / "log.txt").read_text()
+    assert {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file() and p != log} == before
+    assert "InputError" in log.read_text()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["events.csv", "run"]
 
 
 def test_a_new_run_replaces_the_earlier_one_as_a_whole(tiny_run: TinyRun, tmp_path: Path):
-    shutil.copytree(tiny_run.folder, tmp_path / "run")
-    (tmp_path / "run" / "bundle" / "of_the_earlier_one").touch()
-    run_training(tiny_run.events, tiny_run.items, tmp_path / "run", tiny().model_dump_json())
-    assert not (tmp_path / "run" / "bundle" / "of_the_earlier_one").exists()
-    assert {p.name for p in (tmp_path / "run").iterdir()} == RunFolder(tmp_path).names
+    run = RunFolder(tmp_path / "run")
+    shutil.copytree(tiny_run.folder, run.path)
+    old = run.bundle / "of_the_earlier_run"
+    old.touch()
+    run_training(tiny_run.events, tiny_run.items, run.path, tiny().model_dump_json())
+    assert not old.exists()
+    assert {p.name for p in run.path.iterdir()} == run.names
     assert [p.name for p in tmp_path.iterdir()] == ["run"]
 
 
-def test_a_step_that_dies_ends_the_run_with_its_last_lines(tiny_run: TinyRun, tmp_path: Path):
+def test_a_failed_step_ends_the_run_with_its_last_lines(tiny_run: TinyRun, tmp_path: Path):
     recipe = tiny().model_copy(update={"optimizer": OptimizerConfig(num_steps=20, learning_rate=1e30)})
     with pytest.raises(RunError, match=r"(?s)train-towers failed.*ArithmeticError.*The whole log: .*log\.txt"):
         run_training(tiny_run.events, tiny_run.items, tmp_path / "run", recipe.model_dump_json())
-    assert [p.name for p in (tmp_path / "run").iterdir()] == ["log.txt"]
+    assert list((tmp_path / "run").iterdir()) == [RunFolder(tmp_path / "run").log]
 
 
-def test_a_recipe_that_is_wrong_is_the_callers_to_mend(tiny_run: TinyRun, tmp_path: Path):
+def test_a_wrong_recipe_is_an_input_error(tiny_run: TinyRun, tmp_path: Path):
     with pytest.raises(InputError, match=r"recipe, section data: .*engine"):
         run_training(tiny_run.events, tiny_run.items, tmp_path / "run", '{"data": {"engine": "oracle"}}')
 

@@ -1,4 +1,4 @@
-"""Reading KFP's log: what was the reason, and nothing but progress on the screen."""
+"""KFP's log: the reason of a failure, and only progress lines for the user."""
 
 import pytest
 
@@ -47,6 +47,6 @@ def test_only_steps_and_their_records_are_progress():
 
 
 def test_the_first_failed_step_ends_the_run():
-    """KFP's local runner goes on with the steps that do not need it, for minutes."""
+    """KFP's local runner itself would run the steps that do not need it, for minutes."""
     with pytest.raises(StepFailedError, match="prepare-data"):
         list(progress_lines([*LOG.splitlines(), "21:39:28.1 - INFO - Executing task 'x'"], lambda: 0.0))

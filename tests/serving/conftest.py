@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from redrec.bundle.reader import Bundle
+from redrec.folders import BundleFolder
 from tests.bundles import tiny_bundle
 
 
@@ -14,15 +15,16 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 @pytest.fixture(scope="session")
 def other_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """Of the same items by name, with vectors of its own."""
+    """A bundle with the same item ids and other vectors."""
     return tiny_bundle(tmp_path_factory.mktemp("other"), seed=1)
 
 
 @pytest.fixture
 def swapped(bundle: Bundle, other_bundle: Bundle, tmp_path: Path) -> Path:
-    """The bundle's files around the other one's index."""
+    """The bundle's files with the index of the other bundle."""
     folder = tmp_path / "swapped"
     shutil.copytree(bundle.path, folder)
-    shutil.rmtree(folder / "index")
-    shutil.copytree(other_bundle.path / "index", folder / "index")
+    index = BundleFolder(folder).embedded_index
+    shutil.rmtree(index)
+    shutil.copytree(other_bundle.folder.embedded_index, index)
     return folder

@@ -21,7 +21,7 @@ def state(ready: str, *, generation: int = 2, observed: int = 2, transition: str
 
 
 def wait(*states: dict[str, Any], timeout_s: float = 60) -> tuple[str, int]:
-    """Return the address and how many of the states were not read any more."""
+    """Return the address and how many of the states were not read."""
     left = iter(states)
     return wait_until_ready(lambda: next(left), timeout_s, poll_s=0), len(list(left))
 

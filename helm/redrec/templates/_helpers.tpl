@@ -1,4 +1,4 @@
-{{/* Name of the release's objects: the release's, with the chart's where it does not say it. */}}
+{{/* Name of all objects: the release's name, with the chart's name added unless it is contained in it. */}}
 {{- define "redrec.fullname" -}}
 {{- if contains .Chart.Name .Release.Name -}}
 {{- .Release.Name | trunc 50 | trimSuffix "-" -}}
@@ -7,7 +7,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Labels of every object; call with (dict "root" $ "component" "serving"). */}}
+{{/* Labels of all objects; call with (dict "root" $ "component" "serving"). */}}
 {{- define "redrec.labels" -}}
 app.kubernetes.io/name: {{ .root.Chart.Name }}
 app.kubernetes.io/component: {{ .component }}

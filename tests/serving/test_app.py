@@ -1,7 +1,6 @@
 """A real KServe model server in its own process, queried over HTTP."""
 
 import json
-import os
 import shutil
 import signal
 import socket
@@ -14,6 +13,7 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
+import pyarrow.parquet as pq
 import pytest
 
 from feature_repo.forget import forget_features
@@ -23,55 +23,40 @@ from redrec.bundle.builder import build_bundle
 from redrec.bundle.reader import Bundle
 from redrec.config import InputError
 from redrec.data.forget import Person
+from redrec.folders import DataFolder, RunFolder
 from redrec.index.exact import exact_search
 from redrec.index.filters import Catalog, ItemFilter
 from redrec.index.merge import merge_max
 from serving.client import query
 from tests.bundles import numpy_interests, swap, tiny_run, write_tiny_model
 from tests.redis_server import MISSING, free_port, is_installed, start_redis, stop
+from tests.serving.processes import START_S, end, start, wait_until_ready
+from tests.serving.retrieval import PATIENT, SEEN
 
-START_S = 120  # KServe and Feast take seconds to import, and more on a busy machine
-PATIENT = {"features_budget_ms": 20_000, "tower_budget_ms": 20_000, "search_budget_ms": 20_000}
-SEEN = ["item-001", "item-007", "item-010"]
 HISTORY = [
     {"item_id": item, "action": "click", "scenario": "homefeed", "timestamp_ms": 1_700_000_000_000 + i}
     for i, item in enumerate(SEEN)
 ]
 
 
-NOT_IN_THE_IMAGE = ["torch", "transformers", "kfp", "evidently", "onnx", "ibis", "duckdb"]
-
-
-def start(*arguments: str, **environment: str) -> subprocess.Popen:
-    """Run `python -m serving` as the image does: without these packages."""
-    hide = f"import sys, runpy; sys.modules.update(dict.fromkeys({NOT_IN_THE_IMAGE}))"
-    command = [sys.executable, "-c", f"{hide}; runpy.run_module('serving', run_name='__main__')", *arguments]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | environment)
-
-
-def end(process: subprocess.Popen) -> None:
-    process.kill()
-    process.communicate()
-
-
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run folder: data, features and bundle that belong together."""
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A run folder, with the data folder in it."""
     folder = tmp_path_factory.mktemp("run")
     tiny_run(folder)
-    return folder
+    return RunFolder(folder)
 
 
 @pytest.fixture(scope="module")
-def bundle(run: Path) -> Bundle:
-    return Bundle.load(run / "bundle")
+def bundle(run: RunFolder) -> Bundle:
+    return Bundle.load(run.bundle)
 
 
 @pytest.fixture(scope="module")
-def server(run: Path) -> Iterator[tuple[str, subprocess.Popen]]:
-    port, config = free_port(), run / "serving.json"
-    config.write_text(json.dumps(PATIENT))
-    folders = ("--bundle", str(run / "bundle"), "--features", str(run / "features"))
+def server(run: RunFolder) -> Iterator[tuple[str, subprocess.Popen]]:
+    port, config = free_port(), run.path / "serving.json"
+    config.write_text(PATIENT.model_dump_json())
+    folders = ("--bundle", str(run.bundle), "--features", str(run.features))
     process = start(*folders, "--serving_config", str(config), "--http_port", str(port))
     try:
         url = f"http://127.0.0.1:{port}"
@@ -84,18 +69,6 @@ def server(run: Path) -> Iterator[tuple[str, subprocess.Popen]]:
 @pytest.fixture(scope="module")
 def url(server: tuple[str, subprocess.Popen]) -> str:
     return server[0]
-
-
-def wait_until_ready(url: str, process: subprocess.Popen) -> None:
-    end = time.monotonic() + START_S
-    while time.monotonic() < end:
-        assert process.poll() is None, process.stderr.read()
-        try:
-            with urlopen(f"{url}/v2/models/redrec/ready", timeout=5):
-                return
-        except (HTTPError, URLError, ConnectionError, TimeoutError):
-            time.sleep(0.2)
-    raise AssertionError(f"not ready within {START_S} s")
 
 
 def post(url: str, body: object) -> tuple[int, Any]:
@@ -112,9 +85,9 @@ def v1(url: str, *instances: dict) -> tuple[int, Any]:
 
 
 def v2(url: str, **tensors: list) -> tuple[int, Any]:
-    kinds = {"k": "INT32", "exclude_seen": "BOOL"}
+    datatypes = {"k": "INT32", "exclude_seen": "BOOL"}
     inputs = [
-        {"name": name, "shape": [len(values)], "datatype": kinds.get(name, "BYTES"), "data": values}
+        {"name": name, "shape": [len(values)], "datatype": datatypes.get(name, "BYTES"), "data": values}
         for name, values in tensors.items()
     ]
     return post(f"{url}/v2/models/redrec/infer", {"id": "request-7", "inputs": inputs})
@@ -141,20 +114,20 @@ def test_v1_equals_exact_search_over_the_bundles_vectors(url: str, bundle: Bundl
     assert [item["interest"] for item in prediction["items"]] == exact.interests_K.tolist()
 
 
-def test_a_pushed_event_counts_in_the_next_answer(url: str, run: Path, bundle: Bundle):
-    queried = {"user_id": "user-7", "scenario": "ads", "k": 4, "exclude_seen": True}
+def test_a_pushed_event_counts_in_the_next_answer(url: str, run: RunFolder, bundle: Bundle):
+    instance = {"user_id": "user-7", "scenario": "ads", "k": 4, "exclude_seen": True}
 
-    def ask() -> list[str]:
-        return item_ids(v1(url, queried)[1]["predictions"][0])
+    def predict() -> list[str]:
+        return item_ids(v1(url, instance)[1]["predictions"][0])
 
-    pusher, before = Pusher(run / "features", bundle.item_index), ask()
+    pusher, before = Pusher(run.features, bundle.item_index), predict()
     event = PushedEvent("user-7", before[0], "ads", bundle.vocabulary.actions[0], time.time_ns() // 1_000_000)
     assert pusher.push([event]).added == 1
-    assert before[0] not in ask()  # what was seen is not shown again
+    assert before[0] not in predict()  # what the user has seen is not recommended again
 
 
 def test_v1_and_v2_give_the_same_items(url: str):
-    """A stored user, an unknown user and an inline history, each with its own k; V2 pads the shorter ones."""
+    """A stored user, an unknown user and an inline history, each with its own k; V2 pads the shorter lists."""
     instances = [
         {"user_id": "user-3", "scenario": "ads", "k": 4},
         {"user_id": "nobody", "scenario": "homefeed", "k": 3},
@@ -178,10 +151,8 @@ def test_v1_and_v2_give_the_same_items(url: str):
     assert outputs["source"]["data"] == ["model", "fallback", "model"]
 
 
-def test_a_stored_user_gets_what_the_same_events_inline_get(url: str, run: Path):
-    import pyarrow.parquet as pq
-
-    events = pq.read_table(run / "data/events.parquet", filters=[("user_id", "==", "user-5")]).to_pylist()
+def test_a_stored_user_gets_what_the_same_events_inline_get(url: str, run: RunFolder):
+    events = pq.read_table(DataFolder(run.path / "data").events, filters=[("user_id", "==", "user-5")]).to_pylist()
     inline = [
         {"item_id": e["item_id"], "action": e["action"], "scenario": e["scenario"]}
         | {"timestamp_ms": int(e["timestamp"].timestamp() * 1000)}
@@ -201,7 +172,7 @@ def test_an_unknown_user_gets_the_marked_fallback(url: str, bundle: Bundle):
     assert prediction["items"][0]["score"] is None
 
 
-def test_the_client_asks_with_every_option(url: str, bundle: Bundle):
+def test_the_client_sends_every_option(url: str, bundle: Bundle):
     prediction = query(url, "u", "ads", 48, history=HISTORY, exclude_seen=True, category="Küche")
     categories = dict(zip(bundle.item_ids, bundle.items["category"].to_pylist(), strict=True))
     assert prediction["source"] == "model" and prediction["items"]
@@ -252,7 +223,7 @@ def test_a_body_beyond_its_limit_is_refused(url: str):
         refused.value.close()
 
 
-def test_the_client_tells_the_servers_reason(url: str):
+def test_the_clients_error_has_the_servers_reason(url: str):
     with pytest.raises(InputError, match=r"answered 400: .*allowed: "):
         query(url, "u", "radio")
     with pytest.raises(InputError, match="Is `redrec serve` running there"):
@@ -272,7 +243,7 @@ def test_answers_are_counted_by_scenario_and_source(url: str):
 
 
 def test_sigterm_ends_the_server_within_seconds_and_its_log_is_quiet(server: tuple[str, subprocess.Popen]):
-    """The module's last test of this server: it is gone afterwards."""
+    """This stops the server, so it is the last test that uses it."""
     _, process = server
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=10) == 0
@@ -311,7 +282,7 @@ def milvus(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen]]:
         end(process)
 
 
-def test_a_milvus_server_is_used_refused_when_swapped_and_missed_when_away(
+def test_a_milvus_server_is_used_and_refused_when_swapped_and_replaced_when_down(
     milvus: tuple[str, subprocess.Popen], tmp_path: Path, other_bundle: Bundle
 ):
     """One server start for three facts."""
@@ -319,7 +290,7 @@ def test_a_milvus_server_is_used_refused_when_swapped_and_missed_when_away(
     data = Path(shutil.copytree(other_bundle.path.parent / "data", tmp_path / "data"))
     model = write_tiny_model(tmp_path, 3, seed=2)
     bundle = build_bundle(data, model, tmp_path / "bundle", metrics=None, feature_hash="", milvus_uri=uri)
-    assert not (bundle.path / "index").exists()
+    assert not bundle.folder.embedded_index.exists()
 
     port = free_port()
     server = start("--bundle", str(bundle.path), "--http_port", str(port), REDREC_MILVUS_URI=uri)
@@ -327,53 +298,60 @@ def test_a_milvus_server_is_used_refused_when_swapped_and_missed_when_away(
         url = f"http://127.0.0.1:{port}"
         wait_until_ready(url, server)
         instance = {"user_id": "u", "scenario": "search", "history": HISTORY}
-        found = v1(url, instance)[1]["predictions"][0]
-        assert found["source"] == "model"
+        from_index = v1(url, instance)[1]["predictions"][0]
+        assert from_index["source"] == "model"
 
         swap(uri, bundle, other_bundle)
         status, body = v1(url, instance)
         assert status == 503 and bundle.manifest.id in body["error"] and other_bundle.manifest.id in body["error"]
 
         end(process)
-        missed = v1(url, instance)[1]["predictions"][0]
-        assert (missed["source"], item_ids(missed)) == ("exact", item_ids(found))
+        degraded = v1(url, instance)[1]["predictions"][0]
+        assert (degraded["source"], item_ids(degraded)) == ("exact", item_ids(from_index))
     finally:
         end(server)
 
 
 @pytest.mark.redis
-def test_histories_come_from_redis_and_are_missed_while_it_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_histories_come_from_redis_and_the_fallback_answers_while_it_is_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     """One server start for four facts; the last is that a user who is forgotten is unknown to the next query."""
     if not is_installed():
         pytest.skip(MISSING)
     redis_port, port, config = free_port(), free_port(), tmp_path / "serving.json"
     redis = start_redis(redis_port)
     monkeypatch.setenv("REDREC_REDIS", f"localhost:{redis_port}")
-    config.write_text(json.dumps(PATIENT))
+    config.write_text(PATIENT.model_dump_json())
     bundle = tiny_run(tmp_path)
-    folders = ("--bundle", str(bundle.path), "--features", str(tmp_path / "features"))
+    features = RunFolder(tmp_path).features
+    folders = ("--bundle", str(bundle.path), "--features", str(features))
     server = start(*folders, "--serving_config", str(config), "--http_port", str(port))
 
-    def ask() -> dict[str, Any]:
-        queried = {"user_id": "user-7", "scenario": "ads", "k": 4, "exclude_seen": True}
-        return v1(f"http://127.0.0.1:{port}", queried)[1]["predictions"][0]
+    def predict() -> dict[str, Any]:
+        instance = {"user_id": "user-7", "scenario": "ads", "k": 4, "exclude_seen": True}
+        return v1(f"http://127.0.0.1:{port}", instance)[1]["predictions"][0]
 
     try:
         wait_until_ready(f"http://127.0.0.1:{port}", server)
-        (first, *_), pusher = item_ids(ask()), Pusher(tmp_path / "features", bundle.item_index)
+        (first, *_), pusher = item_ids(predict()), Pusher(features, bundle.item_index)
         pusher.push([PushedEvent("user-7", first, "ads", bundle.vocabulary.actions[0], time.time_ns() // 1_000_000)])
-        assert first not in item_ids(ask())
+        assert first not in item_ids(predict())
 
         stop(redis)
-        missed = ask()
-        assert (missed["source"], missed["reason"], len(missed["items"])) == ("fallback", "features_unavailable", 4)
+        degraded = predict()
+        assert (degraded["source"], degraded["reason"], len(degraded["items"])) == (
+            "fallback",
+            "features_unavailable",
+            4,
+        )
 
         redis = start_redis(redis_port)
-        assert materialize(tmp_path / "data", tmp_path / "features")["written"] > 0
-        assert ask()["source"] == "model"
+        assert materialize(tmp_path / "data", features)["written"] > 0
+        assert predict()["source"] == "model"
 
-        forget_features(tmp_path / "features", Person("user-7"))
-        assert ask()["reason"] == "unknown_user"
+        forget_features(features, Person("user-7"))
+        assert predict()["reason"] == "unknown_user"
     finally:
         end(server)
         stop(redis)

@@ -1,0 +1,49 @@
+"""`redrec serve` in a process of its own, with the fields of a config file, and `redrec query` against it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli.main import main
+from redrec.folders import BundleFolder, RunFolder, read_json
+from tests.cli.conftest import status_and_error
+from tests.redis_server import free_port
+from tests.serving.processes import end, wait_until_ready
+from tests.worlds import TinyRun
+
+
+def test_the_config_file_sets_the_budgets_of_the_stages(
+    tiny_run: TinyRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """Exact search is not allowed for any catalog, so the fallback answers once the index is past its budget."""
+    bundle, port, config = RunFolder(tiny_run.folder).bundle, free_port(), tmp_path / "serving.yaml"
+    config.write_text(
+        "features_budget_ms: 20000\ntower_budget_ms: 20000\nsearch_budget_ms: 1\nmax_exact_items: 0\ntower_threads: 1\n"
+    )
+    options = ["--bundle", str(bundle), "--port", str(port), "--config", str(config)]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "cli.main", "serve", *options],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        wait_until_ready(f"http://127.0.0.1:{port}", server)
+        url = f"http://127.0.0.1:{port}"
+        assert main(["query", "--url", url, "--user", "u00000001", "--scenario", "ads", "--k", "3", "--json"]) == 0
+    finally:
+        end(server)
+    answer, fallback = json.loads(capsys.readouterr().out), read_json(BundleFolder(bundle).fallback)
+    assert (answer["source"], answer["reason"]) == ("fallback", "index_timeout")  # so the user's history was read
+    assert [item["item_id"] for item in answer["items"]] == fallback["ads"][:3]
+
+
+def test_an_unknown_field_of_the_config_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    config = tmp_path / "serving.yaml"
+    config.write_text("search_budget: 1\n")
+    status, error = status_and_error(capsys, "serve", "--bundle", tmp_path, "--config", config)
+    assert status == 2
+    assert "search_budget" in error and "search_budget_ms" in error

@@ -1,0 +1,13 @@
+"""Step 3: one metric per scenario and model."""
+
+from itertools import product
+
+from tests.components.conftest import Steps
+
+
+def test_evaluate_model_logs_every_model_in_every_scenario(steps: Steps):
+    scenarios = ("homefeed", "search", "ads")
+    models = ("redrec", "redrec_without_boost", "popularity", "mean_of_last_n")
+    assert set(steps.metrics["evaluate"].metadata) == {
+        f"{scenario}/{model}/hit_rate@10" for scenario, model in product(scenarios, models)
+    }

@@ -1,0 +1,73 @@
+"""Queries to a retriever without a server, and their answers computed a second way."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from redrec.bundle.reader import Bundle
+from redrec.index.filters import Catalog, ItemFilter
+from serving.config import ServingConfig
+from serving.histories import HistorySource
+from serving.requests import Event, Query
+from serving.retriever import Answer, Retriever
+from tests.bundles import CATEGORIES, numpy_interests
+
+SEEN = ["item-001", "item-007", "item-010"]
+PATIENT = ServingConfig(features_budget_ms=20_000, tower_budget_ms=20_000, search_budget_ms=20_000)
+
+
+def query(scenario: str = "homefeed", items: list[str] | None = None, **options: Any) -> Query:
+    events = [
+        Event(item_id=item, action="click", scenario="homefeed", timestamp_ms=1_700_000_000_000 + i)
+        for i, item in enumerate(SEEN if items is None else items)
+    ]
+    return Query(user_id="u", scenario=scenario, history=events, **options)
+
+
+def answers(
+    bundle: Bundle,
+    call: Callable[[Retriever], Coroutine],
+    config: ServingConfig = PATIENT,
+    source: HistorySource | None = None,
+    features: Path | None = None,
+) -> Any:
+    """Run `call` between a retriever's start and close."""
+
+    async def session():
+        retriever = Retriever(bundle, config, features)
+        retriever.source = source or retriever.source
+        try:
+            await retriever.start()
+            return await call(retriever)
+        finally:
+            await retriever.close()
+
+    return asyncio.run(session())
+
+
+def exact_items(bundle: Bundle, scenario: str, k: int, item_filter: ItemFilter, boost_N=0.0) -> list[str]:
+    """The same answer a second way: numpy tower, one matrix product, full sort."""
+    is_allowed_N = Catalog(bundle.items, bundle.item_index).is_allowed(item_filter)
+    interests_QD = numpy_interests(bundle, SEEN, scenario)
+    cosine_N = (interests_QD @ bundle.embeddings_ND.astype(np.float32).T).max(axis=0)
+    scores_N = np.where(is_allowed_N, cosine_N + boost_N, -np.inf)
+    return [bundle.item_ids[i] for i in np.argsort(-scores_N, kind="stable")[:k] if is_allowed_N[i]]
+
+
+def item_ids(answer: Answer) -> list[str]:
+    return [item.item_id for item in answer.items]
+
+
+QUERIED = pytest.mark.parametrize(
+    ("options", "item_filter"),
+    [
+        ({"scenario": "homefeed"}, ItemFilter("homefeed")),
+        ({"scenario": "search", "k": 40}, ItemFilter("search")),
+        ({"scenario": "ads", "category": CATEGORIES[2]}, ItemFilter("ads", CATEGORIES[2])),
+        ({"scenario": "ads", "exclude_seen": True, "k": 40}, ItemFilter("ads", None, tuple(SEEN))),
+    ],
+)

@@ -1,0 +1,26 @@
+"""The serving configuration: a file and the environment."""
+
+from pathlib import Path
+
+from serving.config import ServingConfig, serving_config
+
+
+def test_the_milvus_address_comes_from_the_environment(tmp_path: Path):
+    file = tmp_path / "serving.yaml"
+    file.write_text("search_budget_ms: 150\n")
+    config = serving_config(file, {"REDREC_MILVUS_URI": "http://milvus:19530"})
+    assert (config.search_budget_ms, config.milvus_uri) == (150, "http://milvus:19530")
+
+
+def test_every_field_is_read_from_the_file(tmp_path: Path):
+    config = ServingConfig(
+        milvus_uri="http://milvus:19530",
+        features_budget_ms=1,
+        tower_budget_ms=2,
+        search_budget_ms=3,
+        tower_threads=4,
+        max_exact_items=5,
+    )
+    assert not config.model_dump().items() & ServingConfig().model_dump().items()  # no field has its default
+    (tmp_path / "serving.json").write_text(config.model_dump_json())
+    assert serving_config(tmp_path / "serving.json", {}) == config
