@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from cli.command import Outcome, program
 from cli.table import indented, table
-from pipelines.local import RunError
+from pipelines.progress import RunError
 from redrec.folders import RunFolder
 
 if TYPE_CHECKING:
-    from redrec.data.forget import Forgotten, Person
+    from redrec.data.person import Forgotten, Person
 
 SUMMARY = "remove a user's data from a run and its online store"
 EXAMPLE = "# after `redrec demo`\nredrec forget --run demo/run --user h20"
@@ -33,7 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> Outcome:
     from feature_repo.forget import forget_features
-    from redrec.data.forget import Person, check_logs, forget_in_run
+    from redrec.data.forget import check_logs, forget_in_run
+    from redrec.data.person import Person
 
     person = Person(arguments.user, arguments.scenario)
     check_logs(arguments.log, person)

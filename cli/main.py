@@ -6,6 +6,7 @@ Progress and errors go to standard error. Exit status: 0 for success, 2 for bad 
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 
@@ -13,8 +14,9 @@ from cli import compile as compile_
 from cli import demo, forget, gate, push, query, release, run, serve, train_job, validate
 from cli.command import Command, Outcome, say
 from cli.table import indented
-from pipelines.local import RunError
+from pipelines.progress import RunError
 from redrec.config import InputError
+from redrec.cpus import limit_threads
 
 COMMANDS: dict[str, Command] = {
     "validate": validate,
@@ -32,6 +34,7 @@ COMMANDS: dict[str, Command] = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    limit_threads(os.environ)  # before a command imports a library that computes
     arguments = parser().parse_args(argv)
     name = f"redrec {arguments.command}"
     try:

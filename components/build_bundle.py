@@ -34,12 +34,13 @@ def build_bundle(
     from pathlib import Path
 
     from components.start import start_step
+
+    start_step()
     from redrec.bundle.builder import build_bundle
     from redrec.config import section
     from redrec.folders import EvaluationFolder, RunFolder
     from redrec.index.milvus import IndexConfig
 
-    start_step()
     out = RunFolder(Path(release.path))
     shutil.copytree(features.path, out.features)
     built = build_bundle(

@@ -16,7 +16,8 @@ def deploy_bundle(release: dsl.Input[dsl.Model], namespace: str, name: str = "re
         timeout_s: How many seconds to wait until the service is ready.
     """
     from components.start import start_step
-    from serving.deploy import deploy
 
     start_step()
+    from serving.deploy import deploy
+
     return deploy(release.uri, name=name, namespace=namespace, timeout_s=timeout_s)

@@ -23,9 +23,10 @@ def evaluate_model(
     from pathlib import Path
 
     from components.start import start_step
-    from redrec.evaluation.evaluate import evaluate
 
     start_step()
+    from redrec.evaluation.evaluate import evaluate
+
     results = evaluate(Path(data.path), Path(model.path), Path(evaluation.path))
     for scenario, models in results["scenarios"].items():
         for name, figures in models.items():

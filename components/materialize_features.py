@@ -25,12 +25,13 @@ def materialize_features(
     from pathlib import Path
 
     from components.start import start_step
+
+    start_step()
     from feature_repo.materialize import kept_events, materialize
     from redrec.config import section
     from redrec.data.prepare import DataConfig
     from redrec.history import HistoryConfig
 
-    start_step()
     max_events = kept_events(section(recipe, "history", HistoryConfig))
     engine = section(recipe, "data", DataConfig).engine
     materialized = materialize(Path(data.path), Path(features.path), max_events, engine)

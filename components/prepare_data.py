@@ -25,10 +25,11 @@ def prepare_data(
     from pathlib import Path
 
     from components.start import start_step
+
+    start_step()
     from redrec.config import section
     from redrec.data.prepare import DataConfig, prepare
 
-    start_step()
     quality = prepare(Path(events), Path(items), Path(data.path), section(recipe, "data", DataConfig))
     for table in ("events", "items"):
         counts = getattr(quality, table)

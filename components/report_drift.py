@@ -23,11 +23,12 @@ def report_drift(
     from pathlib import Path
 
     from components.start import start_step
+
+    start_step()
     from monitoring.reports import report_drift
     from redrec.config import section
     from redrec.drift.verdicts import DriftConfig
 
-    start_step()
     verdicts = report_drift(Path(data.path), Path(drift.path), section(recipe, "drift", DriftConfig))
     rows = "".join(f"| {scenario} | {of_scenario['verdict']} |\n" for scenario, of_scenario in verdicts.items())
     Path(summary.path).write_text(f"| scenario | verdict |\n|---|---|\n{rows}", encoding="utf-8")

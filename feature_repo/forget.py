@@ -11,7 +11,8 @@ from feature_repo.feast_isolation import isolated
 from feature_repo.online import OnlineHistories
 from feature_repo.store import answering
 from redrec.config import InputError
-from redrec.data.forget import Forgotten, Person, forget_rows
+from redrec.data.forget import forget_rows
+from redrec.data.person import Forgotten, Person
 
 
 def forget_features(folder: Path, person: Person) -> dict[str, Forgotten]:
@@ -95,8 +96,10 @@ class _InRedis:
         store = online.store
         self.key = _redis_key(store.project, _entity_key(person.user_id), store.config.entity_key_serialization_version)
         views = [store.get_feature_view(online.view_of_scenario[scenario]) for scenario in scenarios]
-        self.fields = [_mmh3(f"{view.name}:{feature.name}") for view in views for feature in view.features]
-        self.fields += [f"_ts:{view.name}" for view in views]
+        self.fields: list[Any] = []
+        for view in views:
+            self.fields.append(f"_ts:{view.name}")
+            self.fields.extend(_mmh3(f"{view.name}:{feature.name}") for feature in view.features)
         self.is_everything = person.scenario is None
         self.client = _online_store(online)._get_client(store.config.online_store)
 

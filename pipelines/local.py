@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from components.images import TELEMETRY_OFF
-from pipelines.progress import StepFailedError, find_failure, last_step_output, progress_lines
+from pipelines.progress import RunError, StepFailedError, find_failure, last_step_output, progress_lines
 from redrec.atomic import replaced_folder
 from redrec.config import InputError
 from redrec.data.split import read_vocabulary
@@ -25,10 +25,6 @@ from redrec.model.manifest import check_model_fits, read_model
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")  # terminal colours
 TAIL_LINES = 20
-
-
-class RunError(RuntimeError):
-    """A step failed, and not because of bad input."""
 
 
 def run_training(

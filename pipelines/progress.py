@@ -21,6 +21,10 @@ TRACEBACK = "    Traceback (most recent call last):"
 ERROR = re.compile(r"^    (?P<error>[A-Za-z_][\w.]*)(?:: (?P<message>.*))?$")
 
 
+class RunError(RuntimeError):
+    """A step failed, and not because of bad input."""
+
+
 class StepFailedError(RuntimeError):
     """A step failed; KFP itself would still run the steps that do not need it."""
 

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from types import FrameType
 
+from redrec.cpus import limit_threads
+
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
@@ -32,6 +34,7 @@ def leave(signum: int, frame: FrameType | None) -> None:
 def main() -> int:
     signal.signal(signal.SIGTERM, leave)  # process 1 has no default handler, and loading takes seconds
     arguments = parse_arguments(sys.argv[1:])
+    limit_threads(os.environ)  # before the server imports a library that computes
     from redrec.config import InputError
     from serving.app import serve
     from serving.config import serving_config

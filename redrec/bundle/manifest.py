@@ -10,14 +10,14 @@ from typing import Literal
 
 from pydantic import JsonValue
 
-from redrec.config import Config
+from redrec.config import Record
 from redrec.history import HistoryConfig, Vocabulary
 from redrec.index.milvus import IndexConfig
 
 ID_DIGITS = 16  # 64 bits: the chance that two of a million bundles share an id is 3e-8
 
 
-class IndexManifest(Config):
+class IndexManifest(Record):
     collection: str
     metric: str
     dim: int
@@ -27,7 +27,7 @@ class IndexManifest(Config):
     recall: dict[str, float]  # at 10, against exact search, per scenario
 
 
-class BundleManifest(Config):
+class BundleManifest(Record):
     format: Literal[2] = 2
     id: str
     created_at: str

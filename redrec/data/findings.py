@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from pydantic import Field
 
-from redrec.config import Config
+from redrec.config import Config, Record
 from redrec.data.arrays import Tally
 
 OLDEST_YEAR = 1990  # a log that ends earlier probably has seconds where milliseconds are expected
@@ -30,7 +30,7 @@ class LimitsConfig(Config):
     max_untitled_share: float = Field(default=0.2, ge=0, le=1)  # of the items
 
 
-class Finding(Config):
+class Finding(Record):
     what: str
     count: int
     of: int

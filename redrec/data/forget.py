@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,32 +17,8 @@ import pyarrow.parquet as pq
 from redrec.atomic import replaced_file
 from redrec.config import InputError
 from redrec.data import columns as c
+from redrec.data.person import Forgotten, Person
 from redrec.folders import DataFolder, RunFolder, read_json
-
-
-class Forgotten(NamedTuple):
-    """How many rows of the user a file or store held, and how many it holds now."""
-
-    removed: int
-    left: int
-
-
-class Person(NamedTuple):
-    """The user who is forgotten, in all scenarios or in one."""
-
-    user_id: str
-    scenario: str | None = None
-
-    def is_in(self, text: str) -> bool:
-        """Return whether a text holds a bad row of the person; see `redrec.data.checks`.
-
-        >>> row = "user_id=u1, item_id=i9, scenario=ads, action=, timestamp=1"
-        >>> Person("u1").is_in(row), Person("u").is_in(row), Person("u1", "search").is_in(row)
-        (True, False, False)
-        """
-        _, separator, rest = text.partition(f"{c.USER_ID}={self.user_id}, {c.ITEM_ID}=")
-        return bool(separator) and (self.scenario is None or f", {c.SCENARIO}={self.scenario}, " in rest)
-
 
 IsTheirs = Callable[[pa.RecordBatch], pa.Array]
 

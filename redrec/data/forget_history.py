@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 from redrec.atomic import replaced_folder
 from redrec.config import InputError
 from redrec.data import columns as c
-from redrec.data.forget import Forgotten, Person
 from redrec.data.histories import FIELDS, TRAIN, USERS, Histories, events_file
+from redrec.data.person import Forgotten, Person
 from redrec.data.split import read_split
 from redrec.folders import DataFolder
 from redrec.history import Ints

@@ -20,7 +20,7 @@ from ibis.backends.sql import SQLBackend
 from pydantic import Field
 
 from redrec.atomic import replaced_folder
-from redrec.config import Config, InputError
+from redrec.config import Config, InputError, Record
 from redrec.data import columns as c
 from redrec.data.arrays import HistoryArrays, Tally
 from redrec.data.checks import (
@@ -55,7 +55,7 @@ class DataConfig(Config):
 DEFAULTS = DataConfig()
 
 
-class TableQuality(Config):
+class TableQuality(Record):
     """Counts of one table's rows; `examples` are quarantined rows as they came, by reason."""
 
     mapping: str
@@ -65,13 +65,13 @@ class TableQuality(Config):
     examples: dict[str, tuple[str, ...]]
 
 
-class ScenarioQuality(Config):
+class ScenarioQuality(Record):
     events: int
     users: int
     items: int
 
 
-class DataQuality(Config):
+class DataQuality(Record):
     events: TableQuality
     items: TableQuality
     scenarios: dict[str, ScenarioQuality]

@@ -6,14 +6,14 @@
 from pathlib import Path
 from typing import Literal
 
-from redrec.config import Config, InputError, load_config
+from redrec.config import InputError, Record, load_config
 from redrec.folders import DataFolder, write_json
 from redrec.history import Vocabulary
 
 SplitPolicy = Literal["global_time", "leave_last_out", "leave_last_out_per_scenario"]
 
 
-class SplitRule(Config):
+class SplitRule(Record):
     """What decides the split of an event; without a validation split the two times are equal."""
 
     scenarios: tuple[str, ...]

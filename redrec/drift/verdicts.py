@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field, PositiveInt
 
-from redrec.config import Config
+from redrec.config import Config, Record
 from redrec.drift.windows import NUMERIC, ScenarioWindows, Windows
 
 DriftVerdict = Literal["stable", "drift", "insufficient"]
@@ -36,14 +36,14 @@ class ColumnRule(NamedTuple):
     threshold: float
 
 
-class ColumnDrift(Config):
+class ColumnDrift(Record):
     method: str
     score: float
     threshold: float
     is_drifted: bool
 
 
-class ScenarioDrift(Config):
+class ScenarioDrift(Record):
     verdict: DriftVerdict
     reason: str
     users: dict[Literal["reference", "current"], int]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from redrec.config import Config
+from redrec.config import Record
 
 NUM_RESAMPLES = 1000
 LEVEL = 0.95
@@ -17,7 +17,7 @@ RESAMPLES_PER_BLOCK = 50
 Floats = NDArray[np.floating]
 
 
-class Estimate(Config):
+class Estimate(Record):
     """A mean over users and its percentile interval; all None if there are no users."""
 
     value: float | None

@@ -28,7 +28,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import Field, PositiveInt
 
-from redrec.config import Config, InputError
+from redrec.config import Config, InputError, Record
 
 if TYPE_CHECKING:
     from tea_tasting.metrics.mean import MeanResult, RatioOfMeans
@@ -81,7 +81,7 @@ class Plan(Config):
         return self.alpha / len(self.scenarios)
 
 
-class Comparison(Config):
+class Comparison(Record):
     """One metric in both arms; the interval is of the relative change and agrees with the one-sided tests."""
 
     control: float
@@ -93,7 +93,7 @@ class Comparison(Config):
     pvalue_lower: float
 
 
-class Numbers(Config):
+class Numbers(Record):
     days: int
     users: dict[str, int]
     both_arms_share: float
@@ -102,7 +102,7 @@ class Numbers(Config):
     guardrail: Comparison | None = None
 
 
-class Decision(Config):
+class Decision(Record):
     verdict: GateVerdict
     reason: str
     numbers: Numbers

@@ -4,13 +4,13 @@ from pathlib import Path
 
 from pydantic import JsonValue, PositiveFloat, PositiveInt
 
-from redrec.config import Config, InputError, load_config
+from redrec.config import InputError, Record, load_config
 from redrec.folders import DataFolder, ModelFolder
 from redrec.hashing import file_hash
 from redrec.history import HistoryConfig, Vocabulary
 
 
-class ModelManifest(Config):
+class ModelManifest(Record):
     vocabulary: Vocabulary
     items_hash: str  # of the item table that numbered the items
     history: HistoryConfig

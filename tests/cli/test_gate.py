@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.demo import DemoFolder, plan_of, planted_experiment, write_experiment
+from cli.demo_run import DemoFolder, plan_of, planted_experiment, write_experiment
 from cli.main import main
 from redrec.experiments.simulation import simulate
 from tests.cli.conftest import status_and_error

@@ -71,3 +71,27 @@ def test_a_sparse_scenario_is_reported_below_its_limit(tmp_path):
     assert findings_with(tmp_path, limits, num_ads=5) == ()
     (finding,) = findings_with(tmp_path, limits, num_ads=4)
     assert (finding.what, finding.count, finding.of) == ("events are of scenario ads", 4, 84)
+
+
+@pytest.mark.parametrize(
+    ("planted", "field", "share"),
+    [
+        ({"start": datetime(2023, 1, 1, tzinfo=UTC), "step": timedelta(days=1)}, "max_midnight_share", 1),
+        ({"is_one_person": False}, "max_one_scenario_share", 1),
+        ({"num_once": 6}, "max_one_event_share", 0.5),
+        ({"num_idle": 11}, "max_orphan_share", 0.9),
+        ({"title": None}, "max_untitled_share", 1),
+    ],
+)
+def test_a_share_that_a_recipe_allows_is_no_finding(tmp_path, planted, field, share):
+    limits = LimitsConfig().model_copy(update={field: share})
+    wanted = findings_with(tmp_path, **planted)
+    (tmp_path / "allowed").mkdir()
+    allowed = findings_with(tmp_path / "allowed", limits, **planted)
+    assert len(wanted) == 1 + len(allowed)
+
+
+def test_the_shares_are_fields_of_a_recipe():
+    given = {"max_midnight_share": 0.1, "max_one_event_share": 0.2, "max_orphan_share": 0.3, "max_untitled_share": 0.4}
+    limits = DataConfig.model_validate({"limits": given}).limits
+    assert limits.model_dump() == LimitsConfig().model_dump() | given

@@ -7,7 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from redrec.config import InputError
-from redrec.data.forget import Forgotten, Person, check_logs, forget_in_run, forget_rows
+from redrec.data.forget import check_logs, forget_in_run, forget_rows
+from redrec.data.person import Forgotten, Person
 
 ODD = "u*[1]'%_.\\d"  # special in regular expressions, SQL and globs
 

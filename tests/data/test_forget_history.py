@@ -7,8 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from redrec.config import InputError
-from redrec.data.forget import Forgotten, Person, check_logs, forget_in_run
+from redrec.data.forget import check_logs, forget_in_run
 from redrec.data.histories import Histories
+from redrec.data.person import Forgotten, Person
 from redrec.data.prepare import DataConfig, prepare
 from tests.bundles import write_data, write_tables
 

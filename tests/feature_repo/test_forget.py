@@ -15,7 +15,7 @@ from feature_repo.materialize import materialize
 from feature_repo.online import OnlineHistories
 from feature_repo.store import StoreUnavailableError
 from redrec.config import InputError
-from redrec.data.forget import Forgotten, Person
+from redrec.data.person import Forgotten, Person
 from tests.redis_server import free_port, start_redis, stop
 
 NAMED = "u-forget-me*'%"  # special in patterns of Redis and of SQL

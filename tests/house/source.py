@@ -16,7 +16,7 @@ def product_files() -> tuple[str, ...]:
 
 
 @cache
-def test_files() -> tuple[str, ...]:
+def files_of_tests() -> tuple[str, ...]:
     return tuple(sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("*.py")))
 
 

@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel
 
 from redrec.config import Config, Record
-from tests.house.source import classes, module_name, test_files, tree
+from tests.house.source import classes, files_of_tests, module_name, tree
 
 # What a command, the environment or a request reads: the class, and how a person gives it.
 GIVEN = {
@@ -19,7 +19,7 @@ GIVEN = {
     "serving.config.ServingConfig": "redrec serve --config FILE",
     "jobs.train_job.TrainJobConfig": "the options of redrec train-job",
     "redrec.experiments.gate.Plan": "redrec gate --plan FILE",
-    "cli.demo.DemoConfig": "redrec demo --config FILE",
+    "cli.demo_run.DemoConfig": "redrec demo --config FILE",
     "serving.requests.Query": "a request",
 }
 
@@ -66,7 +66,7 @@ def test_a_command_reaches_every_config():
 def names_set_in_tests() -> frozenset[str]:
     """Return every name that a test sets: by keyword, as a key of a mapping, or as a key of YAML in a text."""
     names = set()
-    for path in test_files():
+    for path in files_of_tests():
         if path.startswith(("tests/house", "tests/benchmarks")):
             continue
         for node in ast.walk(tree(path)):

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.local import RunError, run_training
+from pipelines.local import run_training
+from pipelines.progress import RunError
 from redrec.bundle.reader import Bundle
 from redrec.config import InputError
 from redrec.folders import RunFolder, read_json

@@ -22,7 +22,7 @@ from feature_repo.push import PushedEvent, Pusher
 from redrec.bundle.builder import build_bundle
 from redrec.bundle.reader import Bundle
 from redrec.config import InputError
-from redrec.data.forget import Person
+from redrec.data.person import Person
 from redrec.folders import DataFolder, RunFolder
 from redrec.index.exact import exact_search
 from redrec.index.filters import Catalog, ItemFilter

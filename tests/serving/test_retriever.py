@@ -9,7 +9,7 @@ import pytest
 from feature_repo.forget import forget_features
 from feature_repo.online import OnlineHistories
 from redrec.bundle.reader import Bundle
-from redrec.data.forget import Person
+from redrec.data.person import Person
 from redrec.folders import RunFolder
 from redrec.index.exact import exact_search
 from redrec.index.filters import ItemFilter

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from cli.demo import CAVEATS, Demo, DemoFolder, plan_of, planted_experiment
+from cli.demo_run import CAVEATS, Demo, DemoFolder, plan_of, planted_experiment
 from cli.main import main
 from cli.run_result import read_run
 from redrec.experiments.gate import Decision, fixed_horizon_gate
