@@ -1,4 +1,4 @@
-"""Measuring, the same way in every benchmark: warm up, repeat, median with extremes, CPU seconds beside wall seconds."""
+"""Measuring, the same way in every benchmark: warm up, repeat, median with extremes, wall seconds and CPU seconds."""
 
 import argparse
 import json
@@ -20,7 +20,7 @@ def say(line: str) -> None:
 
 
 def timed(call: Callable[[], object], repeats: int) -> dict[str, float]:
-    """Return wall and CPU milliseconds of one call; the first call warms up and is left out."""
+    """Return wall and CPU milliseconds of one call; the first call warms up and is not measured."""
     call()
     walls, cpus = [], []
     for _ in range(repeats):
@@ -46,7 +46,7 @@ def used(call: Callable[[], object]) -> dict[str, float]:
 
 
 def main(name: str, run: Callable[[int], dict[str, Any]], repeats: int) -> None:
-    """Parse `--json` and `--repeats`, run, and end on one line."""
+    """Parse `--json` and `--repeats`, run the benchmark, and print its result."""
     parser = argparse.ArgumentParser(prog=f"python -m tests.benchmarks.{name}")
     parser.add_argument("--json", action="store_true", help="end on one JSON line (default: an indented document)")
     parser.add_argument("--repeats", type=int, default=repeats, help=f"measured calls (default: {repeats})")
@@ -57,6 +57,6 @@ def main(name: str, run: Callable[[int], dict[str, Any]], repeats: int) -> None:
 
 
 def commit() -> str:
-    """Return the commit, marked where the tree differs from it."""
-    words = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
-    return subprocess.run(words, text=True, capture_output=True, check=False).stdout.strip() or "no commit"
+    """Return the commit, with `-dirty` if the tree differs from it."""
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
+    return subprocess.run(command, text=True, capture_output=True, check=False).stdout.strip() or "no commit"

@@ -1,9 +1,10 @@
 """Mixing: how long it takes to turn histories into the user tower's inputs, the code that every request runs.
 
-Histories are random, 100 events each over three scenarios, so that every quota is cut. One user is a request,
-256 users are a training batch.
+Histories are random, 100 events each over three scenarios, so that every quota takes effect. One user is a request, 256
+users are a training batch.
 """
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -40,9 +41,9 @@ def run(repeats: int) -> dict[str, Any]:
     result: dict[str, Any] = {"repeats": repeats, "num_events": NUM_EVENTS, "encode_history": timed(encode, repeats)}
     say(f"encode_history | 1 user | {result['encode_history']['wall_ms']:.3f} ms")
     for num_users in BATCHES:
-        found = timed(lambda num_users=num_users: mix(num_users), repeats)
-        result[f"tower_inputs/{num_users}"] = found
-        say(f"tower_inputs | {num_users} users | {found['wall_ms']:.3f} ms")
+        times = timed(partial(mix, num_users), repeats)
+        result[f"tower_inputs/{num_users}"] = times
+        say(f"tower_inputs | {num_users} users | {times['wall_ms']:.3f} ms")
     return result
 
 

@@ -1,7 +1,7 @@
 """Side by side: how much longer trainings take when several run at once on one machine.
 
-With no loss, n trainings take as many CPU seconds each as one alone, and n times its wall time once the CPUs are full.
-The rival is what the libraries do by themselves: threads that spin while they wait for each other.
+Without loss, each of n trainings takes as many CPU seconds as one alone, and n times its wall time once the CPUs are
+full. The rival is the libraries' default: threads that spin while they wait for each other.
 
     python -m tests.benchmarks.side_by_side --json
 """
@@ -29,7 +29,7 @@ def trainings(data: Path, folder: Path, num: int, num_steps: int, environment: d
     recipe = folder / "recipe.json"
     recipe.write_text(json.dumps({"optimizer": {"num_steps": num_steps}}))
     command = [sys.executable, "-m", "redrec.training", "--data", str(data), "--recipe", str(recipe), "--out"]
-    began, cpu_began = time.perf_counter(), _children_cpu_s()
+    start, cpu_start = time.perf_counter(), _children_cpu_s()
     running = [
         subprocess.Popen([*command, str(folder / str(n))], env=os.environ | environment, stderr=subprocess.DEVNULL)
         for n in range(num)
@@ -37,8 +37,8 @@ def trainings(data: Path, folder: Path, num: int, num_steps: int, environment: d
     for process in running:
         if process.wait() != 0:
             raise RuntimeError("a training failed")
-    cpu_s = (_children_cpu_s() - cpu_began) / num
-    return {"wall_s": round(time.perf_counter() - began, 1), "cpu_s": round(cpu_s, 1)}
+    cpu_s = (_children_cpu_s() - cpu_start) / num
+    return {"wall_s": round(time.perf_counter() - start, 1), "cpu_s": round(cpu_s, 1)}
 
 
 def _children_cpu_s() -> float:
@@ -47,7 +47,9 @@ def _children_cpu_s() -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.side_by_side", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--steps", type=int, default=100, help="steps of each training (default: 100)")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
     arguments = parser.parse_args()

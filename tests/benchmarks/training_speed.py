@@ -1,9 +1,9 @@
 """Training and ranking speed against RecTools' and RecBole's SASRec, at equal width, layers, heads, length, batch, loss.
 
-On Food-Kitchen, one thread on both sides, in one command. A target is an item that a loss term is about: next-item models
-have one at each position, `redrec` a window of them at each of its cuts. Ours counts drawing a batch, forward, backward
-and the optimizer; theirs an epoch without making the data set. Ranking counts, from histories to ranks among all items,
-what each library does for a user.
+On Food-Kitchen, one thread on both sides, in one command. A target is an item with a loss term: next-item models have
+one at each position, `redrec` a window of them at each of its cuts. Our training time is drawing a batch, forward,
+backward and the optimizer; theirs is an epoch without building the data set. Ranking time is all that a library does
+from histories to ranks among all items.
 """
 
 import time
@@ -27,25 +27,25 @@ from tests.benchmarks.quality.referee import events_of
 from tests.benchmarks.referees.contract import RefereeConfig, write_inputs
 from tests.benchmarks.referees.throughput import recbole_evaluation_speed, train_throughput
 
-Loss = Literal["sampled_softmax", "softmax"]  # the second of a whole catalog: theirs of all items, ours the scenario's
+Loss = Literal["sampled_softmax", "softmax"]  # the second over a whole catalog: theirs all items, ours the scenario's
 LOSSES: tuple[Loss, ...] = get_args(Loss)
 STEPS = 25
 NUM_UNTIMED = 5
-NUM_NEGATIVES = 512  # of a target, where the loss samples
-REFEREE_BATCHES = 5  # of an epoch: its full cross-entropy takes minutes for a whole one
+NUM_NEGATIVES = 512  # per target of a sampled loss
+REFEREE_BATCHES = 5  # per epoch: with full cross-entropy a whole one takes minutes
 
 
 def run(repeats: int) -> dict[str, Any]:
     torch.set_num_threads(1)
     trial = Trial("food-kitchen", "abxi", "words")
-    tuning = Tuning(num_steps=1000, num_users=128, half_life_days=None)  # a target at every place
+    tuning = Tuning(num_steps=1000, num_users=128, half_life_days=None)  # a target at every position
     presets = {name: recipe(name, words("abxi"), tuning, False, seed=0) for name in ("sasrec", "hllm", "redrec")}
     result: dict[str, Any] = {"repeats": repeats}
     with TemporaryDirectory() as scratch:
         for loss in LOSSES:
             for preset in presets if loss == "sampled_softmax" else ("sasrec",):
                 config = with_loss(presets[preset], loss)
-                result[f"train/{loss}/{preset}"] = ours(trial, config, Path(scratch) / loss / preset, repeats)
+                result[f"train/{loss}/{preset}"] = our_training(trial, config, Path(scratch) / loss / preset, repeats)
                 say(f"train | {loss} | {preset} | {result[f'train/{loss}/{preset}']}")
             folder = Path(scratch) / loss / "referee"
             sizes = {"width": tuning.width, "num_layers": tuning.num_layers, "batch_size": tuning.num_users}
@@ -63,7 +63,7 @@ def run(repeats: int) -> dict[str, Any]:
 
 
 def with_loss(config: Recipe, loss: Loss) -> Recipe:
-    """Return the recipe with as many negatives a target as the referee has."""
+    """Return the recipe with the loss and as many negatives per target as the referee has."""
     negatives = {"num_uniform_negatives": NUM_NEGATIVES // 2, "num_popular_negatives": NUM_NEGATIVES // 2}
     max_full_catalog = 10**6 if loss == "softmax" else 0
     return config.model_copy(
@@ -74,7 +74,7 @@ def with_loss(config: Recipe, loss: Loss) -> Recipe:
     )
 
 
-def ours(trial: Trial, config: Recipe, out: Path, repeats: int) -> dict[str, float]:
+def our_training(trial: Trial, config: Recipe, out: Path, repeats: int) -> dict[str, float]:
     """Return the medians over `repeats` runs of `STEPS` steps."""
     learning, rates = Run(trial.data, out, config, Shard()), []
     learning.towers.train()
@@ -93,7 +93,7 @@ def ours(trial: Trial, config: Recipe, out: Path, repeats: int) -> dict[str, flo
 
 
 def our_ranking(trial: Trial, config: Recipe, out: Path) -> dict[str, float]:
-    """Return users per second from histories to ranks, of a scenario's cases."""
+    """Return how fast the cases of all scenarios are ranked, from histories to ranks."""
     learning = Run(trial.data, out, config, Shard())
     export_towers(learning.towers, learning.content, learning.vocabulary, out / "export")
     scorer = exported_towers(out, config.history)

@@ -1,4 +1,4 @@
-"""The feature path at scale, on a generated log: tables prepared, histories stored and read, a push until it is known.
+"""The feature path at scale, on a generated log: prepare tables, store and read histories, push events.
 
 python -m tests.benchmarks.features --events 1000000 --json
 """

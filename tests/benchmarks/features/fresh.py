@@ -1,6 +1,7 @@
-"""From a push to the answer that knows it: a server with histories on SQLite, then on Redis, a query after each push.
+"""From a push to the first response that reflects it: a server with histories on SQLite, then on Redis.
 
-A query leaves out what the user has seen. Its best item is pushed as seen, then it is queried again until the item is gone.
+A request excludes the items that the user has seen. Its best item is pushed as seen, then the request is repeated until
+that item is gone.
 """
 
 import os
@@ -23,16 +24,16 @@ SCENARIO = "ads"
 
 
 def run(_num_events: int, _repeats: int) -> dict[str, Any]:
-    found = {"sqlite": _measure()}
+    result = {"sqlite": _measure()}
     port = free_port()
     os.environ["REDREC_REDIS"] = f"localhost:{port}"
     redis = start_redis(port)
     try:
-        found["redis"] = _measure()
-        found["redis"]["keys"] = Redis(port=port).dbsize()
+        result["redis"] = _measure()
+        result["redis"]["keys"] = Redis(port=port).dbsize()
     finally:
         stop(redis)
-    return found
+    return result
 
 
 def _measure() -> dict[str, Any]:
@@ -42,32 +43,32 @@ def _measure() -> dict[str, Any]:
     with TemporaryDirectory() as scratch:
         folder, port = Path(scratch), free_port()
         bundle = tiny_run(folder)
-        words = ["--bundle", str(bundle.path), "--features", str(folder / "features"), "--http_port", str(port)]
-        server = subprocess.Popen([sys.executable, "-m", "serving", *words], cwd=ROOT, stderr=subprocess.DEVNULL)
+        options = ["--bundle", str(bundle.path), "--features", str(folder / "features"), "--http_port", str(port)]
+        server = subprocess.Popen([sys.executable, "-m", "serving", *options], cwd=ROOT, stderr=subprocess.DEVNULL)
         try:
             url, pusher = f"http://127.0.0.1:{port}", Pusher(folder / "features", bundle.item_index)
             _wait(url)
             seconds = [
-                _seconds_until_known(url, pusher, f"user-{n}", bundle.vocabulary.actions[0]) for n in range(NUM_PUSHES)
+                _seconds_until_seen(url, pusher, f"user-{n}", bundle.vocabulary.actions[0]) for n in range(NUM_PUSHES)
             ]
         finally:
             stop(server)
-    p50, most = np.percentile(seconds, [50, 100]).tolist()
-    say(f"{pusher.histories.store_name.split()[0]} | {NUM_PUSHES} pushes | p50 {p50:.3f} s | at most {most:.3f} s")
-    return {"pushes": NUM_PUSHES, "p50_s": p50, "max_s": most}
+    p50_s, max_s = np.percentile(seconds, [50, 100]).tolist()
+    say(f"{pusher.histories.store_name.split()[0]} | {NUM_PUSHES} pushes | p50 {p50_s:.3f} s | at most {max_s:.3f} s")
+    return {"pushes": NUM_PUSHES, "p50_s": p50_s, "max_s": max_s}
 
 
-def _seconds_until_known(url: str, pusher: Any, user_id: str, action: str) -> float:
+def _seconds_until_seen(url: str, pusher: Any, user_id: str, action: str) -> float:
     from feature_repo.push import PushedEvent
     from serving.client import query
 
-    def ask() -> list[str]:
+    def recommended() -> list[str]:
         return [item["item_id"] for item in query(url, user_id, SCENARIO, 4, exclude_seen=True)["items"]]
 
-    seen, start = ask()[0], time.perf_counter()
-    found = pusher.push([PushedEvent(user_id, seen, SCENARIO, action, time.time_ns() // 1_000_000)])
-    assert found.added == 1, found
-    while seen in ask():
+    seen, start = recommended()[0], time.perf_counter()
+    pushed = pusher.push([PushedEvent(user_id, seen, SCENARIO, action, time.time_ns() // 1_000_000)])
+    assert pushed.added == 1, pushed
+    while seen in recommended():
         pass
     return time.perf_counter() - start
 

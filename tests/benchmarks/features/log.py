@@ -1,7 +1,7 @@
-"""A log of any size: events in time order, as logs are written, and the items they are about, as Parquet.
+"""A log of any size: events in time order, as logs are written, and their items, as Parquet.
 
-50 events a user, an item per 100 events (at most 500,000), three scenarios of unequal size, popularity with a long tail.
-One event in 1,000 is written twice, and one is about an item that the table has not.
+50 events per user, an item per 100 events (at most 500,000), three scenarios of unequal size, popularity with a long
+tail. One event in 1,000 is written twice, and one has an item that is not in the table.
 """
 
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""Preparing a log against DuckDB's merely sorting the same file by user and time, at the same memory and threads.
+"""Preparing a log, compared with DuckDB only sorting the same file by user and time, with the same memory and threads.
 
-Each run is a process of its own, so that its peak memory is its own. It begins with a log of a few events, which is
-left out of the seconds on both sides: that is what the imports take.
+Each run is a process of its own, so that its peak memory is its own. It first handles a log of a few events, which is
+not timed on either side: it loads the imports.
 """
 
 import json
@@ -34,23 +34,27 @@ def run(num_events: int, repeats: int) -> dict[str, Any]:
         say(f"log | {num_events:,} events | {used(lambda: write_log(folder / 'log', num_events))}")
         size_bytes = (folder / "log" / "events.parquet").stat().st_size
         for _ in range(repeats):
-            for side, of_side in runs.items():
-                of_side.append(_in_child(side, folder))
-                say(f"{side} | {num_events:,} events | {of_side[-1]}")
-    found = {
-        side: {name: statistics.median(one[name] for one in of_side) for name in of_side[0]}
-        for side, of_side in runs.items()
-    }
-    ratios = {f"{name}_ratio": found["prepare"][name] / found["sort"][name] for name in ("cpu_s", "wall_s")}
-    events_per_cpu_s = num_events / found["prepare"]["cpu_s"]
-    return {"size_bytes": size_bytes, **found, **ratios, "events_per_cpu_s": events_per_cpu_s, "runs": runs}
+            for side, side_runs in runs.items():
+                side_runs.append(_in_child(side, folder))
+                say(f"{side} | {num_events:,} events | {side_runs[-1]}")
+    medians = {side: _medians(side_runs) for side, side_runs in runs.items()}
+    ratios = {f"{name}_ratio": medians["prepare"][name] / medians["sort"][name] for name in ("cpu_s", "wall_s")}
+    events_per_cpu_s = num_events / medians["prepare"]["cpu_s"]
+    return {"size_bytes": size_bytes, **medians, **ratios, "events_per_cpu_s": events_per_cpu_s, "runs": runs}
+
+
+def _medians(runs: list[dict[str, float]]) -> dict[str, float]:
+    medians = {}
+    for name in runs[0]:
+        medians[name] = statistics.median(measured[name] for measured in runs)
+    return medians
 
 
 def _in_child(side: str, folder: Path) -> dict[str, float]:
-    words = [sys.executable, "-m", __name__, side, str(folder)]
-    done = subprocess.run(words, cwd=ROOT, check=True, stdout=subprocess.PIPE)
-    found: dict[str, float] = json.loads(done.stdout)
-    return found
+    command = [sys.executable, "-m", __name__, side, str(folder)]
+    done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE)
+    measured: dict[str, float] = json.loads(done.stdout)
+    return measured
 
 
 def _sort(log: Path) -> None:

@@ -1,8 +1,9 @@
-"""Histories into the online stores and out again, on SQLite and Redis, beside Feast as it comes.
+"""Writing and reading histories in the online stores, on SQLite and Redis, compared with Feast's defaults.
 
-Ours is all of `materialize`, from the event table on; then again, with nothing new; then what a request reads, by the
-service of all scenarios. Feast as it comes (dask, SQLite, its own materialization in one batch, features by name) is
-given the histories that ours built. Each is a process of its own. Users of reads are drawn from all, with a seed.
+Ours is all of `materialize`, starting from the event table; then again, with no new events; then what a request reads,
+with the service of all scenarios. Feast with its defaults (dask, SQLite, its own materialization in one batch, features
+by name) gets the histories that ours built. Each is a process of its own. The users to read are drawn from all, with a
+seed.
 """
 
 import json
@@ -22,7 +23,7 @@ from tests.benchmarks.features.prepare import RESULTS
 from tests.benchmarks.measure import ROOT, say, used
 from tests.redis_server import free_port, start_redis, stop
 
-READS = {1: 1000, 100: 100}  # users of a request: requests
+READS = {1: 1000, 100: 100}  # users per request: number of requests
 PLAIN = {
     "project": "plain",
     "provider": "local",
@@ -35,24 +36,24 @@ PLAIN = {
 def run(num_events: int, _repeats: int) -> dict[str, Any]:
     RESULTS.mkdir(exist_ok=True)
     port = free_port()
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     with TemporaryDirectory(dir=RESULTS) as scratch:
         _in_child("data", Path(scratch), num_events)
         redis = start_redis(port)
         try:
             for side, environment in (("sqlite", {}), ("redis", {"REDREC_REDIS": f"localhost:{port}"}), ("feast", {})):
-                found[side] = _in_child(side, Path(scratch), num_events, **environment)
-                say(f"{side} | {num_events:,} events | {found[side]}")
+                result[side] = _in_child(side, Path(scratch), num_events, **environment)
+                say(f"{side} | {num_events:,} events | {result[side]}")
         finally:
             stop(redis)
-    return found
+    return result
 
 
 def _in_child(side: str, folder: Path, num_events: int, **environment: str) -> dict[str, Any]:
-    words = [sys.executable, "-m", __name__, side, str(folder), str(num_events)]
-    done = subprocess.run(words, cwd=ROOT, check=True, stdout=subprocess.PIPE, env=os.environ | environment)
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    command = [sys.executable, "-m", __name__, side, str(folder), str(num_events)]
+    done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, env=os.environ | environment)
+    measured: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return measured
 
 
 def _data(folder: Path, num_events: int) -> dict[str, Any]:
@@ -94,14 +95,16 @@ def _feast(folder: Path, num_events: int) -> dict[str, Any]:
         views = history_views(scenarios, 64)
         store.apply([*entities(), *views, *item_views(scenarios)])
         span = datetime(1970, 1, 1, tzinfo=UTC), datetime.now(UTC)
-        found = _rates(folder, used(lambda: store.materialize(*span)))
-        names = [f"{view.name}:{field.name}" for view in views for field in view.features]
+        rates = _rates(folder, used(lambda: store.materialize(*span)))
+        names = []
+        for view in views:
+            names += [f"{view.name}:{field.name}" for field in view.features]
 
         def read(user_ids: list[str]) -> dict[str, Any]:
             rows = [{"user_id": user_id} for user_id in user_ids]
             return store.get_online_features(names, rows, full_feature_names=True).to_dict()
 
-        return found | _reads(read, num_events)
+        return rates | _reads(read, num_events)
 
 
 def _rates(folder: Path, materialize: dict[str, float]) -> dict[str, Any]:
@@ -112,22 +115,26 @@ def _rates(folder: Path, materialize: dict[str, float]) -> dict[str, Any]:
 
 
 def _reads(read: Callable[[list[str]], object], num_events: int) -> dict[str, dict[str, float]]:
-    rng, num_users, found = np.random.default_rng(0), num_events // EVENTS_PER_USER, {}
-    for size, requests in READS.items():
-        queried = [[f"u{user}" for user in rng.integers(0, num_users, size)] for _ in range(requests)]
-        for user_ids in queried[:10]:
+    rng, num_users, latencies = np.random.default_rng(0), num_events // EVENTS_PER_USER, {}
+    for size, num_requests in READS.items():
+        requests = [_drawn_users(rng, num_users, size) for _ in range(num_requests)]
+        for user_ids in requests[:10]:
             read(user_ids)
         cpu, walls = time.process_time(), list[float]()
-        for user_ids in queried:
+        for user_ids in requests:
             start = time.perf_counter()
             read(user_ids)
             walls.append(1000 * (time.perf_counter() - start))
         p50, p99 = np.percentile(walls, [50, 99]).tolist()
-        cpu_ms = 1000 * (time.process_time() - cpu) / requests
-        found[f"read {size}"] = {"p50_ms": p50, "p99_ms": p99, "cpu_ms": cpu_ms}
-    return found
+        cpu_ms = 1000 * (time.process_time() - cpu) / num_requests
+        latencies[f"read {size}"] = {"p50_ms": p50, "p99_ms": p99, "cpu_ms": cpu_ms}
+    return latencies
+
+
+def _drawn_users(rng: np.random.Generator, num_users: int, size: int) -> list[str]:
+    return [f"u{user}" for user in rng.integers(0, num_users, size)]
 
 
 if __name__ == "__main__":
-    of_side = {"data": _data, "sqlite": _ours, "redis": _ours, "feast": _feast}[sys.argv[1]]
-    print(json.dumps(of_side(Path(sys.argv[2]), int(sys.argv[3]))))
+    measure = {"data": _data, "sqlite": _ours, "redis": _ours, "feast": _feast}[sys.argv[1]]
+    print(json.dumps(measure(Path(sys.argv[2]), int(sys.argv[3]))))

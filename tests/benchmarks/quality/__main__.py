@@ -2,9 +2,10 @@
 
     python -m tests.benchmarks.quality --set food-kitchen --preset redrec --seeds 3 --protocol global_time --json
 
-Protocols: `abxi` ranks the last event among 999 sampled items of its scenario, as ABXI's table does; `full_loo` ranks the
-last event of each (user, scenario) among all items of the scenario that are new to the user; `global_time` ranks the next
-events after one moment among all items of the scenario. Ranks of every user stay in `tests/benchmarks/results`.
+Protocols: `abxi` ranks the last event among 999 sampled items of its scenario, as ABXI's table does; `full_loo` ranks
+the last event of each (user, scenario) among all items of the scenario that are new to the user; `global_time` ranks
+the next events after one cutoff among all items of the scenario. Ranks of every user are written to
+`tests/benchmarks/results`.
 
 Shapes: U users, T targets, R seeds.
 """
@@ -15,7 +16,7 @@ import json
 import logging
 import time
 from collections.abc import Sequence
-from functools import reduce
+from itertools import chain
 from pathlib import Path
 from typing import Any, get_args
 
@@ -46,7 +47,7 @@ from tests.benchmarks.quality.datasets import (
     Protocol,
     data_folder,
     has_validation,
-    of_scenario,
+    single_scenario_data,
     text_vectors,
 )
 from tests.benchmarks.quality.recipes import PRESETS, TUNED, minilm, recipe, words
@@ -61,7 +62,7 @@ RIVALS = ("popularity", "mean_of_last_n", "rectools_sasrec")
 
 
 class Trial:
-    """One data set under one protocol: what every model is measured on."""
+    """One data set under one protocol, the same for every model."""
 
     def __init__(self, name: str, protocol: Protocol, items: str, measured: Measured = "test") -> None:
         self.name, self.protocol, self.items, self.measured = name, protocol, items, measured
@@ -70,18 +71,17 @@ class Trial:
         self.histories = Histories(self.data)
         self.allowed_SN = is_allowed(self.data / "items.parquet", self.scenarios)
         window = TARGET_WINDOW if protocol == "global_time" else 1
-        part = TEST if measured == "test" else VALIDATION
-        self.split_of_boost = (
-            part if protocol == "global_time" else VALIDATION
-        )  # as published rows: from training alone
-        self.cases = [cases_of(self.histories, s, part, window, MAX_USERS, seed=0) for s in range(len(self.scenarios))]
+        split = TEST if measured == "test" else VALIDATION
+        # Popularity is counted before this split; like the published rows, the others use the training split alone.
+        self.split_of_boost = split if protocol == "global_time" else VALIDATION
+        self.cases = [cases_of(self.histories, s, split, window, MAX_USERS, seed=0) for s in range(len(self.scenarios))]
 
     def ranks(self, scorer: Scorer, scenario: int) -> Ints:
         """Return the ranks of the scenario's targets, `rank_UT`."""
         if self.protocol == "abxi":
             return self._among_sampled(scorer, scenario)
-        found = self.full_ranks(scorer, scenario)
-        return found.rank_unseen_UT if self.protocol == "full_loo" else found.rank_UT
+        ranks = self.full_ranks(scorer, scenario)
+        return ranks.rank_unseen_UT if self.protocol == "full_loo" else ranks.rank_UT
 
     def full_ranks(self, scorer: Scorer, scenario: int) -> Ranks:
         return rank_cases(scorer, self.histories, self.cases[scenario], scenario, self.allowed_SN[scenario])
@@ -96,11 +96,11 @@ class Trial:
         return rank_among(interests_UQD, scorer.embeddings_ND, target_U, others_UX, boost_N)[:, None]
 
     def _sampled(self, case: Case, scenario: int, rng: np.random.Generator) -> Ints:
-        """Return items of the scenario that the user never touches, the target included."""
+        """Return items of the scenario that the user never interacts with; so the target is not among them."""
         begin, end = self.histories.begin_U[case.user], self.histories.end_U[case.user]
-        touched = np.asarray(self.histories.item_N[begin:end])
-        drawn = rng.permutation(np.flatnonzero(self.allowed_SN[scenario]))[: NUM_SAMPLED + len(touched)]
-        return drawn[~np.isin(drawn, touched)][:NUM_SAMPLED]
+        own_L = np.asarray(self.histories.item_N[begin:end])
+        drawn = rng.permutation(np.flatnonzero(self.allowed_SN[scenario]))[: NUM_SAMPLED + len(own_L)]
+        return drawn[~np.isin(drawn, own_L)][:NUM_SAMPLED]
 
 
 def changed(config: Recipe, changes: Sequence[str]) -> Recipe:
@@ -109,12 +109,15 @@ def changed(config: Recipe, changes: Sequence[str]) -> Recipe:
     for change in changes:
         path, value = change.split("=", 1)
         *parents, field = path.split(".")
-        reduce(lambda part, name: part[name], parents, content)[field] = json.loads(value)
+        fields = content
+        for parent in parents:
+            fields = fields[parent]
+        fields[field] = json.loads(value)
     return Recipe.model_validate(content)
 
 
 def scorers_of(trial: Trial, preset: str, seed: int, changes: Sequence[str]) -> list[Scorer]:
-    """Return one scorer per scenario; where training is needed it is done now, or its result taken from before."""
+    """Return one scorer per scenario; a model that no earlier run has trained is trained."""
     tuning, is_validated = TUNED[trial.name, trial.protocol], has_validation(trial.protocol, trial.measured)
     num_scenarios, num_items = trial.allowed_SN.shape
     if preset == "popularity":
@@ -122,19 +125,22 @@ def scorers_of(trial: Trial, preset: str, seed: int, changes: Sequence[str]) -> 
     if preset == "mean_of_last_n":
         return [mean_of_last_n(scorer.embeddings_ND) for scorer in scorers_of(trial, "redrec", seed, changes)]
     if preset == "rectools_sasrec":
-        cases = [case for of_scenario in trial.cases for case in of_scenario]
+        cases = list(chain.from_iterable(trial.cases))
         folder = trial.data.parent / preset / str(seed)
         num_epochs = None if is_validated else tuning.referee_epochs
         scorer = rectools_sasrec(trial.histories, cases, num_items, num_epochs, seed, folder, RESULTS / "env")
         return [scorer] * num_scenarios
     encoder = minilm(text_vectors(trial.name, RESULTS)) if trial.items == "minilm" else words(trial.protocol)
     config = changed(recipe(preset, encoder, tuning, is_validated, seed), changes)
-    trained = config.model_copy(update={"popularity_boost": PopularityBoostConfig()})  # training knows nothing of it
+    trained = config.model_copy(update={"popularity_boost": PopularityBoostConfig()})  # not used in training
     runs = trial.data.parent / f"{preset}-{hashlib.sha256(trained.model_dump_json().encode()).hexdigest()[:8]}"
     if preset != "single_scenario":
         return [_trained(trial, trial.data, runs / str(seed), config)] * num_scenarios
-    parts = [of_scenario(trial.data, s, trial.data.parent / f"data-{name}") for s, name in enumerate(trial.scenarios)]
-    return [_trained(trial, part, runs / f"{seed}-{s}", config) for s, part in enumerate(parts)]
+    scorers = []
+    for s, name in enumerate(trial.scenarios):
+        data = single_scenario_data(trial.data, s, trial.data.parent / f"data-{name}")
+        scorers.append(_trained(trial, data, runs / f"{seed}-{s}", config))
+    return scorers
 
 
 def _trained(trial: Trial, data: Path, out: Path, config: Recipe) -> Scorer:
@@ -160,33 +166,38 @@ def run(trial: Trial, preset: str, seeds: int, changes: Sequence[str]) -> dict[s
         say(f"{trial.name} | {trial.protocol} | {preset} | seed {seed}")
         scorers = scorers_of(trial, preset, seed, changes)
         ranks = [trial.ranks(scorer, s) for s, scorer in enumerate(scorers)]
-        _keep(trial, "-".join([preset, trial.items, trial.measured, *changes, str(seed)]), ranks)
+        _write_ranks(trial, "-".join([preset, trial.items, trial.measured, *changes, str(seed)]), ranks)
         per_seed.append([user_metrics(rank_UT, KS) for rank_UT in ranks])
-    return {name: _figures([of_seed[s] for of_seed in per_seed]) for s, name in enumerate(trial.scenarios)}
+    result = {}
+    for s, name in enumerate(trial.scenarios):
+        result[name] = _figures([metrics[s] for metrics in per_seed])
+    return result
 
 
-def _figures(of_seeds: list[dict[str, NDArray[np.float64]]]) -> dict[str, Any]:
-    metrics_UM = np.mean([np.stack(list(values.values()), axis=1) for values in of_seeds], axis=0)
-    spread_M = np.std([[np.nanmean(v) for v in values.values()] for values in of_seeds], axis=0)
+def _figures(seeds: list[dict[str, NDArray[np.float64]]]) -> dict[str, Any]:
+    metrics_UM = np.mean([np.stack(list(metrics.values()), axis=1) for metrics in seeds], axis=0)
+    spread_M = np.std([_user_means(metrics) for metrics in seeds], axis=0)
     estimates = bootstrap_means(metrics_UM, seed=0)
     return {
         name: {**estimate.model_dump(), "seed_sd": float(sd)}
-        for name, estimate, sd in zip(of_seeds[0], estimates, spread_M, strict=True)
+        for name, estimate, sd in zip(seeds[0], estimates, spread_M, strict=True)
     }
 
 
-def _keep(trial: Trial, name: str, ranks: list[Ints]) -> None:
-    """Write every user's ranks, from which all metrics and paired gains follow."""
-    tables = [
-        pa.table(
-            {
-                "user_id": [trial.histories.user_ids[case.user] for case in cases],
-                "scenario": [scenario] * len(cases),
-                "ranks": pa.array(list(rank_UT), pa.list_(pa.int64())),
-            }
-        )
-        for scenario, cases, rank_UT in zip(trial.scenarios, trial.cases, ranks, strict=True)
-    ]
+def _user_means(metrics: dict[str, NDArray[np.float64]]) -> list[np.floating]:
+    return [np.nanmean(value_U) for value_U in metrics.values()]
+
+
+def _write_ranks(trial: Trial, name: str, ranks: list[Ints]) -> None:
+    """Write every user's ranks; all metrics and paired gains are computed from them."""
+    tables = []
+    for scenario, cases, rank_UT in zip(trial.scenarios, trial.cases, ranks, strict=True):
+        columns = {
+            "user_id": [trial.histories.user_ids[case.user] for case in cases],
+            "scenario": [scenario] * len(cases),
+            "ranks": pa.array(list(rank_UT), pa.list_(pa.int64())),
+        }
+        tables.append(pa.table(columns))
     folder = RESULTS / "ranks" / f"{trial.name}-{trial.protocol}"
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.concat_tables(tables), folder / f"{name}.parquet")
@@ -196,7 +207,7 @@ def _change(text: str) -> str:
     try:
         json.loads(text.partition("=")[2])
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text} is not path.of.field=JSON, where 0.3 is a number, not .3") from None
+        raise argparse.ArgumentTypeError(f"{text} is not path.of.field=JSON; write 0.3 as a number, not .3") from None
     return text
 
 
@@ -217,8 +228,8 @@ def main() -> None:
     if (arguments.set, arguments.protocol) not in TUNED:
         parser.error(f"no choices for this set and protocol; there are some for {', '.join(map('/'.join, TUNED))}")
     trial = Trial(arguments.set, arguments.protocol, arguments.items, arguments.measured)
-    found = run(trial, arguments.preset, arguments.seeds, arguments.change)
-    result = {"benchmark": "quality", "commit": commit(), **vars(arguments), "scenarios": found}
+    scenarios = run(trial, arguments.preset, arguments.seeds, arguments.change)
+    result = {"benchmark": "quality", "commit": commit(), **vars(arguments), "scenarios": scenarios}
     print(json.dumps(result, indent=None if arguments.json else 1))
 
 

@@ -1,8 +1,8 @@
 """Data sets: real interactions as data folders, one per protocol, and the text vectors of their items.
 
-Histories are ordered by `position`, since several events share a timestamp of day resolution: a position becomes the
-milliseconds of an event's time. Where a timestamp is missing it is that of the event before (the first: after), and of
-the set's median where a whole history has none: leaving one out asks for the order alone.
+Timestamps have day resolution and several events share one, so an event's `position` becomes its milliseconds. A
+missing timestamp is filled from the event before, else the one after, else with the set's median: the leave-last-out
+protocols need the order alone.
 """
 
 import shutil
@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from redrec.data.histories import FIELDS, TRAIN, Histories
 from redrec.data.prepare import DataConfig, prepare
@@ -26,7 +27,7 @@ from tests.benchmarks.measure import ROOT, say
 SHARED = ROOT.parent / "shared" / "data"
 SETS = {"food-kitchen": "amazon-food-kitchen", "beauty-sports-toys": "amazon-beauty-sports-toys"}
 Protocol = Literal["abxi", "full_loo", "global_time"]
-Measured = Literal["test", "validation"]  # the part that a model is measured on: rows, or tuning
+Measured = Literal["test", "validation"]  # the split to measure on: for result rows, for tuning
 SPLITS: dict[Protocol, DataConfig] = {
     "abxi": DataConfig(split="leave_last_out"),
     "full_loo": DataConfig(split="leave_last_out_per_scenario"),
@@ -35,16 +36,15 @@ SPLITS: dict[Protocol, DataConfig] = {
 
 
 def has_validation(protocol: Protocol, measured: Measured) -> bool:
-    """Return whether some events are set aside to stop early by.
+    """Return whether there is a validation split to stop early by.
 
-    Not in the rows of a global split: the events before the test part are worth more to a model that is queried about
-    what comes right after them.
+    The result rows of a global split have none: a model learns more from the events right before the test split.
     """
     return protocol != "global_time" or measured == "validation"
 
 
 def data_folder(name: str, protocol: Protocol, measured: Measured, home: Path) -> Path:
-    """Return the prepared data of a set under a protocol; made on first use."""
+    """Return the prepared data of a set under a protocol; prepared on first use."""
     folder = home / name / protocol / measured / "data"
     if not folder.exists():
         say(f"preparing {name} for {protocol}")
@@ -69,8 +69,8 @@ def text_vectors(name: str, home: Path) -> Path:
     return path
 
 
-def of_scenario(data: Path, scenario: int, out: Path) -> Path:
-    """Return the data folder that a single-scenario model learns from: the same split, one scenario's events alone."""
+def single_scenario_data(data: Path, scenario: int, out: Path) -> Path:
+    """Return the data folder of a single-scenario model: the same split, one scenario's events alone."""
     if out.exists():
         return out
     histories = Histories(data)
@@ -80,13 +80,15 @@ def of_scenario(data: Path, scenario: int, out: Path) -> Path:
     for field, dtype in FIELDS.items():
         values_N = np.asarray(getattr(histories, f"{field}_N"))[is_kept_N].astype(dtype)
         values_N.tofile(out / "histories" / f"{field}.bin")
-    num_events, num_train = (
-        np.add.reduceat(np.append(is_counted_N, False).astype(np.int64), histories.begin_U)
-        for is_counted_N in (is_kept_N, is_kept_N & (np.asarray(histories.split_N) == TRAIN))
-    )
-    users = pa.table({"user_id": histories.user_ids, "num_events": num_events, "num_train": num_train})
+    num_events_U = _counts_per_user(histories, is_kept_N)
+    num_train_U = _counts_per_user(histories, is_kept_N & (np.asarray(histories.split_N) == TRAIN))
+    users = pa.table({"user_id": histories.user_ids, "num_events": num_events_U, "num_train": num_train_U})
     pq.write_table(users, out / "histories" / "users.parquet")
     return out
+
+
+def _counts_per_user(histories: Histories, is_counted_N: NDArray[np.bool_]) -> NDArray[np.int64]:
+    return np.add.reduceat(np.append(is_counted_N, False).astype(np.int64), histories.begin_U)
 
 
 def write_tables(name: str, folder: Path) -> tuple[Path, Path]:
@@ -100,19 +102,19 @@ def write_tables(name: str, folder: Path) -> tuple[Path, Path]:
 
 
 def _events(raw: pd.DataFrame) -> pd.DataFrame:
-    """Return the contract's columns; inside a user's scenario, or whole history, time runs on as positions do."""
+    """Return the contract's columns; times increase with positions within a user's scenario or whole history."""
     is_per_domain = raw.duplicated(["user_id", "position"]).any()
     history = ["user_id", "domain"] if is_per_domain else ["user_id"]
-    ordered = raw.sort_values([*history, "position"], kind="stable")
-    seconds = ordered.groupby(history)["timestamp"].ffill().fillna(ordered.groupby(history)["timestamp"].bfill())
-    seconds = seconds.fillna(seconds.median()).groupby([ordered[column] for column in history]).cummax()
+    events = raw.sort_values([*history, "position"], kind="stable")
+    seconds = events.groupby(history)["timestamp"].ffill().fillna(events.groupby(history)["timestamp"].bfill())
+    seconds = seconds.fillna(seconds.median()).groupby([events[column] for column in history]).cummax()
     return pd.DataFrame(
         {
-            "user_id": ordered["user_id"].astype(str),
-            "item_id": ordered["item_id"].astype(str),
-            "scenario": ordered["domain"],
+            "user_id": events["user_id"].astype(str),
+            "item_id": events["item_id"].astype(str),
+            "scenario": events["domain"],
             "action": "review",
-            "timestamp": (seconds * 1000 + ordered["position"]).astype("int64"),
+            "timestamp": (seconds * 1000 + events["position"]).astype("int64"),
         }
     )
 

@@ -1,10 +1,10 @@
-"""Gains: one model less another, on the same users, from the ranks that `tests.benchmarks.quality` keeps.
+"""Gains: one model minus another, on the same users, from the ranks that `tests.benchmarks.quality` writes.
 
     python -m tests.benchmarks.quality.gains --set food-kitchen --of redrec-words-test --less hllm-words-test --json
 
-A model is named as its files are, less the seed: preset, items, part, and changes if any. Each user's metric is the mean
-over the seeds that both have. Beside all users stand those who are known in more than one scenario: only of them can
-another scenario tell anything.
+A model's name is that of its files without the seed: preset, items, split, and changes if any. Each user's metric is
+the mean over the seeds that both models have. Gains are of all users, and of the users with events in several
+scenarios: only for them can another scenario help.
 
 Shapes: U users, T targets.
 """
@@ -25,34 +25,36 @@ from tests.benchmarks.quality.datasets import SETS, Protocol
 
 METRICS = ("hit_rate@10", "ndcg@10")
 K = 10
+Metrics = dict[str, NDArray[np.float64]]  # of every user, by name
 
 
 def gains(trial: Trial, model: str, rival: str) -> dict[str, Any]:
-    """Return, per scenario, the gain of one model over another, of all users and of those in several scenarios."""
+    """Return, per scenario, the gain of one model over another, of all users and of users in several scenarios."""
     folder = RESULTS / "ranks" / f"{trial.name}-{trial.protocol}"
     seeds = sorted(_seeds(folder, model) & _seeds(folder, rival))
     if not seeds:
         raise SystemExit(
             f"no seed of both {model} and {rival} in {folder}: run tests.benchmarks.quality for each first"
         )
-    sides = [[_of_scenarios(folder / f"{name}-{seed}.parquet") for seed in seeds] for name in (model, rival)]
-    found: dict[str, Any] = {"seeds": seeds}
+    model_seeds = [_metrics_by_scenario(folder / f"{model}-{seed}.parquet") for seed in seeds]
+    rival_seeds = [_metrics_by_scenario(folder / f"{rival}-{seed}.parquet") for seed in seeds]
+    result: dict[str, Any] = {"seeds": seeds}
     for scenario, cases in zip(trial.scenarios, trial.cases, strict=True):
+        model_metrics = [by_scenario[scenario] for by_scenario in model_seeds]
+        rival_metrics = [by_scenario[scenario] for by_scenario in rival_seeds]
         is_several_U = np.array([len(np.unique(case.known(trial.histories).scenario_L)) > 1 for case in cases])
-        found[scenario] = {
-            users: {
-                metric: _gain([[of[scenario][metric][is_in_U] for of in side] for side in sides]) for metric in METRICS
-            }
-            for users, is_in_U in {"all": np.full(len(cases), True), "in_several_scenarios": is_several_U}.items()
+        result[scenario] = {
+            "all": _gains(model_metrics, rival_metrics, np.full(len(cases), True)),
+            "in_several_scenarios": _gains(model_metrics, rival_metrics, is_several_U),
         }
-    return found
+    return result
 
 
 def _seeds(folder: Path, name: str) -> set[int]:
     return {int(path.stem.removeprefix(f"{name}-")) for path in folder.glob(f"{name}-[0-9].parquet")}
 
 
-def _of_scenarios(path: Path) -> dict[str, dict[str, NDArray[np.float64]]]:
+def _metrics_by_scenario(path: Path) -> dict[str, Metrics]:
     """Return each user's metrics by scenario, in the order of the cases."""
     table = pq.read_table(path)
     scenario_U = np.array(table["scenario"].to_pylist())
@@ -60,9 +62,16 @@ def _of_scenarios(path: Path) -> dict[str, dict[str, NDArray[np.float64]]]:
     return {name: user_metrics(rank_UT[scenario_U == name], (K,)) for name in np.unique(scenario_U)}
 
 
-def _gain(sides: list[list[NDArray[np.float64]]]) -> dict[str, Any]:
-    gain = paired_gain(*(np.mean(of_seeds, axis=0) for of_seeds in sides), seed=0)
-    return {"difference": gain.difference.model_dump(), "relative": gain.relative.value}
+def _gains(model_seeds: list[Metrics], rival_seeds: list[Metrics], is_in_U: NDArray[np.bool_]) -> dict[str, Any]:
+    gains = {}
+    for metric in METRICS:
+        gain = paired_gain(_seed_mean(model_seeds, metric, is_in_U), _seed_mean(rival_seeds, metric, is_in_U), seed=0)
+        gains[metric] = {"difference": gain.difference.model_dump(), "relative": gain.relative.value}
+    return gains
+
+
+def _seed_mean(seeds: list[Metrics], metric: str, is_in_U: NDArray[np.bool_]) -> NDArray[np.float64]:
+    return np.mean([metrics[metric][is_in_U] for metrics in seeds], axis=0)
 
 
 def main() -> None:
@@ -73,8 +82,8 @@ def main() -> None:
     parser.add_argument("--less", required=True, help="such as hllm-words-test")
     parser.add_argument("--json", action="store_true", help="end on one JSON line (default: an indented document)")
     arguments = parser.parse_args()
-    found = gains(Trial(arguments.set, arguments.protocol, "words"), arguments.of, arguments.less)
-    print(json.dumps({"benchmark": "gains", **vars(arguments), **found}, indent=None if arguments.json else 1))
+    result = gains(Trial(arguments.set, arguments.protocol, "words"), arguments.of, arguments.less)
+    print(json.dumps({"benchmark": "gains", **vars(arguments), **result}, indent=None if arguments.json else 1))
 
 
 if __name__ == "__main__":

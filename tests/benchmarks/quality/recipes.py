@@ -1,7 +1,7 @@
-"""Recipes: what was tuned to each data set and protocol, on its validation part, with the same choices for every preset.
+"""Recipes: tuned to each data set and protocol on its validation split, with the same choices for every preset.
 
-All presets are supervised at nearly every place of a history, which on these short histories learned more per second than
-windows of several targets at a few places (see the results page).
+All presets are supervised at nearly every position of a history: on these short histories that learned more per second
+than windows of several targets at a few positions (see the results page).
 """
 
 from pathlib import Path
@@ -24,16 +24,16 @@ from tests.benchmarks.quality.datasets import Protocol
 
 class Tuning(NamedTuple):
     num_steps: int
-    num_users: int  # of a step
+    num_users: int  # per step
     half_life_days: float | None
-    metric: str = "ndcg@10"  # of the validation part; hit_rate@100 is nearer to a rank among samples
-    referee_epochs: int | None = None  # where no validation part says when
+    metric: str = "ndcg@10"  # on validation; hit_rate@100 is closer to a rank among samples
+    referee_epochs: int | None = None  # without a validation split to stop by
     width: int = 64  # of items, users and embeddings
     num_layers: int = 1
-    query_features: tuple[Literal["gap"], ...] = ()  # where a protocol says at which moment users are queried
-    target_window: int = 1  # of the presets with queries
+    query_features: tuple[Literal["gap"], ...] = ()  # gap: the protocol has a cutoff, so a query has a time
+    target_window: int = 1  # of presets with queries
     boost_weight: float = 0.5
-    table_decay: float = 0.1  # of the rows of words and ids: with much of it a rare one says little
+    table_decay: float = 0.1  # of the rows of words and ids; a large one shrinks rare rows
 
 
 TUNED: dict[tuple[str, Protocol], Tuning] = {
@@ -53,11 +53,11 @@ DROPOUT = 0.4
 FEATURES: tuple[Feature, ...] = ("scenario", "gap", "position")  # an event has a day and one kind of action
 TABLE_RATES = {"ids": 5e-3, "words": 1e-2}
 WEIGHT_DECAY = 0.1
-NUM_CUTS = 24  # of the presets with queries: more places than most histories have
+NUM_CUTS = 24  # of presets with queries: more than most histories have positions
 
 
 def words(protocol: Protocol) -> HashedConfig:
-    """Return the shipped encoder; where most targets have been seen in training, an item is also a word of its own."""
+    """Return the shipped encoder; unless the split is global most targets are trained items, so ids are words too."""
     return HashedConfig(fields=("title",) if protocol == "global_time" else ("title", "item_id"))
 
 
@@ -66,7 +66,7 @@ def minilm(vectors: Path) -> VectorsConfig:
 
 
 def item_tower(encoder: HashedConfig | VectorsConfig | IdsOnlyConfig, width: int) -> ItemTowerConfig:
-    """Return the item tower; words have no ids beside them, since an item may be one of them."""
+    """Return the item tower; the word encoder has no id table, since an id may be a word."""
     num_id_buckets = None if encoder.kind == "hashed" else NUM_IDS
     return ItemTowerConfig(encoder=encoder, num_id_buckets=num_id_buckets, item_dim=width, embedding_dim=width)
 
@@ -74,7 +74,7 @@ def item_tower(encoder: HashedConfig | VectorsConfig | IdsOnlyConfig, width: int
 def recipe(
     preset: str, encoder: HashedConfig | VectorsConfig, tuning: Tuning, has_validation: bool, seed: int
 ) -> Recipe:
-    """Return the recipe of a preset; `sasrec` knows an item by its id alone, whatever the encoder."""
+    """Return the recipe of a preset; `sasrec` ignores the encoder and knows an item by its id alone."""
     is_ids_only, is_next_item = preset == "sasrec", preset in ("hllm", "sasrec")
     items = item_tower(IdsOnlyConfig() if is_ids_only else encoder, tuning.width)
     table_rate = TABLE_RATES["ids" if items.num_id_buckets else "words"]

@@ -1,6 +1,6 @@
 """Referee: RecTools' SASRec, trained in its own environment on the same events, as a scorer of ours.
 
-What it makes of a history depends on the items alone, so its users' vectors are found again by them.
+Its user vector depends on the history's items alone, so the items are the key to look it up.
 
 Shapes: C cases, D width, B users.
 """
@@ -20,7 +20,7 @@ from redrec.history import History, Ints
 from tests.benchmarks.referees.contract import RefereeConfig, outputs, write_inputs
 from tests.benchmarks.referees.environment import run
 
-# Of .3 and .5 the better dropout on validation; its full cross-entropy takes nine times as long an epoch on a CPU.
+# Dropout .3 was better than .5 on validation; an epoch of its full cross-entropy takes nine times as long on a CPU.
 CHOICES = {
     "loss": "sampled_softmax", "num_negatives": 64, "dropout": 0.3, "learning_rate": 2e-3,
     "length": 50, "patience": 5,
@@ -37,9 +37,9 @@ def rectools_sasrec(
     folder: Path,
     environments: Path,
 ) -> Scorer:
-    """Return the referee as a scorer of these cases' histories; it is trained now, or was by an earlier run.
+    """Return the referee as a scorer of these cases' histories; it is trained unless an earlier run did so.
 
-    It stops early by the validation part, or where there is none after `num_epochs`.
+    It stops after `num_epochs`, or without them early by the validation split.
     """
     known = [case.known(histories).item_L for case in cases]
     if not (folder / "users.npy").exists():
@@ -48,18 +48,18 @@ def rectools_sasrec(
         valid = None if num_epochs else events_of(histories, VALIDATION)
         write_inputs(folder, config, events_of(histories, TRAIN), valid, [item_L.tolist() for item_L in known])
         run("rectools_sasrec", folder, environments)
-    made = outputs(folder)
+    vectors = outputs(folder)
     row_of = {item_L.tobytes(): row for row, item_L in enumerate(known)}
 
     def interests_of(queried: Sequence[History], scenario: int, moment_ms_B: Ints) -> NDArray[np.floating]:
-        return made.users_CD[[row_of[history.item_L.tobytes()] for history in queried]][:, None]
+        return vectors.users_CD[[row_of[history.item_L.tobytes()] for history in queried]][:, None]
 
-    return Scorer(interests_of, made.items_ND)
+    return Scorer(interests_of, vectors.items_ND)
 
 
-def events_of(histories: Histories, part: int) -> pa.Table:
-    """Return the events of one part in the referees' columns."""
-    is_kept_N = np.asarray(histories.split_N) == part
+def events_of(histories: Histories, split: int) -> pa.Table:
+    """Return the events of one split in the referees' columns."""
+    is_kept_N = np.asarray(histories.split_N) == split
     user_N = np.repeat(np.arange(len(histories)), histories.end_U - histories.begin_U)
     return pa.table(
         {

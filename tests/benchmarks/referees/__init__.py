@@ -1,1 +1,1 @@
-"""Referees from outside: other libraries' recommenders, each in an environment of its own, on the same events as ours."""
+"""Referees: other libraries' recommenders, each in an environment of its own, on the same events as ours."""

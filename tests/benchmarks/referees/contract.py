@@ -1,15 +1,15 @@
-"""The files between us and a referee: a folder with our inputs, where it leaves its outputs.
+"""The files between us and a referee: a folder with our inputs and its outputs.
 
 | file | columns or content |
 |---|---|
 | `config.json` | `RefereeConfig` |
-| `train.parquet` | user, item, timestamp_ms (int64): the training events; of equal times the row order counts |
-| `valid.parquet` | the same, optional: the events that say when to stop, of each user that has any the first |
+| `train.parquet` | user, item, timestamp_ms (int64): the training events; equal times keep the row order |
+| `valid.parquet` | the same, optional: the events for early stopping; only each user's first counts |
 | `cases.parquet` | history (list of int64), optional: one row per case, item indices, oldest first |
 | `training.json` | `Training` |
-| `users.npy`, `items.npy` | `users_CD`, `items_ND` (float32), where there are cases: a score is their dot product |
+| `users.npy`, `items.npy` | `users_CD`, `items_ND` (float32), if there are cases: a score is their dot product |
 
-No referee imports redrec, and neither a split nor a test target reaches it.
+No referee imports redrec or reads a split or a test target.
 
 Shapes: C cases, N items of the whole catalog, D the referee's width and one more (see `rectools_sasrec`).
 """
@@ -46,18 +46,18 @@ class RefereeConfig(Config):
     length: PositiveInt = 50  # of a history, in events
     dropout: float = Field(default=0.2, ge=0, lt=1)
     loss: Literal["softmax", "sampled_softmax"] = "softmax"  # the first is over the whole catalog
-    num_negatives: PositiveInt = 256  # of each target, where the loss samples
-    batch_size: PositiveInt = 128  # in the referee's own rows: histories, or in RecBole targets
+    num_negatives: PositiveInt = 256  # per target of a sampled loss
+    batch_size: PositiveInt = 128  # the referee's own rows: histories, in RecBole targets
     learning_rate: PositiveFloat = 1e-3
     max_epochs: PositiveInt = 100
-    max_batches: PositiveInt | None = None  # of an epoch; absent: all
+    max_batches: PositiveInt | None = None  # per epoch; absent: all
     patience: PositiveInt = 10  # epochs without a better NDCG@10 of the validation events
     seed: NonNegativeInt = 0
     num_threads: PositiveInt = 1
 
 
 class Epoch(Config):
-    """Training alone: neither the making of the data set nor validation."""
+    """Training alone, without building the data set and without validation."""
 
     wall_seconds: NonNegativeFloat
     cpu_seconds: NonNegativeFloat
@@ -67,7 +67,7 @@ class Epoch(Config):
 
 class Training(Config):
     epochs: tuple[Epoch, ...]
-    best_epoch: NonNegativeInt  # the place in `epochs` of the one whose weights were kept
+    best_epoch: NonNegativeInt  # index in `epochs`; its weights were kept
 
 
 class Outputs(NamedTuple):
@@ -109,6 +109,6 @@ def _check_items(table: pa.Table, name: str, num_items: int) -> None:
 
 
 def outputs(folder: Path) -> Outputs:
-    """Return what a referee made of `cases.parquet`."""
+    """Return a referee's vectors for `cases.parquet`, and its training record."""
     training = load_config(Training, folder / TRAINING)
     return Outputs(np.load(folder / "users.npy"), np.load(folder / "items.npy"), training)

@@ -1,11 +1,11 @@
-"""RecBole's SASRec: how fast it trains and ranks the whole catalog. Runs in its own environment; says nothing of quality.
+"""RecBole's SASRec: how fast it trains and ranks the whole catalog, not how well. Runs in its own environment.
 
-RecBole takes the training events apart itself: each user's last is ranked against all items after training, the one
-before is set aside, and every event before that but the first becomes a row of its own: a padded history and one target.
-So in `training.json` rows, histories and targets are the same. It trains on the whole catalog's cross-entropy.
+RecBole splits the training events itself: each user's last is ranked against all items after training, the one before
+is for validation, and every earlier event except the first becomes a row: a padded history and one target. So in
+`training.json` rows, histories and targets are the same. It trains with cross-entropy over the whole catalog.
 
-`evaluation.json` has a measured call of `Trainer.evaluate`, after one that warms up, for each of two batch sizes:
-RecBole's default, and as many users as make `SCORES_PER_BATCH`.
+`evaluation.json` has one measured call of `Trainer.evaluate`, after one to warm up, for each of two batch sizes:
+RecBole's default, and the number of users that gives `SCORES_PER_BATCH`.
 """
 
 import json
@@ -63,13 +63,13 @@ def main(folder):
 
 
 def write_events(events, folder):
-    """Write RecBole's file; times become places in a history, since it sorts by them as float32."""
+    """Write RecBole's file; times become positions in a history, since it sorts by time as float32."""
     folder.mkdir(exist_ok=True)
-    ordered = events.sort_values(["user", "timestamp_ms"], kind="stable")
+    events = events.sort_values(["user", "timestamp_ms"], kind="stable")
     columns = {
-        "user_id:token": ordered["user"],
-        "item_id:token": ordered["item"],
-        "timestamp:float": ordered.groupby("user").cumcount(),
+        "user_id:token": events["user"],
+        "item_id:token": events["item"],
+        "timestamp:float": events.groupby("user").cumcount(),
     }
     pd.DataFrame(columns).to_csv(folder / "events.inter", sep="\t", index=False)
 
@@ -82,7 +82,7 @@ def settings_of(config, folder):
         "metrics": ["Hit", "NDCG"],
         "topk": [10],
         "valid_metric": "NDCG@10",
-        "train_neg_sample_args": None,  # the whole catalog is the contrast
+        "train_neg_sample_args": None,  # the whole catalog is negatives
         "loss_type": "CE",
         "hidden_size": config["width"],
         "inner_size": 4 * config["width"],
@@ -106,7 +106,11 @@ def evaluation(trainer, settings, test, batch_size):
     trainer.evaluate(batches, load_best_model=False)  # warms up
     wall, cpu = time.perf_counter(), time.process_time()
     trainer.evaluate(batches, load_best_model=False)
-    sizes = {"batch_size": batch_size, "users": len(test._dataset), "items": test._dataset.item_num - 1}  # less padding
+    sizes = {
+        "batch_size": batch_size,
+        "users": len(test._dataset),
+        "items": test._dataset.item_num - 1,
+    }  # without padding
     return sizes | seconds_since(wall, cpu)
 
 

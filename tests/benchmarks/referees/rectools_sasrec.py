@@ -1,11 +1,11 @@
-"""RecTools' SASRec, trained to its best epoch, and what it thinks of the cases. Runs in its own environment.
+"""RecTools' SASRec, trained to its best epoch, and its vectors of the cases. Runs in its own environment.
 
-A score is RecTools' own, the dot product of the last hidden state and an item's vector. One more axis stands for what
-it does not know: 1 in each user, 0 in an item of the training events, `UNKNOWN` in the others, which therefore come
-last. A case of which RecTools knows no event is 0 on all axes but that one: to it all known items are alike.
+A score is RecTools' own, the dot product of the last hidden state and an item's vector. One more axis marks unknown
+items: 1 in each user, 0 in an item of the training events, `UNKNOWN` in the others, which therefore rank last. A case
+without a known event is 0 on all other axes: for it all known items have the same score.
 
 Validation is ours: the NDCG@10 of each user's first validation event over all known items. RecTools' own computes the
-whole catalog's logits at every position of a history, to use those of the last.
+whole catalog's logits at every position of a history and uses only the last.
 
 Shapes: B users, L events, C cases, K of them known, N items of the catalog, M of them known, D width.
 """
@@ -25,7 +25,7 @@ from rectools.dataset import Dataset
 from rectools.models import SASRecModel
 from rectools.models.nn.transformers.lightning import TransformerLightningModule
 
-UNKNOWN = -1e6  # of an item's score; far below any dot product, and nothing is lost by adding 0 to the others
+UNKNOWN = -1e6  # far below any dot product; adding 0 to the other scores changes nothing
 METRIC = "ndcg@10"
 
 
@@ -40,7 +40,7 @@ class ValidatedSasrec(TransformerLightningModule):
 
 
 class Stopwatch(Callback):
-    """The seconds and the sizes of each epoch, from its first batch to its last, validation left out."""
+    """The seconds and the sizes of each epoch, from its first batch to its last, without validation."""
 
     def __init__(self):
         self.epochs = []
@@ -93,22 +93,31 @@ def fitted(config, train, valid, checkpoints):
         batch_size=config["batch_size"],
         lr=config["learning_rate"],
         lightning_module_type=ValidatedSasrec,
-        get_val_mask_func=None if valid is None else lambda rows: np.arange(len(rows)) >= len(train),
+        get_val_mask_func=None if valid is None else mask_after(len(train)),
     )
     model._trainer = trainer(config, None if valid is None else checkpoints)
     model.fit(dataset(events["user"], events["item"], events["timestamp_ms"]))
     return model
 
 
+def mask_after(num_train):
+    """Return the function that marks all rows after the training events as validation."""
+
+    def is_validation(rows):
+        return np.arange(len(rows)) >= num_train
+
+    return is_validation
+
+
 def best_weights(model):
     """Load the weights of the best epoch, and return its number."""
     checkpoint = model.fit_trainer.checkpoint_callback.best_model_path
     model.load_weights_from_checkpoint(checkpoint)
-    return torch.load(checkpoint, weights_only=False)["epoch"]  # written just now; RecTools has arrays in it
+    return torch.load(checkpoint, weights_only=False)["epoch"]  # our own file; RecTools puts arrays in it
 
 
 def trainer(config, checkpoints):
-    """Return one that stops when validation says so and keeps the best weights, or without `checkpoints` the last."""
+    """Return a trainer that stops early and keeps the best weights, or without `checkpoints` keeps the last."""
     callbacks = [Stopwatch()]
     if checkpoints is not None:
         callbacks += [
@@ -139,7 +148,7 @@ def dataset(users, items, timestamps_ms):
 
 
 def vectors(model, histories, num_items):
-    """Return `users_CD` and `items_ND`; they are made as `SASRecModel.recommend` makes them, a case being its user."""
+    """Return `users_CD` and `items_ND`, computed as in `SASRecModel.recommend` with each case as a user."""
     cases = np.arange(len(histories)).repeat(histories.str.len())
     events = dataset(cases, np.concatenate(histories), np.arange(len(cases)))
     known = model.data_preparator.transform_dataset_u2i(events, np.unique(cases))
@@ -150,7 +159,7 @@ def vectors(model, histories, num_items):
     users_CD[known.user_id_map.get_external_sorted_by_internal(), :-1] = users_KD
     users_CD[:, -1] = 1
 
-    known_M = model.data_preparator.get_known_item_ids().astype(int)  # beside padding: objects
+    known_M = model.data_preparator.get_known_item_ids().astype(int)  # objects, because of padding
     items_ND = np.zeros((num_items, users_CD.shape[1]), np.float32)
     items_ND[:, -1] = UNKNOWN
     items_ND[known_M, :-1] = items_MD[-len(known_M) :]  # padding's row is the first

@@ -1,6 +1,6 @@
 """A referee's speed: training per history and per target, and RecBole's ranking of the whole catalog per user.
 
-The data set's making and validation are left out, and so is the first epoch, which also warms up; it stands apart.
+Building the data set and validation are not measured. The first epoch, which also warms up, is reported separately.
 """
 
 import json
@@ -20,33 +20,36 @@ def train_throughput(
 ) -> dict[str, Any]:
     """Return the median of each rate over `repeats` epochs, with the least and the greatest, and the first epoch's.
 
-    `folder` is as for `run`; of it the configuration and the training events count. With `max_batches` an epoch ends
-    there. RecBole's histories are its rows, one to each target.
+    `folder` is as for `run`; only the configuration and the training events are used. `max_batches` limits an epoch.
+    RecBole's histories are its rows, one per target.
     """
     with TemporaryDirectory() as scratch:
         inputs = _inputs(folder, Path(scratch), max_epochs=1 + repeats, max_batches=max_batches)
         run(script, inputs, environments)
         first, *later = [_rates(epoch) for epoch in load_config(Training, inputs / TRAINING).epochs]
-    return {"first_epoch": first} | {name: _spread([rates[name] for rates in later]) for name in first}
+    return {"first_epoch": first} | {name: _spread(later, name) for name in first}
 
 
 def recbole_evaluation_speed(folder: Path, environments: Path) -> list[dict[str, float]]:
-    """Return users, items, batch_size, users_per_second and cpu_seconds_per_user, of two batch sizes.
+    """Return users, items, batch_size, users_per_second and cpu_seconds_per_user for two batch sizes.
 
-    They are RecBole's default and a hundred million scores. `folder` is as for `train_throughput`.
+    The sizes are RecBole's default and a hundred million scores. `folder` is as for `train_throughput`.
     """
     with TemporaryDirectory() as scratch:
         inputs = _inputs(folder, Path(scratch), max_epochs=1, max_batches=1)
         run("recbole_sasrec", inputs, environments)
         measured = json.loads((inputs / "evaluation.json").read_text(encoding="utf-8"))
-    return [
-        {name: each[name] for name in ("users", "items", "batch_size")}
-        | {
-            "users_per_second": each["users"] / each["wall_seconds"],
-            "cpu_seconds_per_user": each["cpu_seconds"] / each["users"],
-        }
-        for each in measured
-    ]
+    return [_evaluation_rates(evaluation) for evaluation in measured]
+
+
+def _evaluation_rates(evaluation: dict[str, float]) -> dict[str, float]:
+    return {
+        "users": evaluation["users"],
+        "items": evaluation["items"],
+        "batch_size": evaluation["batch_size"],
+        "users_per_second": evaluation["users"] / evaluation["wall_seconds"],
+        "cpu_seconds_per_user": evaluation["cpu_seconds"] / evaluation["users"],
+    }
 
 
 def _inputs(folder: Path, scratch: Path, **changes: int | None) -> Path:
@@ -64,5 +67,6 @@ def _rates(epoch: Epoch) -> dict[str, float]:
     }
 
 
-def _spread(values: list[float]) -> dict[str, float]:
+def _spread(rates: list[dict[str, float]], name: str) -> dict[str, float]:
+    values = [epoch[name] for epoch in rates]
     return {"median": statistics.median(values), "min": min(values), "max": max(values)}
