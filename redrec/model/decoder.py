@@ -13,11 +13,11 @@ import torch
 from pydantic import Field, JsonValue
 from torch import Tensor, nn
 
-from redrec.config import Config
+from redrec.model.backbone import Backbone, BackboneConfig
 from redrec.model.packing import Tokens
 
 
-class DecoderConfig(Config):
+class DecoderConfig(BackboneConfig):
     kind: Literal["decoder"] = "decoder"
     model: str | None = None  # a hub name or a folder; absent: random weights of `architecture`
     architecture: dict[str, JsonValue] = Field(
@@ -64,3 +64,6 @@ def _load(config: DecoderConfig) -> Any:
         model = AutoModel.from_pretrained(config.model, attn_implementation="sdpa", **config.architecture)
     model.set_input_embeddings(nn.Embedding(1, model.config.hidden_size))
     return model
+
+
+DECODER = Backbone(DecoderConfig, Decoder)

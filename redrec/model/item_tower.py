@@ -15,7 +15,7 @@ from typing import Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import PositiveInt, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
@@ -26,7 +26,7 @@ from redrec.hashing import file_hash
 from redrec.model.encoders.content import blocks, num_items
 from redrec.model.encoders.hashed import HashedConfig
 from redrec.model.encoders.ids_only import IdsOnlyConfig
-from redrec.model.encoders.registry import EncoderConfig, make_encoder, open_content, sources, write_content
+from redrec.model.encoders.registry import RegisteredConfig, make_encoder, open_content, sources, write_content
 from redrec.model.encoders.vectors import VectorContent
 from redrec.model.encoders.vision import GatedFusion, VisionConfig, write_images
 
@@ -34,7 +34,7 @@ MADE_OF, IDS, ENCODED, IMAGES = "made_of.json", "ids.npy", "encoded", "images"
 
 
 class ItemTowerConfig(Config):
-    encoder: EncoderConfig = Field(default=HashedConfig(), discriminator="kind")
+    encoder: RegisteredConfig = HashedConfig()
     vision: VisionConfig | None = None  # absent: images are not looked at
     num_id_buckets: PositiveInt | None = None  # absent: no id embedding; at least the catalog's size: no collisions
     item_dim: PositiveInt = 64

@@ -18,11 +18,11 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
-from redrec.config import Config
+from redrec.model.backbone import Backbone, BackboneConfig
 from redrec.model.packing import Packing, Padding, Tokens
 
 
-class TransformerConfig(Config):
+class TransformerConfig(BackboneConfig):
     kind: Literal["transformer"] = "transformer"
     num_layers: PositiveInt = 2
     num_heads: PositiveInt = 4
@@ -91,3 +91,6 @@ class Layer(nn.Module):
         mixed_PH = self.out(packing.pack(torch.cat(mixed_BMTC.unbind(1), dim=-1)))
         tokens_PH = tokens_PH + F.dropout(mixed_PH, self.dropout, self.training)
         return tokens_PH + F.dropout(self.mlp(self.norm_mlp(tokens_PH)), self.dropout, self.training)
+
+
+TRANSFORMER = Backbone(TransformerConfig, Transformer)

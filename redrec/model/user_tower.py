@@ -17,20 +17,31 @@ K = L + 1 keys, P tokens or groups that are worked on (`redrec.model.packing`), 
 D embedding.
 """
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt, SerializeAsAny
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
-from redrec.config import Config
+from redrec.config import Config, config_of_kind
 from redrec.history import NUM_GAP_BUCKETS, NUM_HOURS
-from redrec.model.decoder import Decoder, DecoderConfig
+from redrec.model.backbone import Backbone, BackboneConfig
+from redrec.model.decoder import DECODER
 from redrec.model.packing import Packing, Padding, Tokens
-from redrec.model.transformer import Transformer, TransformerConfig
+from redrec.model.transformer import TRANSFORMER, TransformerConfig
 
 Feature = Literal["action", "scenario", "hour", "gap", "position"]
+
+
+BACKBONES: dict[str, Backbone] = {"transformer": TRANSFORMER, "decoder": DECODER}
+
+
+def _registered(value: Any) -> BackboneConfig:
+    return config_of_kind(value, {kind: backbone.config for kind, backbone in BACKBONES.items()})
+
+
+RegisteredConfig = Annotated[SerializeAsAny[BackboneConfig], BeforeValidator(_registered)]
 
 
 class UserTowerConfig(Config):
@@ -39,7 +50,7 @@ class UserTowerConfig(Config):
     hidden_dim: PositiveInt = 64
     features: tuple[Feature, ...] = ("action", "scenario", "hour", "gap", "position")  # of an event, beside its item
     dropout: float = Field(default=0.1, ge=0, lt=1)  # of the events as they enter
-    backbone: TransformerConfig | DecoderConfig = Field(default=TransformerConfig(), discriminator="kind")
+    backbone: RegisteredConfig = TransformerConfig()
 
 
 class Sizes(Config):
@@ -66,11 +77,7 @@ class UserTower(nn.Module):
         self.start_H = nn.Parameter(torch.empty(hidden_dim))
         self.queries = Queries(sizes, config) if config.num_queries else None
         self.norm = nn.LayerNorm(hidden_dim)
-        self.backbone: Transformer | Decoder = (
-            Transformer(config.backbone, hidden_dim)
-            if isinstance(config.backbone, TransformerConfig)
-            else Decoder(config.backbone, hidden_dim)
-        )
+        self.backbone = BACKBONES[config.backbone.kind].module(config.backbone, hidden_dim)
         self.to_item = nn.Linear(hidden_dim, head.in_features)
         self.head = head
         for weight in (self.start_H, *self.features.parameters()):

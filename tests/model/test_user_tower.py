@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from redrec.config import InputError, validated
 from redrec.model.decoder import DecoderConfig
 from redrec.model.transformer import TransformerConfig
 from redrec.model.user_tower import Sizes, UserTower, UserTowerConfig
@@ -137,3 +138,10 @@ def test_a_left_out_feature_is_not_read(inputs):
 def test_a_user_without_events_gets_finite_interests(tower, inputs):
     empty = inputs | {"is_event_BL": torch.zeros(B, L, dtype=torch.bool), "cut_BG": torch.zeros(B, 2, dtype=torch.long)}
     assert tower(**empty).isfinite().all()
+
+
+def test_an_unknown_backbone_is_refused_and_the_known_ones_are_named():
+    with pytest.raises(
+        InputError, match="^recipe: backbone: .*kind is 'nosuch', allowed are 'transformer', 'decoder'[.]$"
+    ):
+        validated(UserTowerConfig, {"backbone": {"kind": "nosuch"}}, "recipe")

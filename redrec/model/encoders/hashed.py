@@ -19,13 +19,13 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
-from redrec.config import Config
-from redrec.model.encoders.content import Tokens, blocks, write_tokens
+from redrec.model.encoders.content import Content, Tokens, blocks, write_tokens
+from redrec.model.encoders.encoder import EncoderConfig, ItemEncoder
 
 WORD = re.compile(r"\w+")
 
 
-class HashedConfig(Config):
+class HashedConfig(EncoderConfig):
     kind: Literal["hashed"] = "hashed"
     fields: tuple[Literal["title", "body", "tags", "category", "item_id"], ...] = ("title", "body", "tags", "category")
     num_buckets: PositiveInt = 2**16
@@ -75,3 +75,14 @@ class HashedEncoder(nn.Module):
         scale_M1 = (ends_M - begins_M).clamp(min=1).rsqrt()[:, None]
         bags_ME = self.bags(tokens_T, begins_M) * scale_M1
         return self.norm(bags_ME + self.mlp(bags_ME))
+
+
+def _open(folder: Path, config: HashedConfig) -> Tokens:
+    return Tokens(folder)
+
+
+def _make(config: HashedConfig, content: Content, item_dim: int) -> HashedEncoder:
+    return HashedEncoder(config, item_dim)
+
+
+ENCODER = ItemEncoder(HashedConfig, write_hashed, _open, _make)

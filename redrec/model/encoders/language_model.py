@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
 from redrec.config import Config, InputError
+from redrec.model.encoders.encoder import EncoderConfig
 from redrec.model.encoders.template import TextField
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class AdapterConfig(Config):
     targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"  # or the ends of module names
 
 
-class TextConfig(Config):
+class TextConfig(EncoderConfig):
     kind: Literal["text"] = "text"
     model: str  # folder or hub name
     regime: Literal["frozen", "lora", "full"] = "frozen"

@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from redrec.model.encoders.content import Progress, Tokens, blocks, write_tokens
+from redrec.model.encoders.content import Content, Progress, Tokens, blocks, write_tokens
+from redrec.model.encoders.encoder import ItemEncoder
 from redrec.model.encoders.language_model import ITEM_TOKEN, LanguageModel, TextConfig, load_tokenizer
 from redrec.model.encoders.template import lines
-from redrec.model.encoders.vectors import Part, Projection, VectorContent, store
+from redrec.model.encoders.vectors import Part, Projection, VectorContent, make_projection, store
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -89,3 +90,20 @@ class TextEncoder(nn.Module):
         has_text_M = torch.diff(begins_M, append=begins_M.new_tensor([len(tokens_T)])) > 0
         pooled_MV = self.language_model(tokens_T, begins_M)
         return self.projection(pooled_MV * self.language_model.vector_dim**0.5, has_text_M)
+
+
+def _open(folder: Path, config: TextConfig) -> Content:
+    return VectorContent(folder) if config.regime == "frozen" else Tokens(folder)
+
+
+def _make(config: TextConfig, content: Content, item_dim: int) -> nn.Module:
+    if config.regime == "frozen":
+        return make_projection(content, item_dim, config.dropout)
+    return TextEncoder(config, item_dim)
+
+
+def _sources(config: TextConfig) -> list[Path]:
+    return [Path(config.model)]
+
+
+ENCODER = ItemEncoder(TextConfig, write_text, _open, _make, _sources)

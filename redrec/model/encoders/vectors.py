@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
-from redrec.config import Config, InputError
+from redrec.config import InputError
 from redrec.data import columns as c
-from redrec.model.encoders.content import ROWS_PER_BLOCK, blocks, num_items
+from redrec.model.encoders.content import ROWS_PER_BLOCK, Content, blocks, num_items
+from redrec.model.encoders.encoder import EncoderConfig, ItemEncoder
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ NUM_EXAMPLES = 3
 Part = tuple[NDArray[np.int64], NDArray]  # item indices and their vectors
 
 
-class VectorsConfig(Config):
+class VectorsConfig(EncoderConfig):
     kind: Literal["vectors"] = "vectors"
     path: Path  # Parquet with `item_id` and `column`; or .npy, one row per item
     column: str = "vector"
@@ -204,3 +205,24 @@ def _rows_of(items: Path, config: VectorsConfig, shape: tuple[int, ...]) -> NDAr
             "Name the rows' item ids in encoder.ids, one per line."
         )
     return np.arange(num_rows) if ids is None else _ItemIndex(items).find(ids)
+
+
+def _open(folder: Path, config: VectorsConfig) -> VectorContent:
+    return VectorContent(folder)
+
+
+def make_projection(content: Content, item_dim: int, dropout: float) -> Projection:
+    """Return the module that reads `content`, which is a `VectorContent`."""
+    assert isinstance(content, VectorContent)
+    return Projection(content.vectors_NV.shape[1], item_dim, dropout)
+
+
+def _make(config: VectorsConfig, content: Content, item_dim: int) -> Projection:
+    return make_projection(content, item_dim, config.dropout)
+
+
+def _sources(config: VectorsConfig) -> list[Path]:
+    return [path for path in (config.path, config.ids) if path]
+
+
+ENCODER = ItemEncoder(VectorsConfig, write_vectors, _open, _make, _sources)
