@@ -29,6 +29,7 @@ from redrec.model.encoders.ids_only import IdsOnlyConfig
 from redrec.model.encoders.registry import RegisteredConfig, make_encoder, open_content, sources, write_content
 from redrec.model.encoders.vectors import VectorContent
 from redrec.model.encoders.vision import GatedFusion, VisionConfig, write_images
+from redrec.model.parameter_groups import TABLE
 
 MADE_OF, IDS, ENCODED, IMAGES = "made_of.json", "ids.npy", "encoded", "images"
 
@@ -116,6 +117,7 @@ class ItemTower(nn.Module):
         num_ids = min(config.num_id_buckets or 0, len(content))
         self.ids = nn.Embedding(num_ids, item_dim) if num_ids else None
         if self.ids is not None:
+            self.ids.parameter_group = TABLE
             nn.init.normal_(self.ids.weight, std=item_dim**-0.5)
         self.head = nn.Linear(item_dim, config.embedding_dim, bias=False)
 

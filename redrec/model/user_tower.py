@@ -29,6 +29,7 @@ from redrec.history import NUM_GAP_BUCKETS, NUM_HOURS
 from redrec.model.backbone import Backbone, BackboneConfig
 from redrec.model.decoder import DECODER
 from redrec.model.packing import Packing, Padding, Tokens
+from redrec.model.parameter_groups import UNDECAYED
 from redrec.model.transformer import TRANSFORMER, TransformerConfig
 
 Feature = Literal["action", "scenario", "hour", "gap", "position"]
@@ -74,6 +75,7 @@ class UserTower(nn.Module):
         self.features = nn.ModuleDict(
             {name: nn.Embedding(getattr(sizes, name), hidden_dim) for name in config.features}
         )
+        self.features.parameter_group = UNDECAYED
         self.start_H = nn.Parameter(torch.empty(hidden_dim))
         self.queries = Queries(sizes, config) if config.num_queries else None
         self.norm = nn.LayerNorm(hidden_dim)
@@ -154,6 +156,7 @@ class Queries(nn.Module):
         self.learned_SQH = nn.Parameter(torch.empty(sizes.scenario, config.num_queries, hidden_dim))
         self.newest = nn.Linear(hidden_dim, hidden_dim, bias=False)
         self.features = nn.ModuleDict({name: nn.Embedding(sizes.gap, hidden_dim) for name in config.query_features})
+        self.features.parameter_group = UNDECAYED
         nn.init.normal_(self.learned_SQH, std=0.02)
         for weight in (self.newest.weight, *self.features.parameters()):
             nn.init.zeros_(weight)

@@ -21,6 +21,7 @@ from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
 from redrec.model.encoders.content import Content, Tokens, blocks, write_tokens
 from redrec.model.encoders.encoder import EncoderConfig, ItemEncoder
+from redrec.model.parameter_groups import TABLE
 
 WORD = re.compile(r"\w+")
 
@@ -63,6 +64,7 @@ class HashedEncoder(nn.Module):
     def __init__(self, config: HashedConfig, item_dim: int) -> None:
         super().__init__()
         self.bags = nn.EmbeddingBag(config.num_buckets, item_dim, mode="sum")
+        self.bags.parameter_group = TABLE
         nn.init.normal_(self.bags.weight, std=item_dim**-0.5)
         self.mlp = nn.Sequential(
             nn.LayerNorm(item_dim), nn.Linear(item_dim, 2 * item_dim), nn.GELU(), nn.Linear(2 * item_dim, item_dim)

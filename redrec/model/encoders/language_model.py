@@ -20,6 +20,7 @@ from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 from redrec.config import Config, InputError
 from redrec.model.encoders.encoder import EncoderConfig
 from redrec.model.encoders.template import TextField
+from redrec.model.parameter_groups import LANGUAGE_MODEL
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -76,6 +77,8 @@ def load_tokenizer(config: TextConfig) -> "PreTrainedTokenizerBase":
 
 class LanguageModel(nn.Module):
     """A Hugging Face model and how it is pooled; what of it learns follows from the regime."""
+
+    parameter_group = LANGUAGE_MODEL
 
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
