@@ -14,7 +14,7 @@ from pydantic import Field, JsonValue
 from torch import Tensor, nn
 
 from redrec.model.backbone import Backbone, BackboneConfig
-from redrec.model.packing import Tokens
+from redrec.model.packing import PackedTokens
 
 
 class DecoderConfig(BackboneConfig):
@@ -33,7 +33,7 @@ class Decoder(nn.Module):
         self.enter = nn.Linear(hidden_dim, width) if width != hidden_dim else nn.Identity()
         self.leave = nn.Linear(width, hidden_dim) if width != hidden_dim else nn.Identity()
 
-    def forward(self, keys: Tokens, queries: Tokens | None, is_key_BK: Tensor) -> Tensor:
+    def forward(self, keys: PackedTokens, queries: PackedTokens | None, is_key_BK: Tensor) -> Tensor:
         """Return the hidden queries, or the hidden keys, under the mask of `redrec.model.transformer.Transformer`."""
         parts, order_BK = [keys] if queries is None else [keys, queries], keys.cut_BT - 1
         tokens_BTW = self.enter(torch.cat([part.packing.unpack(part.hidden_PH) for part in parts], dim=1))

@@ -66,7 +66,7 @@ class Padding:
         return Padding(tokens_BTH.shape[:2], tokens_BTH.device), tokens_BTH.flatten(0, 1)
 
 
-class Tokens(NamedTuple):
+class PackedTokens(NamedTuple):
     """Tokens that look at keys: each sees those whose order is below its cut."""
 
     hidden_PH: Tensor

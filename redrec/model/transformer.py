@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
 from redrec.model.backbone import Backbone, BackboneConfig
-from redrec.model.packing import Packing, Padding, Tokens
+from redrec.model.packing import PackedTokens, Packing, Padding
 
 
 class TransformerConfig(BackboneConfig):
@@ -36,7 +36,7 @@ class Transformer(nn.Module):
         self.layers = nn.ModuleList(Layer(config, hidden_dim) for _ in range(config.num_layers))
         self.norm = nn.LayerNorm(hidden_dim)
 
-    def forward(self, keys: Tokens, queries: Tokens | None, is_key_BK: Tensor) -> Tensor:
+    def forward(self, keys: PackedTokens, queries: PackedTokens | None, is_key_BK: Tensor) -> Tensor:
         """Return the hidden queries, or where there are none the hidden keys: what nobody reads is not computed.
 
         No token sees a key where `is_key_BK` is False. Every token must see one: the start token, of order -1.

@@ -15,7 +15,7 @@ Shapes: B users of this process, L events, C cuts, W targets, M distinct items, 
 """
 
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Generic, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,19 @@ from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from redrec.config import Config
 from redrec.data.histories import Histories, newest_train_ms
-from redrec.history import MS_PER_DAY, History, HistoryConfig, Ints, gap_bucket, joined, layout, mix, padded
+from redrec.history import (
+    MS_PER_DAY,
+    Array,
+    EventFeatures,
+    History,
+    HistoryConfig,
+    Ints,
+    gap_bucket,
+    joined,
+    layout,
+    mix,
+    padded,
+)
 
 NO_SHARE = np.inf  # log count of a negative that only fills up a process's share: it weighs nothing
 
@@ -47,27 +59,28 @@ class Shard(NamedTuple):
     num_parts: int = 1
 
 
-class Negatives(NamedTuple):
+class Negatives(NamedTuple, Generic[Array]):
     """One scenario's negatives; `own_N` indexes `items_M`, the others are of all processes, in order of rank."""
 
-    own_N: Ints
-    log_count_N: NDArray[np.float32]
-    item_N: Ints  # index in `items_M`, M where this process has not got the item
+    own_N: Array
+    log_count_N: Array
+    item_N: Array  # index in `items_M`; M if this process does not have the item
     is_full: bool  # whether they are all candidates of the scenario
 
 
-class Batch(NamedTuple):
-    """One step's arrays; item numbers index `items_M`, the batch's distinct items."""
+class Batch(NamedTuple, Generic[Array]):
+    """One step's arrays, of numpy or of torch; item numbers index `items_M`, the batch's distinct items."""
 
-    items_M: Ints
-    event_BL: Ints
-    events: dict[str, NDArray]
-    cut_BC: Ints
-    scenario_BC: Ints
-    gap_BC: Ints  # bucket of the time from the event before the cut to the moment of asking
-    target_BCW: Ints
-    is_target_BCW: NDArray[np.bool_]
-    negatives: tuple[Negatives, ...]
+    items_M: Array
+    event_BL: Array
+    events: EventFeatures[Array]
+    cut_BC: Array
+    scenario_BC: Array
+    gap_BC: Array  # bucket of the time from the event before the cut to the moment of the query
+    target_BCW: Array
+    is_target_BCW: Array
+    groups: tuple[Array, ...]  # of each scenario: the cuts that have a target in it, as indices into B * C
+    negatives: tuple[Negatives[Array], ...]  # of each scenario
 
 
 class Example(NamedTuple):
@@ -107,7 +120,7 @@ class Batches:
             for count_N, is_candidate_N in zip(counts_SN, _candidates(counts_SN, allowed_SN), strict=True)
         )
 
-    def draw(self, step: int, shard: Shard) -> Batch:
+    def draw(self, step: int, shard: Shard) -> Batch[NDArray]:
         """Return the rows of one step that are queried for; no part of it is without rows if `num_users` suffices."""
         num_shares, share = shard.num_processes * shard.num_parts, shard.rank * shard.num_parts + shard.part
         mine = np.array_split(np.arange(self.config.num_users), num_shares)[share]
@@ -122,11 +135,10 @@ class Batches:
         target_BCW = _stacked([row.target_CW for row in rows], num_cuts, filler=-1)
         is_target_BCW = target_BCW >= 0
         entering, row_L = joined([row.events for row in rows])
-        events = padded(layout(entering, row_L, self.history_config), row_L, len(rows))
+        event_BL, events = padded(layout(entering, row_L, self.history_config), row_L, len(rows))
         own = [np.split(item_N, shard.num_processes)[shard.rank] for item_N, _ in drawn]
-        parts = (events.pop("item_BL"), np.where(is_target_BCW, target_BCW, 0), *own)
-        items_M, (event_BL, target_BCW, *own) = _indexed(parts)
-        negatives = tuple(
+        items_M, (event_BL, target_BCW, *own) = _indexed((event_BL, np.where(is_target_BCW, target_BCW, 0), *own))
+        negatives: tuple[Negatives[NDArray], ...] = tuple(
             Negatives(own_N, log_count_N, _index_in(items_M, item_N), proposal.is_full)
             for own_N, (item_N, log_count_N), proposal in zip(own, drawn, self.proposals, strict=True)
         )
@@ -134,7 +146,18 @@ class Batches:
             _stacked([getattr(row, name) for row in rows], num_cuts, filler=0)
             for name in ("cut_C", "scenario_C", "gap_C")
         )
-        return Batch(items_M, event_BL, events, cut_BC, scenario_BC, gap_BC, target_BCW, is_target_BCW, negatives)
+        return Batch(
+            items_M=items_M,
+            event_BL=event_BL,
+            events=events,
+            cut_BC=cut_BC,
+            scenario_BC=scenario_BC,
+            gap_BC=gap_BC,
+            target_BCW=target_BCW,
+            is_target_BCW=is_target_BCW,
+            groups=_groups(scenario_BC, is_target_BCW, len(self.proposals)),
+            negatives=negatives,
+        )
 
     def _users_of(self, step: int) -> Ints:
         """Return this step's users: each epoch is one shuffle, an incomplete batch goes on into the next."""
@@ -193,6 +216,12 @@ def next_of_scenario(history: History, position_C: Ints, scenario_C: Ints, windo
         first_C = num_before_L[position_C[is_queried_C] - 1]
         target_CW[is_queried_C] = item_A[first_C[:, None] + np.arange(window)]
     return target_CW
+
+
+def _groups(scenario_BC: Ints, is_target_BCW: NDArray[np.bool_], num_scenarios: int) -> tuple[Ints, ...]:
+    """Return `Batch.groups`."""
+    has_target_BC = is_target_BCW[..., 0]
+    return tuple(np.flatnonzero((scenario_BC == scenario) & has_target_BC) for scenario in range(num_scenarios))
 
 
 def _candidates(counts_SN: Ints, allowed_SN: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -165,7 +165,7 @@ class Run:
         arrays = {
             f"{part}/{name}": values
             for part, batch in enumerate(parts)
-            for name, values in {**batch._asdict(), **batch.events}.items()
+            for name, values in {**batch._asdict(), **batch.events._asdict()}.items()
             if isinstance(values, np.ndarray)
         }
         np.savez(path, **arrays)  # type: ignore[arg-type]

@@ -37,8 +37,8 @@ def batches(data) -> Batches:
 
 def events_in_time_order(batch: Batch, user: int) -> np.ndarray:
     """Return the catalog items of a user's kept events, oldest first."""
-    kept = batch.events["is_event_BL"][user]
-    order = np.argsort(batch.events["order_BL"][user][kept])
+    kept = batch.events.is_event_BL[user]
+    order = np.argsort(batch.events.order_BL[user][kept])
     return batch.items_M[batch.event_BL[user][kept]][order]
 
 
@@ -79,15 +79,19 @@ def test_no_item_of_the_test_period_alone_is_a_target(data, batches):
         assert set(events_in_time_order(batch, row).tolist()) <= train_items
 
 
+def arrays_of(values: tuple) -> list:
+    """Return the arrays of nested tuples one after another."""
+    arrays = []
+    for value in values:
+        arrays += arrays_of(value) if isinstance(value, tuple) else [value]
+    return arrays
+
+
 def test_a_step_is_the_same_in_whatever_order_steps_are_drawn(batches):
     first, _, again = (batches.draw(step, Shard()) for step in (5, 9, 5))
-    for one, other in zip(first, again, strict=True):
-        if isinstance(one, dict):
-            assert all(np.array_equal(one[name], other[name]) for name in one)
-        elif isinstance(one, tuple):
-            assert all(np.array_equal(a, b) for x, y in zip(one, other, strict=True) for a, b in zip(x, y, strict=True))
-        else:
-            assert np.array_equal(one, other)
+    one, other = arrays_of(first), arrays_of(again)
+    assert len(one) == 8 + 6 + 3 + 3 * 4  # arrays, event features, groups, negatives
+    assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 def test_an_epoch_takes_every_trainable_user_once(batches):

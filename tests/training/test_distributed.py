@@ -72,7 +72,7 @@ def test_two_processes_learn_what_one_learns(data, alone, tmp_path, sharding):
 
 
 def real_events(batch: Batch) -> np.ndarray:
-    return batch.items_M[batch.event_BL[batch.events["is_event_BL"]]]
+    return batch.items_M[batch.event_BL[batch.events.is_event_BL]]
 
 
 def real_targets(batch: Batch) -> np.ndarray:

@@ -117,9 +117,9 @@ def test_the_exported_tower_gives_what_the_trained_one_gives(data, model):
     moment_ms_B = [history.timestamp_ms_L[-1] + 60_000 * 2**u for u, history in zip(users, known, strict=True)]
     inputs = tower_inputs(known, query_scenario_B, moment_ms_B, vectors_NE, SMALL_RECIPE.history)
     session = onnxruntime.InferenceSession(model / "export" / "user_tower.onnx")
-    served_BQD = session.run(["interests_BQD"], inputs)[0]
+    served_BQD = session.run(["interests_BQD"], inputs._asdict())[0]
     with torch.no_grad():
-        trained_BQD = ServedUserTower(towers.users)(*map(torch.from_numpy, inputs.values()))
+        trained_BQD = ServedUserTower(towers.users)(*map(torch.from_numpy, inputs))
     np.testing.assert_allclose(served_BQD, trained_BQD, atol=2e-6)
 
 
