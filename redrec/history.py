@@ -13,7 +13,7 @@ Dense mixing decides which events enter and in which order. The four policies ar
 With a quota a busy scenario cannot push out a sparse one. "Scenario after scenario" is vocabulary order, and oldest
 first inside a scenario. Two encodings go with an event: its index, and the log-bucketed time since the previous event
 (0 at the first, and where the layout steps from one scenario to the next); both count along the whole layout, or, in
-`quota_2d`, afresh in each scenario. Time order across scenarios is kept beside the layout, in `order_L`: the
+`quota_2d`, afresh in each scenario. Time order across scenarios is kept next to the layout, in `order_L`: the
 user tower's mask and its relative bias follow time, never the layout. Ties in time keep the order in which
 the events came, in every policy. Only numpy is imported here, since the serving image has no torch.
 
@@ -257,7 +257,7 @@ def tower_inputs(
 
 
 def _query_gap(history: History, user_L: Ints, moment_ms_B: Ints) -> Ints:
-    """Return the bucket of the time from each user's newest event to the moment of asking, 0 without events."""
+    """Return the bucket of the time from each user's newest event to the moment of the query, 0 without events."""
     gap_B = np.zeros(len(moment_ms_B), dtype=np.int64)
     newest_A = np.flatnonzero(np.diff(user_L, append=-1))  # the last event of each user who has any
     user_A = user_L[newest_A]

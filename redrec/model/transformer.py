@@ -1,6 +1,6 @@
 """Transformer: the user tower's own backbone, on `scaled_dot_product_attention`.
 
-Two kinds of tokens share every weight. Keys are the start token and the events; they attend to each other. Queries
+Two types of tokens share every weight. Keys are the start token and the events; they attend to each other. Queries
 attend to keys and nothing attends to a query: their cost is linear in their number and many cut points fit in one pass.
 
 The mask follows time (`order`), not the layout: with scenarios laid out one after the other, an event of the last
@@ -37,7 +37,7 @@ class Transformer(nn.Module):
         self.norm = nn.LayerNorm(hidden_dim)
 
     def forward(self, keys: PackedTokens, queries: PackedTokens | None, is_key_BK: Tensor) -> Tensor:
-        """Return the hidden queries, or where there are none the hidden keys: what nobody reads is not computed.
+        """Return the hidden queries, or without queries the hidden keys: what nobody reads is not computed.
 
         No token sees a key where `is_key_BK` is False. Every token must see one: the start token, of order -1.
         """

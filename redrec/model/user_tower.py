@@ -3,11 +3,11 @@
 A causal transformer reads the mixed history. Scenario queries are further tokens of the same sequence: a query sees the
 events before its cut, and nothing sees a query. So many cut points of one history are supervised in one pass, and
 serving is the same pass with one cut at the end (queries as input tokens: RED-Rec, arXiv:2510.14788; many cuts: ours).
-A query enters as its learned vector plus a learned view of the newest event before its cut: where what comes next hangs
-on that event most, attention alone would have to find it first. The view starts at nothing, since not every world is
-so. A query also knows how long before the moment of asking that event was: what goes into the same basket is not what
-is wanted weeks later, and histories are full of baskets. A learned start token stands before the oldest event, so that
-a user without events has something to be read.
+A query enters as its learned vector plus a learned view of the newest event before its cut: if the next event depends
+mostly on that one, attention alone would have to find it first. The view is zero-initialised, since that is not so
+everywhere. A query also knows how long before the moment of the query that event was: what goes into the same basket
+is not what is wanted weeks later, and histories are full of baskets. A learned start token precedes the oldest event,
+so that a user without events has something to be read.
 
 Without queries (`num_queries=0`) the interest of a cut is the hidden state of the newest event before it, whatever
 scenario is queried: next-item models such as SASRec (arXiv:1808.09781) and HLLM (arXiv:2409.12740).
@@ -47,9 +47,9 @@ RegisteredConfig = Annotated[SerializeAsAny[BackboneConfig], BeforeValidator(_re
 
 class UserTowerConfig(Config):
     num_queries: NonNegativeInt = 3  # per scenario, as in the paper
-    query_features: tuple[Literal["gap"], ...] = ("gap",)  # of a query, beside its scenario
+    query_features: tuple[Literal["gap"], ...] = ("gap",)  # of a query, next to its scenario
     hidden_dim: PositiveInt = 64
-    features: tuple[Feature, ...] = ("action", "scenario", "hour", "gap", "position")  # of an event, beside its item
+    features: tuple[Feature, ...] = ("action", "scenario", "hour", "gap", "position")  # of an event, next to its item
     dropout: float = Field(default=0.1, ge=0, lt=1)  # of the events as they enter
     backbone: RegisteredConfig = TransformerConfig()
 
@@ -139,7 +139,7 @@ class Queries(nn.Module):
     """The query tokens of a scenario: Q learned vectors, each with the same view of the newest event and its age.
 
     An age is the sum of a learned step for each bucket up to its own: one that training never saw, such as that of a
-    user who was away for longer than the log, is told as the longest that it saw.
+    user who was away for longer than the log, counts as the longest that it saw.
     """
 
     def __init__(self, sizes: Sizes, config: UserTowerConfig) -> None:

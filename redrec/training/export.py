@@ -27,7 +27,7 @@ ITEMS_PER_BLOCK = 8192
 
 
 class ServedUserTower(nn.Module):
-    """The user tower with one query group whose cut lies after the newest event."""
+    """The user tower with one query group with the cut after the newest event."""
 
     def __init__(self, tower: UserTower) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
 """Optimizer: AdamW, a linear warm-up, then a cosine decay or a plateau with an annealing at its end.
 
 Tables of which a step touches a few rows (hashed words, item ids) learn at a rate of their own: at the rate that suits
-the transformer a rare word, or a rare item's row, would hardly leave its random start. They also bear far more decay: a
-row that is seldom met then shrinks to nothing, and its item is told by what it shares with others. A pretrained
+the transformer a rare word, or a rare item's row, would hardly leave its random start. They also bear far more decay:
+the row of a rare item then shrinks to zero, and the item is known by what it shares with others. A pretrained
 language model has a rate of its own too, since the others would ruin its weights.
 """
 
@@ -28,7 +28,7 @@ class OptimizerConfig(Config):
     weight_decay: float = Field(default=0.01, ge=0)
     table_weight_decay: float = Field(default=2.0, ge=0)
     max_gradient_norm: PositiveFloat = 1.0
-    num_accumulated: PositiveInt = 1  # parts a step's batch is worked through in, to save memory
+    num_accumulated: PositiveInt = 1  # micro-batches of a step, to save memory
 
 
 def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:

@@ -94,8 +94,8 @@ def test_a_negative_that_nearly_is_a_target_does_not_count():
 
 def test_false_negatives_are_known_by_id_in_their_own_group_alone():
     target_GW, is_target_GW = torch.tensor([[3, 5], [7, 9]]), torch.tensor([[True, True], [True, False]])
-    found = is_false_negative(target_GW, is_target_GW, torch.tensor([5, 7, 9, 10]), num_items=10)
-    assert found.tolist() == [[True, False, False, False], [False, True, False, False]]
+    result = is_false_negative(target_GW, is_target_GW, torch.tensor([5, 7, 9, 10]), num_items=10)
+    assert result.tolist() == [[True, False, False, False], [False, True, False, False]]
 
 
 def test_a_group_whose_negatives_are_all_targets_has_a_finite_gradient():
@@ -111,11 +111,11 @@ def test_with_all_candidates_and_one_interest_it_is_the_cross_entropy():
     catalog, interests = unit(N, D, seed=2), unit(G, 1, D, seed=0)
     target_GW, is_target_GW = torch.tensor([[0], [3], [3], [19]]), torch.ones(G, 1, dtype=torch.bool)
     is_false = is_false_negative(target_GW, is_target_GW, torch.arange(N), N)
-    found, _ = window_loss(
+    result, _ = window_loss(
         interests, catalog[target_GW], is_target_GW, catalog, torch.zeros(N), is_false, SCALE, MATCHED
     )
     expected = F.cross_entropy(SCALE * interests[:, 0] @ catalog.T, target_GW[:, 0], reduction="sum")
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(result, expected)
 
 
 def test_straight_through_changes_the_gradient_alone():
@@ -152,8 +152,8 @@ def test_a_negative_of_infinite_count_weighs_nothing():
     """What fills up a process's share of the negatives."""
     targets, negatives = unit(G, W, D, seed=1), unit(N, D, seed=2)
     filled = torch.cat([negatives, negatives[:2]]), torch.cat([torch.zeros(N), torch.full((2,), torch.inf)])
-    found = loss_of(targets, negatives=filled[0], log_count=filled[1])
-    assert found == pytest.approx(loss_of(targets, negatives=negatives).item(), rel=1e-6)
+    result = loss_of(targets, negatives=filled[0], log_count=filled[1])
+    assert result == pytest.approx(loss_of(targets, negatives=negatives).item(), rel=1e-6)
 
 
 def test_collapsed_interests_show_as_cosine_one():

@@ -70,7 +70,7 @@ def test_the_targets_are_the_next_events_of_the_queried_scenario(data, batches):
 
 
 def test_no_item_of_the_test_period_alone_is_a_target(data, batches):
-    """Every event and target of a step is in its user's training part."""
+    """Every event and target of a step is in its user's training split."""
     batch = batches.draw(3, Shard())
     for row, user in enumerate(batches._users_of(3)):
         train_items = set(batches.histories.train_of(user).item_L.tolist())
@@ -166,7 +166,7 @@ def test_next_item_models_are_cut_before_every_event_and_queried_for_it(data):
 
 
 def test_a_cut_is_taken_less_often_the_older_its_target(data):
-    """Of the places that one day's targets give, a half-life keeps the expected share, and each user keeps a cut."""
+    """Of the positions that one day's targets give, a half-life keeps the expected share, and each user keeps a cut."""
     half_life_days = 5.0
     config = BatchConfig(num_users=64, num_cuts=None, queried="next", target_window=1)
     whole = HistoryConfig(policy="sorted", max_events=1000)
@@ -186,7 +186,7 @@ def test_a_cut_is_taken_less_often_the_older_its_target(data):
     assert kept < 0.8 * sum(every.draw(step, Shard()).is_target_BCW[..., 0].sum() for step in range(6))
 
 
-def test_the_cuts_of_a_user_are_different_places(data):
+def test_the_cuts_of_a_user_are_different_positions(data):
     batch = make(data, history=HistoryConfig(policy="sorted")).draw(1, Shard())
     for cut_C, is_target_CW in zip(batch.cut_BC, batch.is_target_BCW, strict=True):
         cuts = cut_C[is_target_CW[:, 0]]

@@ -19,7 +19,7 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
-from redrec.model.encoders.content import Content, Tokens, blocks, write_tokens
+from redrec.model.encoders.content import Content, TokenContent, rows_of, write_tokens
 from redrec.model.encoders.encoder import EncoderConfig, ItemEncoder
 from redrec.model.parameter_groups import TABLE
 
@@ -47,17 +47,20 @@ def hashed_tokens(fields: Iterable[tuple[str, str]], config: HashedConfig) -> li
     return [zlib.crc32(feature.encode()) % config.num_buckets for feature in features[: config.max_tokens]]
 
 
-def write_hashed(items: Path, folder: Path, config: HashedConfig) -> Tokens:
+def write_hashed(items: Path, folder: Path, config: HashedConfig) -> TokenContent:
     """Hash the catalog's text into `folder`. An item without text gets one bucket for "no text"."""
     no_text = [zlib.crc32(b"") % config.num_buckets]
-    rows = (row for block in blocks(items, config.fields) for row in block)
+    rows = rows_of(items, config.fields)
     return write_tokens(folder, (hashed_tokens(_pairs(row), config) or no_text for row in rows))
 
 
 def _pairs(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield one item's (field, text) pairs; a list of tags is one pair a tag, an absent text is none."""
     for name, value in row.items():
-        yield from ((name, text) for text in (value if name == "tags" else [value]) or [] if text)
+        texts = value or [] if name == "tags" else [value]
+        for text in texts:
+            if text:
+                yield name, text
 
 
 class HashedEncoder(nn.Module):
@@ -79,8 +82,8 @@ class HashedEncoder(nn.Module):
         return self.norm(bags_ME + self.mlp(bags_ME))
 
 
-def _open(folder: Path, config: HashedConfig) -> Tokens:
-    return Tokens(folder)
+def _open(folder: Path, config: HashedConfig) -> TokenContent:
+    return TokenContent(folder)
 
 
 def _make(config: HashedConfig, content: Content, item_dim: int) -> HashedEncoder:
