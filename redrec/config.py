@@ -1,7 +1,7 @@
 """Config: the frozen base of every configuration, its one loader, and the error a caller can fix.
 
 An unknown key is an error that names it, ranges are checked before any data is read, and the resolved
-config is saved beside what it made.
+config is saved with what it made.
 """
 
 import json

@@ -199,7 +199,7 @@ def layout(history: History, user_L: Ints, config: HistoryConfig) -> Layout:
 
 
 def _scenario_of_user(history: History, user_L: Ints) -> Ints:
-    """Return one number for each pair of a user and a scenario, ordered by user, then scenario."""
+    """Return one number for each pair of a user and a scenario; it grows by user, then scenario."""
     return user_L * (1 + history.scenario_L.max(initial=0)) + history.scenario_L
 
 

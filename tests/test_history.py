@@ -1,4 +1,4 @@
-"""Mixing and layout: quotas per scenario, time order kept beside the layout, one encoding for all callers."""
+"""Mixing and layout: quotas per scenario, time order kept next to the layout, one encoding for all callers."""
 
 import numpy as np
 

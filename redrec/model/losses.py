@@ -8,8 +8,8 @@ interest matched to it. With association `straight_through` the forward pass is 
 counts as the softmax of the target over the interests, so that those not chosen learn as well.
 
 A target's loss is the mean of two InfoNCE terms with the same positive. In the first it competes with the negatives
-as its own interest scores them: that keeps the interests apart. In the second a negative has the score of whichever
-interest likes it best, as in serving, where the greatest score over the interests ranks an item: without it each
+as its own interest scores them: that keeps the interests apart. In the second a negative has its best score
+over the interests, as in serving, where the greatest score over the interests ranks an item: without it each
 interest has a scale of its own and a niche one fills the top of the list; with it alone the interests collapse.
 
 Negatives are either all candidates of the scenario (the sum is then the full cross-entropy) or a draw from a mixture of

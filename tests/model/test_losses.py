@@ -56,7 +56,7 @@ def test_absent_targets_change_nothing():
 
 
 def test_gradient_reaches_the_matched_interest_of_each_planted_cluster():
-    """Three planted interests, each with two targets: each cluster answers to the interest that lies on it."""
+    """Three planted interests, each with two targets: each cluster answers to the interest at its centre."""
     interests = F.normalize(torch.eye(D)[:Q] + 0.05, dim=-1).expand(G, Q, D)
     targets = interests.repeat_interleave(2, dim=1)
     shuffled = interests[:, [2, 0, 1]]
@@ -107,7 +107,7 @@ def test_a_group_whose_negatives_are_all_targets_has_a_finite_gradient():
 
 
 def test_with_all_candidates_and_one_interest_it_is_the_cross_entropy():
-    """Against torch's own: the positive stands once, in the catalog, and the loss adds it where it masks it."""
+    """Against torch's own: the catalog holds the positive once, and the loss adds what it masks."""
     catalog, interests = unit(N, D, seed=2), unit(G, 1, D, seed=0)
     target_GW, is_target_GW = torch.tensor([[0], [3], [3], [19]]), torch.ones(G, 1, dtype=torch.bool)
     is_false = is_false_negative(target_GW, is_target_GW, torch.arange(N), N)

@@ -1,4 +1,4 @@
-"""Batches: targets lie after their cut and in the queried scenario; a step is the same whenever it is drawn."""
+"""Batches: targets are after their cut and in the queried scenario; a step is the same whenever it is drawn."""
 
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def events_in_time_order(batch: Batch, user: int) -> np.ndarray:
 
 
 def test_the_targets_are_the_next_events_of_the_queried_scenario(data, batches):
-    """Whole short histories: then kept events are all events, and cut c stands before event c."""
+    """Whole short histories: then kept events are all events, and cut c is before event c."""
     num_checked = 0
     drawn = [
         (batch, *row)
@@ -161,7 +161,7 @@ def test_next_item_models_are_cut_before_every_event_and_queried_for_it(data):
         targets = batch.items_M[batch.target_BCW[row, is_cut, 0]]
         cuts = batch.cut_BC[row, is_cut]
         assert is_cut.sum() >= len(events) - 1
-        inside = cuts < len(events)  # the last target may lie behind the window
+        inside = cuts < len(events)  # the last target may be behind the window
         assert np.array_equal(targets[inside], events[cuts[inside]])
 
 

@@ -46,7 +46,7 @@ def loss_and_towers(data: Path, folder: Path, batch: Batch, recipe: Recipe = REC
 
 
 def with_fresh_targets(batch: Batch) -> tuple[Batch, np.ndarray]:
-    """Return the step with targets that are neither events nor negatives, and these items: nothing else tells of them."""
+    """Return the step with targets that are neither events nor negatives, and these items."""
     fresh = np.setdiff1d(np.arange(SMALL_WORLD.num_items), batch.items_M)
     index_BCW = np.arange(batch.target_BCW.size).reshape(batch.target_BCW.shape) % len(fresh)
     items_M = np.concatenate([batch.items_M, fresh])
