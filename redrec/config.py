@@ -1,12 +1,13 @@
 """Config: the frozen base of every configuration, its one loader, and the error a caller can fix.
 
 An unknown key is an error that names it, ranges are checked before any data is read, and the resolved
-config is saved beside what it made.
+config is saved with what it made.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -62,5 +63,25 @@ def validated(cls: type[ConfigT], content: dict[str, object], source: str) -> Co
     try:
         return cls.model_validate(content)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise InputError(f"{source}: {problems}. Allowed keys: {', '.join(cls.model_fields)}.") from error
+        problems, keys = [], ""
+        for problem in error.errors():
+            problems.append(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}")
+            if problem["type"] in ("missing", "extra_forbidden") and len(problem["loc"]) == 1:
+                keys = f" Allowed keys: {', '.join(cls.model_fields)}."
+        raise InputError(f"{source}: {'; '.join(problems)}.{keys}") from error
+
+
+def config_of_kind(value: Any, classes: Mapping[str, type[ConfigT]]) -> ConfigT:
+    """Return `value`, a mapping or a config, as the class that its `kind` names in `classes`.
+
+    >>> class Point(Config):
+    ...     kind: str
+    >>> config_of_kind({"kind": "line"}, {"point": Point})
+    Traceback (most recent call last):
+    ...
+    ValueError: kind is 'line', allowed are 'point'
+    """
+    kind: Any = value.get("kind") if isinstance(value, Mapping) else getattr(value, "kind", None)
+    if kind not in classes:
+        raise ValueError(f"kind is {kind!r}, allowed are {', '.join(map(repr, classes))}")
+    return classes[kind].model_validate(value)

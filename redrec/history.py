@@ -13,7 +13,7 @@ Dense mixing decides which events enter and in which order. The four policies ar
 With a quota a busy scenario cannot push out a sparse one. "Scenario after scenario" is vocabulary order, and oldest
 first inside a scenario. Two encodings go with an event: its index, and the log-bucketed time since the previous event
 (0 at the first, and where the layout steps from one scenario to the next); both count along the whole layout, or, in
-`quota_2d`, afresh in each scenario. Time order across scenarios is kept beside the layout, in `order_L`: the
+`quota_2d`, afresh in each scenario. Time order across scenarios is kept next to the layout, in `order_L`: the
 user tower's mask and its relative bias follow time, never the layout. Ties in time keep the order in which
 the events came, in every policy. Only numpy is imported here, since the serving image has no torch.
 
@@ -21,15 +21,16 @@ Shapes: B users, L events, E item vector, S scenarios.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import PositiveInt
 
-from redrec.config import Config
+from redrec.config import Config, Record
 
 Ints = NDArray[np.int64]
+Array = TypeVar("Array")  # of numpy, or of torch in training
 
 NUM_GAP_BUCKETS = (
     24  # bucket 0: no previous event; bucket b: 2**(b-1) .. 2**b minutes; the last holds all above 8 years
@@ -40,7 +41,7 @@ MS_PER_HOUR = 3_600_000
 MS_PER_DAY = 86_400_000
 
 
-class Vocabulary(Config):
+class Vocabulary(Record):
     """The fixed order of scenarios and actions; an index in a tensor is a position here."""
 
     scenarios: tuple[str, ...]
@@ -83,8 +84,51 @@ class History(NamedTuple):
     scenario_L: Ints
     timestamp_ms_L: Ints
 
-    def at(self, places: slice | Ints | NDArray[np.bool_]) -> "History":
-        return History(*(values[places] for values in self))
+    def at(self, index: slice | Ints | NDArray[np.bool_]) -> "History":
+        return History(*(values[index] for values in self))
+
+
+class Layout(NamedTuple):
+    """The events that enter, of users one after another: `EventFeatures` before padding, and each event's item."""
+
+    item_L: Ints
+    action_L: Ints
+    scenario_L: Ints
+    hour_L: Ints
+    gap_L: Ints
+    position_L: Ints
+    order_L: Ints
+
+
+class EventFeatures(NamedTuple, Generic[Array]):
+    """What the user tower reads of each event next to its item vector."""
+
+    action_BL: Array
+    scenario_BL: Array
+    hour_BL: Array
+    gap_BL: Array
+    position_BL: Array
+    order_BL: Array  # in time
+    is_event_BL: Array  # False is padding
+
+
+class TowerInputs(NamedTuple, Generic[Array]):
+    """The inputs of the exported user tower, by name and in its order; `EventFeatures` are among them."""
+
+    vectors_BLE: Array
+    action_BL: Array
+    scenario_BL: Array
+    hour_BL: Array
+    gap_BL: Array
+    position_BL: Array
+    order_BL: Array
+    is_event_BL: Array
+    query_scenario_B: Array
+    query_gap_B: Array
+
+    @property
+    def events(self) -> EventFeatures[Array]:
+        return EventFeatures(*(getattr(self, name) for name in EventFeatures._fields))
 
 
 def encode_history(
@@ -136,26 +180,26 @@ def mix(history: History, user_L: Ints, config: HistoryConfig) -> Ints:
     return np.sort(by_group_L[_age(group_L[by_group_L]) < config.max_events_per_scenario])
 
 
-def layout(history: History, user_L: Ints, config: HistoryConfig) -> dict[str, Ints]:
-    """Return the tower's integer inputs of events that all enter, in the policy's layout; users stay where they are."""
-    group_L, place_L = _scenario_of_user(history, user_L), np.arange(len(user_L))
-    by_layout_L = np.argsort(group_L, kind="stable") if config.is_by_scenario else place_L
+def layout(history: History, user_L: Ints, config: HistoryConfig) -> Layout:
+    """Return events that all enter in the policy's layout; the order of users stays."""
+    group_L, index_L = _scenario_of_user(history, user_L), np.arange(len(user_L))
+    by_layout_L = np.argsort(group_L, kind="stable") if config.is_by_scenario else index_L
     laid, begins_L = history.at(by_layout_L), _begins(user_L)
     segment_L = _begins(group_L[by_layout_L]) if config.is_by_scenario else begins_L
     gap_L = gap_bucket(np.diff(laid.timestamp_ms_L, prepend=0))
-    return {
-        "item_L": laid.item_L,
-        "action_L": laid.action_L,
-        "scenario_L": laid.scenario_L,
-        "hour_L": laid.timestamp_ms_L // MS_PER_HOUR % NUM_HOURS,
-        "gap_L": np.where(place_L == segment_L, 0, gap_L),
-        "position_L": place_L - (segment_L if config.policy == "quota_2d" else begins_L),
-        "order_L": by_layout_L - begins_L,
-    }
+    return Layout(
+        item_L=laid.item_L,
+        action_L=laid.action_L,
+        scenario_L=laid.scenario_L,
+        hour_L=laid.timestamp_ms_L // MS_PER_HOUR % NUM_HOURS,
+        gap_L=np.where(index_L == segment_L, 0, gap_L),
+        position_L=index_L - (segment_L if config.policy == "quota_2d" else begins_L),
+        order_L=by_layout_L - begins_L,
+    )
 
 
 def _scenario_of_user(history: History, user_L: Ints) -> Ints:
-    """Return one number for each pair of a user and a scenario, ordered by user, then scenario."""
+    """Return one number for each pair of a user and a scenario; it grows by user, then scenario."""
     return user_L * (1 + history.scenario_L.max(initial=0)) + history.scenario_L
 
 
@@ -179,16 +223,17 @@ def gap_bucket(gap_ms: Ints) -> Ints:
     return np.minimum(np.log2(minutes).astype(np.int64) + 1, NUM_GAP_BUCKETS - 1)
 
 
-def padded(rows: dict[str, Ints], user_L: Ints, num_users: int) -> dict[str, NDArray]:
-    """Return the layout as B rows, zero-padded at the end to the longest, with `is_event_BL`; L is at least 1."""
+def padded(events: Layout, user_L: Ints, num_users: int) -> tuple[Ints, EventFeatures[NDArray]]:
+    """Return `item_BL` and the features as B rows, zero-padded at the end to the longest; L is at least 1."""
     column_L = np.arange(len(user_L)) - _begins(user_L)
     shape = num_users, 1 + column_L.max(initial=0)
-    batch = {f"{name[:-1]}BL": np.zeros(shape, dtype=np.int64) for name in rows}
-    for row_BL, values_L in zip(batch.values(), rows.values(), strict=True):
+    rows: list[NDArray] = [np.zeros(shape, dtype=np.int64) for _ in events]
+    for row_BL, values_L in zip(rows, events, strict=True):
         row_BL[user_L, column_L] = values_L
     is_event_BL = np.zeros(shape, dtype=bool)
     is_event_BL[user_L, column_L] = True
-    return {**batch, "is_event_BL": is_event_BL}
+    item_BL, *features = [*rows, is_event_BL]
+    return item_BL, EventFeatures(*features)
 
 
 def tower_inputs(
@@ -197,26 +242,22 @@ def tower_inputs(
     moment_ms_B: Sequence[int] | Ints,
     vectors_NE: NDArray[np.floating],
     config: HistoryConfig,
-) -> dict[str, NDArray]:
+) -> TowerInputs[NDArray]:
     """Return what the exported user tower takes for B users, each queried for one scenario at one moment.
 
     A user without events is a row of padding; L is at least 1.
     """
     history, user_L = joined(histories)
-    queries = {
-        "query_scenario_B": np.asarray(query_scenario_B, dtype=np.int64),
-        "query_gap_B": _query_gap(history, user_L, np.asarray(moment_ms_B, dtype=np.int64)),
-    }
+    gap_B = _query_gap(history, user_L, np.asarray(moment_ms_B, dtype=np.int64))
     kept_L = mix(history, user_L, config)
     user_L = user_L[kept_L]
-    batch = padded(layout(history.at(kept_L), user_L, config), user_L, len(histories))
-    item_BL = batch.pop("item_BL")
-    vectors_BLE = np.asarray(vectors_NE).take(item_BL, axis=0).astype(np.float32) * batch["is_event_BL"][..., None]
-    return {"vectors_BLE": vectors_BLE, **batch, **queries}
+    item_BL, events = padded(layout(history.at(kept_L), user_L, config), user_L, len(histories))
+    vectors_BLE = np.asarray(vectors_NE).take(item_BL, axis=0).astype(np.float32) * events.is_event_BL[..., None]
+    return TowerInputs(vectors_BLE, *events, np.asarray(query_scenario_B, dtype=np.int64), gap_B)
 
 
 def _query_gap(history: History, user_L: Ints, moment_ms_B: Ints) -> Ints:
-    """Return the bucket of the time from each user's newest event to the moment of asking, 0 without events."""
+    """Return the bucket of the time from each user's newest event to the moment of the query, 0 without events."""
     gap_B = np.zeros(len(moment_ms_B), dtype=np.int64)
     newest_A = np.flatnonzero(np.diff(user_L, append=-1))  # the last event of each user who has any
     user_A = user_L[newest_A]

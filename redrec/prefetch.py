@@ -1,4 +1,4 @@
-"""Ahead: a thread makes the next value of a sequence while one is worked on."""
+"""Prefetch: a thread makes the next value of a sequence while one is worked on."""
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +8,7 @@ Value = TypeVar("Value")
 
 
 def prefetch(values: Iterable[Value]) -> Iterator[Value]:
-    """Yield the values in their order, one being made beyond the one yielded; an error in making it is raised in turn.
+    """Yield the values in their order; the next one is made while one is used, and its error is raised in its turn.
 
     >>> list(prefetch(range(3)))
     [0, 1, 2]
@@ -17,6 +17,8 @@ def prefetch(values: Iterable[Value]) -> Iterator[Value]:
     making = iter(values)
     with ThreadPoolExecutor(max_workers=1) as thread:
         coming = thread.submit(next, making, end)
-        while (value := coming.result()) is not end:
+        value = coming.result()
+        while value is not end:
             coming = thread.submit(next, making, end)
             yield value  # type: ignore[misc] # it is not `end`
+            value = coming.result()

@@ -1,4 +1,4 @@
-"""Decoder: any Hugging Face decoder as the user tower's backbone, beside our own transformer.
+"""Decoder: any Hugging Face decoder as the user tower's backbone, as an alternative to our own transformer.
 
 Events enter as input embeddings; the model's word table is never used and is dropped. Our mask (time order, cuts,
 padding) is handed over as a 4-D additive mask and the time order as position ids, so that rotary positions follow time.
@@ -13,11 +13,11 @@ import torch
 from pydantic import Field, JsonValue
 from torch import Tensor, nn
 
-from redrec.config import Config
-from redrec.model.packing import Tokens
+from redrec.model.backbone import Backbone, BackboneConfig
+from redrec.model.packing import PackedTokens
 
 
-class DecoderConfig(Config):
+class DecoderConfig(BackboneConfig):
     kind: Literal["decoder"] = "decoder"
     model: str | None = None  # a hub name or a folder; absent: random weights of `architecture`
     architecture: dict[str, JsonValue] = Field(
@@ -33,11 +33,11 @@ class Decoder(nn.Module):
         self.enter = nn.Linear(hidden_dim, width) if width != hidden_dim else nn.Identity()
         self.leave = nn.Linear(width, hidden_dim) if width != hidden_dim else nn.Identity()
 
-    def forward(self, keys: Tokens, queries: Tokens | None, is_key_BK: Tensor) -> Tensor:
+    def forward(self, keys: PackedTokens, queries: PackedTokens | None, is_key_BK: Tensor) -> Tensor:
         """Return the hidden queries, or the hidden keys, under the mask of `redrec.model.transformer.Transformer`."""
-        parts, order_BK = [keys] if queries is None else [keys, queries], keys.cut_BT - 1
-        tokens_BTW = self.enter(torch.cat([part.packing.unpack(part.hidden_PH) for part in parts], dim=1))
-        cut_BT = torch.cat([part.cut_BT for part in parts], dim=1)
+        tokens, order_BK = [keys] if queries is None else [keys, queries], keys.cut_BT - 1
+        tokens_BTW = self.enter(torch.cat([one.packing.unpack(one.hidden_PH) for one in tokens], dim=1))
+        cut_BT = torch.cat([one.cut_BT for one in tokens], dim=1)
         is_visible_BTK = (order_BK[:, None] < cut_BT[..., None]) & is_key_BK[:, None]
         is_self_TT = torch.eye(cut_BT.shape[1], dtype=torch.bool, device=cut_BT.device)
         is_visible_BTT = nn.functional.pad(is_visible_BTK, (0, cut_BT.shape[1] - order_BK.shape[1])) | is_self_TT
@@ -48,8 +48,8 @@ class Decoder(nn.Module):
         hidden_BTW = self.model(
             inputs_embeds=tokens_BTW, attention_mask=bias_B1TT, position_ids=cut_BT, use_cache=False
         ).last_hidden_state
-        read_BTW = hidden_BTW[:, -parts[-1].cut_BT.shape[1] :]
-        return self.leave(parts[-1].packing.pack(read_BTW))
+        read_BTW = hidden_BTW[:, -tokens[-1].cut_BT.shape[1] :]
+        return self.leave(tokens[-1].packing.pack(read_BTW))
 
 
 def _load(config: DecoderConfig) -> Any:
@@ -64,3 +64,6 @@ def _load(config: DecoderConfig) -> Any:
         model = AutoModel.from_pretrained(config.model, attn_implementation="sdpa", **config.architecture)
     model.set_input_embeddings(nn.Embedding(1, model.config.hidden_size))
     return model
+
+
+DECODER = Backbone(DecoderConfig, Decoder)

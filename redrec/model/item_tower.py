@@ -1,7 +1,7 @@
 """Item tower: item content in, an item vector for the user tower and an embedding for the index out.
 
 An encoder (`redrec.model.encoders`) turns an item's text into its content vector; where items have images, a gate joins
-the two. Where the same items are met again and again and ids help, each item also has a learned vector of its own that
+the two. If users interact with the same items again and again, each item also has a learned vector of its own that
 is added; such a model knows little of new items, so ids stay off wherever cold start is claimed.
 
 Shapes: N items of the catalog, M items queried for, V vector of a vision model, E item vector, D embedding.
@@ -15,7 +15,7 @@ from typing import Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import PositiveInt, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
@@ -23,18 +23,19 @@ from redrec.atomic import replaced_folder
 from redrec.config import Config
 from redrec.data import columns as c
 from redrec.hashing import file_hash
-from redrec.model.encoders.content import blocks, num_items
+from redrec.model.encoders.content import num_items, rows_of
 from redrec.model.encoders.hashed import HashedConfig
 from redrec.model.encoders.ids_only import IdsOnlyConfig
-from redrec.model.encoders.registry import EncoderConfig, make_encoder, open_content, sources, write_content
+from redrec.model.encoders.registry import RegisteredConfig, make_encoder, open_content, sources, write_content
 from redrec.model.encoders.vectors import VectorContent
 from redrec.model.encoders.vision import GatedFusion, VisionConfig, write_images
+from redrec.model.parameter_groups import TABLE
 
 MADE_OF, IDS, ENCODED, IMAGES = "made_of.json", "ids.npy", "encoded", "images"
 
 
 class ItemTowerConfig(Config):
-    encoder: EncoderConfig = Field(default=HashedConfig(), discriminator="kind")
+    encoder: RegisteredConfig = HashedConfig()
     vision: VisionConfig | None = None  # absent: images are not looked at
     num_id_buckets: PositiveInt | None = None  # absent: no id embedding; at least the catalog's size: no collisions
     item_dim: PositiveInt = 64
@@ -72,7 +73,7 @@ class ItemContent:
 def write_item_content(items: Path, folder: Path, config: ItemTowerConfig) -> ItemContent:
     """Write what the tower reads of each item, in the order of `items`, into `folder`.
 
-    What is there already stays, if it was made of the same table, model files and configuration: a large model encodes
+    Existing content stays if it was made of the same table, model files and configuration: a large model encodes
     a catalog for hours. Image files are not compared.
 
     Raises:
@@ -93,18 +94,18 @@ def write_item_content(items: Path, folder: Path, config: ItemTowerConfig) -> It
 def _fingerprint(items: Path, config: ItemTowerConfig) -> dict[str, str]:
     """Return the configuration and a digest of every file that the content is made of."""
     paths = [items, *sources(config.encoder), *([Path(config.vision.model)] if config.vision else [])]
-    files = [
-        file for path in paths for file in ([path] if path.is_file() else sorted(path.rglob("*"))) if file.is_file()
-    ]
+    files: list[Path] = []
+    for path in paths:
+        files += [path] if path.is_file() else [file for file in sorted(path.rglob("*")) if file.is_file()]
     return {**{str(file): file_hash(file) for file in files}, "config": config.model_dump_json()}
 
 
 def _id_buckets(items: Path, num_buckets: int) -> NDArray[np.int64]:
-    """Return `id_N`: the item index where each item can have a bucket of its own, else a hash of its id."""
+    """Return `id_N`: the item index if each item can have a bucket of its own, else a hash of its id."""
     if num_buckets >= num_items(items):
         return np.arange(num_items(items))
-    ids = (row[c.ITEM_ID] for block in blocks(items, [c.ITEM_ID]) for row in block)
-    return np.fromiter((zlib.crc32(item_id.encode()) % num_buckets for item_id in ids), dtype=np.int64)
+    rows = rows_of(items, [c.ITEM_ID])
+    return np.fromiter((zlib.crc32(row[c.ITEM_ID].encode()) % num_buckets for row in rows), dtype=np.int64)
 
 
 class ItemTower(nn.Module):
@@ -116,6 +117,7 @@ class ItemTower(nn.Module):
         num_ids = min(config.num_id_buckets or 0, len(content))
         self.ids = nn.Embedding(num_ids, item_dim) if num_ids else None
         if self.ids is not None:
+            self.ids.parameter_group = TABLE
             nn.init.normal_(self.ids.weight, std=item_dim**-0.5)
         self.head = nn.Linear(item_dim, config.embedding_dim, bias=False)
 

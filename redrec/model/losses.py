@@ -8,8 +8,8 @@ interest matched to it. With association `straight_through` the forward pass is 
 counts as the softmax of the target over the interests, so that those not chosen learn as well.
 
 A target's loss is the mean of two InfoNCE terms with the same positive. In the first it competes with the negatives
-as its own interest scores them: that keeps the interests apart. In the second a negative has the score of whichever
-interest likes it best, as in serving, where the greatest score over the interests ranks an item: without it each
+as its own interest scores them: that keeps the interests apart. In the second a negative has its best score
+over the interests, as in serving, where the greatest score over the interests ranks an item: without it each
 interest has a scale of its own and a niche one fills the top of the list; with it alone the interests collapse.
 
 Negatives are either all candidates of the scenario (the sum is then the full cross-entropy) or a draw from a mixture of
@@ -21,10 +21,12 @@ one that nearly equals a target by cosine.
 Shapes: G query groups, W targets in the window, Q interests, N negatives, D embedding, P permutations.
 """
 
+from collections.abc import Callable
 from itertools import permutations
-from typing import Literal
+from typing import Annotated
 
 import torch
+from pydantic import AfterValidator
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
@@ -35,8 +37,29 @@ MAX_NEGATIVE_COSINE = 0.99  # above it a negative is the target itself under ano
 MASKED = -1e9  # a finite logit, since a group may have all its negatives masked
 
 
+def matched(chosen_GWQ: Tensor, logits_GWQ: Tensor) -> Tensor:
+    """The interest that a target's cluster was matched to answers for it, alone."""
+    return chosen_GWQ
+
+
+def straight_through(chosen_GWQ: Tensor, logits_GWQ: Tensor) -> Tensor:
+    """The same value; its gradient is that of the softmax over the interests, so that all of them learn."""
+    soft_GWQ = logits_GWQ.softmax(-1)
+    return chosen_GWQ + soft_GWQ - soft_GWQ.detach()
+
+
+# How much each interest answers for a target, from the one-hot choice and the logits of the target for all interests.
+ASSOCIATIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"matched": matched, "straight_through": straight_through}
+
+
+def _known_association(name: str) -> str:
+    if name not in ASSOCIATIONS:
+        raise ValueError(f"association is {name!r}, allowed are {', '.join(map(repr, ASSOCIATIONS))}")
+    return name
+
+
 class LossConfig(Config):
-    association: Literal["matched", "straight_through"] = "matched"
+    association: Annotated[str, AfterValidator(_known_association)] = "matched"  # a name in `ASSOCIATIONS`
     max_full_catalog: int = 0  # a scenario with at most so many items is contrasted with all of them, else with a draw
 
 
@@ -80,7 +103,7 @@ def window_loss(
     log_count_N: Tensor,
     is_false_GN: Tensor,
     logit_scale: Tensor,
-    association: str = "matched",
+    config: LossConfig,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Return the InfoNCE loss summed over all targets, and sums to watch: `top1` over targets, `cosine` over groups.
 
@@ -94,14 +117,11 @@ def window_loss(
         log_count_N: Log of the expected count of each negative in the draw; zero for a whole catalog.
         is_false_GN: Where a negative is a target of the group.
         logit_scale: Inverse temperature, a scalar above zero.
-        association: See `LossConfig`.
     """
     interest_GW = associate(targets_GWD.detach(), is_target_GW, interests_GQD.detach())
     cosine_GWQ = targets_GWD @ interests_GQD.transpose(1, 2)
     chosen_GWQ = F.one_hot(interest_GW, interests_GQD.shape[1]).to(cosine_GWQ.dtype)
-    if association == "straight_through":
-        soft_GWQ = (logit_scale * cosine_GWQ).softmax(-1)
-        chosen_GWQ = chosen_GWQ + soft_GWQ - soft_GWQ.detach()
+    chosen_GWQ = ASSOCIATIONS[config.association](chosen_GWQ, logit_scale * cosine_GWQ)
     positive_GW = logit_scale * (chosen_GWQ * cosine_GWQ).sum(-1)
 
     logits_GQN = logit_scale * (interests_GQD @ negatives_ND.T)

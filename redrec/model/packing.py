@@ -1,9 +1,9 @@
 """Packing: the real tokens of a batch one after the other, so that nothing but attention works on padding.
 
-Of short histories most of a padded batch is padding, and most of the places for cuts are empty. An exported graph of
+Of short histories most of a padded batch is padding, and most of the positions for cuts are empty. An exported graph of
 fixed operations has to work on all of it (`Padding`); training does not (`Packing`). Both have the same four methods.
 
-Shapes: B users, T places of a user, P tokens that are worked on, H hidden, `*` any further axes.
+Shapes: B users, T positions of a user, P tokens that are worked on, H hidden, `*` any further axes.
 """
 
 from typing import NamedTuple, Self
@@ -13,16 +13,16 @@ from torch import Tensor
 
 
 class Packing:
-    """The tokens at some places of each user, in order of users; `index_BT` says where each place's token is.
+    """The tokens at some positions of each user, in order of users; `index_BT` has the token of each position.
 
-    Other places are given some token, whichever: nobody may look at what stands there.
+    Other positions get an arbitrary token, which must not be read.
     """
 
-    def __init__(self, at_P: Tensor, num_users: int, num_places: int) -> None:
+    def __init__(self, at_P: Tensor, num_users: int, num_positions: int) -> None:
         self.at_P = at_P
-        index_X = torch.zeros(num_users * num_places, dtype=torch.long, device=at_P.device)
+        index_X = torch.zeros(num_users * num_positions, dtype=torch.long, device=at_P.device)
         index_X[at_P] = torch.arange(len(at_P), device=at_P.device)
-        self.index_BT = index_X.view(num_users, num_places)
+        self.index_BT = index_X.view(num_users, num_positions)
 
     @classmethod
     def of(cls, is_token_BT: Tensor) -> Self:
@@ -33,19 +33,19 @@ class Packing:
         return values_BT.flatten(0, 1).index_select(0, self.at_P)
 
     def unpack(self, tokens_P: Tensor) -> Tensor:
-        """Return each token at its place, from `tokens_P*` to `tokens_BT*`."""
+        """Return each token at its position, from `tokens_P*` to `tokens_BT*`."""
         return tokens_P.index_select(0, self.index_BT.flatten()).unflatten(0, self.index_BT.shape)
 
     def with_first(self, first_H: Tensor, tokens_PH: Tensor) -> tuple["Packing", Tensor]:
-        """Return the packing and the tokens with `first_H` at a new place before each user's others."""
-        num_users, num_places = self.index_BT.shape
-        first_B = torch.arange(num_users, device=self.at_P.device) * (num_places + 1)
-        at_P = torch.cat([first_B, self.at_P + self.at_P // num_places + 1])
-        return Packing(at_P, num_users, num_places + 1), torch.cat([first_H.expand(num_users, -1), tokens_PH])
+        """Return the packing and the tokens with `first_H` at a new position before each user's others."""
+        num_users, num_positions = self.index_BT.shape
+        first_B = torch.arange(num_users, device=self.at_P.device) * (num_positions + 1)
+        at_P = torch.cat([first_B, self.at_P + self.at_P // num_positions + 1])
+        return Packing(at_P, num_users, num_positions + 1), torch.cat([first_H.expand(num_users, -1), tokens_PH])
 
 
 class Padding:
-    """All places, whether a token is there or not."""
+    """All positions, with or without a token."""
 
     def __init__(self, shape: torch.Size, device: torch.device) -> None:
         self.index_BT = torch.arange(shape[0] * shape[1], device=device).unflatten(0, shape)
@@ -66,7 +66,7 @@ class Padding:
         return Padding(tokens_BTH.shape[:2], tokens_BTH.device), tokens_BTH.flatten(0, 1)
 
 
-class Tokens(NamedTuple):
+class PackedTokens(NamedTuple):
     """Tokens that look at keys: each sees those whose order is below its cut."""
 
     hidden_PH: Tensor

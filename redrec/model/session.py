@@ -8,14 +8,16 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-Tower = Callable[[dict[str, NDArray[Any]]], NDArray[np.float32]]  # `tower_inputs` -> interests_BQD
+from redrec.history import TowerInputs
+
+Tower = Callable[[TowerInputs[NDArray[Any]]], NDArray[np.float32]]  # -> interests_BQD
 
 
 def open_tower(path: Path) -> Tower:
     """Open the tower with one thread per run that never spins.
 
-    Pods share cores and replicas scale better; in evaluation a spinning thread doubled the CPU seconds of ranking. Of
-    its inputs the tower is given what it takes: one of an older bundle knows no `query_gap_B`.
+    Pods share cores and replicas scale better; in evaluation a spinning thread doubled the CPU seconds of ranking. The
+    tower gets only the inputs that it knows: that of an older bundle has no `query_gap_B`.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -23,8 +25,9 @@ def open_tower(path: Path) -> Tower:
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     names = [given.name for given in session.get_inputs()]
 
-    def interests_of(inputs: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
-        found: NDArray[np.float32] = session.run(["interests_BQD"], {name: inputs[name] for name in names})[0]
-        return found
+    def interests_of(inputs: TowerInputs[NDArray[Any]]) -> NDArray[np.float32]:
+        interests_BQD: NDArray[np.float32]
+        (interests_BQD,) = session.run(["interests_BQD"], {name: getattr(inputs, name) for name in names})
+        return interests_BQD
 
     return interests_of

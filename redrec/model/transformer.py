@@ -1,6 +1,6 @@
 """Transformer: the user tower's own backbone, on `scaled_dot_product_attention`.
 
-Two kinds of tokens share every weight. Keys are the start token and the events; they attend to each other. Queries
+Two types of tokens share every weight. Keys are the start token and the events; they attend to each other. Queries
 attend to keys and nothing attends to a query: their cost is linear in their number and many cut points fit in one pass.
 
 The mask follows time (`order`), not the layout: with scenarios laid out one after the other, an event of the last
@@ -18,11 +18,11 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
-from redrec.config import Config
-from redrec.model.packing import Packing, Padding, Tokens
+from redrec.model.backbone import Backbone, BackboneConfig
+from redrec.model.packing import PackedTokens, Packing, Padding
 
 
-class TransformerConfig(Config):
+class TransformerConfig(BackboneConfig):
     kind: Literal["transformer"] = "transformer"
     num_layers: PositiveInt = 2
     num_heads: PositiveInt = 4
@@ -36,8 +36,8 @@ class Transformer(nn.Module):
         self.layers = nn.ModuleList(Layer(config, hidden_dim) for _ in range(config.num_layers))
         self.norm = nn.LayerNorm(hidden_dim)
 
-    def forward(self, keys: Tokens, queries: Tokens | None, is_key_BK: Tensor) -> Tensor:
-        """Return the hidden queries, or where there are none the hidden keys: what nobody reads is not computed.
+    def forward(self, keys: PackedTokens, queries: PackedTokens | None, is_key_BK: Tensor) -> Tensor:
+        """Return the hidden queries, or without queries the hidden keys: what nobody reads is not computed.
 
         No token sees a key where `is_key_BK` is False. Every token must see one: the start token, of order -1.
         """
@@ -91,3 +91,6 @@ class Layer(nn.Module):
         mixed_PH = self.out(packing.pack(torch.cat(mixed_BMTC.unbind(1), dim=-1)))
         tokens_PH = tokens_PH + F.dropout(mixed_PH, self.dropout, self.training)
         return tokens_PH + F.dropout(self.mlp(self.norm_mlp(tokens_PH)), self.dropout, self.training)
+
+
+TRANSFORMER = Backbone(TransformerConfig, Transformer)

@@ -3,11 +3,11 @@
 A causal transformer reads the mixed history. Scenario queries are further tokens of the same sequence: a query sees the
 events before its cut, and nothing sees a query. So many cut points of one history are supervised in one pass, and
 serving is the same pass with one cut at the end (queries as input tokens: RED-Rec, arXiv:2510.14788; many cuts: ours).
-A query enters as its learned vector plus a learned view of the newest event before its cut: where what comes next hangs
-on that event most, attention alone would have to find it first. The view starts at nothing, since not every world is
-so. A query also knows how long before the moment of asking that event was: what goes into the same basket is not what
-is wanted weeks later, and histories are full of baskets. A learned start token stands before the oldest event, so that
-a user without events has something to be read.
+A query enters as its learned vector plus a learned view of the newest event before its cut: if the next event depends
+mostly on that one, attention alone would have to find it first. The view is zero-initialised, since that is not so
+everywhere. A query also knows how long before the moment of the query that event was: what goes into the same basket
+is not what is wanted weeks later, and histories are full of baskets. A learned start token precedes the oldest event,
+so that a user without events has something to be read.
 
 Without queries (`num_queries=0`) the interest of a cut is the hidden state of the newest event before it, whatever
 scenario is queried: next-item models such as SASRec (arXiv:1808.09781) and HLLM (arXiv:2409.12740).
@@ -17,32 +17,44 @@ K = L + 1 keys, P tokens or groups that are worked on (`redrec.model.packing`), 
 D embedding.
 """
 
-from typing import Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt, SerializeAsAny
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
-from redrec.config import Config
-from redrec.history import NUM_GAP_BUCKETS, NUM_HOURS
-from redrec.model.decoder import Decoder, DecoderConfig
-from redrec.model.packing import Packing, Padding, Tokens
-from redrec.model.transformer import Transformer, TransformerConfig
+from redrec.config import Config, Record, config_of_kind
+from redrec.history import NUM_GAP_BUCKETS, NUM_HOURS, EventFeatures
+from redrec.model.backbone import Backbone, BackboneConfig
+from redrec.model.decoder import DECODER
+from redrec.model.packing import PackedTokens, Packing, Padding
+from redrec.model.parameter_groups import UNDECAYED
+from redrec.model.transformer import TRANSFORMER, TransformerConfig
 
 Feature = Literal["action", "scenario", "hour", "gap", "position"]
 
 
+BACKBONES: dict[str, Backbone] = {"transformer": TRANSFORMER, "decoder": DECODER}
+
+
+def _registered(value: Any) -> BackboneConfig:
+    return config_of_kind(value, {kind: backbone.config for kind, backbone in BACKBONES.items()})
+
+
+RegisteredConfig = Annotated[SerializeAsAny[BackboneConfig], BeforeValidator(_registered)]
+
+
 class UserTowerConfig(Config):
     num_queries: NonNegativeInt = 3  # per scenario, as in the paper
-    query_features: tuple[Literal["gap"], ...] = ("gap",)  # of a query, beside its scenario
+    query_features: tuple[Literal["gap"], ...] = ("gap",)  # of a query, next to its scenario
     hidden_dim: PositiveInt = 64
-    features: tuple[Feature, ...] = ("action", "scenario", "hour", "gap", "position")  # of an event, beside its item
+    features: tuple[Feature, ...] = ("action", "scenario", "hour", "gap", "position")  # of an event, next to its item
     dropout: float = Field(default=0.1, ge=0, lt=1)  # of the events as they enter
-    backbone: TransformerConfig | DecoderConfig = Field(default=TransformerConfig(), discriminator="kind")
+    backbone: RegisteredConfig = TransformerConfig()
 
 
-class Sizes(Config):
+class Sizes(Record):
     """How many values each integer input of the tower has."""
 
     action: PositiveInt
@@ -50,6 +62,15 @@ class Sizes(Config):
     position: PositiveInt
     hour: PositiveInt = NUM_HOURS
     gap: PositiveInt = NUM_GAP_BUCKETS
+
+
+class QueryGroups(NamedTuple):
+    """The queried scenarios and cuts of each user; group g sees the events whose order is below `cut_BG[:, g]`."""
+
+    scenario_BG: Tensor
+    gap_BG: Tensor  # bucket of the time from the newest event before the cut to the moment of the query
+    cut_BG: Tensor
+    is_queried_BG: Tensor  # where it is False, the interests mean nothing
 
 
 class UserTower(nn.Module):
@@ -63,14 +84,11 @@ class UserTower(nn.Module):
         self.features = nn.ModuleDict(
             {name: nn.Embedding(getattr(sizes, name), hidden_dim) for name in config.features}
         )
+        self.features.parameter_group = UNDECAYED
         self.start_H = nn.Parameter(torch.empty(hidden_dim))
         self.queries = Queries(sizes, config) if config.num_queries else None
         self.norm = nn.LayerNorm(hidden_dim)
-        self.backbone: Transformer | Decoder = (
-            Transformer(config.backbone, hidden_dim)
-            if isinstance(config.backbone, TransformerConfig)
-            else Decoder(config.backbone, hidden_dim)
-        )
+        self.backbone = BACKBONES[config.backbone.kind].module(config.backbone, hidden_dim)
         self.to_item = nn.Linear(hidden_dim, head.in_features)
         self.head = head
         for weight in (self.start_H, *self.features.parameters()):
@@ -80,55 +98,38 @@ class UserTower(nn.Module):
     def num_interests(self) -> int:
         return max(1, self.config.num_queries)
 
-    def forward(
-        self,
-        vectors_BLE: Tensor,
-        action_BL: Tensor,
-        scenario_BL: Tensor,
-        hour_BL: Tensor,
-        gap_BL: Tensor,
-        position_BL: Tensor,
-        order_BL: Tensor,
-        is_event_BL: Tensor,
-        query_scenario_BG: Tensor,
-        query_gap_BG: Tensor,
-        cut_BG: Tensor,
-        is_queried_BG: Tensor | None = None,
-    ) -> Tensor:
-        """Return `interests_BGQD`; group g of a user sees its events whose order is below `cut_BG[:, g]`.
+    def forward(self, vectors_BLE: Tensor, events: EventFeatures[Tensor], queries: QueryGroups) -> Tensor:
+        """Return `interests_BGQD`.
 
-        Padding may be anywhere: no token sees an event where `is_event_BL` is False. Where `is_queried_BG` is False the
-        interests mean nothing; absent, all groups are queried.
+        Padding may be anywhere: no token sees an event where `is_event_BL` is False.
         """
-        inputs = {"action": action_BL, "scenario": scenario_BL, "hour": hour_BL, "gap": gap_BL, "position": position_BL}
-        order_BK, is_key_BK = F.pad(order_BL, (1, 0), value=-1), F.pad(is_event_BL, (1, 0), value=True)
-        is_queried_BG = torch.ones_like(cut_BG, dtype=torch.bool) if is_queried_BG is None else is_queried_BG
-        events, groups = self._packed(is_event_BL), self._packed(is_queried_BG)
+        order_BK = F.pad(events.order_BL, (1, 0), value=-1)
+        is_key_BK = F.pad(events.is_event_BL, (1, 0), value=True)
+        packing, groups = self._packing(events.is_event_BL), self._packing(queries.is_queried_BG)
 
-        events_PH = self.project(events.pack(vectors_BLE))
+        events_PH = self.project(packing.pack(vectors_BLE))
         for name, embedding in self.features.items():
-            events_PH = events_PH + embedding(events.pack(inputs[name]))
-        keys, keys_PH = events.with_first(self.start_H, events_PH)
-        newest_P = groups.pack(_newest_before(keys, order_BK, is_key_BK, cut_BG))  # where it is among the keys
-        seen = Tokens(self._enter(keys_PH), keys, order_BK + 1)
+            events_PH = events_PH + embedding(packing.pack(getattr(events, f"{name}_BL")))
+        keys, keys_PH = packing.with_first(self.start_H, events_PH)
+        newest_P = groups.pack(_newest_before(keys, order_BK, is_key_BK, queries.cut_BG))  # index into the keys
+        key_tokens = PackedTokens(self._enter(keys_PH), keys, order_BK + 1)
         if self.queries is None:
-            hidden_PQH = self.backbone(seen, None, is_key_BK).index_select(0, newest_P)[:, None]
+            hidden_PQH = self.backbone(key_tokens, None, is_key_BK).index_select(0, newest_P)[:, None]
         else:
-            queried = {"scenario_P": groups.pack(query_scenario_BG), "gap_P": groups.pack(query_gap_BG)}
-            queries_PQH = self.queries(keys_PH.index_select(0, newest_P), **queried)
-            asking = self._asking(self._enter(queries_PQH), is_queried_BG, cut_BG)
-            hidden_PQH = self.backbone(seen, asking, is_key_BK).unflatten(0, queries_PQH.shape[:2])
+            scenario_P, gap_P = groups.pack(queries.scenario_BG), groups.pack(queries.gap_BG)
+            queries_PQH = self.queries(keys_PH.index_select(0, newest_P), scenario_P, gap_P)
+            query_tokens = self._query_tokens(self._enter(queries_PQH), queries)
+            hidden_PQH = self.backbone(key_tokens, query_tokens, is_key_BK).unflatten(0, queries_PQH.shape[:2])
         return groups.unpack(F.normalize(self.head(self.to_item(hidden_PQH)), dim=-1))
 
-    def _packed(self, is_token_BT: Tensor) -> Packing | Padding:
+    def _packing(self, is_token_BT: Tensor) -> Packing | Padding:
         return Packing.of(is_token_BT) if self.training else Padding.of(is_token_BT)
 
-    def _asking(self, queries_PQH: Tensor, is_queried_BG: Tensor, cut_BG: Tensor) -> Tokens:
+    def _query_tokens(self, queries_PQH: Tensor, queries: QueryGroups) -> PackedTokens:
         """Return the queries as tokens of their own, those of a group one after another."""
-        is_queried_BX, cut_BX = (
-            values_BG.repeat_interleave(self.num_interests, 1) for values_BG in (is_queried_BG, cut_BG)
-        )
-        return Tokens(queries_PQH.flatten(0, 1), self._packed(is_queried_BX), cut_BX)
+        is_queried_BX = queries.is_queried_BG.repeat_interleave(self.num_interests, 1)
+        cut_BX = queries.cut_BG.repeat_interleave(self.num_interests, 1)
+        return PackedTokens(queries_PQH.flatten(0, 1), self._packing(is_queried_BX), cut_BX)
 
     def _enter(self, tokens: Tensor) -> Tensor:
         return F.dropout(self.norm(tokens), self.config.dropout, self.training)
@@ -138,7 +139,7 @@ class Queries(nn.Module):
     """The query tokens of a scenario: Q learned vectors, each with the same view of the newest event and its age.
 
     An age is the sum of a learned step for each bucket up to its own: one that training never saw, such as that of a
-    user who was away for longer than the log, is told as the longest that it saw.
+    user who was away for longer than the log, counts as the longest that it saw.
     """
 
     def __init__(self, sizes: Sizes, config: UserTowerConfig) -> None:
@@ -147,6 +148,7 @@ class Queries(nn.Module):
         self.learned_SQH = nn.Parameter(torch.empty(sizes.scenario, config.num_queries, hidden_dim))
         self.newest = nn.Linear(hidden_dim, hidden_dim, bias=False)
         self.features = nn.ModuleDict({name: nn.Embedding(sizes.gap, hidden_dim) for name in config.query_features})
+        self.features.parameter_group = UNDECAYED
         nn.init.normal_(self.learned_SQH, std=0.02)
         for weight in (self.newest.weight, *self.features.parameters()):
             nn.init.zeros_(weight)

@@ -1,10 +1,10 @@
 """Batches: many cut points of each history in one pass, and the targets after each cut.
 
-A step takes B users. Of each it takes one window of the training events and cuts it in C places, or before every event.
-Each cut is queried one scenario: drawn evenly among those in which the user still acts, so that a sparse scenario is
-trained as often as a busy one, or that of the next event, as next-item models are. The targets of a cut are the next W
-events of its scenario, and the moment of asking is that of the event after the cut. What people want drifts, and the
-model is queried about tomorrow, so older places may be cut less often (`half_life_days`).
+A step takes B users. Of each it takes one window of the training events and cuts it at C positions, or before every
+event. Each cut is queried for one scenario: drawn evenly among those in which the user still acts, so that a sparse
+scenario is trained as often as a busy one, or that of the next event, as next-item models are. The targets of a cut are
+the next W events of its scenario, and the moment of the query is that of the event after the cut. What people want
+drifts, and the model is queried about tomorrow, so older positions may be cut less often (`half_life_days`).
 
 Negatives are drawn per scenario among the items that may be shown there and occur in training, for the whole step: an
 item that came later was never passed over by anybody, and as a negative alone it would only learn to be unwanted. With
@@ -15,7 +15,7 @@ Shapes: B users of this process, L events, C cuts, W targets, M distinct items, 
 """
 
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Generic, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,19 @@ from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from redrec.config import Config
 from redrec.data.histories import Histories, newest_train_ms
-from redrec.history import MS_PER_DAY, History, HistoryConfig, Ints, gap_bucket, joined, layout, mix, padded
+from redrec.history import (
+    MS_PER_DAY,
+    Array,
+    EventFeatures,
+    History,
+    HistoryConfig,
+    Ints,
+    gap_bucket,
+    joined,
+    layout,
+    mix,
+    padded,
+)
 
 NO_SHARE = np.inf  # log count of a negative that only fills up a process's share: it weighs nothing
 
@@ -39,38 +51,39 @@ class BatchConfig(Config):
 
 
 class Shard(NamedTuple):
-    """Which rows of a step a process takes, all at once or part after part; it brings its share of the negatives."""
+    """Which rows of a step a process takes, all at once or in micro-batches; it brings its share of the negatives."""
 
     rank: int = 0
     num_processes: int = 1
-    part: int = 0
-    num_parts: int = 1
+    micro_batch: int = 0
+    num_micro_batches: int = 1
 
 
-class Negatives(NamedTuple):
+class Negatives(NamedTuple, Generic[Array]):
     """One scenario's negatives; `own_N` indexes `items_M`, the others are of all processes, in order of rank."""
 
-    own_N: Ints
-    log_count_N: NDArray[np.float32]
-    item_N: Ints  # index in `items_M`, M where this process has not got the item
+    own_N: Array
+    log_count_N: Array
+    item_N: Array  # index in `items_M`; M if this process does not have the item
     is_full: bool  # whether they are all candidates of the scenario
 
 
-class Batch(NamedTuple):
-    """One step's arrays; item numbers index `items_M`, the batch's distinct items."""
+class Batch(NamedTuple, Generic[Array]):
+    """One step's arrays, of numpy or of torch; item numbers index `items_M`, the batch's distinct items."""
 
-    items_M: Ints
-    event_BL: Ints
-    events: dict[str, NDArray]
-    cut_BC: Ints
-    scenario_BC: Ints
-    gap_BC: Ints  # bucket of the time from the event before the cut to the moment of asking
-    target_BCW: Ints
-    is_target_BCW: NDArray[np.bool_]
-    negatives: tuple[Negatives, ...]
+    items_M: Array
+    event_BL: Array
+    events: EventFeatures[Array]
+    cut_BC: Array
+    scenario_BC: Array
+    gap_BC: Array  # bucket of the time from the event before the cut to the moment of the query
+    target_BCW: Array
+    is_target_BCW: Array
+    groups: tuple[Array, ...]  # of each scenario: the cuts that have a target in it, as indices into B * C
+    negatives: tuple[Negatives[Array], ...]  # of each scenario
 
 
-class Example(NamedTuple):
+class CutHistory(NamedTuple):
     """One user of a step: the events that enter, cuts (among them), what is queried there and targets (-1 = none)."""
 
     events: History
@@ -101,19 +114,20 @@ class Batches:
         self.max_window = history_config.max_length(len(counts_SN))
         self.newest_ms = newest_train_ms(histories)
         self.users = np.flatnonzero(histories.num_train_U >= 2)  # a target needs an event before it
-        self.shuffle = lru_cache(maxsize=2)(self._shuffled)  # a step lies in one epoch or across two
+        self.shuffle = lru_cache(maxsize=2)(self._shuffled)  # a step is in one epoch or across two
         self.proposals = tuple(
             Proposal(count_N, is_candidate_N, config, max_full_catalog)
             for count_N, is_candidate_N in zip(counts_SN, _candidates(counts_SN, allowed_SN), strict=True)
         )
 
-    def draw(self, step: int, shard: Shard) -> Batch:
-        """Return the rows of one step that are queried for; no part of it is without rows if `num_users` suffices."""
-        num_shares, share = shard.num_processes * shard.num_parts, shard.rank * shard.num_parts + shard.part
+    def draw(self, step: int, shard: Shard) -> Batch[NDArray]:
+        """Return the rows of one step that are queried for; no micro-batch is without rows if `num_users` suffices."""
+        num_shares = shard.num_processes * shard.num_micro_batches
+        share = shard.rank * shard.num_micro_batches + shard.micro_batch
         mine = np.array_split(np.arange(self.config.num_users), num_shares)[share]
         users = self._users_of(step)
         rows = [
-            self._example(self.histories.train_of(users[row]), np.random.default_rng([self.seed, step, row]))
+            self._cut(self.histories.train_of(users[row]), np.random.default_rng([self.seed, step, row]))
             for row in mine
         ]
         rng = np.random.default_rng([self.seed, step])
@@ -122,11 +136,10 @@ class Batches:
         target_BCW = _stacked([row.target_CW for row in rows], num_cuts, filler=-1)
         is_target_BCW = target_BCW >= 0
         entering, row_L = joined([row.events for row in rows])
-        events = padded(layout(entering, row_L, self.history_config), row_L, len(rows))
+        event_BL, events = padded(layout(entering, row_L, self.history_config), row_L, len(rows))
         own = [np.split(item_N, shard.num_processes)[shard.rank] for item_N, _ in drawn]
-        parts = (events.pop("item_BL"), np.where(is_target_BCW, target_BCW, 0), *own)
-        items_M, (event_BL, target_BCW, *own) = _indexed(parts)
-        negatives = tuple(
+        items_M, (event_BL, target_BCW, *own) = _indexed((event_BL, np.where(is_target_BCW, target_BCW, 0), *own))
+        negatives: tuple[Negatives[NDArray], ...] = tuple(
             Negatives(own_N, log_count_N, _index_in(items_M, item_N), proposal.is_full)
             for own_N, (item_N, log_count_N), proposal in zip(own, drawn, self.proposals, strict=True)
         )
@@ -134,19 +147,30 @@ class Batches:
             _stacked([getattr(row, name) for row in rows], num_cuts, filler=0)
             for name in ("cut_C", "scenario_C", "gap_C")
         )
-        return Batch(items_M, event_BL, events, cut_BC, scenario_BC, gap_BC, target_BCW, is_target_BCW, negatives)
+        return Batch(
+            items_M=items_M,
+            event_BL=event_BL,
+            events=events,
+            cut_BC=cut_BC,
+            scenario_BC=scenario_BC,
+            gap_BC=gap_BC,
+            target_BCW=target_BCW,
+            is_target_BCW=is_target_BCW,
+            groups=_groups(scenario_BC, is_target_BCW, len(self.proposals)),
+            negatives=negatives,
+        )
 
     def _users_of(self, step: int) -> Ints:
-        """Return this step's users: each epoch is one shuffle, an incomplete batch goes on into the next."""
+        """Return this step's users: each epoch is one shuffle, an incomplete batch takes the rest from the next."""
         first = step * self.config.num_users
         picks = np.arange(first, first + self.config.num_users)
-        epoch, place = np.divmod(picks, len(self.users))
-        return np.array([self.shuffle(int(e))[p] for e, p in zip(epoch, place, strict=True)])
+        epoch, index = np.divmod(picks, len(self.users))
+        return np.array([self.shuffle(int(e))[i] for e, i in zip(epoch, index, strict=True)])
 
     def _shuffled(self, epoch: int) -> Ints:
         return np.random.default_rng([self.seed, epoch, 1]).permutation(self.users)
 
-    def _example(self, history: History, rng: np.random.Generator) -> Example:
+    def _cut(self, history: History, rng: np.random.Generator) -> CutHistory:
         """Cut one window of a user's training events; positions and cuts count events, a cut sees those before it."""
         num_events = len(history.item_L)
         end = int(rng.integers(min(num_events, self.max_window), num_events + 1))
@@ -159,10 +183,10 @@ class Batches:
         scenario_C = self._queried(history, position_C, rng)
         target_CW = next_of_scenario(history, position_C, scenario_C, self.config.target_window)
         gap_C = gap_bucket(history.timestamp_ms_L[position_C] - history.timestamp_ms_L[position_C - 1])
-        return Example(history.at(kept_L), np.searchsorted(kept_L, position_C), scenario_C, gap_C, target_CW)
+        return CutHistory(history.at(kept_L), np.searchsorted(kept_L, position_C), scenario_C, gap_C, target_CW)
 
     def _recent(self, history: History, position_C: Ints, rng: np.random.Generator) -> Ints:
-        """Leave out places by the age of the event after them; where all would go, the newest stays."""
+        """Leave out positions by the age of the event after them; if all would go, the newest stays."""
         if self.config.half_life_days is None:
             return position_C
         age_days_C = (self.newest_ms - history.timestamp_ms_L[position_C]) / MS_PER_DAY
@@ -193,6 +217,12 @@ def next_of_scenario(history: History, position_C: Ints, scenario_C: Ints, windo
         first_C = num_before_L[position_C[is_queried_C] - 1]
         target_CW[is_queried_C] = item_A[first_C[:, None] + np.arange(window)]
     return target_CW
+
+
+def _groups(scenario_BC: Ints, is_target_BCW: NDArray[np.bool_], num_scenarios: int) -> tuple[Ints, ...]:
+    """Return `Batch.groups`."""
+    has_target_BC = is_target_BCW[..., 0]
+    return tuple(np.flatnonzero((scenario_BC == scenario) & has_target_BC) for scenario in range(num_scenarios))
 
 
 def _candidates(counts_SN: Ints, allowed_SN: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -236,15 +266,15 @@ def _stacked(rows: list[Ints], num_cuts: int, filler: int) -> Ints:
     return filled
 
 
-def _indexed(parts: tuple[Ints, ...]) -> tuple[Ints, list[Ints]]:
-    """Return the distinct items of all parts, sorted, and the parts as indices into them."""
-    items_M, where = np.unique(np.concatenate([part.ravel() for part in parts]), return_inverse=True)
-    bounds = np.cumsum([part.size for part in parts])[:-1]
-    return items_M, [i.reshape(p.shape) for i, p in zip(np.split(where, bounds), parts, strict=True)]
+def _indexed(arrays: tuple[Ints, ...]) -> tuple[Ints, list[Ints]]:
+    """Return the distinct items of all arrays, sorted, and the arrays as indices into them."""
+    items_M, where = np.unique(np.concatenate([array.ravel() for array in arrays]), return_inverse=True)
+    bounds = np.cumsum([array.size for array in arrays])[:-1]
+    return items_M, [i.reshape(p.shape) for i, p in zip(np.split(where, bounds), arrays, strict=True)]
 
 
 def _index_in(items_M: Ints, item_N: Ints) -> Ints:
-    """Return where each item stands in the sorted `items_M`, M where it does not."""
+    """Return the index of each item in the sorted `items_M`, M if it is absent."""
     index_N = np.searchsorted(items_M, item_N)
     is_there_N = items_M[np.minimum(index_N, len(items_M) - 1)] == item_N
     return np.where(is_there_N, index_N, len(items_M))

@@ -1,7 +1,7 @@
-"""Checkpoint: weights, optimizer moments and progress, from which a run goes on as if it had not stopped.
+"""Checkpoint: weights, optimizer moments and progress, from which a run resumes as if it had not stopped.
 
-Tensors are safetensors, the rest is JSON; nothing is pickled. A checkpoint is written beside the last one and takes its
-place at the end, so an interrupted write loses nothing. Whatever the number of processes and however the weights are
+Tensors are safetensors, the rest is JSON; nothing is pickled. A checkpoint is written next to the last one and replaces
+it at the end, so an interrupted write loses nothing. Whatever the number of processes and however the weights are
 sharded over them, the files are the same: the whole model, written by process 0.
 """
 
@@ -21,7 +21,7 @@ from torch.distributed.checkpoint.state_dict import (
 )
 
 from redrec.atomic import replaced_folder
-from redrec.config import Config, InputError
+from redrec.config import InputError, Record
 from redrec.folders import read_json, write_json
 from redrec.training.recipe import Recipe
 
@@ -29,7 +29,7 @@ WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True, strict=False)
 MODEL, BEST, OPTIMIZER, STATE = "model.safetensors", "best.safetensors", "optimizer.safetensors", "state.json"
 
 
-class Progress(Config):
+class TrainingState(Record):
     """How far a run is; `best_step` is the step of the best validation so far."""
 
     step: NonNegativeInt = 0
@@ -37,8 +37,10 @@ class Progress(Config):
     best_score: float = float("-inf")
 
 
-def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress, recipe: Recipe) -> None:
-    """Write the state; every process calls it, process 0 writes. The best weights so far are kept beside the newest."""
+def save(
+    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: TrainingState, recipe: Recipe
+) -> None:
+    """Write the state; every process calls it, process 0 writes. The best weights so far are kept, too."""
     weights, moments = _weights(model), _moments(model, optimizer)
     if not weights:
         return
@@ -52,18 +54,18 @@ def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progr
         write_json(new / STATE, {**progress.model_dump(), "recipe": recipe.model_dump(mode="json")})
 
 
-def restore(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe) -> Progress:
+def restore(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe) -> TrainingState:
     """Load the state in `folder`, if there is one, and return how far it was.
 
     Raises:
         InputError: The checkpoint was made with another recipe.
     """
     if not folder.is_dir():
-        return Progress()
+        return TrainingState()
     state = read_json(folder / STATE)
     if state.pop("recipe") != recipe.model_dump(mode="json"):
         raise InputError(
-            f"{folder} was made with another recipe than the one given; going on would mix the two. "
+            f"{folder} was made with another recipe than the one given; resuming would mix the two. "
             "Give the recipe saved in its state.json, or another output folder."
         )
     set_model_state_dict(model, load_file(folder / MODEL), options=WHOLE)
@@ -74,11 +76,11 @@ def restore(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, re
         name, moment = key.rsplit("/", 1)
         by_parameter.setdefault(name, {})[moment] = value
     set_optimizer_state_dict(model, optimizer, {**whole, "state": by_parameter}, options=WHOLE)
-    return Progress.model_validate(state)
+    return TrainingState.model_validate(state)
 
 
 def load_best(folder: Path, model: nn.Module) -> None:
-    """Load the best weights of a checkpoint alone; the newest where nothing was validated."""
+    """Load the best weights of a checkpoint alone; the newest if nothing was validated."""
     path = folder / BEST if (folder / BEST).exists() else folder / MODEL
     set_model_state_dict(model, load_file(path), options=WHOLE)
 

@@ -17,27 +17,29 @@ from torch import Tensor, nn
 
 from redrec.evaluation.scorers import Scorer, in_blocks
 from redrec.folders import ModelFolder
-from redrec.history import NUM_HOURS, History, HistoryConfig, Ints, tower_inputs
+from redrec.history import NUM_HOURS, History, HistoryConfig, Ints, TowerInputs, tower_inputs
 from redrec.model.item_tower import ItemContent
-from redrec.model.user_tower import UserTower
+from redrec.model.user_tower import QueryGroups, UserTower
+from redrec.training.tensors import on_device
 from redrec.training.towers import Towers
 
 ITEMS_PER_BLOCK = 8192
-INPUTS = ("vectors_BLE", "action_BL", "scenario_BL", "hour_BL", "gap_BL", "position_BL", "order_BL", "is_event_BL")
-QUERY_INPUTS = ("query_scenario_B", "query_gap_B")
 
 
 class ServedUserTower(nn.Module):
-    """The user tower with one query group whose cut lies after the newest event."""
+    """The user tower with one query group with the cut after the newest event."""
 
     def __init__(self, tower: UserTower) -> None:
         super().__init__()
         self.tower = tower
 
-    def forward(self, *inputs: Tensor) -> Tensor:
-        *events, is_event_BL, query_scenario_B, query_gap_B = inputs
-        cut_B1 = is_event_BL.long().sum(1, keepdim=True)
-        interests_B1QD = self.tower(*events, is_event_BL, query_scenario_B[:, None], query_gap_B[:, None], cut_B1)
+    def forward(self, *tensors: Tensor) -> Tensor:
+        """Return `interests_BQD`; the tensors are those of `TowerInputs`, one by one, as the ONNX exporter needs it."""
+        inputs = TowerInputs(*tensors)
+        cut_B1 = inputs.is_event_BL.long().sum(1, keepdim=True)
+        is_queried_B1 = torch.ones_like(cut_B1, dtype=torch.bool)
+        queries = QueryGroups(inputs.query_scenario_B[:, None], inputs.query_gap_B[:, None], cut_B1, is_queried_B1)
+        interests_B1QD = self.tower(inputs.vectors_BLE, inputs.events, queries)
         return interests_B1QD[:, 0]
 
 
@@ -82,7 +84,7 @@ def live_scorer(towers: Towers, content: ItemContent, config: HistoryConfig, scr
     @torch.inference_mode()
     def interests_of(histories: Sequence[History], scenario: int, moment_ms_B: Ints) -> NDArray[np.floating]:
         inputs = tower_inputs(histories, [scenario] * len(histories), moment_ms_B, vectors_NE, config)
-        return served(*(torch.from_numpy(value).to(device) for value in inputs.values())).float().cpu().numpy()
+        return served(*on_device(inputs, device)).float().cpu().numpy()
 
     return Scorer(interests_of, np.load(folder.item_embeddings, mmap_mode="r"))
 
@@ -91,24 +93,27 @@ def export_user_tower(tower: UserTower, num_scenarios: int, path: Path) -> None:
     """Write the tower as one ONNX file; users and events are dynamic axes."""
     served = ServedUserTower(tower).eval()
     batch, length = 2, 3
-    integers = {"action_BL": 1, "scenario_BL": num_scenarios, "hour_BL": NUM_HOURS, "gap_BL": 2, "position_BL": 1}
-    order_BL = torch.arange(length).expand(batch, length).contiguous()
-    example = (
-        torch.zeros(batch, length, tower.project.in_features),
-        *(torch.randint(high, (batch, length)) for high in integers.values()),
-        order_BL,
-        torch.ones(batch, length, dtype=torch.bool),
-        *(torch.zeros(batch, dtype=torch.long) for _ in QUERY_INPUTS),
+    example = TowerInputs(
+        vectors_BLE=torch.zeros(batch, length, tower.project.in_features),
+        action_BL=torch.randint(1, (batch, length)),
+        scenario_BL=torch.randint(num_scenarios, (batch, length)),
+        hour_BL=torch.randint(NUM_HOURS, (batch, length)),
+        gap_BL=torch.randint(2, (batch, length)),
+        position_BL=torch.randint(1, (batch, length)),
+        order_BL=torch.arange(length).expand(batch, length).contiguous(),
+        is_event_BL=torch.ones(batch, length, dtype=torch.bool),
+        query_scenario_B=torch.zeros(batch, dtype=torch.long),
+        query_gap_B=torch.zeros(batch, dtype=torch.long),
     )
     users, events = torch.export.Dim("users", min=1), torch.export.Dim("events", min=1)
-    shapes = (*({0: users, 1: events} for _ in INPUTS), *({0: users} for _ in QUERY_INPUTS))
+    shapes = tuple({0: users} if tensor.ndim == 1 else {0: users, 1: events} for tensor in example)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations, nothing about our model
         torch.onnx.export(
             served,
-            example,
+            tuple(example),
             path,
-            input_names=[*INPUTS, *QUERY_INPUTS],
+            input_names=list(TowerInputs._fields),
             output_names=["interests_BQD"],
             dynamic_shapes=(shapes,),
             external_data=False,

@@ -1,8 +1,8 @@
 """Optimizer: AdamW, a linear warm-up, then a cosine decay or a plateau with an annealing at its end.
 
 Tables of which a step touches a few rows (hashed words, item ids) learn at a rate of their own: at the rate that suits
-the transformer a rare word, or a rare item's row, would hardly leave its random start. They also bear far more decay: a
-row that is seldom met then shrinks to nothing, and its item is told by what it shares with others. A pretrained
+the transformer a rare word, or a rare item's row, would hardly leave its random start. They also bear far more decay:
+the row of a rare item then shrinks to zero, and the item is known by what it shares with others. A pretrained
 language model has a rate of its own too, since the others would ruin its weights.
 """
 
@@ -14,6 +14,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from torch import nn
 
 from redrec.config import Config
+from redrec.model.parameter_groups import LANGUAGE_MODEL, MATRIX, TABLE, UNDECAYED
 
 
 class OptimizerConfig(Config):
@@ -27,7 +28,7 @@ class OptimizerConfig(Config):
     weight_decay: float = Field(default=0.01, ge=0)
     table_weight_decay: float = Field(default=2.0, ge=0)
     max_gradient_norm: PositiveFloat = 1.0
-    num_accumulated: PositiveInt = 1  # parts a step's batch is worked through in, to save memory
+    num_accumulated: PositiveInt = 1  # micro-batches of a step, to save memory
 
 
 def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
@@ -37,23 +38,31 @@ def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Ada
     """
     rate, decay = config.learning_rate, config.weight_decay
     groups: dict[str, dict[str, Any]] = {
-        "table": {"peak": config.table_learning_rate, "weight_decay": config.table_weight_decay},
-        "language_model": {"peak": config.language_model_learning_rate, "weight_decay": decay},
-        "matrix": {"peak": rate, "weight_decay": decay},
-        "other": {"peak": rate, "weight_decay": 0.0},
+        TABLE: {"peak": config.table_learning_rate, "weight_decay": config.table_weight_decay},
+        LANGUAGE_MODEL: {"peak": config.language_model_learning_rate, "weight_decay": decay},
+        MATRIX: {"peak": rate, "weight_decay": decay},
+        UNDECAYED: {"peak": rate, "weight_decay": 0.0},
     }
-    for name, parameter in model.named_parameters():
+    group_of = parameter_groups(model)
+    for parameter in model.parameters():
         if parameter.requires_grad:
-            groups[_kind(name, parameter)].setdefault("params", []).append(parameter)
+            groups[group_of[parameter]].setdefault("params", []).append(parameter)
     return torch.optim.AdamW([group for group in groups.values() if "params" in group], betas=(0.9, 0.98), fused=True)
 
 
-def _kind(name: str, parameter: nn.Parameter) -> str:
-    if name.endswith(("bags.weight", "ids.weight")):
-        return "table"
-    if ".language_model." in name:
-        return "language_model"
-    return "matrix" if parameter.ndim == 2 and ".features." not in name else "other"
+def parameter_groups(model: nn.Module, inherited: str | None = None) -> dict[nn.Parameter, str]:
+    """Return each parameter's group: that of the nearest module around it with a `parameter_group`.
+
+    Without such a module, a parameter of two axes is a matrix and any other is not decayed. A shared parameter has the
+    group of the module that comes first.
+    """
+    own = getattr(model, "parameter_group", inherited)
+    groups: dict[nn.Parameter, str] = {}
+    for parameter in model.parameters(recurse=False):
+        groups[parameter] = own or (MATRIX if parameter.ndim == 2 else UNDECAYED)
+    for module in model.children():
+        groups = parameter_groups(module, own) | groups
+    return groups
 
 
 def schedule(step: int, config: OptimizerConfig) -> float:

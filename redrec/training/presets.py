@@ -2,7 +2,7 @@
 
 `redrec` is what `Recipe()` is; trained on the events of one scenario alone it is the single-scenario rival. `hllm` and
 `sasrec` predict the next item from the newest event: no queries, one model of what comes next, whatever the scenario.
-`popularity` and `mean_of_last_n` learn nothing and stand in every evaluation (`redrec.evaluation.baselines`).
+`popularity` and `mean_of_last_n` learn nothing and are in every evaluation (`redrec.evaluation.baselines`).
 """
 
 from collections.abc import Callable
@@ -44,7 +44,7 @@ def sasrec() -> Recipe:
 def complete_journey() -> Recipe:
     """For the grocery demo: each item has a bucket of its own, since many products share one shelf label.
 
-    Its rows are not decayed: every product is bought often, and with decay the validation part was ranked worse.
+    Its rows are not decayed: every product is bought often, and with decay the validation split was ranked worse.
     """
     return Recipe(
         item_tower=ItemTowerConfig(encoder=HashedConfig(fields=("title", "body", "tags", "category", "item_id"))),

@@ -1,6 +1,6 @@
 """Trainer: data folder and recipe in, checkpoint and exported towers out.
 
-A stopped run goes on from its last checkpoint and ends on the same weights, since a batch and the dropout of a
+A stopped run resumes from its last checkpoint and ends with the same weights, since a batch and the dropout of a
 step depend on (seed, step) alone. Under torchrun several processes share every step (`redrec.training.distributed`).
 Progress goes to the log of process 0 as whole lines.
 """
@@ -57,7 +57,7 @@ def train(data: Path, out: Path, recipe: Recipe, stop_after: int | None = None) 
         ArithmeticError: A loss is not finite; the batch is then in `out/failed_step_<process>.npz`.
     """
     with processes() as shard:
-        return Run(data, out, recipe, shard).train(stop_after)
+        return TrainingRun(data, out, recipe, shard).train(stop_after)
 
 
 def load_towers(model: Path, vocabulary: Vocabulary) -> Towers:
@@ -69,8 +69,8 @@ def load_towers(model: Path, vocabulary: Vocabulary) -> Towers:
     return towers.eval()
 
 
-class Run:
-    """One training run of one process: its data, its towers and how far it is."""
+class TrainingRun:
+    """One training run of one process: its data, its towers and its state."""
 
     def __init__(self, data: Path, out: Path, recipe: Recipe, shard: Shard) -> None:
         self.data, self.folder, self.recipe, self.shard = DataFolder(data), ModelFolder(out), recipe, shard
@@ -117,8 +117,8 @@ class Run:
         last, watched = min(num_steps, stop_after or num_steps), {"loss": math.nan}
         clock = Clock(self.progress.step, self.recipe)
         self.towers.train()
-        for parts in self._drawn(self.progress.step, last):
-            watched = self._step(self.progress.step, parts)
+        for micro_batches in self._drawn(self.progress.step, last):
+            watched = self._step(self.progress.step, micro_batches)
             step = self.progress.step + 1
             self.progress = self.progress.model_copy(update={"step": step})
             clock.tick(step, watched, is_shown=self.is_first and (step % STEPS_PER_LINE == 0 or step == last))
@@ -132,26 +132,29 @@ class Run:
         return watched
 
     def _drawn(self, first: int, last: int) -> Iterator[list[Batch]]:
-        """Return the parts of steps `first` .. `last` - 1; the next step is drawn while one is learned."""
-        num_parts = self.recipe.optimizer.num_accumulated
-        shards = [self.shard._replace(part=part, num_parts=num_parts) for part in range(num_parts)]
+        """Return the micro-batches of steps `first` .. `last` - 1; the next step is drawn while one is learned."""
+        num_micro_batches = self.recipe.optimizer.num_accumulated
+        shards = [
+            self.shard._replace(micro_batch=index, num_micro_batches=num_micro_batches)
+            for index in range(num_micro_batches)
+        ]
         return prefetch([self.batches.draw(step, shard) for shard in shards] for step in range(first, last))
 
-    def _step(self, step: int, parts: list[Batch]) -> dict[str, float]:
+    def _step(self, step: int, micro_batches: list[Batch]) -> dict[str, float]:
         """Learn one step and return the mean loss and what to watch, over all processes."""
         torch.manual_seed((self.recipe.seed * 1_000_003 + step) * 1_009 + self.shard.rank)
-        num_targets = total(sum(float(batch.is_target_BCW.sum()) for batch in parts))
-        num_groups = total(sum(float(batch.is_target_BCW[..., 0].sum()) for batch in parts))
+        num_targets = total(sum(float(batch.is_target_BCW.sum()) for batch in micro_batches))
+        num_groups = total(sum(float(batch.is_target_BCW[..., 0].sum()) for batch in micro_batches))
         sums = {"loss": 0.0, "top1": 0.0, "cosine": 0.0}
         self.optimizer.zero_grad(set_to_none=True)
-        for batch in parts:
+        for batch in micro_batches:
             loss, watched = self.model(batch, self.content.of(batch.items_M))
             (loss * (self.shard.num_processes / num_targets)).backward()
             for name, value in {"loss": loss, **watched}.items():
                 sums[name] += value.item()
         sums = {name: total(value) / (num_groups if name == "cosine" else num_targets) for name, value in sums.items()}
         if not math.isfinite(sums["loss"]):
-            self._keep(step, parts, sums["loss"])
+            self._keep(step, micro_batches, sums["loss"])
         share = schedule(step, self.recipe.optimizer)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * share
@@ -159,15 +162,14 @@ class Run:
         self.optimizer.step()
         return sums
 
-    def _keep(self, step: int, parts: list[Batch], loss: float) -> None:
+    def _keep(self, step: int, micro_batches: list[Batch], loss: float) -> None:
         """Save the batch whose loss is not finite, and stop."""
         path = self.folder.path / f"failed_step_{self.shard.rank}.npz"
-        arrays = {
-            f"{part}/{name}": values
-            for part, batch in enumerate(parts)
-            for name, values in {**batch._asdict(), **batch.events}.items()
-            if isinstance(values, np.ndarray)
-        }
+        arrays: dict[str, np.ndarray] = {}
+        for index, batch in enumerate(micro_batches):
+            for name, values in {**batch._asdict(), **batch.events._asdict()}.items():
+                if isinstance(values, np.ndarray):
+                    arrays[f"{index}/{name}"] = values
         np.savez(path, **arrays)  # type: ignore[arg-type]
         raise ArithmeticError(
             f"The loss of step {step} is {loss}. Its batch is in {path}. Lower optimizer.learning_rate, "

@@ -19,7 +19,7 @@ from redrec.evaluation.scorers import exported_towers
 from redrec.training.batches import Shard
 from redrec.training.export import export_towers
 from redrec.training.recipe import Recipe
-from redrec.training.trainer import Run
+from redrec.training.trainer import TrainingRun
 from tests.benchmarks.measure import main, say
 from tests.benchmarks.quality.__main__ import RESULTS, Trial
 from tests.benchmarks.quality.recipes import Tuning, recipe, words
@@ -76,7 +76,7 @@ def with_loss(config: Recipe, loss: Loss) -> Recipe:
 
 def our_training(trial: Trial, config: Recipe, out: Path, repeats: int) -> dict[str, float]:
     """Return the medians over `repeats` runs of `STEPS` steps."""
-    learning, rates = Run(trial.data, out, config, Shard()), []
+    learning, rates = TrainingRun(trial.data, out, config, Shard()), []
     learning.towers.train()
     for step in range(NUM_UNTIMED):
         learning._step(step, [learning.batches.draw(step, Shard())])
@@ -94,8 +94,8 @@ def our_training(trial: Trial, config: Recipe, out: Path, repeats: int) -> dict[
 
 def our_ranking(trial: Trial, config: Recipe, out: Path) -> dict[str, float]:
     """Return how fast the cases of all scenarios are ranked, from histories to ranks."""
-    learning = Run(trial.data, out, config, Shard())
-    export_towers(learning.towers, learning.content, learning.vocabulary, out / "export")
+    learning = TrainingRun(trial.data, out, config, Shard())
+    export_towers(learning.towers, learning.content, len(learning.vocabulary.scenarios), out)
     scorer = exported_towers(out, config.history)
     wall, cpu = time.perf_counter(), time.process_time()
     users = sum(len(trial.full_ranks(scorer, scenario).rank_UT) for scenario in range(len(trial.scenarios)))

@@ -76,9 +76,8 @@ def inputs(histories, config):
 
 
 def assert_equal(one, other):
-    assert one.keys() == other.keys()
-    for name, array in one.items():
-        np.testing.assert_array_equal(array, other[name], err_msg=name)
+    for name, array in one._asdict().items():
+        np.testing.assert_array_equal(array, getattr(other, name), err_msg=name)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from redrec.model.encoders.hashed import HashedConfig
 from redrec.model.encoders.ids_only import IdsOnlyConfig
 from redrec.model.item_tower import MADE_OF, ItemTower, ItemTowerConfig, write_item_content
 from tests.model.catalogs import encode, titled, write_items
@@ -48,16 +47,6 @@ def test_embeddings_are_of_unit_norm(tmp_path):
     embeddings_MD = tower.embed(encode(tower, content))
     assert embeddings_MD.shape == (3, 16)
     torch.testing.assert_close(embeddings_MD.norm(dim=1), torch.ones(3))
-
-
-def test_tags_categories_and_ids_are_hashed_whole(tmp_path):
-    """Three features and two pairs of neighbours; as words it would be more."""
-    config = ItemTowerConfig(encoder=HashedConfig(fields=("tags", "item_id")))
-    rows = [{"tags": ["very green", "loose leaf"]}, {"tags": None}]
-    _, content = tower_of(tmp_path, config, rows)
-    begins_M = content.of(np.arange(2))["begins_M"]
-    assert begins_M.tolist() == [0, 3]
-    assert len(content.of(np.array([1]))["tokens_T"]) == 1
 
 
 def test_content_is_written_again_only_when_something_changed(tmp_path):

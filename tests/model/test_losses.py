@@ -6,10 +6,20 @@ import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
-from redrec.model.losses import cluster_targets, is_false_negative, is_near_duplicate, match_interests, window_loss
+from redrec.config import InputError, validated
+from redrec.model.losses import (
+    ASSOCIATIONS,
+    LossConfig,
+    cluster_targets,
+    is_false_negative,
+    is_near_duplicate,
+    match_interests,
+    window_loss,
+)
 
 G, W, Q, N, D = 4, 6, 3, 20, 8
 SCALE = torch.tensor(10.0)
+MATCHED = LossConfig()
 ALL = torch.ones(G, W, dtype=torch.bool)
 
 
@@ -17,14 +27,14 @@ def unit(*shape: int, seed: int) -> torch.Tensor:
     return F.normalize(torch.randn(*shape, generator=torch.Generator().manual_seed(seed)), dim=-1)
 
 
-def loss_of(targets, *, interests=None, negatives=None, is_target=ALL, log_count=None, is_false=None, **options):
+def loss_of(targets, *, interests=None, negatives=None, is_target=ALL, log_count=None, is_false=None, config=MATCHED):
     """Return the mean loss of random interests and negatives, or of those given."""
     interests = unit(G, Q, D, seed=0) if interests is None else interests
     negatives = unit(N, D, seed=2) if negatives is None else negatives
     is_target = is_target[: len(targets), : targets.shape[1]]
     log_count = torch.zeros(len(negatives)) if log_count is None else log_count
     is_false = is_near_duplicate(targets, is_target, negatives) if is_false is None else is_false
-    loss, _ = window_loss(interests, targets, is_target, negatives, log_count, is_false, SCALE, **options)
+    loss, _ = window_loss(interests, targets, is_target, negatives, log_count, is_false, SCALE, config)
     return loss / is_target.sum()
 
 
@@ -46,7 +56,7 @@ def test_absent_targets_change_nothing():
 
 
 def test_gradient_reaches_the_matched_interest_of_each_planted_cluster():
-    """Three planted interests, each with two targets: each cluster answers to the interest that lies on it."""
+    """Three planted interests, each with two targets: each cluster answers to the interest at its centre."""
     interests = F.normalize(torch.eye(D)[:Q] + 0.05, dim=-1).expand(G, Q, D)
     targets = interests.repeat_interleave(2, dim=1)
     shuffled = interests[:, [2, 0, 1]]
@@ -84,8 +94,8 @@ def test_a_negative_that_nearly_is_a_target_does_not_count():
 
 def test_false_negatives_are_known_by_id_in_their_own_group_alone():
     target_GW, is_target_GW = torch.tensor([[3, 5], [7, 9]]), torch.tensor([[True, True], [True, False]])
-    found = is_false_negative(target_GW, is_target_GW, torch.tensor([5, 7, 9, 10]), num_items=10)
-    assert found.tolist() == [[True, False, False, False], [False, True, False, False]]
+    result = is_false_negative(target_GW, is_target_GW, torch.tensor([5, 7, 9, 10]), num_items=10)
+    assert result.tolist() == [[True, False, False, False], [False, True, False, False]]
 
 
 def test_a_group_whose_negatives_are_all_targets_has_a_finite_gradient():
@@ -97,13 +107,15 @@ def test_a_group_whose_negatives_are_all_targets_has_a_finite_gradient():
 
 
 def test_with_all_candidates_and_one_interest_it_is_the_cross_entropy():
-    """Against torch's own: the positive stands once, in the catalog, and the loss adds it where it masks it."""
+    """Against torch's own: the catalog holds the positive once, and the loss adds what it masks."""
     catalog, interests = unit(N, D, seed=2), unit(G, 1, D, seed=0)
     target_GW, is_target_GW = torch.tensor([[0], [3], [3], [19]]), torch.ones(G, 1, dtype=torch.bool)
     is_false = is_false_negative(target_GW, is_target_GW, torch.arange(N), N)
-    found, _ = window_loss(interests, catalog[target_GW], is_target_GW, catalog, torch.zeros(N), is_false, SCALE)
+    result, _ = window_loss(
+        interests, catalog[target_GW], is_target_GW, catalog, torch.zeros(N), is_false, SCALE, MATCHED
+    )
     expected = F.cross_entropy(SCALE * interests[:, 0] @ catalog.T, target_GW[:, 0], reduction="sum")
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(result, expected)
 
 
 def test_straight_through_changes_the_gradient_alone():
@@ -112,7 +124,8 @@ def test_straight_through_changes_the_gradient_alone():
     for association in ("matched", "straight_through"):
         interests = unit(1, Q, D, seed=0).requires_grad_()
         negatives = torch.zeros(1, D)  # so that nothing else reaches the interests that are not chosen
-        losses[association] = loss_of(targets, interests=interests, negatives=negatives, association=association)
+        config = LossConfig(association=association)
+        losses[association] = loss_of(targets, interests=interests, negatives=negatives, config=config)
         losses[association].backward()
         gradients[association] = (interests.grad[0].norm(dim=-1) > 1e-6).sum().item()
     assert losses["matched"] == losses["straight_through"]
@@ -139,12 +152,25 @@ def test_a_negative_of_infinite_count_weighs_nothing():
     """What fills up a process's share of the negatives."""
     targets, negatives = unit(G, W, D, seed=1), unit(N, D, seed=2)
     filled = torch.cat([negatives, negatives[:2]]), torch.cat([torch.zeros(N), torch.full((2,), torch.inf)])
-    found = loss_of(targets, negatives=filled[0], log_count=filled[1])
-    assert found == pytest.approx(loss_of(targets, negatives=negatives).item(), rel=1e-6)
+    result = loss_of(targets, negatives=filled[0], log_count=filled[1])
+    assert result == pytest.approx(loss_of(targets, negatives=negatives).item(), rel=1e-6)
 
 
 def test_collapsed_interests_show_as_cosine_one():
     interests, negatives = unit(G, 1, D, seed=0).expand(G, Q, D), unit(N, D, seed=2)
     is_false = torch.zeros(G, N, dtype=torch.bool)
-    watched = window_loss(interests, unit(G, W, D, seed=1), ALL, negatives, torch.zeros(N), is_false, SCALE)[1]
+    watched = window_loss(interests, unit(G, W, D, seed=1), ALL, negatives, torch.zeros(N), is_false, SCALE, MATCHED)[1]
     assert watched["cosine"] == pytest.approx(G, abs=1e-4)
+
+
+def test_a_new_association_is_one_function_and_one_line(monkeypatch):
+    """Here every interest answers for every target, evenly."""
+    monkeypatch.setitem(ASSOCIATIONS, "even", lambda chosen_GWQ, logits_GWQ: torch.full_like(chosen_GWQ, 1 / Q))
+    interests = unit(1, Q, D, seed=0).requires_grad_()
+    loss_of(unit(1, 1, D, seed=1), interests=interests, config=LossConfig(association="even")).backward()
+    assert (interests.grad[0].norm(dim=-1) > 1e-6).all()
+
+
+def test_an_unknown_association_is_refused_and_the_known_ones_are_named():
+    with pytest.raises(InputError, match="association is 'nosuch', allowed are 'matched', 'straight_through'"):
+        validated(LossConfig, {"association": "nosuch"}, "recipe")

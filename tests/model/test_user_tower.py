@@ -4,9 +4,11 @@ import pytest
 import torch
 from torch import nn
 
+from redrec.config import InputError, validated
+from redrec.history import EventFeatures
 from redrec.model.decoder import DecoderConfig
 from redrec.model.transformer import TransformerConfig
-from redrec.model.user_tower import Sizes, UserTower, UserTowerConfig
+from redrec.model.user_tower import QueryGroups, Sizes, UserTower, UserTowerConfig
 
 B, L, E, D = 3, 12, 8, 6
 LLAMA = DecoderConfig(
@@ -58,26 +60,34 @@ def inputs() -> dict[str, torch.Tensor]:
     }
 
 
+def interests_of(tower: UserTower, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Return the tower's output of `inputs`; every group is queried unless they say otherwise."""
+    events = EventFeatures(*(inputs[name] for name in EventFeatures._fields))
+    is_queried_BG = inputs.get("is_queried_BG", torch.ones_like(inputs["cut_BG"], dtype=torch.bool))
+    queries = QueryGroups(inputs["query_scenario_BG"], inputs["query_gap_BG"], inputs["cut_BG"], is_queried_BG)
+    return tower(inputs["vectors_BLE"], events, queries)
+
+
 def with_noise(inputs, is_changed_BL):
     noise = torch.randn(inputs["vectors_BLE"].shape, generator=torch.Generator().manual_seed(2))
     return inputs | {"vectors_BLE": inputs["vectors_BLE"] + noise * is_changed_BL[..., None]}
 
 
 def test_interests_have_unit_norm(tower, inputs):
-    torch.testing.assert_close(tower(**inputs).norm(dim=-1), torch.ones(B, 2, tower.num_interests))
+    torch.testing.assert_close(interests_of(tower, inputs).norm(dim=-1), torch.ones(B, 2, tower.num_interests))
 
 
 def test_an_event_after_the_cut_changes_nothing_before_it(tower, inputs):
     later_BL = inputs["order_BL"] >= 4
-    before, after = tower(**inputs), tower(**with_noise(inputs, later_BL))
+    before, after = interests_of(tower, inputs), interests_of(tower, with_noise(inputs, later_BL))
     torch.testing.assert_close(after[:, 0], before[:, 0])
     assert not torch.allclose(after[:, 1], before[:, 1], atol=1e-3)  # the later cut does see them
 
 
 def test_every_event_before_the_cut_counts(tower, inputs):
     for order in range(4):
-        changed = tower(**with_noise(inputs, inputs["order_BL"] == order))
-        assert (changed[:, 0] - tower(**inputs)[:, 0]).abs().amax() > 1e-4
+        changed = interests_of(tower, with_noise(inputs, inputs["order_BL"] == order))
+        assert (changed[:, 0] - interests_of(tower, inputs)[:, 0]).abs().amax() > 1e-4
 
 
 def test_the_position_and_content_of_padding_change_nothing(tower, inputs):
@@ -90,7 +100,7 @@ def test_the_position_and_content_of_padding_change_nothing(tower, inputs):
         return torch.cat([tensor, rest], dim=1)[:, shuffled]
 
     moved = {name: padded(value) if name.endswith(("BL", "BLE")) else value for name, value in inputs.items()}
-    torch.testing.assert_close(tower(**moved), tower(**inputs), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(interests_of(tower, moved), interests_of(tower, inputs), atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("config", [QUERIES, NO_QUERIES, DECODER], ids=["queries", "no queries", "decoder"])
@@ -101,8 +111,8 @@ def test_training_leaves_out_padding_and_what_is_not_queried_and_gets_the_same(c
     is_event_BL = torch.arange(L) < torch.tensor([[3], [12], [0]])
     padded = inputs | {"is_event_BL": is_event_BL, "order_BL": torch.arange(L).expand(B, L)}
     is_queried_BG = torch.tensor([[True, False], [True, True], [False, True]])
-    served = tower(**padded)[is_queried_BG]
-    trained = tower.train()(**padded, is_queried_BG=is_queried_BG)[is_queried_BG]
+    served = interests_of(tower, padded)[is_queried_BG]
+    trained = interests_of(tower.train(), padded | {"is_queried_BG": is_queried_BG})[is_queried_BG]
     torch.testing.assert_close(trained, served)
     trained.sum().backward()
     read = {name: p for name, p in tower.named_parameters() if "embed_tokens" not in name}  # a decoder's word table
@@ -111,13 +121,16 @@ def test_training_leaves_out_padding_and_what_is_not_queried_and_gets_the_same(c
 
 def test_the_batch_changes_nothing(tower, inputs):
     alone = {name: value[1:2] for name, value in inputs.items()}
-    torch.testing.assert_close(tower(**alone)[0], tower(**inputs)[1], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(interests_of(tower, alone)[0], interests_of(tower, inputs)[1], atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("config", [QUERIES, DECODER], ids=["queries", "decoder"])
 def test_the_queried_scenario_matters_to_its_own_group_alone(config, inputs):
     tower = make(config)
-    queried, other = tower(**inputs), tower(**inputs | {"query_scenario_BG": torch.tensor([[0, 0]] * B)})
+    queried, other = (
+        interests_of(tower, inputs),
+        interests_of(tower, inputs | {"query_scenario_BG": torch.tensor([[0, 0]] * B)}),
+    )
     torch.testing.assert_close(other[:, 0], queried[:, 0])
     assert (other[:, 1] - queried[:, 1]).abs().amax() > 1e-3
 
@@ -125,15 +138,22 @@ def test_the_queried_scenario_matters_to_its_own_group_alone(config, inputs):
 def test_without_queries_the_queried_scenario_does_not_matter(inputs):
     tower = make(NO_QUERIES)
     other = inputs | {"query_scenario_BG": torch.tensor([[1, 0]] * B)}
-    torch.testing.assert_close(tower(**other), tower(**inputs))
+    torch.testing.assert_close(interests_of(tower, other), interests_of(tower, inputs))
 
 
 def test_a_left_out_feature_is_not_read(inputs):
     tower = make(NO_QUERIES.model_copy(update={"features": ("position",)}))
     other = inputs | {name: 1 - inputs[name] for name in ("action_BL", "scenario_BL", "gap_BL")}
-    torch.testing.assert_close(tower(**other), tower(**inputs))
+    torch.testing.assert_close(interests_of(tower, other), interests_of(tower, inputs))
 
 
 def test_a_user_without_events_gets_finite_interests(tower, inputs):
     empty = inputs | {"is_event_BL": torch.zeros(B, L, dtype=torch.bool), "cut_BG": torch.zeros(B, 2, dtype=torch.long)}
-    assert tower(**empty).isfinite().all()
+    assert interests_of(tower, empty).isfinite().all()
+
+
+def test_an_unknown_backbone_is_refused_and_the_known_ones_are_named():
+    with pytest.raises(
+        InputError, match="^recipe: backbone: .*kind is 'nosuch', allowed are 'transformer', 'decoder'[.]$"
+    ):
+        validated(UserTowerConfig, {"backbone": {"kind": "nosuch"}}, "recipe")

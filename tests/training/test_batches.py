@@ -1,4 +1,4 @@
-"""Batches: targets lie after their cut and in the queried scenario; a step is the same whenever it is drawn."""
+"""Batches: targets are after their cut and in the queried scenario; a step is the same whenever it is drawn."""
 
 from pathlib import Path
 
@@ -37,13 +37,13 @@ def batches(data) -> Batches:
 
 def events_in_time_order(batch: Batch, user: int) -> np.ndarray:
     """Return the catalog items of a user's kept events, oldest first."""
-    kept = batch.events["is_event_BL"][user]
-    order = np.argsort(batch.events["order_BL"][user][kept])
+    kept = batch.events.is_event_BL[user]
+    order = np.argsort(batch.events.order_BL[user][kept])
     return batch.items_M[batch.event_BL[user][kept]][order]
 
 
 def test_the_targets_are_the_next_events_of_the_queried_scenario(data, batches):
-    """Whole short histories: then kept events are all events, and cut c stands before event c."""
+    """Whole short histories: then kept events are all events, and cut c is before event c."""
     num_checked = 0
     drawn = [
         (batch, *row)
@@ -70,7 +70,7 @@ def test_the_targets_are_the_next_events_of_the_queried_scenario(data, batches):
 
 
 def test_no_item_of_the_test_period_alone_is_a_target(data, batches):
-    """Every event and target of a step is in its user's training part."""
+    """Every event and target of a step is in its user's training split."""
     batch = batches.draw(3, Shard())
     for row, user in enumerate(batches._users_of(3)):
         train_items = set(batches.histories.train_of(user).item_L.tolist())
@@ -79,15 +79,19 @@ def test_no_item_of_the_test_period_alone_is_a_target(data, batches):
         assert set(events_in_time_order(batch, row).tolist()) <= train_items
 
 
+def arrays_of(values: tuple) -> list:
+    """Return the arrays of nested tuples one after another."""
+    arrays = []
+    for value in values:
+        arrays += arrays_of(value) if isinstance(value, tuple) else [value]
+    return arrays
+
+
 def test_a_step_is_the_same_in_whatever_order_steps_are_drawn(batches):
     first, _, again = (batches.draw(step, Shard()) for step in (5, 9, 5))
-    for one, other in zip(first, again, strict=True):
-        if isinstance(one, dict):
-            assert all(np.array_equal(one[name], other[name]) for name in one)
-        elif isinstance(one, tuple):
-            assert all(np.array_equal(a, b) for x, y in zip(one, other, strict=True) for a, b in zip(x, y, strict=True))
-        else:
-            assert np.array_equal(one, other)
+    one, other = arrays_of(first), arrays_of(again)
+    assert len(one) == 8 + 6 + 3 + 3 * 4  # arrays, event features, groups, negatives
+    assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 def test_an_epoch_takes_every_trainable_user_once(batches):
@@ -157,12 +161,12 @@ def test_next_item_models_are_cut_before_every_event_and_queried_for_it(data):
         targets = batch.items_M[batch.target_BCW[row, is_cut, 0]]
         cuts = batch.cut_BC[row, is_cut]
         assert is_cut.sum() >= len(events) - 1
-        inside = cuts < len(events)  # the last target may lie behind the window
+        inside = cuts < len(events)  # the last target may be behind the window
         assert np.array_equal(targets[inside], events[cuts[inside]])
 
 
 def test_a_cut_is_taken_less_often_the_older_its_target(data):
-    """Of the places that one day's targets give, a half-life keeps the expected share, and each user keeps a cut."""
+    """Of the positions that one day's targets give, a half-life keeps the expected share, and each user keeps a cut."""
     half_life_days = 5.0
     config = BatchConfig(num_users=64, num_cuts=None, queried="next", target_window=1)
     whole = HistoryConfig(policy="sorted", max_events=1000)
@@ -182,7 +186,7 @@ def test_a_cut_is_taken_less_often_the_older_its_target(data):
     assert kept < 0.8 * sum(every.draw(step, Shard()).is_target_BCW[..., 0].sum() for step in range(6))
 
 
-def test_the_cuts_of_a_user_are_different_places(data):
+def test_the_cuts_of_a_user_are_different_positions(data):
     batch = make(data, history=HistoryConfig(policy="sorted")).draw(1, Shard())
     for cut_C, is_target_CW in zip(batch.cut_BC, batch.is_target_BCW, strict=True):
         cuts = cut_C[is_target_CW[:, 0]]

@@ -27,7 +27,7 @@ def made_of(value: float) -> tuple[nn.Module, torch.optim.Optimizer]:
 
 
 def save(folder: Path, step: int) -> None:
-    state = checkpoint.Progress(step=step, best_step=1, best_score=0.5)
+    state = checkpoint.TrainingState(step=step, best_step=1, best_score=0.5)
     checkpoint.save(folder, *made_of(step), state, RECIPE)
 
 

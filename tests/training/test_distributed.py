@@ -45,10 +45,10 @@ def torchrun(data: Path, out: Path, recipe: Recipe, num_processes: int) -> None:
     (out / "given.json").write_text(recipe.model_dump_json())
     words = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(num_processes)]
     words += ["-m", "redrec.training", "--data", str(data), "--out", str(out), "--recipe", str(out / "given.json")]
-    found = subprocess.run(
+    result = subprocess.run(
         [sys.executable, *words], env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False
     )
-    assert found.returncode == 0, found.stderr[-3000:]
+    assert result.returncode == 0, result.stderr[-3000:]
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_two_processes_learn_what_one_learns(data, alone, tmp_path, sharding):
 
 
 def real_events(batch: Batch) -> np.ndarray:
-    return batch.items_M[batch.event_BL[batch.events["is_event_BL"]]]
+    return batch.items_M[batch.event_BL[batch.events.is_event_BL]]
 
 
 def real_targets(batch: Batch) -> np.ndarray:
@@ -86,12 +86,12 @@ def test_the_shards_of_a_step_are_the_step(data):
     allowed_SN = is_allowed(data / "items.parquet", vocabulary.scenarios)
     config = tiny().batch.model_copy(update={"num_uniform_negatives": 33, "num_users": 15})  # neither splits evenly
     batches = Batches(histories, counts_SN, allowed_SN, config, tiny().history, max_full_catalog=0, seed=0)
-    whole, *parts = (batches.draw(7, Shard(*shard)) for shard in ((0, 1), (0, 2), (1, 2)))
+    whole, *shards = (batches.draw(7, Shard(*shard)) for shard in ((0, 1), (0, 2), (1, 2)))
     for real_of in (real_events, real_targets):  # a shard is padded to its own longest rows
-        assert np.array_equal(np.concatenate([real_of(part) for part in parts]), real_of(whole))
+        assert np.array_equal(np.concatenate([real_of(shard) for shard in shards]), real_of(whole))
     for scenario, negatives in enumerate(whole.negatives):
-        own = np.concatenate([part.items_M[part.negatives[scenario].own_N] for part in parts])
-        log_count = parts[0].negatives[scenario].log_count_N
+        own = np.concatenate([shard.items_M[shard.negatives[scenario].own_N] for shard in shards])
+        log_count = shards[0].negatives[scenario].log_count_N
         is_real = np.isfinite(log_count)
         assert np.array_equal(own[is_real], whole.items_M[negatives.own_N])
         assert np.array_equal(log_count[is_real], negatives.log_count_N)

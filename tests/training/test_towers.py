@@ -46,12 +46,12 @@ def loss_and_towers(data: Path, folder: Path, batch: Batch, recipe: Recipe = REC
 
 
 def with_fresh_targets(batch: Batch) -> tuple[Batch, np.ndarray]:
-    """Return the step with targets that are neither events nor negatives, and these items: nothing else tells of them."""
+    """Return the step with targets that are neither events nor negatives, and these items."""
     fresh = np.setdiff1d(np.arange(SMALL_WORLD.num_items), batch.items_M)
-    place_BCW = np.arange(batch.target_BCW.size).reshape(batch.target_BCW.shape) % len(fresh)
+    index_BCW = np.arange(batch.target_BCW.size).reshape(batch.target_BCW.shape) % len(fresh)
     items_M = np.concatenate([batch.items_M, fresh])
-    changed = batch._replace(items_M=items_M, target_BCW=len(batch.items_M) + place_BCW)
-    return changed, np.unique(fresh[place_BCW[batch.is_target_BCW]])
+    changed = batch._replace(items_M=items_M, target_BCW=len(batch.items_M) + index_BCW)
+    return changed, np.unique(fresh[index_BCW[batch.is_target_BCW]])
 
 
 def test_gradient_reaches_every_target_of_a_step(data, batch, tmp_path):

@@ -117,14 +117,14 @@ def test_the_exported_tower_gives_what_the_trained_one_gives(data, model):
     moment_ms_B = [history.timestamp_ms_L[-1] + 60_000 * 2**u for u, history in zip(users, known, strict=True)]
     inputs = tower_inputs(known, query_scenario_B, moment_ms_B, vectors_NE, SMALL_RECIPE.history)
     session = onnxruntime.InferenceSession(model / "export" / "user_tower.onnx")
-    served_BQD = session.run(["interests_BQD"], inputs)[0]
+    served_BQD = session.run(["interests_BQD"], inputs._asdict())[0]
     with torch.no_grad():
-        trained_BQD = ServedUserTower(towers.users)(*map(torch.from_numpy, inputs.values()))
+        trained_BQD = ServedUserTower(towers.users)(*map(torch.from_numpy, inputs))
     np.testing.assert_allclose(served_BQD, trained_BQD, atol=2e-6)
 
 
 def changed(**changes: object) -> Recipe:
-    """Return the tiny recipe, of eight steps, with other parts."""
+    """Return the tiny recipe, of eight steps, with other sections."""
     return tiny().model_copy(update={"optimizer": OptimizerConfig(num_steps=8), **changes})
 
 
@@ -140,13 +140,13 @@ def test_a_resumed_run_ends_on_the_same_weights(data, tmp_path):
     assert weights(tmp_path / "whole") == weights(tmp_path / "stopped")
 
 
-def test_a_step_worked_through_in_parts_is_the_same_step(data, tmp_path):
-    """Without dropout, whose noise is drawn anew for each part."""
+def test_a_step_in_micro_batches_is_the_same_step(data, tmp_path):
+    """Without dropout, whose noise is drawn anew for each micro-batch."""
     still = UserTowerConfig(hidden_dim=16, dropout=0, backbone=TransformerConfig(num_layers=1, num_heads=2, dropout=0))
     losses = [
-        train(data, tmp_path / str(parts), changed(user_tower=still, optimizer=config), stop_after=3)["loss"]
-        for parts in (1, 3)
-        for config in [OptimizerConfig(num_steps=8, num_accumulated=parts)]
+        train(data, tmp_path / str(num), changed(user_tower=still, optimizer=config), stop_after=3)["loss"]
+        for num in (1, 3)
+        for config in [OptimizerConfig(num_steps=8, num_accumulated=num)]
     ]
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)
 

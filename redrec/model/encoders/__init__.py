@@ -1,1 +1,1 @@
-"""Item encoders: text, vectors or images of an item in, its content vector out (`kinds` is the interface)."""
+"""Item encoders: text, vectors or images of an item in, its content vector out (`registry` lists them)."""

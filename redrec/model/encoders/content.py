@@ -1,6 +1,6 @@
 """Content: what an encoder reads of each item, written once and memory-mapped.
 
-Nothing here loads the catalog: it is read block by block, and a training step maps only the rows it asks for.
+Nothing here loads the catalog: it is read block by block, and a training step maps only the rows that it needs.
 
 Shapes: N items of the catalog, M items queried for, T tokens of all items in question.
 """
@@ -32,7 +32,7 @@ class Content(Protocol):
     def of(self, items_M: NDArray[np.int64]) -> dict[str, Tensor]: ...
 
 
-class Tokens:
+class TokenContent:
     """Any number of tokens per item: `tokens_T` of the whole catalog and where each item's begin, `offsets_N1`."""
 
     def __init__(self, folder: Path) -> None:
@@ -54,7 +54,7 @@ class Tokens:
         return {"tokens_T": torch.from_numpy(tokens_T), "begins_M": torch.from_numpy(begins_M)}
 
 
-def write_tokens(folder: Path, tokens: Iterable[list[int]]) -> Tokens:
+def write_tokens(folder: Path, tokens: Iterable[list[int]]) -> TokenContent:
     """Write each item's tokens, in the order of the catalog, into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     counts = [0]
@@ -63,7 +63,7 @@ def write_tokens(folder: Path, tokens: Iterable[list[int]]) -> Tokens:
             counts.append(len(of_item))
             out.write(np.array(of_item, dtype=np.int32).tobytes())
     np.save(folder / "offsets.npy", np.cumsum(counts, dtype=np.int64))
-    return Tokens(folder)
+    return TokenContent(folder)
 
 
 def num_items(items: Path) -> int:
@@ -78,8 +78,14 @@ def blocks(table: Path, names: Iterable[str]) -> Iterator[list[dict[str, Any]]]:
         yield pa.Table.from_batches([block]).to_pylist()
 
 
-class Progress:
-    """Says now and then how far the encoding is, and how long it will take."""
+def rows_of(table: Path, names: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a Parquet table one by one, as `blocks` does block by block."""
+    for block in blocks(table, names):
+        yield from block
+
+
+class EncodingProgress:
+    """Says now and then how many items are encoded, and how long the rest will take."""
 
     def __init__(self, num_items: int) -> None:
         self.num_items, self.began, self.shown = num_items, time.monotonic(), time.monotonic()

@@ -19,13 +19,14 @@ from pydantic import PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
-from redrec.config import Config
-from redrec.model.encoders.content import Tokens, blocks, write_tokens
+from redrec.model.encoders.content import Content, TokenContent, rows_of, write_tokens
+from redrec.model.encoders.encoder import EncoderConfig, ItemEncoder
+from redrec.model.parameter_groups import TABLE
 
 WORD = re.compile(r"\w+")
 
 
-class HashedConfig(Config):
+class HashedConfig(EncoderConfig):
     kind: Literal["hashed"] = "hashed"
     fields: tuple[Literal["title", "body", "tags", "category", "item_id"], ...] = ("title", "body", "tags", "category")
     num_buckets: PositiveInt = 2**16
@@ -46,23 +47,27 @@ def hashed_tokens(fields: Iterable[tuple[str, str]], config: HashedConfig) -> li
     return [zlib.crc32(feature.encode()) % config.num_buckets for feature in features[: config.max_tokens]]
 
 
-def write_hashed(items: Path, folder: Path, config: HashedConfig) -> Tokens:
+def write_hashed(items: Path, folder: Path, config: HashedConfig) -> TokenContent:
     """Hash the catalog's text into `folder`. An item without text gets one bucket for "no text"."""
     no_text = [zlib.crc32(b"") % config.num_buckets]
-    rows = (row for block in blocks(items, config.fields) for row in block)
+    rows = rows_of(items, config.fields)
     return write_tokens(folder, (hashed_tokens(_pairs(row), config) or no_text for row in rows))
 
 
 def _pairs(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield one item's (field, text) pairs; a list of tags is one pair a tag, an absent text is none."""
     for name, value in row.items():
-        yield from ((name, text) for text in (value if name == "tags" else [value]) or [] if text)
+        texts = value or [] if name == "tags" else [value]
+        for text in texts:
+            if text:
+                yield name, text
 
 
 class HashedEncoder(nn.Module):
     def __init__(self, config: HashedConfig, item_dim: int) -> None:
         super().__init__()
         self.bags = nn.EmbeddingBag(config.num_buckets, item_dim, mode="sum")
+        self.bags.parameter_group = TABLE
         nn.init.normal_(self.bags.weight, std=item_dim**-0.5)
         self.mlp = nn.Sequential(
             nn.LayerNorm(item_dim), nn.Linear(item_dim, 2 * item_dim), nn.GELU(), nn.Linear(2 * item_dim, item_dim)
@@ -75,3 +80,14 @@ class HashedEncoder(nn.Module):
         scale_M1 = (ends_M - begins_M).clamp(min=1).rsqrt()[:, None]
         bags_ME = self.bags(tokens_T, begins_M) * scale_M1
         return self.norm(bags_ME + self.mlp(bags_ME))
+
+
+def _open(folder: Path, config: HashedConfig) -> TokenContent:
+    return TokenContent(folder)
+
+
+def _make(config: HashedConfig, content: Content, item_dim: int) -> HashedEncoder:
+    return HashedEncoder(config, item_dim)
+
+
+ENCODER = ItemEncoder(HashedConfig, write_hashed, _open, _make)

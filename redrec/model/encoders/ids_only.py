@@ -8,12 +8,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from redrec.config import Config
+from redrec.model.encoders.content import Content, num_items
+from redrec.model.encoders.encoder import EncoderConfig, ItemEncoder
 
 COUNT = "num_items.txt"
 
 
-class IdsOnlyConfig(Config):
+class IdsOnlyConfig(EncoderConfig):
     kind: Literal["ids_only"] = "ids_only"
 
 
@@ -28,9 +29,13 @@ class NoContent:
         return {}
 
 
-def write_no_content(folder: Path, num_items: int) -> NoContent:
+def write_no_content(items: Path, folder: Path, config: IdsOnlyConfig) -> NoContent:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / COUNT).write_text(str(num_items))
+    (folder / COUNT).write_text(str(num_items(items)))
+    return NoContent(folder)
+
+
+def _open(folder: Path, config: IdsOnlyConfig) -> NoContent:
     return NoContent(folder)
 
 
@@ -38,3 +43,10 @@ class NoEncoder(nn.Module):
     def forward(self) -> Tensor:
         """Return zero: the item vector is the id's alone."""
         return torch.zeros(())
+
+
+def _make(config: IdsOnlyConfig, content: Content, item_dim: int) -> NoEncoder:
+    return NoEncoder()
+
+
+ENCODER = ItemEncoder(IdsOnlyConfig, write_no_content, _open, _make)

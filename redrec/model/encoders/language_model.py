@@ -2,8 +2,8 @@
 
 Texts are sorted by length and run in sub-batches of a bounded number of tokens, so that little is spent on padding. Who
 a text shares its batch with changes nothing. An encoder is pooled by `mean` or `cls`; a decoder by `last_token`, the
-state of a token added to its vocabulary behind every text. Pooling goes by place, never by a token's id: the released
-RED-Rec overwrites every real token of id 0.
+state of a token added to its vocabulary behind every text. Pooling goes by position, never by a token's id: the
+released RED-Rec overwrites every real token of id 0.
 
 Shapes: M texts, T tokens of all texts, K texts of a sub-batch, P its padded length, V vector.
 """
@@ -18,7 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
 from redrec.config import Config, InputError
+from redrec.model.encoders.encoder import EncoderConfig
 from redrec.model.encoders.template import TextField
+from redrec.model.parameter_groups import LANGUAGE_MODEL
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -33,7 +35,7 @@ class AdapterConfig(Config):
     targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"  # or the ends of module names
 
 
-class TextConfig(Config):
+class TextConfig(EncoderConfig):
     kind: Literal["text"] = "text"
     model: str  # folder or hub name
     regime: Literal["frozen", "lora", "full"] = "frozen"
@@ -59,7 +61,7 @@ def load_tokenizer(config: TextConfig) -> "PreTrainedTokenizerBase":
     """
     from transformers import AutoTokenizer
 
-    with found(config.model):
+    with explained_load_errors(config.model):
         tokenizer = AutoTokenizer.from_pretrained(config.model)
     num_special = tokenizer.num_special_tokens_to_add() + (config.pooling == "last_token")
     num_tokens = sum(field.max_tokens for field in config.fields) + num_special
@@ -75,6 +77,8 @@ def load_tokenizer(config: TextConfig) -> "PreTrainedTokenizerBase":
 
 class LanguageModel(nn.Module):
     """A Hugging Face model and how it is pooled; what of it learns follows from the regime."""
+
+    parameter_group = LANGUAGE_MODEL
 
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
@@ -99,9 +103,9 @@ class LanguageModel(nn.Module):
         return torch.cat(pooled)[longest_first_M.argsort()]
 
     def _pooled(self, tokens_T: Tensor, begins_K: Tensor, lengths_K: Tensor) -> Tensor:
-        place_P = torch.arange(int(lengths_K.max()), device=tokens_T.device)
-        is_token_KP = place_P < lengths_K[:, None]
-        tokens_KP = tokens_T[(begins_K[:, None] + place_P).clamp(max=len(tokens_T) - 1)]
+        position_P = torch.arange(int(lengths_K.max()), device=tokens_T.device)
+        is_token_KP = position_P < lengths_K[:, None]
+        tokens_KP = tokens_T[(begins_K[:, None] + position_P).clamp(max=len(tokens_T) - 1)]
         hidden_KPV = self.model(input_ids=tokens_KP, attention_mask=is_token_KP.long()).last_hidden_state.float()
         if self.pooling == "mean":
             pooled_KV = (hidden_KPV * is_token_KP[..., None]).sum(1) / lengths_K[:, None]
@@ -130,7 +134,7 @@ def _load(config: TextConfig) -> Any:
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    with found(config.model):
+    with explained_load_errors(config.model):
         if config.random_init:
             model = AutoModel.from_config(AutoConfig.from_pretrained(config.model), dtype=torch.float32)
         else:
@@ -139,12 +143,12 @@ def _load(config: TextConfig) -> Any:
     if getattr(model, "pooler", None) is not None:
         model.pooler = None  # we pool ourselves, and weights without a gradient stop DistributedDataParallel
     if config.pooling == "last_token":
-        _place_item_token(model, load_tokenizer(config))
+        _add_item_token(model, load_tokenizer(config))
     return model
 
 
 @torch.no_grad()
-def _place_item_token(model: Any, tokenizer: "PreTrainedTokenizerBase") -> None:
+def _add_item_token(model: Any, tokenizer: "PreTrainedTokenizerBase") -> None:
     """Make room for the item token, which begins as the mean of all tokens."""
     num_known = model.get_input_embeddings().num_embeddings  # often more than the tokenizer has: rows kept for such use
     mean_V = model.get_input_embeddings().weight.mean(0)
@@ -173,8 +177,8 @@ def _with_adapters(model: Any, config: TextConfig) -> Any:
 
 
 @contextmanager
-def found(model: str) -> Iterator[None]:
-    """Turn the ways in which Hugging Face reports an absent or unfit model into one error."""
+def explained_load_errors(model: str) -> Iterator[None]:
+    """Raise one InputError for each way in which Hugging Face reports an absent or unfit model."""
     try:
         yield
     except (OSError, ValueError) as error:

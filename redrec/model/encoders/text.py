@@ -7,7 +7,7 @@ Shapes: M items, T tokens of all M items, V vector, E item vector.
 """
 
 from collections.abc import Iterator
-from itertools import takewhile
+from itertools import chain, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from redrec.model.encoders.content import Progress, Tokens, blocks, write_tokens
+from redrec.model.encoders.content import Content, EncodingProgress, TokenContent, blocks, write_tokens
+from redrec.model.encoders.encoder import ItemEncoder
 from redrec.model.encoders.language_model import ITEM_TOKEN, LanguageModel, TextConfig, load_tokenizer
 from redrec.model.encoders.template import lines
-from redrec.model.encoders.vectors import Part, Projection, VectorContent, store
+from redrec.model.encoders.vectors import Projection, VectorBlock, VectorContent, make_projection, store
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 ITEMS_PER_BLOCK = 1024
 
 
-def write_text(items: Path, folder: Path, config: TextConfig) -> Tokens | VectorContent:
+def write_text(items: Path, folder: Path, config: TextConfig) -> TokenContent | VectorContent:
     """Write the catalog's tokens into `folder`; frozen, its vectors.
 
     Raises:
@@ -34,9 +35,8 @@ def write_text(items: Path, folder: Path, config: TextConfig) -> Tokens | Vector
     """
     tokenizer = load_tokenizer(config)
     names = [field.name for field in config.fields]
-    tokens = write_tokens(
-        folder, (of_item for block in blocks(items, names) for of_item in _tokens(block, tokenizer, config))
-    )
+    of_blocks = (_tokens(block, tokenizer, config) for block in blocks(items, names))
+    tokens = write_tokens(folder, chain.from_iterable(of_blocks))
     return store(folder, len(tokens), _encoded(tokens, config), config.model) if config.regime == "frozen" else tokens
 
 
@@ -45,13 +45,15 @@ def _tokens(
 ) -> Iterator[list[int]]:
     """Yield the tokens of each row: its lines, each cut at its budget, between the model's own special tokens."""
     of_row = [list(lines(row, config.fields)) for row in rows]
-    texts = [text for row in of_row for text, _ in row]
+    texts = [text for text, _ in chain.from_iterable(of_row)]
     tokens = iter(tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else [])
     first, last = _special_tokens(tokenizer)
     if config.pooling == "last_token":
         last = [*last, tokenizer.convert_tokens_to_ids(ITEM_TOKEN)]
     for row in of_row:
-        body = [token for _, max_tokens in row for token in next(tokens)[:max_tokens]]
+        body: list[int] = []
+        for _, max_tokens in row:
+            body += next(tokens)[:max_tokens]
         yield [*first, *body, *last] if body else []
 
 
@@ -64,12 +66,12 @@ def _special_tokens(tokenizer: "PreTrainedTokenizerBase") -> tuple[list[int], li
 
 
 @torch.inference_mode()
-def _encoded(tokens: Tokens, config: TextConfig) -> Iterator[Part]:
+def _encoded(tokens: TokenContent, config: TextConfig) -> Iterator[VectorBlock]:
     """Yield the vectors of all items that have text, block by block."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     is_half = device.type == "cuda" and torch.cuda.is_bf16_supported()
     model = LanguageModel(config).eval().to(device, torch.bfloat16 if is_half else torch.float32)
-    progress = Progress(len(tokens))
+    progress = EncodingProgress(len(tokens))
     for start in range(0, len(tokens), ITEMS_PER_BLOCK):
         stop = min(start + ITEMS_PER_BLOCK, len(tokens))
         index_K = start + np.flatnonzero(np.diff(tokens.offsets_N1[start : stop + 1]))
@@ -89,3 +91,20 @@ class TextEncoder(nn.Module):
         has_text_M = torch.diff(begins_M, append=begins_M.new_tensor([len(tokens_T)])) > 0
         pooled_MV = self.language_model(tokens_T, begins_M)
         return self.projection(pooled_MV * self.language_model.vector_dim**0.5, has_text_M)
+
+
+def _open(folder: Path, config: TextConfig) -> Content:
+    return VectorContent(folder) if config.regime == "frozen" else TokenContent(folder)
+
+
+def _make(config: TextConfig, content: Content, item_dim: int) -> nn.Module:
+    if config.regime == "frozen":
+        return make_projection(content, item_dim, config.dropout)
+    return TextEncoder(config, item_dim)
+
+
+def _sources(config: TextConfig) -> list[Path]:
+    return [Path(config.model)]
+
+
+ENCODER = ItemEncoder(TextConfig, write_text, _open, _make, _sources)

@@ -1,10 +1,10 @@
 """Vectors: items described by vectors that do not learn, from a file or from a frozen model.
 
-They are stored memory-mapped in half precision, centred on the catalog's mean, since most models' vectors share a large
-part that tells no item from another, and scaled to a mean square of one per coordinate, so that one learning rate fits
-them all. An item without a vector has zeros there, and a learned vector in the tower.
+They are stored memory-mapped in half precision, centred on the catalog's mean, since most models' vectors have a large
+component in common, and scaled to a mean square of one per coordinate, so that one learning rate fits them all. An item
+without a vector has zeros there, and a learned vector in the tower.
 
-Shapes: N items of the catalog, M items queried for, K items of a part, V size of the vectors, E item vector.
+Shapes: N items of the catalog, M items queried for, K items of a block, V size of the vectors, E item vector.
 """
 
 import logging
@@ -21,17 +21,18 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
-from redrec.config import Config, InputError
+from redrec.config import InputError
 from redrec.data import columns as c
-from redrec.model.encoders.content import ROWS_PER_BLOCK, blocks, num_items
+from redrec.model.encoders.content import ROWS_PER_BLOCK, Content, blocks, num_items
+from redrec.model.encoders.encoder import EncoderConfig, ItemEncoder
 
 logger = logging.getLogger(__name__)
 
 NUM_EXAMPLES = 3
-Part = tuple[NDArray[np.int64], NDArray]  # item indices and their vectors
+VectorBlock = tuple[NDArray[np.int64], NDArray]  # item indices and their vectors
 
 
-class VectorsConfig(Config):
+class VectorsConfig(EncoderConfig):
     kind: Literal["vectors"] = "vectors"
     path: Path  # Parquet with `item_id` and `column`; or .npy, one row per item
     column: str = "vector"
@@ -77,14 +78,14 @@ def write_vectors(items: Path, folder: Path, config: VectorsConfig) -> VectorCon
     """
     if not config.path.is_file():
         raise InputError(f"Item vectors {config.path} do not exist. Give a Parquet or .npy file in encoder.path.")
-    read = _npy_parts if config.path.suffix == ".npy" else _parquet_parts
+    read = _npy_blocks if config.path.suffix == ".npy" else _parquet_blocks
     content = store(folder, num_items(items), read(items, config), str(config.path))
     require_enough(content.is_present_N, items, config.max_absent_share, f"vector in {config.path}")
     return content
 
 
-def store(folder: Path, num_items: int, parts: Iterable[Part], source: str) -> VectorContent:
-    """Write the parts, which come in any order, then centre and scale all.
+def store(folder: Path, num_items: int, vector_blocks: Iterable[VectorBlock], source: str) -> VectorContent:
+    """Write the blocks of vectors, which come in any order, then centre and scale all.
 
     Raises:
         InputError: There is no vector at all, one is not finite in half precision, or an item has two.
@@ -93,7 +94,7 @@ def store(folder: Path, num_items: int, parts: Iterable[Part], source: str) -> V
     is_present_N = np.zeros(num_items, dtype=bool)
     vectors_NV, num_present = None, 0
     sum_V: NDArray[np.float64] = np.zeros(1)
-    for index_K, vectors_KV in parts:
+    for index_K, vectors_KV in vector_blocks:
         if vectors_NV is None:
             shape = (num_items, vectors_KV.shape[1])
             vectors_NV = np.lib.format.open_memmap(folder / "vectors.npy", mode="w+", dtype=np.float16, shape=shape)
@@ -117,10 +118,10 @@ def store(folder: Path, num_items: int, parts: Iterable[Part], source: str) -> V
 def _standardise(vectors_NV: np.memmap, is_present_N: NDArray[np.bool_], mean_V: NDArray) -> None:
     """Centre the vectors on their mean and scale them to a mean square of one per coordinate, in place."""
     present = np.flatnonzero(is_present_N)
-    parts = [present[start : start + ROWS_PER_BLOCK] for start in range(0, len(present), ROWS_PER_BLOCK)]
-    square = sum(float(np.square(vectors_NV[index_K] - mean_V).sum()) for index_K in parts)
+    index_blocks = [present[start : start + ROWS_PER_BLOCK] for start in range(0, len(present), ROWS_PER_BLOCK)]
+    square = sum(float(np.square(vectors_NV[index_K] - mean_V).sum()) for index_K in index_blocks)
     scale = (square / (len(present) * len(mean_V))) ** -0.5 if square else 1.0
-    for index_K in parts:
+    for index_K in index_blocks:
         vectors_NV[index_K] = (vectors_NV[index_K] - mean_V) * scale
     vectors_NV.flush()
 
@@ -155,12 +156,12 @@ class _ItemIndex:
     def find(self, ids: list[str]) -> NDArray[np.int64]:
         """Return each id's item index, -1 where the catalog has no such item."""
         ids_K = np.array(ids, "S")
-        place_K = np.searchsorted(self.ids_N, ids_K, sorter=self.order_N)
-        index_K = self.order_N[np.minimum(place_K, len(self.order_N) - 1)]
+        position_K = np.searchsorted(self.ids_N, ids_K, sorter=self.order_N)
+        index_K = self.order_N[np.minimum(position_K, len(self.order_N) - 1)]
         return np.where(self.ids_N[index_K] == ids_K, index_K, -1)
 
 
-def _parquet_parts(items: Path, config: VectorsConfig) -> Iterator[Part]:
+def _parquet_blocks(items: Path, config: VectorsConfig) -> Iterator[VectorBlock]:
     file, index = pq.ParquetFile(config.path), _ItemIndex(items)
     missing = {c.ITEM_ID, config.column} - set(file.schema_arrow.names)
     if missing:
@@ -184,7 +185,7 @@ def _rectangular(vectors: pa.Array, config: VectorsConfig) -> NDArray[np.float32
     return values.reshape(len(vectors), -1) if lengths else values.reshape(0, 1)
 
 
-def _npy_parts(items: Path, config: VectorsConfig) -> Iterator[Part]:
+def _npy_blocks(items: Path, config: VectorsConfig) -> Iterator[VectorBlock]:
     vectors_NV = np.load(config.path, mmap_mode="r")
     index_N = _rows_of(items, config, vectors_NV.shape)
     for start in range(0, len(index_N), ROWS_PER_BLOCK):
@@ -204,3 +205,24 @@ def _rows_of(items: Path, config: VectorsConfig, shape: tuple[int, ...]) -> NDAr
             "Name the rows' item ids in encoder.ids, one per line."
         )
     return np.arange(num_rows) if ids is None else _ItemIndex(items).find(ids)
+
+
+def _open(folder: Path, config: VectorsConfig) -> VectorContent:
+    return VectorContent(folder)
+
+
+def make_projection(content: Content, item_dim: int, dropout: float) -> Projection:
+    """Return the module that reads `content`, which is a `VectorContent`."""
+    assert isinstance(content, VectorContent)
+    return Projection(content.vectors_NV.shape[1], item_dim, dropout)
+
+
+def _make(config: VectorsConfig, content: Content, item_dim: int) -> Projection:
+    return make_projection(content, item_dim, config.dropout)
+
+
+def _sources(config: VectorsConfig) -> list[Path]:
+    return [path for path in (config.path, config.ids) if path]
+
+
+ENCODER = ItemEncoder(VectorsConfig, write_vectors, _open, _make, _sources)

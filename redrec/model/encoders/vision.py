@@ -22,9 +22,9 @@ from torch import Tensor, nn
 
 from redrec.config import Config, InputError
 from redrec.data import columns as c
-from redrec.model.encoders.content import Progress, blocks, num_items
-from redrec.model.encoders.language_model import found
-from redrec.model.encoders.vectors import NUM_EXAMPLES, Part, VectorContent, store
+from redrec.model.encoders.content import EncodingProgress, num_items, rows_of
+from redrec.model.encoders.language_model import explained_load_errors
+from redrec.model.encoders.vectors import NUM_EXAMPLES, VectorBlock, VectorContent, store
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ IMAGES_PER_BATCH = 64
 
 class VisionConfig(Config):
     model: str  # folder or hub name: CLIP, SigLIP, DINOv2, ViT
-    root: Path  # the folder under which all images lie; relative paths of the `image` column begin there
+    root: Path  # the folder that holds all images; relative paths of the `image` column begin there
     max_unreadable_share: float = Field(default=0.05, ge=0, le=1)  # of the items that name an image
 
 
@@ -54,13 +54,13 @@ def write_images(items: Path, folder: Path, config: VisionConfig) -> VectorConte
     """Encode the images of the catalog into `folder`.
 
     Raises:
-        InputError: There is no such model, an image lies outside `root`, too many cannot be read, or there is none.
+        InputError: There is no such model, an image is outside `root`, too many cannot be read, or there is none.
     """
     return store(folder, num_items(items), _encoded(items, config), f"the `{c.IMAGE}` column of {items.name}")
 
 
 def image_path(image: str, root: Path) -> Path:
-    """Return where the image lies, given as a path or a file:// URI.
+    """Return the path of the image, given as a path or a file:// URI.
 
     >>> image_path("shoes/7.png", Path("/data/images"))
     PosixPath('/data/images/shoes/7.png')
@@ -78,9 +78,9 @@ def image_path(image: str, root: Path) -> Path:
     return path
 
 
-def _encoded(items: Path, config: VisionConfig) -> Iterator[Part]:
+def _encoded(items: Path, config: VisionConfig) -> Iterator[VectorBlock]:
     """Yield the vectors of all images that can be read, batch by batch."""
-    encode, progress, num_named = _encoder(config), Progress(num_items(items)), 0
+    encode, progress, num_named = _encoder(config), EncodingProgress(num_items(items)), 0
     unreadable: list[str] = []
     for named in _named(items, config.root):
         num_named += len(named)
@@ -101,10 +101,12 @@ def _encoded(items: Path, config: VisionConfig) -> Iterator[Part]:
 
 def _named(items: Path, root: Path) -> Iterator[list[tuple[int, str, Path]]]:
     """Yield (item index, item id, path of its image) of the items that name one, in batches."""
-    rows = enumerate(row for block in blocks(items, [c.ITEM_ID, c.IMAGE]) for row in block)
+    rows = enumerate(rows_of(items, [c.ITEM_ID, c.IMAGE]))
     named = ((index, row[c.ITEM_ID], image_path(row[c.IMAGE], root)) for index, row in rows if row.get(c.IMAGE))
-    while batch := list(islice(named, IMAGES_PER_BATCH)):
+    batch = list(islice(named, IMAGES_PER_BATCH))
+    while batch:
         yield batch
+        batch = list(islice(named, IMAGES_PER_BATCH))
 
 
 def _read(path: Path) -> Image.Image | None:
@@ -119,7 +121,7 @@ def _encoder(config: VisionConfig) -> Callable[[list[Image.Image]], NDArray[np.f
     """Return a function from images to vectors: the model's own pooled output, else the mean over its patches."""
     from transformers import AutoImageProcessor, AutoModel
 
-    with found(config.model):
+    with explained_load_errors(config.model):
         processor, model = AutoImageProcessor.from_pretrained(config.model), AutoModel.from_pretrained(config.model)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     vision = getattr(model, "vision_model", model).eval().to(device)  # of a text-and-image model, its image half

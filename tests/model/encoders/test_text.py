@@ -81,7 +81,7 @@ def test_a_decoder_is_pooled_at_a_token_of_its_own_behind_the_text(tmp_path, dec
 
 
 def test_a_text_with_the_token_of_id_0_is_read_as_it_is(tmp_path, decoder):
-    """Changing what "!" means changes the two texts that hold it, and where it stands matters."""
+    """Changing what "!" means changes the two texts that hold it, and its position matters."""
     encoder, content = built(
         tmp_path, titled("! tea", "tea !", "tea"), model=decoder, pooling="last_token", regime="full"
     )
@@ -120,7 +120,7 @@ def test_lora_trains_the_item_token_which_is_new_to_the_model(tmp_path, decoder)
     assert token_1V.grad.abs().max() > 0
 
 
-def test_adapters_go_where_they_are_told(tmp_path, decoder):
+def test_adapters_are_added_to_the_configured_targets(tmp_path, decoder):
     adapters = AdapterConfig(rank=2, targets=("q_proj",))
     encoder, _ = built(tmp_path, TITLES, model=decoder, regime="lora", adapters=adapters)
     names = [name for name, _ in encoder.named_parameters() if "lora_" in name]

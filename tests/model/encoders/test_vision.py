@@ -48,7 +48,7 @@ def share_told_apart(items, folder, vision):
 
 
 def test_images_tell_apart_what_the_text_cannot(tmp_path, shop, model):
-    """Item 5 has no image, so nothing tells its colour."""
+    """Item 5 has no image, so its colour is unknown."""
     vision = VisionConfig(model=model, root=tmp_path)
     assert share_told_apart(shop, tmp_path, vision) >= 23 / 24
     assert share_told_apart(shop, tmp_path, None) == 0.5
@@ -77,6 +77,6 @@ def test_images_that_cannot_be_read_are_refused_with_examples(tmp_path, shop, mo
 
 
 @pytest.mark.parametrize("image", ["/etc/passwd", "../other.png", "file:///etc/passwd", "https://shop/1.png"])
-def test_an_image_elsewhere_is_not_opened(tmp_path, image):
+def test_an_image_outside_the_root_is_not_opened(tmp_path, image):
     with pytest.raises(InputError, match="does not lie under .* copy the images there"):
         image_path(image, tmp_path)
