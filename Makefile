@@ -32,7 +32,7 @@ check: $(VENV)/.installed ## Check format, lint, types, import rules, compiled p
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q tests/test_imports.py tests/pipelines/test_compile.py $(wildcard tests/helm)
+	$(BIN)/python -m pytest -q tests/house tests/pipelines/test_compile.py $(wildcard tests/helm)
 
 format: $(VENV)/.installed ## Format the code, and fix what the linter can fix
 	$(BIN)/ruff format .

@@ -18,7 +18,7 @@ class ServedIndex:
         self._folder: TemporaryDirectory[str] | None = None
         if milvus_uri is None:
             self._folder = TemporaryDirectory(prefix="redrec-index-")
-            self.uri = str(copy_embedded(bundle, Path(self._folder.name) / "milvus.db"))
+            self.uri = str(copy_embedded(bundle, Path(self._folder.name) / bundle.folder.embedded_index.name))
         else:
             self.uri = check_server_uri(milvus_uri)
         try:

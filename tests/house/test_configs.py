@@ -52,6 +52,7 @@ def reachable() -> set[type[BaseModel]]:
         cls = waiting.pop()
         if cls not in reached:
             reached.add(cls)
+            waiting.extend(cls.__subclasses__())  # an encoder or a backbone, by its `kind`
             for field in cls.model_fields.values():
                 waiting.extend(parts_of(field.annotation))
     return reached

@@ -79,10 +79,10 @@ def num_lines_of_code(path: str) -> int:
     return len(lines)
 
 
-def tests_of(path: str) -> Path:
+def mirrored(path: str) -> Path:
     """Return the test file of a module.
 
-    >>> str(tests_of("redrec/data/tables.py")), str(tests_of("serving/app.py"))
+    >>> str(mirrored("redrec/data/tables.py")), str(mirrored("serving/app.py"))
     ('tests/data/test_tables.py', 'tests/serving/test_app.py')
     """
     folder, name = Path(path).parent, Path(path).name
@@ -92,12 +92,12 @@ def tests_of(path: str) -> Path:
 
 @pytest.mark.parametrize("path", [path for path in product_files() if num_lines_of_code(path) > NO_TESTS_OF_THEIR_OWN])
 def test_a_module_has_a_test_file_of_its_name(path: str):
-    assert (ROOT / tests_of(path)).is_file(), f"{path} is tested in {tests_of(path)}, which is not there"
+    assert (ROOT / mirrored(path)).is_file(), f"{path} is tested in {mirrored(path)}, which is not there"
 
 
 @pytest.mark.parametrize("path", [path for path in files_of_tests() if Path(path).name.startswith("test_")])
 def test_a_test_file_has_the_name_of_a_module(path: str):
     if Path(path).parts[1] in HOUSE:
         return
-    modules = {str(tests_of(module)) for module in product_files()}
+    modules = {str(mirrored(module)) for module in product_files()}
     assert path in modules, f"no module is tested by a file of this name: {path}"

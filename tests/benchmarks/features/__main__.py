@@ -10,19 +10,19 @@ import platform
 from tests.benchmarks.features import fresh, prepare, stores
 from tests.benchmarks.measure import commit
 
-PARTS = {"prepare": prepare.run, "stores": stores.run, "fresh": fresh.run}
+MEASUREMENTS = {"prepare": prepare.run, "stores": stores.run, "fresh": fresh.run}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.features")
-    parser.add_argument("--part", choices=list(PARTS), action="append", help="what to measure (default: all)")
+    parser.add_argument("--part", choices=list(MEASUREMENTS), action="append", help="what to measure (default: all)")
     parser.add_argument("--events", type=int, default=1_000_000, help="events of the log (default: 1000000)")
     parser.add_argument("--repeats", type=int, default=3, help="measured runs of each side of prepare (default: 3)")
     parser.add_argument("--json", action="store_true", help="end on one JSON line (default: an indented document)")
     arguments = parser.parse_args()
     result = {"benchmark": "features", "commit": commit(), "machine": platform.processor() or platform.machine()}
     result |= {"events": arguments.events, "repeats": arguments.repeats}
-    result |= {part: PARTS[part](arguments.events, arguments.repeats) for part in arguments.part or PARTS}
+    result |= {name: MEASUREMENTS[name](arguments.events, arguments.repeats) for name in arguments.part or MEASUREMENTS}
     print(json.dumps(result, indent=None if arguments.json else 1))
 
 
