@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -109,13 +110,25 @@ def export_user_tower(tower: UserTower, num_scenarios: int, path: Path) -> None:
     shapes = tuple({0: users} if tensor.ndim == 1 else {0: users, 1: events} for tensor in example)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations, nothing about our model
-        torch.onnx.export(
+        program = torch.onnx.export(
             served,
             tuple(example),
-            path,
             input_names=list(TowerInputs._fields),
             output_names=["interests_BQD"],
             dynamic_shapes=(shapes,),
-            external_data=False,
             verbose=False,
         )
+    assert program is not None
+    onnx.save(_without_origins(program.model_proto), path)
+
+
+def _without_origins(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Remove the exporter's notes: the stack trace of every node has paths of this machine, and changes the hash."""
+    graphs = [model.graph, *model.functions]
+    messages = [model, *graphs, *model.graph.value_info]
+    for graph in graphs:
+        messages.extend(graph.node)
+    for message in messages:
+        message.ClearField("metadata_props")
+        message.ClearField("doc_string")
+    return model
