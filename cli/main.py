@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="redrec",
-        description="Cross-scenario item retrieval: one model reads the events of all scenarios and serves each of them.",
+        description="Cross-scenario item retrieval: one model reads the events of all scenarios and serves each.",
         epilog="Begin with `redrec demo`; most examples in the commands' help use its files.",
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")

@@ -6,7 +6,6 @@ same id. The index is not hashed (Milvus Lite rewrites its files when opened); i
 
 import hashlib
 import json
-from typing import Literal
 
 from pydantic import JsonValue
 
@@ -14,6 +13,7 @@ from redrec.config import Record
 from redrec.history import HistoryConfig, Vocabulary
 from redrec.index.milvus import IndexConfig
 
+FORMAT = 2  # of the manifest; 1 had no parameters of the index
 ID_DIGITS = 16  # 64 bits: the chance that two of a million bundles share an id is 3e-8
 
 
@@ -28,7 +28,7 @@ class IndexManifest(Record):
 
 
 class BundleManifest(Record):
-    format: Literal[2] = 2
+    format: int = FORMAT
     id: str
     created_at: str
     git_commit: str | None

@@ -52,3 +52,11 @@ def test_a_folder_without_manifest_is_no_bundle(tmp_path: Path):
 def test_reading_a_bundle_needs_neither_torch_nor_the_data_libraries():
     """The serving image has none of them."""
     assert modules_after_importing("redrec.bundle.reader") & {"torch", "ibis", "duckdb"} == set()
+
+
+@pytest.mark.parametrize("number", [1, None])
+def test_a_bundle_of_another_version_is_refused_with_both_formats(run: Path, number: int | None):
+    path = run / "bundle/bundle.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": number}))
+    with pytest.raises(InputError, match=rf"has the format {number}, and this version of redrec reads 2\. Build"):
+        Bundle.load(run / "bundle")
