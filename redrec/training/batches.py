@@ -143,10 +143,9 @@ class Batches:
             Negatives(own_N, log_count_N, _index_in(items_M, item_N), proposal.is_full)
             for own_N, (item_N, log_count_N), proposal in zip(own, drawn, self.proposals, strict=True)
         )
-        cut_BC, scenario_BC, gap_BC = (
-            _stacked([getattr(row, name) for row in rows], num_cuts, filler=0)
-            for name in ("cut_C", "scenario_C", "gap_C")
-        )
+        cut_BC = _stacked([row.cut_C for row in rows], num_cuts, filler=0)
+        scenario_BC = _stacked([row.scenario_C for row in rows], num_cuts, filler=0)
+        gap_BC = _stacked([row.gap_C for row in rows], num_cuts, filler=0)
         return Batch(
             items_M=items_M,
             event_BL=event_BL,

@@ -92,5 +92,10 @@ def _weights(model: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def _moments(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """Return the optimizer's moments as `parameter/moment`; empty on processes other than 0."""
     state = get_optimizer_state_dict(model, optimizer, options=WHOLE).get("state", {})
-    return {f"{name}/{key}": value.contiguous() for name, values in state.items() for key, value in values.items()}
+    moments: dict[str, torch.Tensor] = {}
+    for name, values in state.items():
+        for moment, value in values.items():
+            moments[f"{name}/{moment}"] = value.contiguous()
+    return moments

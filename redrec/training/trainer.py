@@ -133,12 +133,15 @@ class TrainingRun:
 
     def _drawn(self, first: int, last: int) -> Iterator[list[Batch]]:
         """Return the micro-batches of steps `first` .. `last` - 1; the next step is drawn while one is learned."""
+        return prefetch(self._micro_batches(step) for step in range(first, last))
+
+    def _micro_batches(self, step: int) -> list[Batch]:
         num_micro_batches = self.recipe.optimizer.num_accumulated
         shards = [
             self.shard._replace(micro_batch=index, num_micro_batches=num_micro_batches)
             for index in range(num_micro_batches)
         ]
-        return prefetch([self.batches.draw(step, shard) for shard in shards] for step in range(first, last))
+        return [self.batches.draw(step, shard) for shard in shards]
 
     def _step(self, step: int, micro_batches: list[Batch]) -> dict[str, float]:
         """Learn one step and return the mean loss and what to watch, over all processes."""
@@ -164,7 +167,7 @@ class TrainingRun:
 
     def _keep(self, step: int, micro_batches: list[Batch], loss: float) -> None:
         """Save the batch whose loss is not finite, and stop."""
-        path = self.folder.path / f"failed_step_{self.shard.rank}.npz"
+        path = self.folder.failed_batch(self.shard.rank)
         arrays: dict[str, np.ndarray] = {}
         for index, batch in enumerate(micro_batches):
             for name, values in {**batch._asdict(), **batch.events._asdict()}.items():
@@ -181,7 +184,7 @@ class TrainingRun:
         config, is_last = self.recipe.validation, step == self.recipe.optimizer.num_steps
         if self.validation is None or not config.steps_between or (step % config.steps_between and not is_last):
             return False
-        scratch = self.folder.path / f"validation-{self.shard.rank}"
+        scratch = self.folder.validation(self.shard.rank)
         score = self.validation.score(live_scorer(self.towers, self.content, self.recipe.history, scratch))
         self.towers.train()
         if score > self.progress.best_score:

@@ -37,7 +37,7 @@ from redrec.training.optimizer import OptimizerConfig
 from redrec.training.presets import hllm, sasrec, tiny
 from redrec.training.recipe import Recipe
 from redrec.training.trainer import load_towers, train
-from tests.data.test_histories import write_tables
+from tests.data.logs import write_clicks
 from tests.worlds import SMALL_RECIPE, SMALL_WORLD, write_world
 
 HALF = ComputeConfig(precision="bfloat16")
@@ -228,7 +228,7 @@ def test_a_checkpoint_of_another_recipe_is_refused(data, tmp_path):
 
 def test_users_with_one_event_alone_cannot_be_trained_on(tmp_path):
     events = [(f"u{n}", f"i{n}", "ads", n) for n in range(10)]
-    prepare(*write_tables(tmp_path, events), tmp_path / "data")
+    prepare(*write_clicks(tmp_path, events), tmp_path / "data")
     with pytest.raises(InputError, match="None of 10 users has two training events"):
         train(tmp_path / "data", tmp_path / "model", tiny())
 

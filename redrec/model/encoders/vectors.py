@@ -10,7 +10,7 @@ Shapes: N items of the catalog, M items queried for, K items of a block, V size 
 import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -150,7 +150,7 @@ class _ItemIndex:
     """Finds items by id; holds the ids and their order, not the catalog."""
 
     def __init__(self, items: Path) -> None:
-        self.ids_N = np.concatenate([np.array([row[c.ITEM_ID] for row in b], "S") for b in blocks(items, [c.ITEM_ID])])
+        self.ids_N = np.concatenate([_ids(block) for block in blocks(items, [c.ITEM_ID])])
         self.order_N = np.argsort(self.ids_N)
 
     def find(self, ids: list[str]) -> NDArray[np.int64]:
@@ -159,6 +159,10 @@ class _ItemIndex:
         position_K = np.searchsorted(self.ids_N, ids_K, sorter=self.order_N)
         index_K = self.order_N[np.minimum(position_K, len(self.order_N) - 1)]
         return np.where(self.ids_N[index_K] == ids_K, index_K, -1)
+
+
+def _ids(block: list[dict[str, Any]]) -> NDArray[np.bytes_]:
+    return np.array([row[c.ITEM_ID] for row in block], "S")
 
 
 def _parquet_blocks(items: Path, config: VectorsConfig) -> Iterator[VectorBlock]:
