@@ -32,20 +32,23 @@ def load_config(cls: type[ConfigT], path: Path) -> ConfigT:
     """Read one YAML or JSON file into `cls`.
 
     Raises:
-        InputError: The file is absent, is no mapping, or holds a key or value that `cls` does not allow.
+        InputError: The file is absent or broken, is no mapping, or holds a key or value that `cls` does not allow.
     """
     if not path.is_file():
         raise InputError(f"Config file {path} does not exist. Give the path of a YAML or JSON file.")
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise InputError(f"Config file {path} cannot be read: {error}. Give a YAML or JSON file.") from error
     if not isinstance(content, dict):
         raise InputError(f"Config file {path} holds {type(content).__name__}, not a mapping of keys to values.")
     return validated(cls, content, str(path))
 
 
 def section(recipe: str, name: str, cls: type[ConfigT]) -> ConfigT:
-    """Return one section of a recipe given as JSON, where an empty text or an absent section means the defaults.
+    """Return one section of a recipe given as JSON; an empty text or an absent section means the defaults.
 
-    A step reads its own section so, without what the others need (torch, for one).
+    So a step reads its own section without importing what the others need, such as torch.
     """
     return validated(cls, json.loads(recipe or "{}").get(name, {}), f"recipe, section {name}")
 
