@@ -66,7 +66,7 @@ def test_what_cannot_be_encoded_is_refused(tmp_path, decoder):
     items = write_items(tmp_path, TITLES)
     with pytest.raises(InputError, match="absent cannot be loaded .* Give a folder with config.json"):
         write_content(items, tmp_path / "out", TextConfig(model=str(tmp_path / "absent")))
-    with pytest.raises(InputError, match="602 tokens .* reads 512. Lower the budgets"):
+    with pytest.raises(InputError, match="602 tokens .* reads at most 512. Lower the budgets"):
         write_content(
             items, tmp_path / "out", TextConfig(model=minilm(), fields=[TextField(name="body", max_tokens=600)])
         )
