@@ -1,7 +1,7 @@
 """Config: the frozen base of every configuration, its one loader, and the error a caller can fix.
 
 An unknown key is an error that names it, ranges are checked before any data is read, and the resolved
-config is saved with what it made.
+config is saved with the result.
 """
 
 import json
@@ -22,7 +22,7 @@ class Config(BaseModel):
 
 
 class Record(Config):
-    """What a step reports and a later one reads; nobody sets it."""
+    """A step's report, which a later step reads; it has no options to set."""
 
 
 ConfigT = TypeVar("ConfigT", bound=BaseModel)

@@ -1,7 +1,7 @@
 """Packing: the real tokens of a batch one after the other, so that only attention computes on padding.
 
-With short histories most of a padded batch is padding, and most positions for cuts are empty. An exported graph, whose
-operations are fixed, computes on all of it (`Padding`); training does not (`Packing`). Both have the same four methods.
+With short histories most of a padded batch is padding, and most positions for cuts are empty. An exported graph has
+fixed operations and computes on all of it (`Padding`); training does not (`Packing`). Both have the same four methods.
 
 Shapes: B users, T positions of a user, P packed tokens, H hidden, `*` any further axes.
 """

@@ -39,7 +39,7 @@ class Transformer(nn.Module):
         self.norm = nn.LayerNorm(hidden_dim)
 
     def forward(self, keys: PackedTokens, queries: PackedTokens | None, is_key_BK: Tensor) -> Tensor:
-        """Return the hidden queries, or without queries the hidden keys; states that nobody reads are not computed.
+        """Return the hidden queries, or without queries the hidden keys; unused states are not computed.
 
         No token sees a key where `is_key_BK` is False. Every token must see at least the start token, of order -1.
         """

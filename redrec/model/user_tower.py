@@ -72,7 +72,7 @@ class Sizes(Record):
 
 
 class QueryGroups(NamedTuple):
-    """The queried scenarios and cuts of each user; group g sees the events whose order is below `cut_BG[:, g]`."""
+    """The queried scenarios and cuts of each user; group g sees the events with an order below `cut_BG[:, g]`."""
 
     scenario_BG: Tensor
     gap_BG: Tensor  # bucket of the newest event's age when the user is queried

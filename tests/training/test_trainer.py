@@ -142,7 +142,7 @@ def test_a_step_in_micro_batches_is_the_same_step(data, tmp_path):
 
 
 def rates_after(data: Path, out: Path, num_steps: int) -> list[float]:
-    """Return the groups' learning rates, as shares of their peaks, after some steps of a plateau of half of 8 steps."""
+    """Return each group's share of its peak learning rate after some of 8 steps, of which the last 4 are annealed."""
     plateau = OptimizerConfig(num_steps=8, schedule="warmup_stable_anneal", warmup_share=0, anneal_share=0.5)
     run = TrainingRun(data, out, changed(optimizer=plateau), Shard())
     run.train(stop_after=num_steps)

@@ -1,4 +1,4 @@
-"""Language models: how they are pooled, whatever a text shares its batch with, and which of their weights learn."""
+"""Language models: a text is pooled the same way in every batch, and the regime decides which weights learn."""
 
 import numpy as np
 import pytest
