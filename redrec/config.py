@@ -1,7 +1,7 @@
 """Config: the frozen base of every configuration, its one loader, and the error a caller can fix.
 
 An unknown key is an error that names it, ranges are checked before any data is read, and the resolved
-config is saved with what it made.
+config is saved with the result.
 """
 
 import json
@@ -22,7 +22,7 @@ class Config(BaseModel):
 
 
 class Record(Config):
-    """What a step reports and a later one reads; nobody sets it."""
+    """A step's report, which a later step reads; it has no options to set."""
 
 
 ConfigT = TypeVar("ConfigT", bound=BaseModel)
@@ -32,22 +32,34 @@ def load_config(cls: type[ConfigT], path: Path) -> ConfigT:
     """Read one YAML or JSON file into `cls`.
 
     Raises:
-        InputError: The file is absent, is no mapping, or holds a key or value that `cls` does not allow.
+        InputError: The file is absent or broken, is no mapping, or holds a key or value that `cls` does not allow.
     """
     if not path.is_file():
         raise InputError(f"Config file {path} does not exist. Give the path of a YAML or JSON file.")
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise InputError(f"Config file {path} cannot be read: {error}. Give a YAML or JSON file.") from error
     if not isinstance(content, dict):
         raise InputError(f"Config file {path} holds {type(content).__name__}, not a mapping of keys to values.")
     return validated(cls, content, str(path))
 
 
 def section(recipe: str, name: str, cls: type[ConfigT]) -> ConfigT:
-    """Return one section of a recipe given as JSON, where an empty text or an absent section means the defaults.
+    """Return one section of a recipe given as JSON; an empty text or an absent section means the defaults.
 
-    A step reads its own section so, without what the others need (torch, for one).
+    So a step reads its own section without importing what the others need, such as torch.
+
+    Raises:
+        InputError: The recipe is no JSON object, or the section holds a key or value that `cls` does not allow.
     """
-    return validated(cls, json.loads(recipe or "{}").get(name, {}), f"recipe, section {name}")
+    try:
+        content = json.loads(recipe or "{}")
+    except json.JSONDecodeError as error:
+        raise InputError(f"The recipe is no JSON: {error}. Give fields of redrec.training.recipe.Recipe.") from error
+    if not isinstance(content, dict):
+        raise InputError(f"The recipe is JSON of {type(content).__name__}; allowed is an object of sections.")
+    return validated(cls, content.get(name, {}), f"recipe, section {name}")
 
 
 def validated(cls: type[ConfigT], content: dict[str, object], source: str) -> ConfigT:

@@ -52,6 +52,14 @@ class ModelFolder:
         self.item_embeddings = self.export / EMBEDDINGS
         self.manifest = path / "model.json"
 
+    def failed_batch(self, rank: int) -> Path:
+        """The batch whose loss was not finite, of one process."""
+        return self.path / f"failed_step_{rank}.npz"
+
+    def validation(self, rank: int) -> Path:
+        """Scratch of one process: the catalog as the towers encode it during training."""
+        return self.path / f"validation-{rank}"
+
 
 class BundleFolder:
     """Written by `redrec.bundle.builder`; the manifest is last, so a folder without it is no bundle."""

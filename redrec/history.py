@@ -1,21 +1,21 @@
-"""Histories as the user tower reads them: one encoding for training, evaluation and serving.
+"""History: a user's events as the user tower reads them; one encoding for training, evaluation and serving.
 
 Dense mixing decides which events enter and in which order. The four policies are those of the paper's ablation
-(RED-Rec, arXiv:2510.14788); it names them and gives no formulas, so here is what they mean in redrec:
+(RED-Rec, arXiv:2510.14788), which names them without formulas. In redrec they mean:
 
-| policy     | which events enter                                   | layout                  | encodings run along |
-|------------|------------------------------------------------------|-------------------------|---------------------|
-| `sorted`   | the newest `max_events`, whatever their scenario     | time                    | the layout          |
-| `concat`   | the newest `max_events`, whatever their scenario     | scenario after scenario | the layout          |
-| `quota_1d` | the newest `max_events_per_scenario` of each         | time                    | the layout          |
-| `quota_2d` | the newest `max_events_per_scenario` of each         | scenario after scenario | the scenario        |
+| policy     | which events enter                           | layout                  | encodings run along |
+|------------|----------------------------------------------|-------------------------|---------------------|
+| `sorted`   | the newest `max_events` of all scenarios     | time                    | the layout          |
+| `concat`   | the newest `max_events` of all scenarios     | scenario after scenario | the layout          |
+| `quota_1d` | the newest `max_events_per_scenario` of each | time                    | the layout          |
+| `quota_2d` | the newest `max_events_per_scenario` of each | scenario after scenario | the scenario        |
 
-With a quota a busy scenario cannot push out a sparse one. "Scenario after scenario" is vocabulary order, and oldest
-first inside a scenario. Two encodings go with an event: its index, and the log-bucketed time since the previous event
-(0 at the first, and where the layout steps from one scenario to the next); both count along the whole layout, or, in
-`quota_2d`, afresh in each scenario. Time order across scenarios is kept next to the layout, in `order_L`: the
-user tower's mask and its relative bias follow time, never the layout. Ties in time keep the order in which
-the events came, in every policy. Only numpy is imported here, since the serving image has no torch.
+With a quota, a busy scenario cannot push out a sparse one. "Scenario after scenario" means vocabulary order, and oldest
+first within a scenario. Each event has two encodings: its index, and the log-bucketed time since the previous event (0
+for the first event, and for the first of each scenario if the layout is by scenario). Both run along the whole layout,
+but in `quota_2d` the index restarts in each scenario. `order_L` keeps the time order across scenarios, since the user
+tower's mask and its relative bias follow time, never the layout. Events at the same time keep their input order in
+every policy. Only numpy is imported here, since the serving image has no torch.
 
 Shapes: B users, L events, E item vector, S scenarios.
 """
@@ -32,9 +32,7 @@ from redrec.config import Config, Record
 Ints = NDArray[np.int64]
 Array = TypeVar("Array")  # of numpy, or of torch in training
 
-NUM_GAP_BUCKETS = (
-    24  # bucket 0: no previous event; bucket b: 2**(b-1) .. 2**b minutes; the last holds all above 8 years
-)
+NUM_GAP_BUCKETS = 24  # bucket 0: no previous event; bucket b: 2**(b-1) .. 2**b minutes; the last: above 8 years
 NUM_HOURS = 24
 MS_PER_MINUTE = 60_000
 MS_PER_HOUR = 3_600_000
@@ -42,7 +40,7 @@ MS_PER_DAY = 86_400_000
 
 
 class Vocabulary(Record):
-    """The fixed order of scenarios and actions; an index in a tensor is a position here."""
+    """The fixed order of scenarios and actions; tensors hold the positions in it."""
 
     scenarios: tuple[str, ...]
     actions: tuple[str, ...]
@@ -50,8 +48,8 @@ class Vocabulary(Record):
 
 class HistoryConfig(Config):
     policy: Literal["sorted", "concat", "quota_1d", "quota_2d"] = "quota_2d"
-    max_events_per_scenario: PositiveInt = 16  # read by the two policies with a quota
-    max_events: PositiveInt = 48  # read by the two without
+    max_events_per_scenario: PositiveInt = 16  # for the two policies with a quota
+    max_events: PositiveInt = 48  # for the two policies without
 
     @property
     def has_quota(self) -> bool:
@@ -59,7 +57,7 @@ class HistoryConfig(Config):
 
     @property
     def is_by_scenario(self) -> bool:
-        """Whether the layout is scenario after scenario; else it is time."""
+        """Whether the layout is scenario after scenario; otherwise it is by time."""
         return self.policy in ("concat", "quota_2d")
 
     def max_length(self, num_scenarios: int) -> int:
@@ -68,7 +66,7 @@ class HistoryConfig(Config):
 
     @property
     def max_of_one_scenario(self) -> int:
-        """Return the most events of one scenario that can enter: what a feature store has to keep of it."""
+        """Return the most events of one scenario that can enter; a feature store has to keep so many."""
         return self.max_events_per_scenario if self.has_quota else self.max_events
 
     def num_positions(self, num_scenarios: int) -> int:
@@ -89,7 +87,7 @@ class History(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """The events that enter, of users one after another: `EventFeatures` before padding, and each event's item."""
+    """The events that enter, user after user: `EventFeatures` before padding, and each event's item."""
 
     item_L: Ints
     action_L: Ints
@@ -101,7 +99,7 @@ class Layout(NamedTuple):
 
 
 class EventFeatures(NamedTuple, Generic[Array]):
-    """What the user tower reads of each event next to its item vector."""
+    """The user tower's inputs for each event, in addition to its item vector."""
 
     action_BL: Array
     scenario_BL: Array
@@ -139,9 +137,9 @@ def encode_history(
     item_index: Mapping[str, int],
     vocabulary: Vocabulary,
 ) -> History:
-    """Return the events the model knows, oldest first; ties are as in training, whatever order they came in.
+    """Return the events the model knows, oldest first; ties are sorted as in training, for any input order.
 
-    Events of items outside the catalog, or of scenarios or actions outside the vocabulary, are left out: the
+    Events with an item outside the catalog, or a scenario or action outside the vocabulary, are left out, since the
     model has no vector for them.
     """
     scenario_index = {name: i for i, name in enumerate(vocabulary.scenarios)}
@@ -156,13 +154,13 @@ def encode_history(
 
 
 def joined(histories: Sequence[History]) -> tuple[History, Ints]:
-    """Return the events of B users one after another, and whose each is, `user_L`."""
+    """Return the events of B users, user after user, and the user of each event, `user_L`."""
     user_L = np.repeat(np.arange(len(histories)), [len(history.item_L) for history in histories])
     return History(*(np.concatenate(values) for values in zip(*histories, strict=True))), user_L
 
 
 def mix(history: History, user_L: Ints, config: HistoryConfig) -> Ints:
-    """Return the positions of the events that enter, in the order they have; users come one after another.
+    """Return the positions of the events that enter, in their given order; `history` holds user after user.
 
     >>> history = History(*np.array([[7, 8, 9, 5], [0, 0, 0, 0], [1, 0, 1, 1], [10, 20, 30, 40]]))
     >>> for policy in ("sorted", "concat", "quota_1d", "quota_2d"):
@@ -181,7 +179,7 @@ def mix(history: History, user_L: Ints, config: HistoryConfig) -> Ints:
 
 
 def layout(history: History, user_L: Ints, config: HistoryConfig) -> Layout:
-    """Return events that all enter in the policy's layout; the order of users stays."""
+    """Return the events, which all enter, in the policy's layout; the order of users stays."""
     group_L, index_L = _scenario_of_user(history, user_L), np.arange(len(user_L))
     by_layout_L = np.argsort(group_L, kind="stable") if config.is_by_scenario else index_L
     laid, begins_L = history.at(by_layout_L), _begins(user_L)
@@ -204,12 +202,12 @@ def _scenario_of_user(history: History, user_L: Ints) -> Ints:
 
 
 def _begins(group_L: Ints) -> Ints:
-    """Return, for each of groups one after another, where its group begins."""
+    """Return the first index of each event's group; `group_L` is sorted."""
     return np.searchsorted(group_L, group_L)
 
 
 def _age(group_L: Ints) -> Ints:
-    """Return how many of the same group come after each."""
+    """Return how many events of the same group come after each event; `group_L` is sorted."""
     return np.searchsorted(group_L, group_L, side="right") - 1 - np.arange(len(group_L))
 
 
@@ -243,7 +241,7 @@ def tower_inputs(
     vectors_NE: NDArray[np.floating],
     config: HistoryConfig,
 ) -> TowerInputs[NDArray]:
-    """Return what the exported user tower takes for B users, each queried for one scenario at one moment.
+    """Return the exported user tower's inputs for B users, each queried for one scenario at one moment.
 
     A user without events is a row of padding; L is at least 1.
     """

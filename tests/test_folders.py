@@ -21,6 +21,11 @@ def test_no_two_files_of_a_folder_share_a_path(folder):
     assert all(path.is_relative_to("folder") for path in paths)
 
 
+def test_each_process_of_a_training_run_has_files_of_its_own():
+    folder = ModelFolder(Path("model"))
+    assert len({folder.failed_batch(0), folder.failed_batch(1), folder.validation(0), folder.validation(1)}) == 4
+
+
 def test_json_comes_back_and_a_failed_write_leaves_the_old(tmp_path: Path):
     write_json(tmp_path / "file.json", {"title": "Küche", "items": [1, None]})
     with pytest.raises(TypeError):

@@ -17,7 +17,7 @@ class BackboneConfig(Config):
 class Backbone(NamedTuple):
     """One backbone; `module` takes its configuration and the tower's hidden size.
 
-    The module's `forward` is that of `redrec.model.transformer.Transformer`.
+    The module's `forward` has the signature of `redrec.model.transformer.Transformer.forward`.
     """
 
     config: type[BackboneConfig]

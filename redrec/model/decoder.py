@@ -1,8 +1,8 @@
 """Decoder: any Hugging Face decoder as the user tower's backbone, as an alternative to our own transformer.
 
-Events enter as input embeddings; the model's word table is never used and is dropped. Our mask (time order, cuts,
-padding) is handed over as a 4-D additive mask and the time order as position ids, so that rotary positions follow time.
-A query's position is its cut. Keys and queries are one sequence here: a query costs like an event.
+Events are passed as input embeddings, so the model's word table is dropped. Our mask (time order, cuts, padding) is
+passed as a 4-D additive mask, and the time order as position ids, so that rotary positions follow time. A query's
+position is its cut. Keys and queries form one sequence here, so a query costs as much as an event.
 
 Shapes: B users, K keys, X query tokens, T = K + X tokens, H hidden of the tower, W hidden of the decoder.
 """
@@ -20,9 +20,8 @@ from redrec.model.packing import PackedTokens
 class DecoderConfig(BackboneConfig):
     kind: Literal["decoder"] = "decoder"
     model: str | None = None  # a hub name or a folder; absent: random weights of `architecture`
-    architecture: dict[str, JsonValue] = Field(
-        default_factory=dict
-    )  # of a Hugging Face configuration, with `model_type`
+    # Fields of a Hugging Face configuration, with `model_type`.
+    architecture: dict[str, JsonValue] = Field(default_factory=dict)
 
 
 class Decoder(nn.Module):

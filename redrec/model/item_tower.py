@@ -1,10 +1,10 @@
 """Item tower: item content in, an item vector for the user tower and an embedding for the index out.
 
-An encoder (`redrec.model.encoders`) turns an item's text into its content vector; where items have images, a gate joins
-the two. If users interact with the same items again and again, each item also has a learned vector of its own that
-is added; such a model knows little of new items, so ids stay off wherever cold start is claimed.
+An encoder (`redrec.model.encoders`) turns an item's text into its content vector; if items have images, a gate combines
+the two. Optionally a learned vector per item id is added, for data in which users come back to the same items. Such a
+model knows little about new items, so ids are off wherever we claim cold start.
 
-Shapes: N items of the catalog, M items queried for, V vector of a vision model, E item vector, D embedding.
+Shapes: N items of the catalog, M items of a call, V vector of a vision model, E item vector, D embedding.
 """
 
 import json
@@ -36,20 +36,20 @@ MADE_OF, IDS, ENCODED, IMAGES = "made_of.json", "ids.npy", "encoded", "images"
 
 class ItemTowerConfig(Config):
     encoder: RegisteredConfig = HashedConfig()
-    vision: VisionConfig | None = None  # absent: images are not looked at
-    num_id_buckets: PositiveInt | None = None  # absent: no id embedding; at least the catalog's size: no collisions
+    vision: VisionConfig | None = None  # absent: images are not used
+    num_id_buckets: PositiveInt | None = None  # absent: no id embedding; no collisions from the catalog's size up
     item_dim: PositiveInt = 64
     embedding_dim: PositiveInt = 64  # as in the paper
 
     @model_validator(mode="after")
-    def _something_tells_items_apart(self) -> Self:
+    def _items_are_distinguishable(self) -> Self:
         if isinstance(self.encoder, IdsOnlyConfig) and self.num_id_buckets is None:
             raise ValueError("encoder.kind is ids_only and there are no ids: set num_id_buckets, or another kind")
         return self
 
 
 class ItemContent:
-    """All that the tower reads of each item: the encoder's content, its image's vector, its id's bucket."""
+    """The tower's input for each item: the encoder's content, the image's vector, the id's bucket."""
 
     def __init__(self, folder: Path, config: ItemTowerConfig) -> None:
         self.encoded = open_content(folder / ENCODED, config.encoder)
@@ -71,13 +71,13 @@ class ItemContent:
 
 
 def write_item_content(items: Path, folder: Path, config: ItemTowerConfig) -> ItemContent:
-    """Write what the tower reads of each item, in the order of `items`, into `folder`.
+    """Write the tower's input for each item, in the order of `items`, into `folder`.
 
-    Existing content stays if it was made of the same table, model files and configuration: a large model encodes
-    a catalog for hours. Image files are not compared.
+    Existing content is kept if it was made from the same table, model files and configuration, since a large model
+    needs hours to encode a catalog. Image files are not compared.
 
     Raises:
-        InputError: What `config` names is absent or unfit.
+        InputError: A file or model that `config` names is absent or unfit.
     """
     made_of = _fingerprint(items, config)
     if not (folder / MADE_OF).is_file() or json.loads((folder / MADE_OF).read_text()) != made_of:
@@ -92,7 +92,7 @@ def write_item_content(items: Path, folder: Path, config: ItemTowerConfig) -> It
 
 
 def _fingerprint(items: Path, config: ItemTowerConfig) -> dict[str, str]:
-    """Return the configuration and a digest of every file that the content is made of."""
+    """Return the configuration and a digest of every file that the content is made from."""
     paths = [items, *sources(config.encoder), *([Path(config.vision.model)] if config.vision else [])]
     files: list[Path] = []
     for path in paths:
@@ -101,7 +101,7 @@ def _fingerprint(items: Path, config: ItemTowerConfig) -> dict[str, str]:
 
 
 def _id_buckets(items: Path, num_buckets: int) -> NDArray[np.int64]:
-    """Return `id_N`: the item index if each item can have a bucket of its own, else a hash of its id."""
+    """Return `id_N`: the item index if there is a bucket for each item, else a hash of the item id."""
     if num_buckets >= num_items(items):
         return np.arange(num_items(items))
     rows = rows_of(items, [c.ITEM_ID])
@@ -122,7 +122,7 @@ class ItemTower(nn.Module):
         self.head = nn.Linear(item_dim, config.embedding_dim, bias=False)
 
     def forward(self, **inputs: Tensor) -> Tensor:
-        """Return the item vectors, `vectors_ME`, of `ItemContent.of(items_M)`."""
+        """Return the item vectors, `vectors_ME`; `inputs` are those of `ItemContent.of(items_M)`."""
         image = [inputs.pop(name) for name in ("image_MV", "has_image_M")] if self.fusion is not None else []
         id_M = inputs.pop("id_M") if self.ids is not None else None
         vectors_ME = self.encoder(**inputs)

@@ -1,22 +1,22 @@
 """Window loss: every target of the next window pulls the interest that its cluster was matched to.
 
-The targets of one query group are clustered on the sphere into as many clusters as there are interests; the
-clusters are matched to the interests by exact search over permutations on the device (the released RED-Rec
-calls SciPy on the CPU for each user); each target is then the positive of one InfoNCE term. Clustering and
-matching only choose who answers for what, so no gradient runs through them; it reaches every target and the
-interest matched to it. With association `straight_through` the forward pass is the same, and backward the choice
-counts as the softmax of the target over the interests, so that those not chosen learn as well.
+The targets of one query group are clustered on the sphere into as many clusters as there are interests. The clusters
+are matched to the interests by exact search over permutations on the device (the released RED-Rec calls SciPy on the
+CPU for each user). Each target is then the positive of its loss. Clustering and matching only choose the interest of
+each target, so no gradient flows through them; it reaches every target and its matched interest. With association
+`straight_through` the forward pass is the same, and the gradient is that of a softmax of the target over the
+interests, so that the other interests learn as well.
 
-A target's loss is the mean of two InfoNCE terms with the same positive. In the first it competes with the negatives
-as its own interest scores them: that keeps the interests apart. In the second a negative has its best score
-over the interests, as in serving, where the greatest score over the interests ranks an item: without it each
-interest has a scale of its own and a niche one fills the top of the list; with it alone the interests collapse.
+A target's loss is the mean of two InfoNCE terms with the same positive. In the first, its own interest scores the
+negatives: this keeps the interests apart. In the second, a negative has its best score over all interests, as in
+serving. Without the second term each interest has its own scale, and a niche interest fills the top of the list; with
+the second term alone the interests collapse.
 
 Negatives are either all candidates of the scenario (the sum is then the full cross-entropy) or a draw from a mixture of
 a uniform and a popularity proposal. For a draw the logQ correction subtracts the log of a negative's expected count,
 so the sum over the draw estimates the sum over the catalog (Bengio and Senecal, 2008; Yi et al., 2019); the positive is
-there for certain and is not corrected. A negative that is a target of the group is masked, by id, and in a draw also
-one that nearly equals a target by cosine.
+always present and is not corrected. A negative is masked if its id is that of a target of the group, and in a draw also
+if its cosine with a target is nearly one.
 
 Shapes: G query groups, W targets in the window, Q interests, N negatives, D embedding, P permutations.
 """
@@ -33,22 +33,22 @@ from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 from redrec.config import Config
 
 NUM_KMEANS_STEPS = 5
-MAX_NEGATIVE_COSINE = 0.99  # above it a negative is the target itself under another id (HLLM)
-MASKED = -1e9  # a finite logit, since a group may have all its negatives masked
+MAX_NEGATIVE_COSINE = 0.99  # above it a negative counts as the target under another id (HLLM)
+MASKED = -1e9  # finite, since all negatives of a group may be masked
 
 
 def matched(chosen_GWQ: Tensor, logits_GWQ: Tensor) -> Tensor:
-    """The interest that a target's cluster was matched to answers for it, alone."""
+    """Return the matched interest of each target alone."""
     return chosen_GWQ
 
 
 def straight_through(chosen_GWQ: Tensor, logits_GWQ: Tensor) -> Tensor:
-    """The same value; its gradient is that of the softmax over the interests, so that all of them learn."""
+    """Return the same value with the gradient of the softmax over the interests, so that all of them learn."""
     soft_GWQ = logits_GWQ.softmax(-1)
     return chosen_GWQ + soft_GWQ - soft_GWQ.detach()
 
 
-# How much each interest answers for a target, from the one-hot choice and the logits of the target for all interests.
+# The weight of each interest for a target, from the one-hot choice and the target's logits for all interests.
 ASSOCIATIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"matched": matched, "straight_through": straight_through}
 
 
@@ -60,15 +60,15 @@ def _known_association(name: str) -> str:
 
 class LossConfig(Config):
     association: Annotated[str, AfterValidator(_known_association)] = "matched"  # a name in `ASSOCIATIONS`
-    max_full_catalog: int = 0  # a scenario with at most so many items is contrasted with all of them, else with a draw
+    max_full_catalog: int = 0  # scenarios of at most this many items use all as negatives, others a draw
 
 
 @torch.no_grad()
 def cluster_targets(targets_GWD: Tensor, is_target_GW: Tensor, num_clusters: int) -> tuple[Tensor, Tensor]:
     """Spherical k-means of each group's targets: `centers_GQD` (unit norm or zero) and `cluster_GW`.
 
-    It starts from the first target and then the farthest from all chosen so far, so it is deterministic. A
-    group with fewer distinct targets than clusters leaves clusters empty: their center is zero.
+    The first center is the first target, each further one the target farthest from all chosen so far, so the result
+    is deterministic. A group with fewer distinct targets than clusters has empty clusters, with a center of zero.
     """
     centers = [targets_GWD[:, 0]]
     hidden_GW = ~is_target_GW
@@ -107,7 +107,8 @@ def window_loss(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Return the InfoNCE loss summed over all targets, and sums to watch: `top1` over targets, `cosine` over groups.
 
-    `top1` counts the targets above all negatives; `cosine` is the mean cosine of a group's interests, 1 is collapse.
+    `top1` counts the targets that score above all negatives; `cosine` is the mean cosine between a group's interests,
+    1 means that they collapsed.
 
     Args:
         interests_GQD: Unit-norm interests.
@@ -138,7 +139,7 @@ def window_loss(
 
 @torch.no_grad()
 def associate(targets_GWD: Tensor, is_target_GW: Tensor, interests_GQD: Tensor) -> Tensor:
-    """Return which interest answers for each target, `interest_GW`."""
+    """Return the interest of each target, `interest_GW`."""
     num_queries = interests_GQD.shape[1]
     if num_queries == 1:
         return torch.zeros_like(is_target_GW, dtype=torch.long)
@@ -150,7 +151,7 @@ def associate(targets_GWD: Tensor, is_target_GW: Tensor, interests_GQD: Tensor) 
 def is_false_negative(target_GW: Tensor, is_target_GW: Tensor, negative_N: Tensor, num_items: int) -> Tensor:
     """Return where a negative is a target of the group by id, `is_false_GN`.
 
-    Target numbers are below `num_items`; a negative of that number is no target of any group.
+    Target numbers are below `num_items`; a negative with the number `num_items` is a target of no group.
     """
     is_target_GX = torch.zeros(len(target_GW), num_items + 2, dtype=torch.bool, device=target_GW.device)
     is_target_GX.scatter_(1, target_GW.masked_fill(~is_target_GW, num_items + 1), True)

@@ -1,4 +1,4 @@
-"""Model manifest: what evaluation, bundling and serving need to know of a trained model, written last by training."""
+"""Model manifest: what evaluation, bundling and serving need to know about a trained model; training writes it last."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def read_model(model: Path) -> ModelManifest:
 
 
 def check_model_fits(manifest: ModelManifest, model: Path, data: Path, vocabulary: Vocabulary) -> None:
-    """Raise InputError where the model numbers items, scenarios or actions otherwise than the data folder."""
+    """Raise InputError if the model and the data folder number items, scenarios or actions differently."""
     if manifest.vocabulary != vocabulary:
         raise InputError(
             f"{model} was trained for {manifest.vocabulary}, and {data} has {vocabulary}. Train on {data}."

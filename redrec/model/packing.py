@@ -1,9 +1,9 @@
-"""Packing: the real tokens of a batch one after the other, so that nothing but attention works on padding.
+"""Packing: the real tokens of a batch one after the other, so that only attention computes on padding.
 
-Of short histories most of a padded batch is padding, and most of the positions for cuts are empty. An exported graph of
-fixed operations has to work on all of it (`Padding`); training does not (`Packing`). Both have the same four methods.
+With short histories most of a padded batch is padding, and most positions for cuts are empty. An exported graph has
+fixed operations and computes on all of it (`Padding`); training does not (`Packing`). Both have the same four methods.
 
-Shapes: B users, T positions of a user, P tokens that are worked on, H hidden, `*` any further axes.
+Shapes: B users, T positions of a user, P packed tokens, H hidden, `*` any further axes.
 """
 
 from typing import NamedTuple, Self
@@ -13,9 +13,9 @@ from torch import Tensor
 
 
 class Packing:
-    """The tokens at some positions of each user, in order of users; `index_BT` has the token of each position.
+    """The tokens at some positions of each user, in order of users; `index_BT` is the index of each position's token.
 
-    Other positions get an arbitrary token, which must not be read.
+    Positions without a token get an arbitrary one, which must not be read.
     """
 
     def __init__(self, at_P: Tensor, num_users: int, num_positions: int) -> None:
@@ -37,7 +37,7 @@ class Packing:
         return tokens_P.index_select(0, self.index_BT.flatten()).unflatten(0, self.index_BT.shape)
 
     def with_first(self, first_H: Tensor, tokens_PH: Tensor) -> tuple["Packing", Tensor]:
-        """Return the packing and the tokens with `first_H` at a new position before each user's others."""
+        """Return the packing and the tokens with `first_H` at a new first position of each user."""
         num_users, num_positions = self.index_BT.shape
         first_B = torch.arange(num_users, device=self.at_P.device) * (num_positions + 1)
         at_P = torch.cat([first_B, self.at_P + self.at_P // num_positions + 1])
@@ -67,7 +67,7 @@ class Padding:
 
 
 class PackedTokens(NamedTuple):
-    """Tokens that look at keys: each sees those whose order is below its cut."""
+    """Tokens and their cuts: a token sees the keys with an order below its cut."""
 
     hidden_PH: Tensor
     packing: Packing | Padding

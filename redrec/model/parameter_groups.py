@@ -3,7 +3,7 @@
 The rates and decays of the groups are in `redrec.training.optimizer`.
 """
 
-TABLE = "table"  # a table of which a step touches a few rows
+TABLE = "table"  # a table; a step uses few of its rows
 LANGUAGE_MODEL = "language_model"  # pretrained
 MATRIX = "matrix"
 UNDECAYED = "undecayed"  # biases, norms and small embeddings

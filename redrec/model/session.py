@@ -16,8 +16,8 @@ Tower = Callable[[TowerInputs[NDArray[Any]]], NDArray[np.float32]]  # -> interes
 def open_tower(path: Path) -> Tower:
     """Open the tower with one thread per run that never spins.
 
-    Pods share cores and replicas scale better; in evaluation a spinning thread doubled the CPU seconds of ranking. The
-    tower gets only the inputs that it knows: that of an older bundle has no `query_gap_B`.
+    Pods share cores, and more replicas scale better than more threads; in evaluation a spinning thread doubled the CPU
+    seconds of ranking. The tower gets only the inputs that it has: that of an older bundle has no `query_gap_B`.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1

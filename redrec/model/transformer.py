@@ -1,13 +1,13 @@
 """Transformer: the user tower's own backbone, on `scaled_dot_product_attention`.
 
-Two types of tokens share every weight. Keys are the start token and the events; they attend to each other. Queries
-attend to keys and nothing attends to a query: their cost is linear in their number and many cut points fit in one pass.
+Two types of tokens share all weights. Keys are the start token and the events; they attend to each other. Queries
+attend to keys, and no token attends to a query: their cost is linear in their number, so many cut points fit in a pass.
 
-The mask follows time (`order`), not the layout: with scenarios laid out one after the other, an event of the last
-segment may be older than one of the first. Each head has a learned slope on the log of the distance in time order,
-which tells a token what is recent, whatever the length of the history.
+The mask follows time (`order`), not the layout: if scenarios are laid out one after the other, an event of the last
+segment may be older than one of the first. Each head has a learned slope on the log of the distance in time order. So
+a token can attend to recent events, independently of the length of the history.
 
-Shapes: B users, K keys (start and L events), X query tokens, T either, P tokens that are worked on
+Shapes: B users, K keys (start and L events), X query tokens, T keys or query tokens, P packed tokens
 (`redrec.model.packing`), H hidden, M attention heads, C channels of a head.
 """
 
@@ -32,14 +32,16 @@ class TransformerConfig(BackboneConfig):
 class Transformer(nn.Module):
     def __init__(self, config: TransformerConfig, hidden_dim: int) -> None:
         super().__init__()
-        self.slope_M = nn.Parameter(torch.linspace(0, 1, config.num_heads))  # from blind to distance to recency
+        self.slope_M = nn.Parameter(
+            torch.linspace(0, 1, config.num_heads)
+        )  # from no effect of distance to a strong one
         self.layers = nn.ModuleList(Layer(config, hidden_dim) for _ in range(config.num_layers))
         self.norm = nn.LayerNorm(hidden_dim)
 
     def forward(self, keys: PackedTokens, queries: PackedTokens | None, is_key_BK: Tensor) -> Tensor:
-        """Return the hidden queries, or without queries the hidden keys: what nobody reads is not computed.
+        """Return the hidden queries, or without queries the hidden keys; unused states are not computed.
 
-        No token sees a key where `is_key_BK` is False. Every token must see one: the start token, of order -1.
+        No token sees a key where `is_key_BK` is False. Every token must see at least the start token, of order -1.
         """
         order_BK, keys_PH = keys.cut_BT - 1, keys.hidden_PH
         queries_PH = keys_PH[:0] if queries is None else queries.hidden_PH
@@ -57,7 +59,7 @@ class Transformer(nn.Module):
         return self.norm(keys_PH if queries is None else queries_PH)
 
     def _bias(self, cut_BT: Tensor, order_BK: Tensor, is_key_BK: Tensor) -> Tensor:
-        """Return the additive bias `bias_BMTK`: learned by distance in time, -inf from the cut on."""
+        """Return the additive bias `bias_BMTK`: minus slope times log distance before the cut, -inf from the cut on."""
         distance_BTK = cut_BT[:, :, None] - order_BK[:, None, :]
         is_hidden_BTK = (distance_BTK <= 0) | ~is_key_BK[:, None]
         log_distance_BTK = distance_BTK.clamp(min=1).to(self.slope_M.dtype).log()
@@ -66,7 +68,7 @@ class Transformer(nn.Module):
 
 
 class Layer(nn.Module):
-    """One pre-norm layer: some tokens, keys or queries, look at the keys."""
+    """One pre-norm layer: tokens, either keys or queries, attend to the keys."""
 
     def __init__(self, config: TransformerConfig, hidden_dim: int) -> None:
         super().__init__()
@@ -80,7 +82,7 @@ class Layer(nn.Module):
         )
 
     def keys_and_values(self, keys_PH: Tensor, packing: Packing | Padding) -> Tensor:
-        """Return what the tokens of this layer look at, `seen_2BMKC`."""
+        """Return the keys and values that the tokens of this layer attend to, `seen_2BMKC`."""
         seen_BKF = packing.unpack(self.key_value(self.norm_attention(keys_PH)))
         return seen_BKF.unflatten(2, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
 

@@ -1,20 +1,21 @@
 """User tower: a cross-scenario history in, a few interest embeddings per queried scenario out.
 
 A causal transformer reads the mixed history. Scenario queries are further tokens of the same sequence: a query sees the
-events before its cut, and nothing sees a query. So many cut points of one history are supervised in one pass, and
-serving is the same pass with one cut at the end (queries as input tokens: RED-Rec, arXiv:2510.14788; many cuts: ours).
-A query enters as its learned vector plus a learned view of the newest event before its cut: if the next event depends
-mostly on that one, attention alone would have to find it first. The view is zero-initialised, since that is not so
-everywhere. A query also knows how long before the moment of the query that event was: what goes into the same basket
-is not what is wanted weeks later, and histories are full of baskets. A learned start token precedes the oldest event,
-so that a user without events has something to be read.
+events before its cut, and no token sees a query. Training therefore supervises many cut points of a history in one
+pass, and serving is the same pass with one cut at the end (queries as input tokens: RED-Rec, arXiv:2510.14788; many
+cuts: ours).
 
-Without queries (`num_queries=0`) the interest of a cut is the hidden state of the newest event before it, whatever
-scenario is queried: next-item models such as SASRec (arXiv:1808.09781) and HLLM (arXiv:2409.12740).
+A query is the sum of a learned vector, a projection of the newest event before its cut, and the age of that event when
+the user is queried. The projection helps if the next event depends mostly on the newest one, which attention would
+otherwise have to learn to select; it is zero-initialised, since not every data set is like that. The age helps because
+items bought in one basket differ from items wanted weeks later. A learned start token precedes the oldest event, so
+that a user without events has a token too.
+
+Without queries (`num_queries=0`) the interest of a cut is the hidden state of the newest event before it and does not
+depend on the queried scenario: next-item models such as SASRec (arXiv:1808.09781) and HLLM (arXiv:2409.12740).
 
 Shapes: B users, L events, G query groups (one cut and scenario each), Q interests per group, X = G * Q query tokens,
-K = L + 1 keys, P tokens or groups that are worked on (`redrec.model.packing`), S scenarios, E item vector, H hidden,
-D embedding.
+K = L + 1 keys, P packed tokens or groups (`redrec.model.packing`), S scenarios, E item vector, H hidden, D embedding.
 """
 
 from typing import Annotated, Any, Literal, NamedTuple
@@ -47,10 +48,16 @@ RegisteredConfig = Annotated[SerializeAsAny[BackboneConfig], BeforeValidator(_re
 
 class UserTowerConfig(Config):
     num_queries: NonNegativeInt = 3  # per scenario, as in the paper
-    query_features: tuple[Literal["gap"], ...] = ("gap",)  # of a query, next to its scenario
+    query_features: tuple[Literal["gap"], ...] = ("gap",)  # of a query, in addition to its scenario
     hidden_dim: PositiveInt = 64
-    features: tuple[Feature, ...] = ("action", "scenario", "hour", "gap", "position")  # of an event, next to its item
-    dropout: float = Field(default=0.1, ge=0, lt=1)  # of the events as they enter
+    features: tuple[Feature, ...] = (
+        "action",
+        "scenario",
+        "hour",
+        "gap",
+        "position",
+    )  # of an event, in addition to its item
+    dropout: float = Field(default=0.1, ge=0, lt=1)  # of the backbone's input
     backbone: RegisteredConfig = TransformerConfig()
 
 
@@ -65,16 +72,16 @@ class Sizes(Record):
 
 
 class QueryGroups(NamedTuple):
-    """The queried scenarios and cuts of each user; group g sees the events whose order is below `cut_BG[:, g]`."""
+    """The queried scenarios and cuts of each user; group g sees the events with an order below `cut_BG[:, g]`."""
 
     scenario_BG: Tensor
-    gap_BG: Tensor  # bucket of the time from the newest event before the cut to the moment of the query
+    gap_BG: Tensor  # bucket of the newest event's age when the user is queried
     cut_BG: Tensor
-    is_queried_BG: Tensor  # where it is False, the interests mean nothing
+    is_queried_BG: Tensor  # the interests of other groups are arbitrary
 
 
 class UserTower(nn.Module):
-    """Events and queries in, unit-norm interests out; `head` (E -> D) is the item tower's own: one space."""
+    """Events and queries in, unit-norm interests out; `head` (E -> D) is shared with the item tower."""
 
     def __init__(self, config: UserTowerConfig, head: nn.Linear, sizes: Sizes) -> None:
         super().__init__()
@@ -126,7 +133,7 @@ class UserTower(nn.Module):
         return Packing.of(is_token_BT) if self.training else Padding.of(is_token_BT)
 
     def _query_tokens(self, queries_PQH: Tensor, queries: QueryGroups) -> PackedTokens:
-        """Return the queries as tokens of their own, those of a group one after another."""
+        """Return the queries as tokens; the queries of a group are adjacent."""
         is_queried_BX = queries.is_queried_BG.repeat_interleave(self.num_interests, 1)
         cut_BX = queries.cut_BG.repeat_interleave(self.num_interests, 1)
         return PackedTokens(queries_PQH.flatten(0, 1), self._packing(is_queried_BX), cut_BX)
@@ -136,10 +143,10 @@ class UserTower(nn.Module):
 
 
 class Queries(nn.Module):
-    """The query tokens of a scenario: Q learned vectors, each with the same view of the newest event and its age.
+    """The query tokens of a scenario: Q learned vectors, plus the same projection of the newest event and its age.
 
-    An age is the sum of a learned step for each bucket up to its own: one that training never saw, such as that of a
-    user who was away for longer than the log, counts as the longest that it saw.
+    An age is the sum of the learned steps of all buckets up to its own. So an age beyond those in training, such as
+    that of a user who was away for longer than the log, counts as the longest one in training.
     """
 
     def __init__(self, sizes: Sizes, config: UserTowerConfig) -> None:

@@ -1,4 +1,4 @@
-"""Train from the command line: what torchrun and a TrainJob start in each process.
+"""Train from the command line: torchrun and a TrainJob start this in each process.
 
 torchrun --nproc-per-node 2 -m redrec.training --data run/data --out run/model
 """
@@ -17,7 +17,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m redrec.training", description="Train the towers on a data folder.")
     parser.add_argument("--data", type=Path, required=True, help="folder made by `redrec.data.prepare`")
     parser.add_argument(
-        "--out", type=Path, required=True, help="folder for checkpoint and export; one in it is continued"
+        "--out", type=Path, required=True, help="folder for checkpoint and export; resumes from a checkpoint in it"
     )
     parser.add_argument("--recipe", type=Path, help="YAML or JSON file with fields of redrec.training.recipe.Recipe")
     arguments = parser.parse_args()

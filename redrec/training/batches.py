@@ -1,15 +1,15 @@
 """Batches: many cut points of each history in one pass, and the targets after each cut.
 
-A step takes B users. Of each it takes one window of the training events and cuts it at C positions, or before every
-event. Each cut is queried for one scenario: drawn evenly among those in which the user still acts, so that a sparse
-scenario is trained as often as a busy one, or that of the next event, as next-item models are. The targets of a cut are
-the next W events of its scenario, and the moment of the query is that of the event after the cut. What people want
-drifts, and the model is queried about tomorrow, so older positions may be cut less often (`half_life_days`).
+A step takes B users. It takes one window of each user's training events and cuts it at C positions, or before every
+event. Each cut is queried for one scenario. It is drawn evenly among the scenarios of the user's later events, so that
+a sparse scenario is trained as often as a busy one, or it is the scenario of the next event, as in next-item models.
+The targets of a cut are the next W events of its scenario, and the query time is that of the event after the cut. Since
+users' interests drift, older positions can be cut less often (`half_life_days`).
 
-Negatives are drawn per scenario among the items that may be shown there and occur in training, for the whole step: an
-item that came later was never passed over by anybody, and as a negative alone it would only learn to be unwanted. With
-several processes each brings the embeddings of its share. A step depends on (seed, step) alone, whatever the number of
-processes, so a resumed run sees what an uninterrupted one would have seen.
+Negatives are drawn per scenario, for the whole step, among the items that may be shown there and occur in training. No
+user could have chosen an item that came later: it would be a negative only, and the model would learn that nobody wants
+it. With several processes, each encodes its share. A step depends on (seed, step) alone and not on the number of
+processes, so a resumed run sees the same batches as an uninterrupted one.
 
 Shapes: B users of this process, L events, C cuts, W targets, M distinct items, N negatives, S scenarios.
 """
@@ -37,7 +37,7 @@ from redrec.history import (
     padded,
 )
 
-NO_SHARE = np.inf  # log count of a negative that only fills up a process's share: it weighs nothing
+NO_SHARE = np.inf  # log count of a negative that only pads a process's share: its weight is zero
 
 
 class BatchConfig(Config):
@@ -45,13 +45,15 @@ class BatchConfig(Config):
     num_cuts: PositiveInt | None = 4  # absent: before every event
     queried: Literal["balanced", "next"] = "balanced"  # scenario of a cut: drawn evenly, or the next event's
     target_window: PositiveInt = 5  # the paper has 10
-    half_life_days: PositiveFloat | None = None  # a cut's chance halves with this age of its target; absent: stays one
+    half_life_days: PositiveFloat | None = (
+        None  # a cut's chance halves with each such age of its target; absent: all stay
+    )
     num_uniform_negatives: NonNegativeInt = 512  # of a scenario
     num_popular_negatives: NonNegativeInt = 512
 
 
 class Shard(NamedTuple):
-    """Which rows of a step a process takes, all at once or in micro-batches; it brings its share of the negatives."""
+    """Which rows of a step a process takes, at once or in micro-batches, and which share of the negatives."""
 
     rank: int = 0
     num_processes: int = 1
@@ -60,11 +62,11 @@ class Shard(NamedTuple):
 
 
 class Negatives(NamedTuple, Generic[Array]):
-    """One scenario's negatives; `own_N` indexes `items_M`, the others are of all processes, in order of rank."""
+    """One scenario's negatives: `own_N` is this process's share, the other arrays are of all, in order of rank."""
 
-    own_N: Array
+    own_N: Array  # index in `items_M`
     log_count_N: Array
-    item_N: Array  # index in `items_M`; M if this process does not have the item
+    item_N: Array  # index in `items_M`; M if the item is not in this process's batch
     is_full: bool  # whether they are all candidates of the scenario
 
 
@@ -76,15 +78,15 @@ class Batch(NamedTuple, Generic[Array]):
     events: EventFeatures[Array]
     cut_BC: Array
     scenario_BC: Array
-    gap_BC: Array  # bucket of the time from the event before the cut to the moment of the query
+    gap_BC: Array  # bucket of the time from the event before the cut to the query
     target_BCW: Array
     is_target_BCW: Array
-    groups: tuple[Array, ...]  # of each scenario: the cuts that have a target in it, as indices into B * C
-    negatives: tuple[Negatives[Array], ...]  # of each scenario
+    groups: tuple[Array, ...]  # per scenario: the cuts with a target in it, as indices into B * C
+    negatives: tuple[Negatives[Array], ...]  # per scenario
 
 
 class CutHistory(NamedTuple):
-    """One user of a step: the events that enter, cuts (among them), what is queried there and targets (-1 = none)."""
+    """One user of a step: the events that enter, the cuts among them, their queries, and their targets (-1 = none)."""
 
     events: History
     cut_C: Ints
@@ -96,7 +98,7 @@ class CutHistory(NamedTuple):
 class Batches:
     """Draws the batch of any step.
 
-    `counts_SN` is the training popularity of the catalog in each scenario, `allowed_SN` where an item may be shown. A
+    `counts_SN` is the training popularity of each item in each scenario, `allowed_SN` whether it may be shown there. A
     scenario of at most `max_full_catalog` items has all of them as negatives.
     """
 
@@ -121,7 +123,7 @@ class Batches:
         )
 
     def draw(self, step: int, shard: Shard) -> Batch[NDArray]:
-        """Return the rows of one step that are queried for; no micro-batch is without rows if `num_users` suffices."""
+        """Return the rows of one step that belong to `shard`; each shard has rows if `num_users` suffices."""
         num_shares = shard.num_processes * shard.num_micro_batches
         share = shard.rank * shard.num_micro_batches + shard.micro_batch
         mine = np.array_split(np.arange(self.config.num_users), num_shares)[share]
@@ -143,10 +145,9 @@ class Batches:
             Negatives(own_N, log_count_N, _index_in(items_M, item_N), proposal.is_full)
             for own_N, (item_N, log_count_N), proposal in zip(own, drawn, self.proposals, strict=True)
         )
-        cut_BC, scenario_BC, gap_BC = (
-            _stacked([getattr(row, name) for row in rows], num_cuts, filler=0)
-            for name in ("cut_C", "scenario_C", "gap_C")
-        )
+        cut_BC = _stacked([row.cut_C for row in rows], num_cuts, filler=0)
+        scenario_BC = _stacked([row.scenario_C for row in rows], num_cuts, filler=0)
+        gap_BC = _stacked([row.gap_C for row in rows], num_cuts, filler=0)
         return Batch(
             items_M=items_M,
             event_BL=event_BL,
@@ -161,7 +162,7 @@ class Batches:
         )
 
     def _users_of(self, step: int) -> Ints:
-        """Return this step's users: each epoch is one shuffle, an incomplete batch takes the rest from the next."""
+        """Return this step's users: each epoch is one shuffle, an incomplete batch is filled from the next epoch."""
         first = step * self.config.num_users
         picks = np.arange(first, first + self.config.num_users)
         epoch, index = np.divmod(picks, len(self.users))
@@ -171,7 +172,7 @@ class Batches:
         return np.random.default_rng([self.seed, epoch, 1]).permutation(self.users)
 
     def _cut(self, history: History, rng: np.random.Generator) -> CutHistory:
-        """Cut one window of a user's training events; positions and cuts count events, a cut sees those before it."""
+        """Cut one window of a user's training events; a cut at position p sees the p events before it."""
         num_events = len(history.item_L)
         end = int(rng.integers(min(num_events, self.max_window), num_events + 1))
         kept_L = mix(history.at(slice(end)), np.zeros(end, dtype=np.int64), self.history_config)
@@ -186,7 +187,7 @@ class Batches:
         return CutHistory(history.at(kept_L), np.searchsorted(kept_L, position_C), scenario_C, gap_C, target_CW)
 
     def _recent(self, history: History, position_C: Ints, rng: np.random.Generator) -> Ints:
-        """Leave out positions by the age of the event after them; if all would go, the newest stays."""
+        """Leave out positions at random by the age of the event after them; if none remains, keep the newest."""
         if self.config.half_life_days is None:
             return position_C
         age_days_C = (self.newest_ms - history.timestamp_ms_L[position_C]) / MS_PER_DAY
@@ -197,13 +198,13 @@ class Batches:
         if self.config.queried == "next":
             return history.scenario_L[position_C]
         last_S = np.full(len(self.proposals), -1)
-        last_S[history.scenario_L] = np.arange(len(history.scenario_L))  # the last assignment to an index stays
+        last_S[history.scenario_L] = np.arange(len(history.scenario_L))  # numpy keeps the last assignment to an index
         is_open_SC = last_S[:, None] >= position_C
         return (rng.random(is_open_SC.shape) * is_open_SC).argmax(0)
 
 
 def next_of_scenario(history: History, position_C: Ints, scenario_C: Ints, window: int) -> Ints:
-    """Return the next items of each cut's scenario, from its position on, `target_CW`, -1 where there are fewer.
+    """Return the next items of each cut's scenario from its position on, `target_CW`, padded with -1.
 
     >>> history = History(*np.array([[7, 8, 9], [0, 0, 0], [1, 0, 1], [10, 20, 30]]))
     >>> next_of_scenario(history, np.array([1, 1]), np.array([0, 1]), window=2).tolist()
@@ -226,13 +227,13 @@ def _groups(scenario_BC: Ints, is_target_BCW: NDArray[np.bool_], num_scenarios: 
 
 
 def _candidates(counts_SN: Ints, allowed_SN: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return where an item may be a scenario's negative; a scenario all of whose items are new has all of them."""
+    """Return whether an item may be a scenario's negative; if all items of a scenario are new, all may be."""
     is_candidate_SN = allowed_SN & counts_SN.any(0)
     return np.where(is_candidate_SN.any(1, keepdims=True), is_candidate_SN, allowed_SN)
 
 
 class Proposal:
-    """Where one scenario's negatives come from: all its candidates, or a mixture of uniform and popular ones."""
+    """The source of one scenario's negatives: all candidates, or a mixture of a uniform and a popularity draw."""
 
     def __init__(
         self, count_N: Ints, is_candidate_N: NDArray[np.bool_], config: BatchConfig, max_full_catalog: int
@@ -246,7 +247,7 @@ class Proposal:
         self.log_count = np.log(expected + 1e-12).astype(np.float32)
 
     def draw(self, rng: np.random.Generator, num_processes: int) -> tuple[Ints, NDArray[np.float32]]:
-        """Return items and log expected counts, filled up to a multiple of `num_processes`."""
+        """Return items and log expected counts, padded to a multiple of `num_processes`."""
         if self.is_full:
             drawn, log_count = np.arange(len(self.candidates)), np.zeros(len(self.candidates), np.float32)
         else:
@@ -259,7 +260,7 @@ class Proposal:
 
 
 def _stacked(rows: list[Ints], num_cuts: int, filler: int) -> Ints:
-    """Return rows of C cuts each as one array, filled up to `num_cuts`."""
+    """Return the rows, each of some cuts, as one array padded to `num_cuts`."""
     filled = np.full((len(rows), num_cuts, *rows[0].shape[1:]), filler, dtype=np.int64)
     for of_row, row in zip(filled, rows, strict=True):
         of_row[: len(row)] = row

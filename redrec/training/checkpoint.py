@@ -1,8 +1,8 @@
 """Checkpoint: weights, optimizer moments and progress, from which a run resumes as if it had not stopped.
 
 Tensors are safetensors, the rest is JSON; nothing is pickled. A checkpoint is written next to the last one and replaces
-it at the end, so an interrupted write loses nothing. Whatever the number of processes and however the weights are
-sharded over them, the files are the same: the whole model, written by process 0.
+it at the end, so an interrupted write loses nothing. The files do not depend on the number of processes or the sharding
+of the weights: process 0 writes the whole model.
 """
 
 import shutil
@@ -30,7 +30,7 @@ MODEL, BEST, OPTIMIZER, STATE = "model.safetensors", "best.safetensors", "optimi
 
 
 class TrainingState(Record):
-    """How far a run is; `best_step` is the step of the best validation so far."""
+    """The progress of a run; `best_step` is the step with the best validation so far."""
 
     step: NonNegativeInt = 0
     best_step: NonNegativeInt = 0
@@ -40,7 +40,7 @@ class TrainingState(Record):
 def save(
     folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: TrainingState, recipe: Recipe
 ) -> None:
-    """Write the state; every process calls it, process 0 writes. The best weights so far are kept, too."""
+    """Write the state; every process calls it, process 0 writes. The best weights so far are kept too."""
     weights, moments = _weights(model), _moments(model, optimizer)
     if not weights:
         return
@@ -55,7 +55,7 @@ def save(
 
 
 def restore(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe) -> TrainingState:
-    """Load the state in `folder`, if there is one, and return how far it was.
+    """Load the state in `folder`, if there is one, and return its progress.
 
     Raises:
         InputError: The checkpoint was made with another recipe.
@@ -80,17 +80,22 @@ def restore(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, re
 
 
 def load_best(folder: Path, model: nn.Module) -> None:
-    """Load the best weights of a checkpoint alone; the newest if nothing was validated."""
+    """Load only the weights of a checkpoint: the best, or the newest if the run did not validate."""
     path = folder / BEST if (folder / BEST).exists() else folder / MODEL
     set_model_state_dict(model, load_file(path), options=WHOLE)
 
 
 def _weights(model: nn.Module) -> dict[str, torch.Tensor]:
-    """Return parameters by name, one that two modules share once; empty on processes other than 0."""
+    """Return parameters by name, a shared one once; empty on processes other than 0."""
     whole = get_model_state_dict(model, options=WHOLE)
     return {name: whole[name].contiguous() for name, _ in model.named_parameters() if whole}
 
 
 def _moments(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """Return the optimizer's moments as `parameter/moment`; empty on processes other than 0."""
     state = get_optimizer_state_dict(model, optimizer, options=WHOLE).get("state", {})
-    return {f"{name}/{key}": value.contiguous() for name, values in state.items() for key, value in values.items()}
+    moments: dict[str, torch.Tensor] = {}
+    for name, values in state.items():
+        for moment, value in values.items():
+            moments[f"{name}/{moment}"] = value.contiguous()
+    return moments

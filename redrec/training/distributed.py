@@ -1,8 +1,9 @@
 """Distributed: one process or several under torchrun, the same training code.
 
-`torchrun --nproc-per-node 2 -m redrec.training ...` starts several; each takes its rows of every step, encodes its
-share of the negatives, and gets the other shares' embeddings, with gradient. The gradient is that of the whole batch
-whatever the number of processes: each weighs its summed loss by processes / targets of all, and replication averages.
+`torchrun --nproc-per-node 2 -m redrec.training ...` starts several. Each takes its rows of every step, encodes its
+share of the negatives, and gets the embeddings of the other shares, with gradient. The gradient is that of the whole
+batch for any number of processes: each multiplies its summed loss by processes / targets of all processes, and
+replication averages the gradients.
 """
 
 import os
@@ -23,7 +24,7 @@ from redrec.training.batches import Shard
 
 class ComputeConfig(Config):
     precision: Literal["float32", "bfloat16"] = "float32"
-    compile_backend: str | None = None  # of torch.compile for the user tower, such as "inductor": pays on long runs
+    compile_backend: str | None = None  # of torch.compile for the user tower, such as "inductor": for long runs
     sharding: Literal["replicated", "sharded"] = "replicated"  # of the weights over processes: DDP or FSDP
 
 
@@ -36,7 +37,7 @@ def device() -> torch.device:
 
 @contextmanager
 def processes() -> Iterator[Shard]:
-    """Join the processes that torchrun started, for the time of the context; alone without torchrun."""
+    """Join the processes that torchrun started, until the context ends; without torchrun there is one."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         yield Shard()
         return
@@ -50,7 +51,7 @@ def processes() -> Iterator[Shard]:
 
 
 def spread(model: nn.Module, shard: Shard, config: ComputeConfig) -> nn.Module:
-    """Return the module to call in training; `model` stays the one to read weights from."""
+    """Return the module to call in training; read the weights from `model` as before."""
     if shard.num_processes == 1:
         return model
     if config.sharding == "sharded":
@@ -60,7 +61,7 @@ def spread(model: nn.Module, shard: Shard, config: ComputeConfig) -> nn.Module:
 
 
 def gathered(own_ND: Tensor) -> Tensor:
-    """Return the rows of all processes in order of rank, with gradient; of the one process without torchrun."""
+    """Return the rows of all processes in order of rank, with gradient."""
     return all_gather_single_autograd(own_ND, 0, dist.group.WORLD) if dist.is_initialized() else own_ND
 
 

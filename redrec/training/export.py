@@ -1,7 +1,7 @@
 """Export: the user tower as ONNX and the catalog's vectors as memory-mapped arrays.
 
-Evaluation, index and serving read these files and no model: what is measured is what is served. The catalog is
-encoded block by block. Vectors are stored in half precision.
+Evaluation, index and serving all read these files, so evaluation measures what is served. The catalog is encoded block
+by block. Vectors are stored in half precision.
 
 Shapes: B users, L events, Q interests, N items, E item vector, D embedding.
 """
@@ -28,14 +28,14 @@ ITEMS_PER_BLOCK = 8192
 
 
 class ServedUserTower(nn.Module):
-    """The user tower with one query group with the cut after the newest event."""
+    """The user tower with one query group, cut after the newest event."""
 
     def __init__(self, tower: UserTower) -> None:
         super().__init__()
         self.tower = tower
 
     def forward(self, *tensors: Tensor) -> Tensor:
-        """Return `interests_BQD`; the tensors are those of `TowerInputs`, one by one, as the ONNX exporter needs it."""
+        """Return `interests_BQD`; the tensors are the fields of `TowerInputs`, as the ONNX exporter needs them."""
         inputs = TowerInputs(*tensors)
         cut_B1 = inputs.is_event_BL.long().sum(1, keepdim=True)
         is_queried_B1 = torch.ones_like(cut_B1, dtype=torch.bool)
@@ -73,7 +73,7 @@ def export_items(towers: Towers, content: ItemContent, folder: ModelFolder) -> N
 
 
 def live_scorer(towers: Towers, content: ItemContent, config: HistoryConfig, scratch: Path) -> Scorer:
-    """Return the towers as they are now as a scorer; the catalog's vectors are written into `scratch`."""
+    """Return a scorer of the current weights; the catalog's vectors are written into `scratch`."""
     folder = ModelFolder(scratch)
     folder.export.mkdir(parents=True, exist_ok=True)
     towers.eval()
@@ -109,7 +109,7 @@ def export_user_tower(tower: UserTower, num_scenarios: int, path: Path) -> None:
     users, events = torch.export.Dim("users", min=1), torch.export.Dim("events", min=1)
     shapes = tuple({0: users} if tensor.ndim == 1 else {0: users, 1: events} for tensor in example)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's own deprecations, nothing about our model
+        warnings.simplefilter("ignore")  # deprecations inside the exporter
         program = torch.onnx.export(
             served,
             tuple(example),

@@ -1,9 +1,9 @@
-"""Optimizer: AdamW, a linear warm-up, then a cosine decay or a plateau with an annealing at its end.
+"""Optimizer: AdamW with a linear warm-up, then a cosine decay or a plateau that is annealed at its end.
 
-Tables of which a step touches a few rows (hashed words, item ids) learn at a rate of their own: at the rate that suits
-the transformer a rare word, or a rare item's row, would hardly leave its random start. They also bear far more decay:
-the row of a rare item then shrinks to zero, and the item is known by what it shares with others. A pretrained
-language model has a rate of its own too, since the others would ruin its weights.
+A step uses few rows of a table (hashed words, item ids), so tables have a learning rate of their own: at the
+transformer's rate, the row of a rare word or item would hardly change from its random initial value. They also have far
+more decay: the row of a rare item shrinks to zero, and the item is described by what it shares with others. A
+pretrained language model has its own rate too, since the other rates would ruin its weights.
 """
 
 import math
@@ -21,10 +21,10 @@ class OptimizerConfig(Config):
     num_steps: PositiveInt = 600
     learning_rate: PositiveFloat = 2e-3
     table_learning_rate: PositiveFloat = 2e-2
-    language_model_learning_rate: PositiveFloat = 1e-5  # as in the public release; adapters bear ten times as much
+    language_model_learning_rate: PositiveFloat = 1e-5  # as in the public release; adapters can use ten times as much
     schedule: Literal["cosine", "warmup_stable_anneal"] = "cosine"
     warmup_share: float = Field(default=0.05, ge=0, lt=1)
-    anneal_share: float = Field(default=0.2, gt=0, le=1)  # of the steps, at the end of warmup_stable_anneal
+    anneal_share: float = Field(default=0.2, gt=0, le=1)  # the last share of the steps, for warmup_stable_anneal
     weight_decay: float = Field(default=0.01, ge=0)
     table_weight_decay: float = Field(default=2.0, ge=0)
     max_gradient_norm: PositiveFloat = 1.0
@@ -32,7 +32,7 @@ class OptimizerConfig(Config):
 
 
 def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
-    """Return AdamW over the parameters that learn; biases, norms and small embeddings are not decayed.
+    """Return AdamW for the parameters that learn; biases, norms and small embeddings have no decay.
 
     A group's `peak` is its learning rate before warm-up and decay.
     """
@@ -51,10 +51,10 @@ def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Ada
 
 
 def parameter_groups(model: nn.Module, inherited: str | None = None) -> dict[nn.Parameter, str]:
-    """Return each parameter's group: that of the nearest module around it with a `parameter_group`.
+    """Return each parameter's group: that of the nearest enclosing module with a `parameter_group`.
 
-    Without such a module, a parameter of two axes is a matrix and any other is not decayed. A shared parameter has the
-    group of the module that comes first.
+    Without such a module, a parameter of two axes is a matrix, and any other has no decay. A shared parameter has the
+    group of the first module that contains it.
     """
     own = getattr(model, "parameter_group", inherited)
     groups: dict[nn.Parameter, str] = {}

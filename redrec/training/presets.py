@@ -1,7 +1,7 @@
-"""Presets: named recipes on the same trainer, the rivals that a model has to beat among them.
+"""Presets: named recipes for the same trainer, including the baselines that a model has to beat.
 
-`redrec` is what `Recipe()` is; trained on the events of one scenario alone it is the single-scenario rival. `hllm` and
-`sasrec` predict the next item from the newest event: no queries, one model of what comes next, whatever the scenario.
+`redrec` is `Recipe()`; trained on the events of one scenario alone it is the single-scenario baseline. `hllm` and
+`sasrec` have no queries: they predict the next item of any scenario from the newest event's hidden state.
 `popularity` and `mean_of_last_n` learn nothing and are in every evaluation (`redrec.evaluation.baselines`).
 """
 
@@ -17,7 +17,7 @@ from redrec.training.batches import BatchConfig
 from redrec.training.optimizer import OptimizerConfig
 from redrec.training.recipe import Recipe
 
-MAX_IDS = 2**22  # a catalog above it shares rows: a table of 1 GiB at 64 dimensions
+MAX_IDS = 2**22  # items of a larger catalog share rows; the table has 1 GiB at 64 dimensions
 NEXT_ITEM = BatchConfig(num_cuts=None, queried="next", target_window=1)
 IN_TIME = HistoryConfig(policy="sorted", max_events=50)
 
@@ -42,9 +42,9 @@ def sasrec() -> Recipe:
 
 
 def complete_journey() -> Recipe:
-    """For the grocery demo: each item has a bucket of its own, since many products share one shelf label.
+    """For the grocery demo: each item has its own bucket, since many products share one shelf label.
 
-    Its rows are not decayed: every product is bought often, and with decay the validation split was ranked worse.
+    Tables have no decay: every product is bought often, and with decay the ranking of the validation split was worse.
     """
     return Recipe(
         item_tower=ItemTowerConfig(encoder=HashedConfig(fields=("title", "body", "tags", "category", "item_id"))),
@@ -54,7 +54,7 @@ def complete_journey() -> Recipe:
 
 
 def tiny() -> Recipe:
-    """A recipe that trains in seconds, for tests of the path rather than of the quality."""
+    """A recipe that trains in seconds, for tests that need a model but not its quality."""
     return Recipe(
         history=HistoryConfig(max_events_per_scenario=8),
         item_tower=ItemTowerConfig(encoder=HashedConfig(num_buckets=1024), item_dim=16, embedding_dim=16),

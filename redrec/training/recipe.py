@@ -1,4 +1,4 @@
-"""Recipe: every choice of one training run in one frozen object, saved with what it made."""
+"""Recipe: every choice of one training run in one frozen object, saved with the model."""
 
 from redrec.config import Config
 from redrec.data.prepare import DataConfig

@@ -7,7 +7,7 @@ import torch
 
 
 def on_device(values: Any, device: torch.device) -> Any:
-    """Return the same, with tensors instead of numpy arrays, in nested tuples too; a named tuple keeps its class."""
+    """Return `values` with tensors instead of numpy arrays, also in nested tuples; a named tuple keeps its class."""
     if isinstance(values, np.ndarray):
         return torch.from_numpy(values).to(device)
     if not isinstance(values, tuple):

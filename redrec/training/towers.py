@@ -36,7 +36,7 @@ class Towers(nn.Module):
         return self.log_scale.clamp(0, MAX_LOG_SCALE).exp()
 
     def forward(self, batch: Batch[NDArray], inputs: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the window loss summed over a batch's targets, and sums to watch; `inputs` are those of its items."""
+        """Return the loss summed over a batch's targets, and sums to watch; `inputs` describe the batch's items."""
         device = self.log_scale.device
         tensors: Batch[Tensor] = on_device(batch, device)
         with torch.autocast(device.type, torch.bfloat16, enabled=self.recipe.compute.precision == "bfloat16"):
@@ -49,7 +49,7 @@ class Towers(nn.Module):
     def _loss(
         self, batch: Batch[Tensor], interests_XQD: Tensor, embeddings_MD: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Sum over the scenarios, each with its own negatives; X = B * C groups, some of them without a target."""
+        """Sum over the scenarios, each with its own negatives; X = B * C groups, some without a target."""
         target_XW, is_target_XW = batch.target_BCW.flatten(0, 1), batch.is_target_BCW.flatten(0, 1)
         sums: dict[str, Tensor] = {}
         for group_G, negatives in zip(batch.groups, batch.negatives, strict=True):

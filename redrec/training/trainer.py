@@ -1,8 +1,8 @@
 """Trainer: data folder and recipe in, checkpoint and exported towers out.
 
-A stopped run resumes from its last checkpoint and ends with the same weights, since a batch and the dropout of a
+A stopped run resumes from its last checkpoint and ends with the same weights, since the batch and the dropout of a
 step depend on (seed, step) alone. Under torchrun several processes share every step (`redrec.training.distributed`).
-Progress goes to the log of process 0 as whole lines.
+Process 0 logs the progress.
 """
 
 import logging
@@ -47,12 +47,12 @@ def train(data: Path, out: Path, recipe: Recipe, stop_after: int | None = None) 
 
     Args:
         data: Folder made by `redrec.data.prepare`.
-        out: Folder for recipe, checkpoint and export; a checkpoint in it is continued.
+        out: Folder for recipe, checkpoint and export; training resumes from a checkpoint in it.
         recipe: All choices of the run.
-        stop_after: Stop at this step, as an interruption would; nothing is exported then.
+        stop_after: Stop at this step, as an interruption would, without an export.
 
     Raises:
-        InputError: No user has two training events, the data has no validation events though the recipe validates, or
+        InputError: No user has two training events, the recipe validates and the data has no validation events, or
             the checkpoint in `out` is of another recipe.
         ArithmeticError: A loss is not finite; the batch is then in `out/failed_step_<process>.npz`.
     """
@@ -61,7 +61,7 @@ def train(data: Path, out: Path, recipe: Recipe, stop_after: int | None = None) 
 
 
 def load_towers(model: Path, vocabulary: Vocabulary) -> Towers:
-    """Return the trained towers of a model folder, in evaluation mode: the best of validation, or the last."""
+    """Return the trained towers of a model folder in evaluation mode: the best in validation, else the last."""
     folder = ModelFolder(model)
     recipe = load_config(Recipe, folder.recipe)
     towers = Towers(recipe, vocabulary, ItemContent(folder.content, recipe.item_tower))
@@ -81,7 +81,7 @@ class TrainingRun:
             write_json(self.folder.recipe, recipe.model_dump(mode="json"))
             write_item_content(self.data.items, self.folder.content, recipe.item_tower)
             settle(self.folder.checkpoint)
-        total(0)  # the others wait for it
+        total(0)  # the other processes wait for the first
         self.content = ItemContent(self.folder.content, recipe.item_tower)
         self.batches = self._batches(data)
         torch.manual_seed(recipe.seed)
@@ -107,8 +107,8 @@ class TrainingRun:
         )
         if not len(batches.users):
             raise InputError(
-                f"None of {len(histories):,} users has two training events, so there is no target to learn from. "
-                "Bring a longer event log, or a smaller data.test_share."
+                f"None of {len(histories):,} users has two training events, so there is no target to learn. "
+                "Give a longer event log, or a smaller data.test_share."
             )
         return batches
 
@@ -132,16 +132,19 @@ class TrainingRun:
         return watched
 
     def _drawn(self, first: int, last: int) -> Iterator[list[Batch]]:
-        """Return the micro-batches of steps `first` .. `last` - 1; the next step is drawn while one is learned."""
+        """Return the micro-batches of steps `first` .. `last` - 1; the next step is drawn during the current one."""
+        return prefetch(self._micro_batches(step) for step in range(first, last))
+
+    def _micro_batches(self, step: int) -> list[Batch]:
         num_micro_batches = self.recipe.optimizer.num_accumulated
         shards = [
             self.shard._replace(micro_batch=index, num_micro_batches=num_micro_batches)
             for index in range(num_micro_batches)
         ]
-        return prefetch([self.batches.draw(step, shard) for shard in shards] for step in range(first, last))
+        return [self.batches.draw(step, shard) for shard in shards]
 
     def _step(self, step: int, micro_batches: list[Batch]) -> dict[str, float]:
-        """Learn one step and return the mean loss and what to watch, over all processes."""
+        """Train one step and return the means to watch, such as the loss, over all processes."""
         torch.manual_seed((self.recipe.seed * 1_000_003 + step) * 1_009 + self.shard.rank)
         num_targets = total(sum(float(batch.is_target_BCW.sum()) for batch in micro_batches))
         num_groups = total(sum(float(batch.is_target_BCW[..., 0].sum()) for batch in micro_batches))
@@ -163,8 +166,8 @@ class TrainingRun:
         return sums
 
     def _keep(self, step: int, micro_batches: list[Batch], loss: float) -> None:
-        """Save the batch whose loss is not finite, and stop."""
-        path = self.folder.path / f"failed_step_{self.shard.rank}.npz"
+        """Save the batch with the loss that is not finite, and stop."""
+        path = self.folder.failed_batch(self.shard.rank)
         arrays: dict[str, np.ndarray] = {}
         for index, batch in enumerate(micro_batches):
             for name, values in {**batch._asdict(), **batch.events._asdict()}.items():
@@ -173,15 +176,15 @@ class TrainingRun:
         np.savez(path, **arrays)  # type: ignore[arg-type]
         raise ArithmeticError(
             f"The loss of step {step} is {loss}. Its batch is in {path}. Lower optimizer.learning_rate, "
-            "or look for values that are not finite in the item vectors."
+            "or check the item vectors for values that are not finite."
         )
 
     def _validate(self, step: int) -> bool:
-        """Validate when it is due and after the last step, note the best, and return whether to stop early."""
+        """Validate if it is due or the last step, record the best step, and return whether to stop early."""
         config, is_last = self.recipe.validation, step == self.recipe.optimizer.num_steps
         if self.validation is None or not config.steps_between or (step % config.steps_between and not is_last):
             return False
-        scratch = self.folder.path / f"validation-{self.shard.rank}"
+        scratch = self.folder.validation(self.shard.rank)
         score = self.validation.score(live_scorer(self.towers, self.content, self.recipe.history, scratch))
         self.towers.train()
         if score > self.progress.best_score:
@@ -213,7 +216,7 @@ class TrainingRun:
 
 
 class Clock:
-    """Says how fast a run is and how long it will take; the first steps, which warm up, are left out."""
+    """Logs how fast a run is and how long it will take; the first steps, which are slower, are left out."""
 
     def __init__(self, first_step: int, recipe: Recipe) -> None:
         self.recipe, self.began, self.first_timed = recipe, time.monotonic(), first_step + NUM_UNTIMED_STEPS

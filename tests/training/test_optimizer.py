@@ -113,6 +113,15 @@ def test_groups_and_their_parameters_keep_their_order_rates_and_decays(tmp_path)
     assert [id(parameter) for parameter in matrix["params"]] == [id(parameter) for parameter in expected]
 
 
+def test_a_language_model_learns_at_its_own_rate(tmp_path):
+    encoder = TextConfig(model=tiny_decoder(tmp_path), regime="full")
+    towers = make_towers(tmp_path, Recipe(item_tower=ItemTowerConfig(encoder=encoder)))
+    groups = make_optimizer(towers, OptimizerConfig(learning_rate=0.1, language_model_learning_rate=0.5)).param_groups
+    own = {id(parameter) for parameter in towers.items.encoder.language_model.parameters()}
+    assert {id(parameter) for group in groups if group["peak"] == 0.5 for parameter in group["params"]} == own
+    assert {group["peak"] for group in groups} == {0.5, 0.1}
+
+
 def test_parameters_that_do_not_learn_are_left_out(tmp_path):
     encoder = TextConfig(model=tiny_decoder(tmp_path), regime="lora")
     towers = make_towers(tmp_path, Recipe(item_tower=ItemTowerConfig(encoder=encoder)))

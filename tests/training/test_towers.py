@@ -11,6 +11,7 @@ from redrec.data.items import is_allowed
 from redrec.data.split import read_vocabulary
 from redrec.model.encoders.ids_only import IdsOnlyConfig
 from redrec.model.item_tower import ItemTowerConfig, write_item_content
+from redrec.model.losses import LossConfig
 from redrec.training.batches import Batch, BatchConfig, Batches, Shard
 from redrec.training.presets import tiny
 from redrec.training.recipe import Recipe
@@ -60,6 +61,19 @@ def test_gradient_reaches_every_target_of_a_step(data, batch, tmp_path):
     loss.backward()
     assert len(targets) > 10
     assert (towers.items.ids.weight.grad[targets].norm(dim=1) > 1e-6).all()
+
+
+def test_the_association_of_the_recipe_reaches_the_loss(data, batch, tmp_path):
+    """Its value stays; the interests that are not matched to a target learn as well."""
+    losses, gradients = [], []
+    for association in ("matched", "straight_through"):
+        recipe = RECIPE.model_copy(update={"loss": LossConfig(association=association)})
+        loss, towers = loss_and_towers(data, tmp_path, batch, recipe)
+        loss.backward()
+        losses.append(loss.item())
+        gradients.append(towers.users.queries.learned_SQH.grad)
+    assert losses[1] == pytest.approx(losses[0], rel=1e-6)
+    assert not torch.allclose(gradients[1], gradients[0], rtol=0.01)
 
 
 def test_replacing_the_targets_of_a_step_changes_its_loss(data, batch, tmp_path):

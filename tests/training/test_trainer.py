@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -18,29 +17,35 @@ from safetensors.torch import load_file
 from redrec.config import InputError
 from redrec.data.histories import TEST, Histories
 from redrec.data.items import is_allowed
-from redrec.data.prepare import prepare
+from redrec.data.prepare import DataConfig, prepare
 from redrec.data.split import read_vocabulary
 from redrec.datasets.world import World
 from redrec.evaluation.cases import cases_of
 from redrec.evaluation.evaluate import evaluate
 from redrec.evaluation.metrics import user_metrics
 from redrec.evaluation.ranking import rank_cases
-from redrec.evaluation.scorers import exported_towers
+from redrec.evaluation.scorers import Scorer, exported_towers
 from redrec.evaluation.validation import ValidationConfig
-from redrec.history import tower_inputs
+from redrec.history import History
+from redrec.index.popularity_boost import PopularityBoostConfig
+from redrec.model.losses import LossConfig
+from redrec.model.manifest import read_model
 from redrec.model.transformer import TransformerConfig
 from redrec.model.user_tower import UserTowerConfig
 from redrec.training.__main__ import main
+from redrec.training.batches import Shard
 from redrec.training.distributed import ComputeConfig
-from redrec.training.export import ServedUserTower
 from redrec.training.optimizer import OptimizerConfig
 from redrec.training.presets import hllm, sasrec, tiny
 from redrec.training.recipe import Recipe
-from redrec.training.trainer import load_towers, train
-from tests.data.test_histories import write_tables
-from tests.worlds import SMALL_RECIPE, SMALL_WORLD, write_world
+from redrec.training.trainer import TrainingRun, load_towers, train
+from tests.data.logs import write_clicks
+from tests.worlds import SMALL_RECIPE, SMALL_WORLD, write_log, write_world
 
 HALF = ComputeConfig(precision="bfloat16")
+ROLES, NUM_GROUPS = ("later", "soon", "start"), 6  # in order of their item ids
+MINUTE_MS, DAY_MS = 60_000, 86_400_000
+SOON_MS, LATER_MS = 3 * MINUTE_MS, 40 * DAY_MS
 NEGATIVES = {"num_uniform_negatives": 100, "num_popular_negatives": 100}
 
 
@@ -108,21 +113,6 @@ def standard_error(values: np.ndarray) -> float:
     return float(values.std() / np.sqrt(len(values)))
 
 
-def test_the_exported_tower_gives_what_the_trained_one_gives(data, model):
-    """One encoding for training, evaluation and serving: same histories, same interests."""
-    histories, towers = Histories(data), load_towers(model, read_vocabulary(data))
-    vectors_NE = np.load(model / "export" / "item_vectors.npy")
-    users, query_scenario_B = range(20), [n % 3 for n in range(20)]
-    known = [histories.train_of(u) for u in users]
-    moment_ms_B = [history.timestamp_ms_L[-1] + 60_000 * 2**u for u, history in zip(users, known, strict=True)]
-    inputs = tower_inputs(known, query_scenario_B, moment_ms_B, vectors_NE, SMALL_RECIPE.history)
-    session = onnxruntime.InferenceSession(model / "export" / "user_tower.onnx")
-    served_BQD = session.run(["interests_BQD"], inputs._asdict())[0]
-    with torch.no_grad():
-        trained_BQD = ServedUserTower(towers.users)(*map(torch.from_numpy, inputs))
-    np.testing.assert_allclose(served_BQD, trained_BQD, atol=2e-6)
-
-
 def changed(**changes: object) -> Recipe:
     """Return the tiny recipe, of eight steps, with other sections."""
     return tiny().model_copy(update={"optimizer": OptimizerConfig(num_steps=8), **changes})
@@ -149,6 +139,41 @@ def test_a_step_in_micro_batches_is_the_same_step(data, tmp_path):
         for config in [OptimizerConfig(num_steps=8, num_accumulated=num)]
     ]
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+
+
+def rates_after(data: Path, out: Path, num_steps: int) -> list[float]:
+    """Return each group's share of its peak learning rate after some of 8 steps, of which the last 4 are annealed."""
+    plateau = OptimizerConfig(num_steps=8, schedule="warmup_stable_anneal", warmup_share=0, anneal_share=0.5)
+    run = TrainingRun(data, out, changed(optimizer=plateau), Shard())
+    run.train(stop_after=num_steps)
+    return [group["lr"] / group["peak"] for group in run.optimizer.param_groups]
+
+
+def test_every_group_learns_at_the_rate_of_the_schedule(data, tmp_path):
+    assert rates_after(data, tmp_path / "plateau", 4) == pytest.approx([1, 1, 1])
+    assert rates_after(data, tmp_path / "annealed", 7) == pytest.approx([0.5] * 3)  # (8 - 6) / 4
+
+
+@pytest.mark.parametrize("max_norm", [1e-3, 1e-2])
+def test_a_gradient_is_cut_to_the_configured_norm(data, tmp_path, max_norm):
+    """After one step the first moment is a tenth of the gradient (beta is 0.9)."""
+    run = TrainingRun(data, tmp_path, changed(optimizer=OptimizerConfig(max_gradient_norm=max_norm)), Shard())
+    run.train(stop_after=1)
+    moments = [run.optimizer.state[parameter]["exp_avg"].flatten() for parameter in run.towers.parameters()]
+    assert torch.cat(moments).norm().item() == pytest.approx(0.1 * max_norm, rel=1e-3)
+
+
+def test_a_small_catalog_is_contrasted_whole_as_the_loss_says(data, tmp_path):
+    for limit, is_full in ((0, False), (SMALL_WORLD.num_items, True)):
+        run = TrainingRun(data, tmp_path / str(limit), changed(loss=LossConfig(max_full_catalog=limit)), Shard())
+        assert [proposal.is_full for proposal in run.batches.proposals] == [is_full] * 3
+
+
+def test_the_weight_of_the_popularity_boost_is_in_the_manifest(data, tmp_path):
+    """Where evaluation and bundling read it."""
+    one_step, boost = OptimizerConfig(num_steps=1), PopularityBoostConfig(weight=0.7)
+    train(data, tmp_path, changed(optimizer=one_step, popularity_boost=boost))
+    assert read_model(tmp_path).popularity_boost_weight == 0.7
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_its_batch(data, tmp_path):
@@ -228,7 +253,7 @@ def test_a_checkpoint_of_another_recipe_is_refused(data, tmp_path):
 
 def test_users_with_one_event_alone_cannot_be_trained_on(tmp_path):
     events = [(f"u{n}", f"i{n}", "ads", n) for n in range(10)]
-    prepare(*write_tables(tmp_path, events), tmp_path / "data")
+    prepare(*write_clicks(tmp_path, events), tmp_path / "data")
     with pytest.raises(InputError, match="None of 10 users has two training events"):
         train(tmp_path / "data", tmp_path / "model", tiny())
 
@@ -254,3 +279,59 @@ def test_the_command_names_a_folder_that_was_not_prepared(tmp_path, monkeypatch,
     assert main() == 2
     assert capsys.readouterr().err.endswith("Give the folder that the prepare step wrote.\n")
     assert not (tmp_path / "model").exists()
+
+
+@pytest.fixture(scope="module")
+def data_of_two_gaps(tmp_path_factory) -> Path:
+    """A group's first item is followed by its `soon` after minutes or by its `later` after weeks, evenly."""
+    folder, rng = tmp_path_factory.mktemp("moment"), np.random.default_rng(0)
+    items = [f"{role}{group}" for role in ROLES for group in range(NUM_GROUPS)]
+    rows = []
+    for user in range(300):
+        now_ms = 10**12 + int(rng.integers(100)) * DAY_MS
+        for group in rng.integers(NUM_GROUPS, size=5):
+            is_soon = rng.random() < 0.5
+            rows.append((f"u{user}", f"start{group}", now_ms))
+            now_ms += SOON_MS if is_soon else LATER_MS
+            rows.append((f"u{user}", f"{'soon' if is_soon else 'later'}{group}", now_ms))
+            now_ms += 5 * DAY_MS
+    prepare(*write_log(folder, rows, items), folder / "data", DataConfig(test_share=0.1))
+    return folder / "data"
+
+
+def trained_with(data: Path, out: Path, query_features: tuple[str, ...]) -> Scorer:
+    users = SMALL_RECIPE.user_tower.model_dump() | {"num_queries": 1, "query_features": query_features}
+    batch = SMALL_RECIPE.batch.model_copy(update={"num_cuts": 8, "target_window": 1})
+    changes = {"user_tower": UserTowerConfig(**users), "batch": batch, "optimizer": OptimizerConfig(num_steps=150)}
+    recipe = SMALL_RECIPE.model_copy(update=changes)
+    train(data, out, recipe)
+    return exported_towers(out, recipe.history)
+
+
+def interests(scorer: Scorer, elapsed_ms: int) -> np.ndarray:
+    """Return `interests_GD` of one user per group, `elapsed_ms` after its first item."""
+    group_G, zero_L, newest_ms = np.arange(NUM_GROUPS), np.zeros(1, dtype=np.int64), 10**12
+    start_G = ROLES.index("start") * NUM_GROUPS + group_G
+    histories = [History(np.array([start]), zero_L, zero_L, np.array([newest_ms])) for start in start_G]
+    return scorer.interests_of(histories, 0, np.full(NUM_GROUPS, newest_ms + elapsed_ms))[:, 0]
+
+
+def share_right(scorer: Scorer) -> float:
+    """Return how often the item that follows at that moment scores above the other of its group."""
+    embeddings_KGD = np.asarray(scorer.embeddings_ND, np.float32).reshape(len(ROLES), NUM_GROUPS, -1)
+    is_soon_MG = [
+        np.einsum("gd,kgd->kg", interests(scorer, elapsed_ms), embeddings_KGD[:2]).argmax(0) == ROLES.index("soon")
+        for elapsed_ms in (SOON_MS, LATER_MS)
+    ]
+    return float(np.mean([is_soon_MG[0], ~is_soon_MG[1]]))
+
+
+def test_what_is_wanted_depends_on_the_moment_of_the_query_as_planted(data_of_two_gaps, tmp_path):
+    scorer = trained_with(data_of_two_gaps, tmp_path / "knows", ("gap",))
+    assert share_right(scorer) == 1
+    never_seen = interests(scorer, 4000 * DAY_MS)
+    np.testing.assert_array_equal(never_seen, interests(scorer, LATER_MS))  # as the longest that was seen
+
+
+def test_a_query_without_the_moment_does_not_know_it(data_of_two_gaps, tmp_path):
+    assert share_right(trained_with(data_of_two_gaps, tmp_path / "does not", ())) == 0.5

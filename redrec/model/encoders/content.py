@@ -1,8 +1,8 @@
-"""Content: what an encoder reads of each item, written once and memory-mapped.
+"""Content: an encoder's input for each item, written once and memory-mapped.
 
-Nothing here loads the catalog: it is read block by block, and a training step maps only the rows that it needs.
+The catalog is never loaded whole: it is read block by block, and a training step reads only the rows that it needs.
 
-Shapes: N items of the catalog, M items queried for, T tokens of all items in question.
+Shapes: N items of the catalog, M items of a call, T tokens of all items of the catalog or the call.
 """
 
 import logging
@@ -25,7 +25,7 @@ SECONDS_PER_LINE = 30
 
 
 class Content(Protocol):
-    """What every encoder's content gives: the number of items, and an encoder's inputs by name."""
+    """The content of any encoder: the number of items, and the encoder's inputs by name."""
 
     def __len__(self) -> int: ...
 
@@ -33,7 +33,7 @@ class Content(Protocol):
 
 
 class TokenContent:
-    """Any number of tokens per item: `tokens_T` of the whole catalog and where each item's begin, `offsets_N1`."""
+    """Any number of tokens per item: `tokens_T` of the catalog and the offset of each item's first, `offsets_N1`."""
 
     def __init__(self, folder: Path) -> None:
         self.offsets_N1: NDArray[np.int64] = np.load(folder / "offsets.npy", mmap_mode="r")
@@ -45,7 +45,7 @@ class TokenContent:
         return len(self.offsets_N1) - 1
 
     def of(self, items_M: NDArray[np.int64]) -> dict[str, Tensor]:
-        """Return the tokens of these items, one after the other, and where each item's begin."""
+        """Return the tokens of these items, one after the other, and the offset of each item's first, `begins_M`."""
         starts_M, ends_M = self.offsets_N1[items_M], self.offsets_N1[items_M + 1]
         counts_M = ends_M - starts_M
         begins_M = np.cumsum(counts_M) - counts_M
@@ -85,7 +85,7 @@ def rows_of(table: Path, names: Iterable[str]) -> Iterator[dict[str, Any]]:
 
 
 class EncodingProgress:
-    """Says now and then how many items are encoded, and how long the rest will take."""
+    """Logs now and then how many items are encoded, and how long the rest will take."""
 
     def __init__(self, num_items: int) -> None:
         self.num_items, self.began, self.shown = num_items, time.monotonic(), time.monotonic()

@@ -1,4 +1,4 @@
-"""Item encoder: the interface of all encoders. Content is written once from the item table; a module reads it.
+"""Item encoder: the interface of all encoders. Content is written once from the item table, and a module reads it.
 
 A new encoder is one file of this folder with an `ItemEncoder`, and one line in `redrec.model.encoders.registry`.
 """

@@ -1,9 +1,9 @@
-"""Hashed: the shipped text encoder, which needs no download and no other model.
+"""Hashed: the default text encoder, which needs no download and no other model.
 
 Words and neighbouring word pairs of the text are hashed into buckets, each bucket has a learned vector, and a small
-residual network mixes their scaled sum. It learns from the interactions alone; an item that nobody has touched is
-placed by its words. A field may also be `item_id`: one bucket of its own, which helps catalogs of near-identical titles
-and says nothing about new items.
+residual network transforms their scaled sum. It learns from the interactions alone; a new item gets its vector from its
+words. A field may also be `item_id`, which is one more bucket per item. That helps if many titles are nearly identical,
+and does not help new items.
 
 Shapes: M items, T hashed tokens of all M items, E item vector.
 """
@@ -34,7 +34,7 @@ class HashedConfig(EncoderConfig):
 
 
 def hashed_tokens(fields: Iterable[tuple[str, str]], config: HashedConfig) -> list[int]:
-    """Return the buckets of one item's words and word pairs; categories, tags and ids are whole.
+    """Return the buckets of one item's words and word pairs; categories, tags and ids are not split into words.
 
     >>> config = HashedConfig(num_buckets=1000)
     >>> len(hashed_tokens([("title", "Green tea leaves")], config))
@@ -55,7 +55,7 @@ def write_hashed(items: Path, folder: Path, config: HashedConfig) -> TokenConten
 
 
 def _pairs(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield one item's (field, text) pairs; a list of tags is one pair a tag, an absent text is none."""
+    """Yield one item's (field, text) pairs: one for each tag, none for an absent text."""
     for name, value in row.items():
         texts = value or [] if name == "tags" else [value]
         for text in texts:
@@ -75,7 +75,7 @@ class HashedEncoder(nn.Module):
         self.norm = nn.LayerNorm(item_dim)
 
     def forward(self, tokens_T: Tensor, begins_M: Tensor) -> Tensor:
-        """Return `content_ME`; `begins_M` says where each item's tokens begin."""
+        """Return `content_ME`; `begins_M` is the offset of each item's first token."""
         ends_M = F.pad(begins_M[1:], (0, 1), value=len(tokens_T))
         scale_M1 = (ends_M - begins_M).clamp(min=1).rsqrt()[:, None]
         bags_ME = self.bags(tokens_T, begins_M) * scale_M1

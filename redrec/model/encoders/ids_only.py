@@ -1,4 +1,4 @@
-"""Ids only: no content at all, for models that know an item by its id embedding alone, such as SASRec."""
+"""Ids only: no content at all, for models that have only an embedding per item id, such as SASRec."""
 
 from pathlib import Path
 from typing import Literal
@@ -41,7 +41,7 @@ def _open(folder: Path, config: IdsOnlyConfig) -> NoContent:
 
 class NoEncoder(nn.Module):
     def forward(self) -> Tensor:
-        """Return zero: the item vector is the id's alone."""
+        """Return zero: the item vector is the id embedding alone."""
         return torch.zeros(())
 
 

@@ -1,8 +1,8 @@
 """Language model: the tokens of many texts in, one unit-norm vector per text out; any Hugging Face encoder or decoder.
 
-Texts are sorted by length and run in sub-batches of a bounded number of tokens, so that little is spent on padding. Who
-a text shares its batch with changes nothing. An encoder is pooled by `mean` or `cls`; a decoder by `last_token`, the
-state of a token added to its vocabulary behind every text. Pooling goes by position, never by a token's id: the
+Texts are sorted by length and run in sub-batches of a bounded number of tokens, so that there is little padding. The
+vector of a text does not depend on the other texts of its batch. An encoder is pooled by `mean` or `cls`; a decoder by
+`last_token`, the state of a new token that is appended to every text. Pooling uses positions, never a token's id: the
 released RED-Rec overwrites every real token of id 0.
 
 Shapes: M texts, T tokens of all texts, K texts of a sub-batch, P its padded length, V vector.
@@ -29,7 +29,7 @@ ITEM_TOKEN = "<|item|>"
 
 
 class AdapterConfig(Config):
-    """LoRA (arXiv:2106.09685): what a regime `lora` trains."""
+    """LoRA (arXiv:2106.09685), for the regime `lora`."""
 
     rank: PositiveInt = 16
     targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"  # or the ends of module names
@@ -47,14 +47,14 @@ class TextConfig(EncoderConfig):
         TextField(name="category", max_tokens=16),
     )
     adapters: AdapterConfig = AdapterConfig()
-    random_init: bool = False  # the model's shape without its weights: for measuring speed
+    random_init: bool = False  # the model's shape without its weights, for measuring speed
     batch_tokens: PositiveInt = 4096  # of a sub-batch, padding included; with 16384 a CPU was half as fast
     activation_checkpointing: bool = False
     dropout: float = Field(default=0.0, ge=0, lt=1)  # of the pooled vectors
 
 
 def load_tokenizer(config: TextConfig) -> "PreTrainedTokenizerBase":
-    """Return the model's tokenizer, with the item token where pooling needs it.
+    """Return the model's tokenizer, with the item token if pooling needs it.
 
     Raises:
         InputError: There is no such model, or the fields' budgets do not fit into its input.
@@ -67,7 +67,7 @@ def load_tokenizer(config: TextConfig) -> "PreTrainedTokenizerBase":
     num_tokens = sum(field.max_tokens for field in config.fields) + num_special
     if num_tokens > tokenizer.model_max_length:
         raise InputError(
-            f"encoder.fields have {num_tokens:,} tokens with the special ones; {config.model} reads "
+            f"encoder.fields have {num_tokens:,} tokens with the special ones; {config.model} reads at most "
             f"{tokenizer.model_max_length:,}. Lower the budgets in encoder.fields."
         )
     if config.pooling == "last_token":
@@ -76,7 +76,7 @@ def load_tokenizer(config: TextConfig) -> "PreTrainedTokenizerBase":
 
 
 class LanguageModel(nn.Module):
-    """A Hugging Face model and how it is pooled; what of it learns follows from the regime."""
+    """A Hugging Face model with pooling; the regime decides which of its weights learn."""
 
     parameter_group = LANGUAGE_MODEL
 
@@ -117,7 +117,7 @@ class LanguageModel(nn.Module):
 
 
 def _sub_batches(lengths: list[int], batch_tokens: int) -> Iterator[tuple[int, int]]:
-    """Yield ranges of at most `batch_tokens` padded tokens, or one text; `lengths` descend, the empty are left out.
+    """Yield ranges of at most `batch_tokens` padded tokens, or one text; `lengths` descend, empty texts are left out.
 
     >>> list(_sub_batches([5, 4, 2, 2, 1, 0], batch_tokens=8))
     [(0, 1), (1, 3), (3, 5)]
@@ -149,8 +149,8 @@ def _load(config: TextConfig) -> Any:
 
 @torch.no_grad()
 def _add_item_token(model: Any, tokenizer: "PreTrainedTokenizerBase") -> None:
-    """Make room for the item token, which begins as the mean of all tokens."""
-    num_known = model.get_input_embeddings().num_embeddings  # often more than the tokenizer has: rows kept for such use
+    """Add the item token's embedding, initialised as the mean of all embeddings."""
+    num_known = model.get_input_embeddings().num_embeddings  # often more than the tokenizer has: spare rows
     mean_V = model.get_input_embeddings().weight.mean(0)
     if len(tokenizer) > num_known:
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
@@ -158,7 +158,7 @@ def _add_item_token(model: Any, tokenizer: "PreTrainedTokenizerBase") -> None:
 
 
 def _with_adapters(model: Any, config: TextConfig) -> Any:
-    """Freeze the model and give it LoRA adapters; the item token, which no pretraining has seen, learns too."""
+    """Freeze the model and add LoRA adapters; the item token, which is new to the model, learns too."""
     from peft import LoraConfig, get_peft_model
 
     targets = config.adapters.targets
@@ -169,7 +169,7 @@ def _with_adapters(model: Any, config: TextConfig) -> Any:
         model,
         LoraConfig(
             r=config.adapters.rank,
-            lora_alpha=2 * config.adapters.rank,  # a scale of two whatever the rank, the usual choice
+            lora_alpha=2 * config.adapters.rank,  # a scale of two for every rank, the usual choice
             target_modules=targets if isinstance(targets, str) else list(targets),
             trainable_token_indices=own_tokens,
         ),
@@ -184,5 +184,5 @@ def explained_load_errors(model: str) -> Iterator[None]:
     except (OSError, ValueError) as error:
         raise InputError(
             f"{model} cannot be loaded as a Hugging Face model: {str(error).splitlines()[0]} "
-            "Give a folder with config.json, weights and preprocessor, or, where the hub can be reached, a name on it."
+            "Give a folder with config.json, weights and preprocessor, or, if the hub can be reached, a name on it."
         ) from error

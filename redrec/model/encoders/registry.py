@@ -1,11 +1,11 @@
-"""Registry: all item encoders by name. Content is written once from the item table, an encoder reads it.
+"""Registry: all item encoders by name. Content is written once from the item table, and an encoder reads it.
 
 | kind | reads | needs |
 |---|---|---|
 | `hashed` | hashed words of the text, learned from the interactions | nothing |
 | `vectors` | vectors that were computed elsewhere | a Parquet or .npy file |
 | `text` | a Hugging Face text model: frozen, with LoRA adapters, or trained in full | the model's folder or name |
-| `ids_only` | nothing: the tower's id embedding is all | ids |
+| `ids_only` | nothing: the tower has id embeddings alone | ids |
 
 An encoder is a module that takes the inputs its content gives, by name, and returns `content_ME`.
 """
@@ -37,10 +37,10 @@ RegisteredConfig = Annotated[SerializeAsAny[EncoderConfig], BeforeValidator(_reg
 
 
 def write_content(items: Path, folder: Path, config: EncoderConfig) -> Content:
-    """Write what the encoder reads of each item, in the order of `items`, into `folder`.
+    """Write the encoder's input for each item, in the order of `items`, into `folder`.
 
     Raises:
-        InputError: What `config` names is absent or unfit.
+        InputError: A file or model that `config` names is absent or unfit.
     """
     return ENCODERS[config.kind].write_content(items, folder, config)
 

@@ -1,9 +1,8 @@
-"""Template: an item's fields as one text, each with a token budget of its own, so that a long body never crowds out the
-title.
+"""Template: an item's fields as one text; each has its own token budget, so that a long body never displaces the title.
 
 One line per field, in the configured order, absent fields left out: `title: Green tea`, `body: ...`, tags joined by
-commas. A line, its name included, is cut at its budget. A single field is written bare: there is nothing to tell apart.
-An item without text has no tokens.
+commas. A line, including its name, is cut at its budget. A single field is written without its name. An item without
+text has no tokens.
 """
 
 from collections.abc import Iterator, Sequence

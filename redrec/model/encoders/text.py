@@ -1,7 +1,7 @@
-"""Text: item text through a language model, frozen or learning with the towers.
+"""Text: item text through a language model, which is frozen or learns with the towers.
 
-Frozen, the catalog is encoded once and training sees vectors (`redrec.model.encoders.vectors`). With LoRA adapters or
-in full, the content is the catalog's token ids, and every step encodes the texts of its own items.
+With a frozen model, the catalog is encoded once and training reads vectors (`redrec.model.encoders.vectors`). With LoRA
+adapters or full training, the content is the catalog's token ids, and every step encodes the texts of its own items.
 
 Shapes: M items, T tokens of all M items, V vector, E item vector.
 """
@@ -28,7 +28,7 @@ ITEMS_PER_BLOCK = 1024
 
 
 def write_text(items: Path, folder: Path, config: TextConfig) -> TokenContent | VectorContent:
-    """Write the catalog's tokens into `folder`; frozen, its vectors.
+    """Write the catalog's tokens into `folder`, and for a frozen model its vectors.
 
     Raises:
         InputError: There is no such model, its input is too short for the fields, or no item has text.
@@ -43,7 +43,7 @@ def write_text(items: Path, folder: Path, config: TextConfig) -> TokenContent | 
 def _tokens(
     rows: list[dict[str, Any]], tokenizer: "PreTrainedTokenizerBase", config: TextConfig
 ) -> Iterator[list[int]]:
-    """Yield the tokens of each row: its lines, each cut at its budget, between the model's own special tokens."""
+    """Yield the tokens of each row: its lines, each cut at its budget, between the model's special tokens."""
     of_row = [list(lines(row, config.fields)) for row in rows]
     texts = [text for text, _ in chain.from_iterable(of_row)]
     tokens = iter(tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else [])
@@ -58,7 +58,7 @@ def _tokens(
 
 
 def _special_tokens(tokenizer: "PreTrainedTokenizerBase") -> tuple[list[int], list[int]]:
-    """Return what the model expects before and behind a text."""
+    """Return the tokens that the model expects before and after a text."""
     probe = tokenizer("a", return_special_tokens_mask=True)
     pairs = list(zip(probe["input_ids"], probe["special_tokens_mask"], strict=True))
     first, last = (takewhile(lambda pair: pair[1], side) for side in (pairs, reversed(pairs)))
@@ -87,7 +87,7 @@ class TextEncoder(nn.Module):
         self.projection = Projection(self.language_model.vector_dim, item_dim, config.dropout)
 
     def forward(self, tokens_T: Tensor, begins_M: Tensor) -> Tensor:
-        """Return `content_ME`; `begins_M` says where each item's tokens begin."""
+        """Return `content_ME`; `begins_M` is the offset of each item's first token."""
         has_text_M = torch.diff(begins_M, append=begins_M.new_tensor([len(tokens_T)])) > 0
         pooled_MV = self.language_model(tokens_T, begins_M)
         return self.projection(pooled_MV * self.language_model.vector_dim**0.5, has_text_M)

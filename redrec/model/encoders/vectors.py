@@ -1,16 +1,16 @@
 """Vectors: items described by vectors that do not learn, from a file or from a frozen model.
 
-They are stored memory-mapped in half precision, centred on the catalog's mean, since most models' vectors have a large
-component in common, and scaled to a mean square of one per coordinate, so that one learning rate fits them all. An item
-without a vector has zeros there, and a learned vector in the tower.
+They are stored memory-mapped in half precision. They are centred on the catalog's mean, since most models' vectors have
+a large common component, and scaled to a mean square of one per coordinate, so that one learning rate fits all models.
+An item without a vector has zeros in the file and a learned vector in the tower.
 
-Shapes: N items of the catalog, M items queried for, K items of a block, V size of the vectors, E item vector.
+Shapes: N items of the catalog, M items of a call, K items of a block, V size of the vectors, E item vector.
 """
 
 import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -42,7 +42,7 @@ class VectorsConfig(EncoderConfig):
 
 
 class VectorContent:
-    """`vectors_NV` and which items have one, `is_present_N`."""
+    """`vectors_NV`, and whether an item has a vector, `is_present_N`."""
 
     def __init__(self, folder: Path) -> None:
         self.vectors_NV: NDArray[np.float16] = np.load(folder / "vectors.npy", mmap_mode="r")
@@ -57,7 +57,7 @@ class VectorContent:
 
 
 class Projection(nn.Module):
-    """Vectors in, content out; the learned `absent_E` where an item has none."""
+    """Vectors in, content out; an item without a vector gets the learned `absent_E`."""
 
     def __init__(self, vector_dim: int, item_dim: int, dropout: float) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ def write_vectors(items: Path, folder: Path, config: VectorsConfig) -> VectorCon
     """Align the vectors of a file to the catalog and write them into `folder`.
 
     Raises:
-        InputError: The file cannot be read as configured, or too many items have no vector in it.
+        InputError: The file does not fit the configuration, or has no vector for too many items.
     """
     if not config.path.is_file():
         raise InputError(f"Item vectors {config.path} do not exist. Give a Parquet or .npy file in encoder.path.")
@@ -85,10 +85,10 @@ def write_vectors(items: Path, folder: Path, config: VectorsConfig) -> VectorCon
 
 
 def store(folder: Path, num_items: int, vector_blocks: Iterable[VectorBlock], source: str) -> VectorContent:
-    """Write the blocks of vectors, which come in any order, then centre and scale all.
+    """Write blocks of vectors, in any order, then centre and scale all.
 
     Raises:
-        InputError: There is no vector at all, one is not finite in half precision, or an item has two.
+        InputError: There is no vector at all, a value is not finite in half precision, or an item has two vectors.
     """
     folder.mkdir(parents=True, exist_ok=True)
     is_present_N = np.zeros(num_items, dtype=bool)
@@ -98,7 +98,7 @@ def store(folder: Path, num_items: int, vector_blocks: Iterable[VectorBlock], so
         if vectors_NV is None:
             shape = (num_items, vectors_KV.shape[1])
             vectors_NV = np.lib.format.open_memmap(folder / "vectors.npy", mode="w+", dtype=np.float16, shape=shape)
-        with np.errstate(over="ignore"):  # what half precision cannot hold becomes infinite, and is refused below
+        with np.errstate(over="ignore"):  # values beyond half precision become infinite and are refused below
             vectors_NV[index_K] = vectors_KV
         if not np.isfinite(vectors_NV[index_K]).all():
             raise InputError(f"{source} holds values that are nan, infinite or beyond ±65504. Mend or rescale them.")
@@ -130,14 +130,14 @@ def require_enough(is_present_N: NDArray[np.bool_], items: Path, max_absent_shar
     """Log how many items lack `what`.
 
     Raises:
-        InputError: Their share is above `max_absent_share`; with examples.
+        InputError: Their share is above `max_absent_share`; the message names examples.
     """
     num_absent, num_all = int((~is_present_N).sum()), len(is_present_N)
     logger.info(f"{num_absent:,} of {num_all:,} items have no {what}")
     if num_absent > max_absent_share * num_all:
         raise InputError(
             f"{num_absent:,} of {num_all:,} items have no {what}, allowed is a share of {max_absent_share}; "
-            f"such as {', '.join(_examples(is_present_N, items))}. Bring the missing ones, or raise max_absent_share."
+            f"such as {', '.join(_examples(is_present_N, items))}. Add the missing ones, or raise max_absent_share."
         )
 
 
@@ -147,18 +147,22 @@ def _examples(is_present_N: NDArray[np.bool_], items: Path) -> list[str]:
 
 
 class _ItemIndex:
-    """Finds items by id; holds the ids and their order, not the catalog."""
+    """Looks up items by id; holds the ids and their order, not the catalog."""
 
     def __init__(self, items: Path) -> None:
-        self.ids_N = np.concatenate([np.array([row[c.ITEM_ID] for row in b], "S") for b in blocks(items, [c.ITEM_ID])])
+        self.ids_N = np.concatenate([_ids(block) for block in blocks(items, [c.ITEM_ID])])
         self.order_N = np.argsort(self.ids_N)
 
     def find(self, ids: list[str]) -> NDArray[np.int64]:
-        """Return each id's item index, -1 where the catalog has no such item."""
+        """Return each id's item index, -1 if the catalog has no such item."""
         ids_K = np.array(ids, "S")
         position_K = np.searchsorted(self.ids_N, ids_K, sorter=self.order_N)
         index_K = self.order_N[np.minimum(position_K, len(self.order_N) - 1)]
         return np.where(self.ids_N[index_K] == ids_K, index_K, -1)
+
+
+def _ids(block: list[dict[str, Any]]) -> NDArray[np.bytes_]:
+    return np.array([row[c.ITEM_ID] for row in block], "S")
 
 
 def _parquet_blocks(items: Path, config: VectorsConfig) -> Iterator[VectorBlock]:
@@ -180,7 +184,7 @@ def _parquet_blocks(items: Path, config: VectorsConfig) -> Iterator[VectorBlock]
 def _rectangular(vectors: pa.Array, config: VectorsConfig) -> NDArray[np.float32]:
     lengths = pc.unique(pc.list_value_length(vectors)).to_pylist()
     if len(lengths) > 1:
-        raise InputError(f"{config.path}: {config.column} has vectors of sizes {lengths}. Bring one size.")
+        raise InputError(f"{config.path}: {config.column} has vectors of sizes {lengths}. Give vectors of one size.")
     values = pc.list_flatten(vectors).to_numpy(zero_copy_only=False).astype(np.float32)
     return values.reshape(len(vectors), -1) if lengths else values.reshape(0, 1)
 
@@ -200,7 +204,7 @@ def _rows_of(items: Path, config: VectorsConfig, shape: tuple[int, ...]) -> NDAr
     num_rows = num_items(items) if ids is None else len(ids)
     if len(shape) != 2 or shape[0] != num_rows:
         raise InputError(
-            f"{config.path} has shape {shape}, needed is one row for each of the {num_rows:,} "
+            f"{config.path} has shape {shape}, but needs one row for each of the {num_rows:,} "
             f"{'items of items.parquet' if ids is None else f'ids in {config.ids}'}. "
             "Name the rows' item ids in encoder.ids, one per line."
         )

@@ -1,8 +1,8 @@
-"""Vision: an item's image through a frozen vision model, joined to its content by a learned gate.
+"""Vision: an item's image through a frozen vision model, combined with its content by a learned gate.
 
 The images are encoded once, into vectors (`redrec.model.encoders.vectors`). The gate is that of NoteLLM-2
 (arXiv:2405.16789): z = sigmoid(W [image; content]) and z * image + (1 - z) * content, coordinate by coordinate. An item
-without an image keeps its content as it is.
+without an image keeps its content unchanged.
 
 Shapes: M items, K items of a block, V vector of the vision model, E item vector.
 """
@@ -33,7 +33,7 @@ IMAGES_PER_BATCH = 64
 
 class VisionConfig(Config):
     model: str  # folder or hub name: CLIP, SigLIP, DINOv2, ViT
-    root: Path  # the folder that holds all images; relative paths of the `image` column begin there
+    root: Path  # the folder of all images; paths of the `image` column are relative to it
     max_unreadable_share: float = Field(default=0.05, ge=0, le=1)  # of the items that name an image
 
 
@@ -54,7 +54,7 @@ def write_images(items: Path, folder: Path, config: VisionConfig) -> VectorConte
     """Encode the images of the catalog into `folder`.
 
     Raises:
-        InputError: There is no such model, an image is outside `root`, too many cannot be read, or there is none.
+        InputError: There is no such model, an image is outside `root`, too many cannot be read, or no item has one.
     """
     return store(folder, num_items(items), _encoded(items, config), f"the `{c.IMAGE}` column of {items.name}")
 
@@ -66,13 +66,13 @@ def image_path(image: str, root: Path) -> Path:
     PosixPath('/data/images/shoes/7.png')
 
     Raises:
-        InputError: That is outside `root`, or no file of this machine.
+        InputError: The path is outside `root`, or the URI is not of a file.
     """
     uri = urlsplit(image)
     path = root / (unquote(uri.path) if uri.scheme else image)
     if uri.scheme not in ("", "file") or not path.resolve().is_relative_to(root.resolve()):
         raise InputError(
-            f"Image {image} does not lie under {root}. Allowed are paths and file:// URIs below it; "
+            f"Image {image} is not under {root}. Allowed are paths and file:// URIs below it; "
             "copy the images there, or change item_tower.vision.root."
         )
     return path
@@ -124,7 +124,7 @@ def _encoder(config: VisionConfig) -> Callable[[list[Image.Image]], NDArray[np.f
     with explained_load_errors(config.model):
         processor, model = AutoImageProcessor.from_pretrained(config.model), AutoModel.from_pretrained(config.model)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    vision = getattr(model, "vision_model", model).eval().to(device)  # of a text-and-image model, its image half
+    vision = getattr(model, "vision_model", model).eval().to(device)  # a text-and-image model's image encoder
 
     @torch.inference_mode()
     def encode(images: list[Image.Image]) -> NDArray[np.float32]:

@@ -75,7 +75,7 @@ def test_too_many_absent_items_are_refused_with_examples(tmp_path, items):
 @pytest.mark.parametrize(
     ("ids", "vectors", "message"),
     [
-        (IDS, [*VECTORS_NV[1:], [1.0]], "vectors of sizes .* Bring one size"),
+        (IDS, [*VECTORS_NV[1:], [1.0]], "vectors of sizes .* Give vectors of one size"),
         ([*IDS, IDS[0]], [*VECTORS_NV, VECTORS_NV[0]], "gives 1 items a second vector. Keep one row per item_id"),
         (IDS, [*VECTORS_NV[1:], [np.nan] * 5], "nan, infinite or beyond"),
         (IDS, [*VECTORS_NV[1:], [1e6] * 5], "nan, infinite or beyond"),
@@ -92,5 +92,5 @@ def test_a_file_that_does_not_fit_the_catalog_is_refused(tmp_path, items):
     with pytest.raises(InputError, match="no column vector; it has item_id, embedding. Name the column"):
         write_content(items, tmp_path / "content", VectorsConfig(path=path))
     np.save(tmp_path / "v.npy", VECTORS_NV[1:])
-    with pytest.raises(InputError, match=r"shape \(39, 5\), needed is one row for each of the 40 items"):
+    with pytest.raises(InputError, match=r"shape \(39, 5\), but needs one row for each of the 40 items"):
         write_content(items, tmp_path / "content", VectorsConfig(path=tmp_path / "v.npy"))

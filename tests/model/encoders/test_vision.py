@@ -32,7 +32,7 @@ def shop(tmp_path):
     return write_items(tmp_path, rows)
 
 
-def share_told_apart(items, folder, vision):
+def share_separated(items, folder, vision):
     """Fit the tower and a line through its vectors to the colours; return the share on the right side."""
     content = write_item_content(items, folder / "content", ItemTowerConfig(vision=vision, item_dim=16))
     torch.manual_seed(0)
@@ -50,8 +50,8 @@ def share_told_apart(items, folder, vision):
 def test_images_tell_apart_what_the_text_cannot(tmp_path, shop, model):
     """Item 5 has no image, so its colour is unknown."""
     vision = VisionConfig(model=model, root=tmp_path)
-    assert share_told_apart(shop, tmp_path, vision) >= 23 / 24
-    assert share_told_apart(shop, tmp_path, None) == 0.5
+    assert share_separated(shop, tmp_path, vision) >= 23 / 24
+    assert share_separated(shop, tmp_path, None) == 0.5
 
 
 def test_an_item_without_an_image_keeps_its_content(tmp_path, shop, model):
@@ -78,5 +78,5 @@ def test_images_that_cannot_be_read_are_refused_with_examples(tmp_path, shop, mo
 
 @pytest.mark.parametrize("image", ["/etc/passwd", "../other.png", "file:///etc/passwd", "https://shop/1.png"])
 def test_an_image_outside_the_root_is_not_opened(tmp_path, image):
-    with pytest.raises(InputError, match="does not lie under .* copy the images there"):
+    with pytest.raises(InputError, match="is not under .* copy the images there"):
         image_path(image, tmp_path)
