@@ -1,1 +1,1 @@
-"""Model: item tower, mixing of histories, user tower, losses."""
+"""Model: item tower, user tower, losses, and the manifest of a trained model."""
