@@ -31,7 +31,12 @@ def trainings(data: Path, folder: Path, num: int, num_steps: int, environment: d
     command = [sys.executable, "-m", "redrec.training", "--data", str(data), "--recipe", str(recipe), "--out"]
     start, cpu_start = time.perf_counter(), _children_cpu_s()
     running = [
-        subprocess.Popen([*command, str(folder / str(n))], env=os.environ | environment, stderr=subprocess.DEVNULL)
+        subprocess.Popen(
+            [*command, str(folder / str(n))],
+            env=os.environ | environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         for n in range(num)
     ]
     for process in running:

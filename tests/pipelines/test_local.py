@@ -64,14 +64,31 @@ def test_a_failed_run_keeps_the_earlier_one_and_adds_its_log(tiny_run: TinyRun, 
     assert sorted(p.name for p in tmp_path.iterdir()) == ["events.csv", "run"]
 
 
-def test_a_new_run_replaces_the_earlier_one_as_a_whole(tiny_run: TinyRun, tmp_path: Path):
-    run = RunFolder(tmp_path / "run")
-    shutil.copytree(tiny_run.folder, run.path)
-    old = run.bundle / "of_the_earlier_run"
-    old.touch()
-    run_training(tiny_run.events, tiny_run.items, run.path, tiny().model_dump_json())
-    assert not old.exists()
-    assert {p.name for p in run.path.iterdir()} == run.names
+def test_a_new_run_replaces_the_earlier_one_as_a_whole(tiny_run: TinyRun, tmp_path: Path, monkeypatch):
+    """With the results of an earlier run in the place of the steps' outputs."""
+
+    def steps_of(pipeline: str, arguments: dict[str, str], steps: Path, log: Path, progress: object) -> None:
+        run, outputs = RunFolder(tiny_run.folder), steps / "redrec-training-now"
+        release = RunFolder(outputs / "build-bundle" / "release")
+        shutil.copytree(run.bundle, release.bundle)
+        shutil.copytree(run.features, release.features)
+        shutil.copytree(run.drift, outputs / "report-drift" / "drift")
+        for step, names in {
+            "evaluate-model/evaluation": ("metrics.json", "users.parquet", "examples.json"),
+            "prepare-data/data": ("data_quality.json", "quarantine.parquet"),
+        }.items():
+            (outputs / step).mkdir(parents=True)
+            for name in names:
+                shutil.copy(tiny_run.folder / name, outputs / step / name)
+        log.touch()
+
+    monkeypatch.setattr("pipelines.local.run_child", steps_of)
+    shutil.copytree(tiny_run.folder, tmp_path / "run")
+    (tmp_path / "run" / "bundle" / "of_the_earlier_one").touch()
+    run_training(tiny_run.events, tiny_run.items, tmp_path / "run")
+    assert not (tmp_path / "run" / "bundle" / "of_the_earlier_one").exists()
+    assert Bundle.load(tmp_path / "run" / "bundle").manifest == Bundle.load(tiny_run.folder / "bundle").manifest
+    assert {p.name for p in (tmp_path / "run").iterdir()} == RunFolder(tmp_path).names
     assert [p.name for p in tmp_path.iterdir()] == ["run"]
 
 
