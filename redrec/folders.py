@@ -11,27 +11,24 @@ from typing import Any
 
 from redrec.atomic import replaced_file
 
-EVENTS, ITEMS = "events.parquet", "items.parquet"  # in more than one folder, as the next two
-QUARANTINE, QUALITY = "quarantine.parquet", "data_quality.json"
+ITEMS, QUARANTINE, QUALITY = "items.parquet", "quarantine.parquet", "data_quality.json"  # in more than one folder
 TOWER, VECTORS, EMBEDDINGS = "user_tower.onnx", "item_vectors.npy", "item_embeddings.npy"
 
 
 class TablesFolder:
-    """What a data set writes, and `redrec.data.prepare` reads: the two tables."""
+    """The two tables, as a data set writes them for `redrec.data.prepare`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.events = path / EVENTS
+        self.events = path / "events.parquet"
         self.items = path / ITEMS
 
 
-class DataFolder:
-    """Written by `redrec.data.prepare`: checked tables, histories, and their split."""
+class DataFolder(TablesFolder):
+    """Written by `redrec.data.prepare`: checked tables (row i of the items is item_index i), histories, their split."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.events = path / EVENTS
-        self.items = path / ITEMS  # row i is item_index i
+        super().__init__(path)
         self.quarantine = path / QUARANTINE
         self.quality = path / QUALITY
         self.split = path / "split.json"

@@ -36,9 +36,8 @@ class ExpectedErrorFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
-        if (
-            isinstance(error, ModelNotReady) and error.__cause__ is not None
-        ):  # another bundle's index: the operator must fix it
+        is_other_index = isinstance(error, ModelNotReady) and error.__cause__ is not None
+        if is_other_index:  # another bundle's index: the operator must fix it
             record.msg, record.args, record.exc_info = str(error), (), None
             return True
         return not isinstance(error, InvalidInput | ModelNotFound | ModelNotReady | NotImplementedError)

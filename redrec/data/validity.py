@@ -10,9 +10,8 @@ from collections.abc import Collection
 from redrec.data import columns as c
 
 MAX_ID_LENGTH = 128
-NOT_IN_ID = (
-    "[^!-~]"  # ids are printable ASCII without blanks: bucketing hashes bytes; other characters hash differently
-)
+# Ids are printable ASCII without blanks: bucketing hashes bytes, and other characters hash differently elsewhere.
+NOT_IN_ID = "[^!-~]"
 MAX_CLOCK_DIFFERENCE_MS = 60_000  # by which the clock that wrote an event may be later than ours
 
 NO_TIME = "timestamp is missing or not a time"

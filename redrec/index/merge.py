@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 
 from redrec.index.exact import NO_ITEM
 
-SCORE_DECIMALS = (
-    5  # float32 inner products of unit vectors differ by about 1e-7 between libraries; equal items must tie
-)
+# Inner products of unit vectors in float32 differ by about 1e-7 between libraries; equal items must tie.
+SCORE_DECIMALS = 5
 
 
 class Merged(NamedTuple):

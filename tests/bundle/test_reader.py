@@ -7,7 +7,6 @@ import pytest
 
 from redrec.bundle.reader import Bundle
 from redrec.config import InputError
-from tests.imports import modules_after_importing
 
 
 @pytest.mark.parametrize(
@@ -47,11 +46,6 @@ def test_a_file_that_the_manifest_leaves_out_is_not_trusted(run: Path):
 def test_a_folder_without_manifest_is_no_bundle(tmp_path: Path):
     with pytest.raises(InputError, match=r"no bundle: it has no bundle\.json"):
         Bundle.load(tmp_path)
-
-
-def test_reading_a_bundle_needs_neither_torch_nor_the_data_libraries():
-    """The serving image has none of them."""
-    assert modules_after_importing("redrec.bundle.reader") & {"torch", "ibis", "duckdb"} == set()
 
 
 @pytest.mark.parametrize("number", [1, None])

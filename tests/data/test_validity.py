@@ -11,12 +11,10 @@ import pytest
 from feature_repo.materialize import materialize
 from feature_repo.push import PushedEvent, Pusher
 from redrec.config import InputError
-from redrec.data import validity
 from redrec.data.checks import checked_events, typed_events
 from redrec.data.prepare import prepare
 from redrec.history import Vocabulary
 from serving.requests import parse_instances
-from tests.imports import modules_after_importing
 from tests.worlds import write_log
 
 LONG = "x" * 128
@@ -127,8 +125,3 @@ def test_a_missing_time_gets_the_same_text_in_tables_and_pushed_events(pusher):
     checked = checked_events(typed_events(table), catalog, None, datetime.now(UTC))
     reason = checked.to_pyarrow()["reason"][0].as_py()
     assert reason == reason_of_push(pusher, {**GOOD, "timestamp_ms": None}) == "timestamp is missing or not a time"
-
-
-def test_the_module_loads_nothing_heavy():
-    """The serving image has no DuckDB."""
-    assert not {"ibis", "duckdb", "pydantic", "pyarrow"} & modules_after_importing(validity.__name__)

@@ -12,7 +12,6 @@ from redrec.evaluation.evaluate import by_slice, measure, scenario_value
 from redrec.evaluation.ranking import rank_cases
 from redrec.evaluation.users import users_of
 from tests.evaluation.readers import ADS, HOMEFEED, SEARCH, homefeed_reader
-from tests.imports import modules_after_importing
 from tests.worlds import SMALL_RECIPE, write_world
 
 
@@ -42,7 +41,3 @@ def test_the_slices_of_a_scenario_sum_to_its_users(data):
     mrr_of_slices = [slices[name]["reader"]["mrr"] for name in SLICES]
     assert all(mrr["users"] for mrr in mrr_of_slices)
     assert sum(mrr["value"] * mrr["users"] for mrr in mrr_of_slices) == pytest.approx(whole["value"] * whole["users"])
-
-
-def test_evaluation_needs_no_torch():
-    assert "torch" not in modules_after_importing("redrec.evaluation.evaluate")
