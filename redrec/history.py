@@ -1,21 +1,21 @@
 """History: a user's events as the user tower reads them; one encoding for training, evaluation and serving.
 
-Dense mixing decides which events enter and in which order. The four policies are those of the paper's ablation
-(RED-Rec, arXiv:2510.14788), which names them without formulas. In redrec they mean:
+Dense mixing decides which events enter and how their positions are counted. The four policies are those of the paper's
+ablation (RED-Rec, arXiv:2510.14788), which names them without formulas. In redrec they mean:
 
-| policy     | which events enter                           | layout                  | encodings run along |
-|------------|----------------------------------------------|-------------------------|---------------------|
-| `sorted`   | the newest `max_events` of all scenarios     | time                    | the layout          |
-| `concat`   | the newest `max_events` of all scenarios     | scenario after scenario | the layout          |
-| `quota_1d` | the newest `max_events_per_scenario` of each | time                    | the layout          |
-| `quota_2d` | the newest `max_events_per_scenario` of each | scenario after scenario | the scenario        |
+| policy     | which events enter                           | positions run along     | gap to the previous event |
+|------------|----------------------------------------------|-------------------------|---------------------------|
+| `sorted`   | the newest `max_events` of all scenarios     | time                    | of the user               |
+| `concat`   | the newest `max_events` of all scenarios     | scenario after scenario | of the scenario           |
+| `quota_1d` | the newest `max_events_per_scenario` of each | time                    | of the scenario           |
+| `quota_2d` | the newest `max_events_per_scenario` of each | the scenario            | of the scenario           |
 
 With a quota, a busy scenario cannot push out a sparse one. "Scenario after scenario" means vocabulary order, and oldest
-first within a scenario. Each event has two encodings: its index, and the log-bucketed time since the previous event (0
-for the first event, and for the first of each scenario if the layout is by scenario). Both run along the whole layout,
-but in `quota_2d` the index restarts in each scenario. `order_L` keeps the time order across scenarios, since the user
-tower's mask and its relative bias follow time, never the layout. Events at the same time keep their input order in
-every policy. Only numpy is imported here, since the serving image has no torch.
+first within a scenario. An event has two encodings, whatever else enters: the log-bucketed time since the previous
+event (0 for the first), and its position, counted back from the moment of the query: one history is queried at many
+moments in training, and each must find it as serving would (`redrec.model.visibility`). So the arrays are in time order
+in every policy; events at the same time keep their input order. Only numpy is imported here, since the serving image
+has no torch.
 
 Shapes: B users, L events, E item vector, S scenarios.
 """
@@ -56,9 +56,14 @@ class HistoryConfig(Config):
         return self.policy.startswith("quota")
 
     @property
-    def is_by_scenario(self) -> bool:
-        """Whether the layout is scenario after scenario; otherwise it is by time."""
-        return self.policy in ("concat", "quota_2d")
+    def has_gap_of_user(self) -> bool:
+        """Whether an event's gap is to the user's previous event; otherwise to that of its scenario."""
+        return self.policy == "sorted"
+
+    @property
+    def num_distances(self) -> int:
+        """Return how many distances from a query an event has: in time, and along its positions if they differ."""
+        return 1 if self.policy in ("sorted", "quota_1d") else 2
 
     def max_length(self, num_scenarios: int) -> int:
         """Return the most events that can enter."""
@@ -66,12 +71,8 @@ class HistoryConfig(Config):
 
     @property
     def max_of_one_scenario(self) -> int:
-        """Return the most events of one scenario that can enter; a feature store has to keep so many."""
-        return self.max_events_per_scenario if self.has_quota else self.max_events
-
-    def num_positions(self, num_scenarios: int) -> int:
-        """Return how many indices an event can have."""
-        return self.max_events_per_scenario if self.policy == "quota_2d" else self.max_length(num_scenarios)
+        """Return how many events of a scenario a feature store has to keep; the oldest gives the next one its gap."""
+        return 1 + (self.max_events_per_scenario if self.has_quota else self.max_events)
 
 
 class History(NamedTuple):
@@ -86,28 +87,27 @@ class History(NamedTuple):
         return History(*(values[index] for values in self))
 
 
-class Layout(NamedTuple):
-    """The events that enter, user after user: `EventFeatures` before padding, and each event's item."""
+class EncodedEvents(NamedTuple):
+    """Events, user after user and oldest first: `EventFeatures` before padding, and each event's item."""
 
     item_L: Ints
     action_L: Ints
     scenario_L: Ints
     hour_L: Ints
     gap_L: Ints
-    position_L: Ints
-    order_L: Ints
+
+    def at(self, index: Ints) -> "EncodedEvents":
+        return EncodedEvents(*(values[index] for values in self))
 
 
 class EventFeatures(NamedTuple, Generic[Array]):
-    """The user tower's inputs for each event, in addition to its item vector."""
+    """The user tower's inputs for each event, in addition to its item vector; oldest first, padding at the end."""
 
     action_BL: Array
     scenario_BL: Array
     hour_BL: Array
     gap_BL: Array
-    position_BL: Array
-    order_BL: Array  # in time
-    is_event_BL: Array  # False is padding
+    is_event_BL: Array
 
 
 class TowerInputs(NamedTuple, Generic[Array]):
@@ -118,8 +118,6 @@ class TowerInputs(NamedTuple, Generic[Array]):
     scenario_BL: Array
     hour_BL: Array
     gap_BL: Array
-    position_BL: Array
-    order_BL: Array
     is_event_BL: Array
     query_scenario_B: Array
     query_gap_B: Array
@@ -178,22 +176,15 @@ def mix(history: History, user_L: Ints, config: HistoryConfig) -> Ints:
     return np.sort(by_group_L[_age(group_L[by_group_L]) < config.max_events_per_scenario])
 
 
-def layout(history: History, user_L: Ints, config: HistoryConfig) -> Layout:
-    """Return the events, which all enter, in the policy's layout; the order of users stays."""
-    group_L, index_L = _scenario_of_user(history, user_L), np.arange(len(user_L))
-    by_layout_L = np.argsort(group_L, kind="stable") if config.is_by_scenario else index_L
-    laid, begins_L = history.at(by_layout_L), _begins(user_L)
-    segment_L = _begins(group_L[by_layout_L]) if config.is_by_scenario else begins_L
-    gap_L = gap_bucket(np.diff(laid.timestamp_ms_L, prepend=0))
-    return Layout(
-        item_L=laid.item_L,
-        action_L=laid.action_L,
-        scenario_L=laid.scenario_L,
-        hour_L=laid.timestamp_ms_L // MS_PER_HOUR % NUM_HOURS,
-        gap_L=np.where(index_L == segment_L, 0, gap_L),
-        position_L=index_L - (segment_L if config.policy == "quota_2d" else begins_L),
-        order_L=by_layout_L - begins_L,
-    )
+def encode(history: History, user_L: Ints, config: HistoryConfig) -> EncodedEvents:
+    """Return all events encoded; encode before `mix`, since a gap may be to an event that does not enter."""
+    group_L = user_L if config.has_gap_of_user else _scenario_of_user(history, user_L)
+    by_group_L = np.argsort(group_L, kind="stable")
+    gap_L = np.empty_like(user_L)
+    gap_L[by_group_L] = gap_bucket(np.diff(history.timestamp_ms_L[by_group_L], prepend=0))
+    gap_L[by_group_L[np.diff(group_L[by_group_L], prepend=-1) > 0]] = 0
+    hour_L = history.timestamp_ms_L // MS_PER_HOUR % NUM_HOURS
+    return EncodedEvents(history.item_L, history.action_L, history.scenario_L, hour_L, gap_L)
 
 
 def _scenario_of_user(history: History, user_L: Ints) -> Ints:
@@ -221,7 +212,7 @@ def gap_bucket(gap_ms: Ints) -> Ints:
     return np.minimum(np.log2(minutes).astype(np.int64) + 1, NUM_GAP_BUCKETS - 1)
 
 
-def padded(events: Layout, user_L: Ints, num_users: int) -> tuple[Ints, EventFeatures[NDArray]]:
+def padded(events: EncodedEvents, user_L: Ints, num_users: int) -> tuple[Ints, EventFeatures[NDArray]]:
     """Return `item_BL` and the features as B rows, zero-padded at the end to the longest; L is at least 1."""
     column_L = np.arange(len(user_L)) - _begins(user_L)
     shape = num_users, 1 + column_L.max(initial=0)
@@ -247,9 +238,9 @@ def tower_inputs(
     """
     history, user_L = joined(histories)
     gap_B = _query_gap(history, user_L, np.asarray(moment_ms_B, dtype=np.int64))
-    kept_L = mix(history, user_L, config)
+    encoded, kept_L = encode(history, user_L, config), mix(history, user_L, config)
     user_L = user_L[kept_L]
-    item_BL, events = padded(layout(history.at(kept_L), user_L, config), user_L, len(histories))
+    item_BL, events = padded(encoded.at(kept_L), user_L, len(histories))
     vectors_BLE = np.asarray(vectors_NE).take(item_BL, axis=0).astype(np.float32) * events.is_event_BL[..., None]
     return TowerInputs(vectors_BLE, *events, np.asarray(query_scenario_B, dtype=np.int64), gap_B)
 

@@ -108,7 +108,7 @@ def tower_weights(num_scenarios: int, seed: int) -> tuple[NDArray[np.float32], N
 
 def tiny_tower(weights_ED: NDArray[np.float32], queries_SQD: NDArray[np.float32]) -> onnx.ModelProto:
     """Return a tower with the inputs and output of the real one."""
-    integers = ("action_BL", "scenario_BL", "hour_BL", "gap_BL", "position_BL", "order_BL")
+    integers = ("action_BL", "scenario_BL", "hour_BL", "gap_BL")
     inputs = [
         helper.make_tensor_value_info("vectors_BLE", TensorProto.FLOAT, ["B", "L", VECTOR_DIM]),
         *(helper.make_tensor_value_info(name, TensorProto.INT64, ["B", "L"]) for name in integers),

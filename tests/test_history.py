@@ -1,16 +1,16 @@
-"""Mixing and layout: quotas per scenario, time order kept next to the layout, one encoding for all callers."""
+"""Mixing and encoding: quotas per scenario, the same encoding whatever else enters, one encoding for all callers."""
 
 import numpy as np
 
 from redrec.history import (
+    EncodedEvents,
     EventFeatures,
     History,
     HistoryConfig,
     Ints,
-    Layout,
     Vocabulary,
+    encode,
     encode_history,
-    layout,
     mix,
     tower_inputs,
 )
@@ -29,28 +29,26 @@ def kept(events: History, config: HistoryConfig) -> Ints:
     return mix(events, np.zeros_like(events.item_L), config)
 
 
-def laid_out(events: History, config: HistoryConfig) -> Layout:
-    entering = events.at(kept(events, config))
-    return layout(entering, np.zeros_like(entering.item_L), config)
+def gaps(events: History, config: HistoryConfig) -> list[int]:
+    return encode(events, np.zeros_like(events.item_L), config).gap_L.tolist()
 
 
-def test_quota_2d_keeps_the_newest_of_each_scenario_in_fixed_scenario_order():
+def test_a_quota_keeps_the_newest_of_each_scenario_in_time_order():
     events = history([0, 1, 0, 0, 1, 0], [1, 2, 3, 4, 5, 6])
     assert kept(events, TWO).tolist() == [1, 3, 4, 5]
-    assert laid_out(events, TWO).item_L.tolist() == [3, 5, 1, 4]
 
 
 def test_a_busy_scenario_cannot_push_out_a_sparse_one():
     assert 0 in kept(history([1] + [0] * 50, list(range(51))), TWO)
 
 
-def test_order_follows_time_position_and_gap_follow_the_scenario():
-    events = history([0, 1, 0, 1], [0, 10, 64, 11])
-    row = laid_out(events, TWO)
-    assert row.scenario_L.tolist() == [0, 0, 1, 1]
-    assert row.order_L.tolist() == [0, 2, 1, 3]
-    assert row.position_L.tolist() == [0, 1, 0, 1]
-    assert row.gap_L.tolist() == [0, 7, 0, 1]  # 64 minutes are 2**6; one minute is the first bucket
+def test_the_gap_is_to_the_previous_event_of_the_policy_even_if_that_does_not_enter():
+    """64 minutes are bucket 7, 11 are 4, 10 are 4, one minute is the first bucket."""
+    events = history([1, 0, 1, 0], [0, 10, 64, 11 + 64])
+    assert gaps(events, HistoryConfig(policy="sorted", max_events=1)) == [0, 4, 6, 4]
+    for policy in ("concat", "quota_1d", "quota_2d"):
+        config = HistoryConfig(policy=policy, max_events=1, max_events_per_scenario=1)
+        assert gaps(events, config) == [0, 0, 7, 7]
 
 
 def test_without_a_quota_the_newest_enter_whatever_their_scenario():
@@ -59,29 +57,19 @@ def test_without_a_quota_the_newest_enter_whatever_their_scenario():
         assert kept(events, HistoryConfig(policy=policy, max_events=4)).tolist() == [1, 2, 3, 4]
 
 
-def encoded(policy: str) -> dict[str, list[int]]:
-    events, config = history([1, 0, 1, 0], [0, 10, 64, 11 + 64]), HistoryConfig(policy=policy)
-    return {name: row.tolist() for name, row in laid_out(events, config)._asdict().items()}
-
-
-def test_each_policy_counts_along_its_own_axis():
-    """The same four events: one axis in time, one along the segments, one in each segment."""
-    in_time = {"item_L": [0, 1, 2, 3], "position_L": [0, 1, 2, 3], "order_L": [0, 1, 2, 3], "gap_L": [0, 4, 6, 4]}
-    for policy in ("sorted", "quota_1d"):
-        assert in_time.items() <= encoded(policy).items()
-    by_scenario = {"item_L": [1, 3, 0, 2], "order_L": [1, 3, 0, 2], "gap_L": [0, 7, 0, 7]}
-    for policy, position_L in (("concat", [0, 1, 2, 3]), ("quota_2d", [0, 1, 0, 1])):
-        assert (by_scenario | {"position_L": position_L}).items() <= encoded(policy).items()
-
-
-def test_positions_stay_below_their_number():
+def test_a_store_that_keeps_what_it_should_gives_the_inputs_of_the_whole_history():
+    """The store has the newest `max_of_one_scenario` events of each scenario: the oldest gives the next one its gap."""
     rng = np.random.default_rng(0)
-    events = history(rng.integers(0, 3, 200).tolist(), list(range(200)))
+    whole = history(rng.integers(0, 3, 200).tolist(), np.sort(rng.integers(0, 9999, 200)).tolist())
+    vectors_NE = rng.standard_normal((200, 4))
     for policy in ("sorted", "concat", "quota_1d", "quota_2d"):
         config = HistoryConfig(policy=policy, max_events=20, max_events_per_scenario=7)
-        row = laid_out(events, config)
-        assert len(row.item_L) == config.max_length(3)
-        assert row.position_L.max() == config.num_positions(3) - 1
+        store = HistoryConfig(max_events_per_scenario=config.max_of_one_scenario)
+        stored = whole.at(kept(whole, store))
+        served, measured = (tower_inputs([h], [0], [10**9], vectors_NE, config) for h in (stored, whole))
+        assert len(served.action_BL[0]) == config.max_length(3)
+        for name, values in served._asdict().items():
+            assert (values == getattr(measured, name)).all(), (policy, name)
 
 
 def test_users_together_are_as_each_alone():
@@ -132,6 +120,6 @@ def test_the_tower_reads_the_event_features_by_the_names_that_they_have_in_its_i
     inputs = tower_inputs([history([0, 1], [1, 2])], [0], [10_000], np.ones((3, 4)), TWO)
     assert inputs._fields == ("vectors_BLE", *EventFeatures._fields, "query_scenario_B", "query_gap_B")
     assert all(getattr(inputs.events, name) is getattr(inputs, name) for name in EventFeatures._fields)
-    assert [name.removesuffix("L") for name in Layout._fields[1:]] == [
+    assert [name.removesuffix("L") for name in EncodedEvents._fields[1:]] == [
         name.removesuffix("BL") for name in EventFeatures._fields[:-1]
     ]

@@ -15,7 +15,7 @@ class BackboneConfig(Config):
 
 
 class Backbone(NamedTuple):
-    """One backbone; `module` takes its configuration and the tower's hidden size.
+    """One backbone; `module` takes its configuration, the tower's hidden size and the number of distances.
 
     The module's `forward` has the signature of `redrec.model.transformer.Transformer.forward`.
     """

@@ -1,8 +1,9 @@
 """Decoder: any Hugging Face decoder as the user tower's backbone, as an alternative to our own transformer.
 
-Events are passed as input embeddings, so the model's word table is dropped. Our mask (time order, cuts, padding) is
+Events are passed as input embeddings, so the model's word table is dropped. Our mask (`redrec.model.visibility`) is
 passed as a 4-D additive mask, and the time order as position ids, so that rotary positions follow time. A query's
-position is its cut. Keys and queries form one sequence here, so a query costs as much as an event.
+position is its cut. Keys and queries form one sequence here, so a query costs as much as an event. In training, rotary
+positions also count events that have expired at a cut; the distances of our own transformer do not.
 
 Shapes: B users, K keys, X query tokens, T = K + X tokens, H hidden of the tower, W hidden of the decoder.
 """
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from redrec.model.backbone import Backbone, BackboneConfig
 from redrec.model.packing import PackedTokens
+from redrec.model.visibility import Visibility
 
 
 class DecoderConfig(BackboneConfig):
@@ -25,21 +27,21 @@ class DecoderConfig(BackboneConfig):
 
 
 class Decoder(nn.Module):
-    def __init__(self, config: DecoderConfig, hidden_dim: int) -> None:
+    def __init__(self, config: DecoderConfig, hidden_dim: int, num_distances: int) -> None:
         super().__init__()
         self.model = _load(config)
         width = self.model.config.hidden_size
         self.enter = nn.Linear(hidden_dim, width) if width != hidden_dim else nn.Identity()
         self.leave = nn.Linear(width, hidden_dim) if width != hidden_dim else nn.Identity()
 
-    def forward(self, keys: PackedTokens, queries: PackedTokens | None, is_key_BK: Tensor) -> Tensor:
-        """Return the hidden queries, or the hidden keys, under the mask of `redrec.model.transformer.Transformer`."""
-        tokens, order_BK = [keys] if queries is None else [keys, queries], keys.cut_BT - 1
+    def forward(self, keys: PackedTokens, queries: PackedTokens | None, visibility: Visibility) -> Tensor:
+        """Return the hidden queries, or without queries the hidden keys, as `redrec.model.transformer.Transformer`."""
+        tokens = [keys] if queries is None else [keys, queries]
         tokens_BTW = self.enter(torch.cat([one.packing.unpack(one.hidden_PH) for one in tokens], dim=1))
         cut_BT = torch.cat([one.cut_BT for one in tokens], dim=1)
-        is_visible_BTK = (order_BK[:, None] < cut_BT[..., None]) & is_key_BK[:, None]
+        is_visible_BTK = visibility.from_cuts(cut_BT).is_visible_BTK
         is_self_TT = torch.eye(cut_BT.shape[1], dtype=torch.bool, device=cut_BT.device)
-        is_visible_BTT = nn.functional.pad(is_visible_BTK, (0, cut_BT.shape[1] - order_BK.shape[1])) | is_self_TT
+        is_visible_BTT = nn.functional.pad(is_visible_BTK, (0, cut_BT.shape[1] - is_visible_BTK.shape[2])) | is_self_TT
         lowest = torch.finfo(tokens_BTW.dtype).min
         bias_B1TT = torch.zeros_like(is_visible_BTT, dtype=tokens_BTW.dtype).masked_fill(~is_visible_BTT, lowest)[
             :, None

@@ -67,7 +67,7 @@ class Padding:
 
 
 class PackedTokens(NamedTuple):
-    """Tokens and their cuts: a token sees the keys with an order below its cut."""
+    """Tokens and their cuts: a token sees events before its cut, see `redrec.model.visibility`."""
 
     hidden_PH: Tensor
     packing: Packing | Padding

@@ -3,12 +3,12 @@
 Two types of tokens share all weights. Keys are the start token and the events; they attend to each other. Queries
 attend to keys, and no token attends to a query: their cost is linear in their number, so many cut points fit in a pass.
 
-The mask follows time (`order`), not the layout: if scenarios are laid out one after the other, an event of the last
-segment may be older than one of the first. Each head has a learned slope on the log of the distance in time order. So
-a token can attend to recent events, independently of the length of the history.
+Each head has a learned slope on the log of each distance (`redrec.model.visibility`). So a token can attend to recent
+events, independently of the length of the history. These slopes are the only positions: an event has no index of its
+own, since its index among the visible events differs from cut to cut.
 
 Shapes: B users, K keys (start and L events), X query tokens, T keys or query tokens, P packed tokens
-(`redrec.model.packing`), H hidden, M attention heads, C channels of a head.
+(`redrec.model.packing`), H hidden, D distances, M attention heads, C channels of a head.
 """
 
 from typing import Literal
@@ -20,6 +20,7 @@ from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
 from redrec.model.backbone import Backbone, BackboneConfig
 from redrec.model.packing import PackedTokens, Packing, Padding
+from redrec.model.visibility import Visibility, Visible
 
 
 class TransformerConfig(BackboneConfig):
@@ -30,26 +31,23 @@ class TransformerConfig(BackboneConfig):
 
 
 class Transformer(nn.Module):
-    def __init__(self, config: TransformerConfig, hidden_dim: int) -> None:
+    def __init__(self, config: TransformerConfig, hidden_dim: int, num_distances: int) -> None:
         super().__init__()
-        self.slope_M = nn.Parameter(
-            torch.linspace(0, 1, config.num_heads)
-        )  # from no effect of distance to a strong one
+        slope_DM11 = torch.zeros(num_distances, config.num_heads, 1, 1)
+        slope_DM11[0, :, 0, 0] = torch.linspace(0, 1, config.num_heads)  # in time: from no effect to a strong one
+        self.slope_DM11 = nn.Parameter(slope_DM11)
         self.layers = nn.ModuleList(Layer(config, hidden_dim) for _ in range(config.num_layers))
         self.norm = nn.LayerNorm(hidden_dim)
 
-    def forward(self, keys: PackedTokens, queries: PackedTokens | None, is_key_BK: Tensor) -> Tensor:
-        """Return the hidden queries, or without queries the hidden keys; unused states are not computed.
-
-        No token sees a key where `is_key_BK` is False. Every token must see at least the start token, of order -1.
-        """
-        order_BK, keys_PH = keys.cut_BT - 1, keys.hidden_PH
+    def forward(self, keys: PackedTokens, queries: PackedTokens | None, visibility: Visibility) -> Tensor:
+        """Return the hidden queries, or without queries the hidden keys; unused states are not computed."""
+        keys_PH = keys.hidden_PH
         queries_PH = keys_PH[:0] if queries is None else queries.hidden_PH
         num_key_layers = len(self.layers) - (queries is not None)
         if num_key_layers:
-            key_bias_BMKK = self._bias(keys.cut_BT, order_BK, is_key_BK)
+            key_bias_BMKK = self._bias(visibility.from_cuts(keys.cut_BT))
         if queries is not None:
-            query_bias_BMXK = self._bias(queries.cut_BT, order_BK, is_key_BK)
+            query_bias_BMXK = self._bias(visibility.from_cuts(queries.cut_BT))
         for number, layer in enumerate(self.layers):
             seen_2BMKC = layer.keys_and_values(keys_PH, keys.packing)
             if queries is not None:
@@ -58,13 +56,13 @@ class Transformer(nn.Module):
                 keys_PH = layer(keys_PH, keys.packing, seen_2BMKC, key_bias_BMKK)
         return self.norm(keys_PH if queries is None else queries_PH)
 
-    def _bias(self, cut_BT: Tensor, order_BK: Tensor, is_key_BK: Tensor) -> Tensor:
-        """Return the additive bias `bias_BMTK`: minus slope times log distance before the cut, -inf from the cut on."""
-        distance_BTK = cut_BT[:, :, None] - order_BK[:, None, :]
-        is_hidden_BTK = (distance_BTK <= 0) | ~is_key_BK[:, None]
-        log_distance_BTK = distance_BTK.clamp(min=1).to(self.slope_M.dtype).log()
-        bias_BMTK = -self.slope_M[:, None, None] * log_distance_BTK[:, None]
-        return bias_BMTK.masked_fill(is_hidden_BTK[:, None], float("-inf"))
+    def _bias(self, visible: Visible) -> Tensor:
+        """Return the additive bias `bias_BMTK`: minus slope times log distance, -inf where a token sees nothing."""
+        bias_BMTK = torch.zeros((), dtype=self.slope_DM11.dtype, device=self.slope_DM11.device)
+        for slope_M11, distance_BTK in zip(self.slope_DM11, visible.distances, strict=True):
+            log_distance_BTK = distance_BTK.clamp(min=1).to(slope_M11.dtype).log()
+            bias_BMTK = bias_BMTK - slope_M11 * log_distance_BTK[:, None]
+        return bias_BMTK.masked_fill(~visible.is_visible_BTK[:, None], float("-inf"))
 
 
 class Layer(nn.Module):

@@ -26,14 +26,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
 from redrec.config import Config, Record, config_of_kind
-from redrec.history import NUM_GAP_BUCKETS, NUM_HOURS, EventFeatures
+from redrec.history import NUM_GAP_BUCKETS, NUM_HOURS, EventFeatures, HistoryConfig
 from redrec.model.backbone import Backbone, BackboneConfig
 from redrec.model.decoder import DECODER
 from redrec.model.packing import PackedTokens, Packing, Padding
 from redrec.model.parameter_groups import UNDECAYED
 from redrec.model.transformer import TRANSFORMER, TransformerConfig
+from redrec.model.visibility import Visibility
 
-Feature = Literal["action", "scenario", "hour", "gap", "position"]
+Feature = Literal["action", "scenario", "hour", "gap"]
 
 
 BACKBONES: dict[str, Backbone] = {"transformer": TRANSFORMER, "decoder": DECODER}
@@ -50,13 +51,7 @@ class UserTowerConfig(Config):
     num_queries: NonNegativeInt = 3  # per scenario, as in the paper
     query_features: tuple[Literal["gap"], ...] = ("gap",)  # of a query, in addition to its scenario
     hidden_dim: PositiveInt = 64
-    features: tuple[Feature, ...] = (
-        "action",
-        "scenario",
-        "hour",
-        "gap",
-        "position",
-    )  # of an event, in addition to its item
+    features: tuple[Feature, ...] = ("action", "scenario", "hour", "gap")  # of an event, in addition to its item
     dropout: float = Field(default=0.1, ge=0, lt=1)  # of the backbone's input
     backbone: RegisteredConfig = TransformerConfig()
 
@@ -66,13 +61,12 @@ class Sizes(Record):
 
     action: PositiveInt
     scenario: PositiveInt
-    position: PositiveInt
     hour: PositiveInt = NUM_HOURS
     gap: PositiveInt = NUM_GAP_BUCKETS
 
 
 class QueryGroups(NamedTuple):
-    """The queried scenarios and cuts of each user; group g sees the events with an order below `cut_BG[:, g]`."""
+    """The queried scenarios and cuts of each user; group g is asked just before event `cut_BG[:, g]`."""
 
     scenario_BG: Tensor
     gap_BG: Tensor  # bucket of the newest event's age when the user is queried
@@ -83,10 +77,10 @@ class QueryGroups(NamedTuple):
 class UserTower(nn.Module):
     """Events and queries in, unit-norm interests out; `head` (E -> D) is shared with the item tower."""
 
-    def __init__(self, config: UserTowerConfig, head: nn.Linear, sizes: Sizes) -> None:
+    def __init__(self, config: UserTowerConfig, head: nn.Linear, sizes: Sizes, history: HistoryConfig) -> None:
         super().__init__()
         hidden_dim = config.hidden_dim
-        self.config = config
+        self.config, self.sizes, self.history = config, sizes, history
         self.project = nn.Linear(head.in_features, hidden_dim)
         self.features = nn.ModuleDict(
             {name: nn.Embedding(getattr(sizes, name), hidden_dim) for name in config.features}
@@ -95,7 +89,7 @@ class UserTower(nn.Module):
         self.start_H = nn.Parameter(torch.empty(hidden_dim))
         self.queries = Queries(sizes, config) if config.num_queries else None
         self.norm = nn.LayerNorm(hidden_dim)
-        self.backbone = BACKBONES[config.backbone.kind].module(config.backbone, hidden_dim)
+        self.backbone = BACKBONES[config.backbone.kind].module(config.backbone, hidden_dim, history.num_distances)
         self.to_item = nn.Linear(hidden_dim, head.in_features)
         self.head = head
         for weight in (self.start_H, *self.features.parameters()):
@@ -106,27 +100,23 @@ class UserTower(nn.Module):
         return max(1, self.config.num_queries)
 
     def forward(self, vectors_BLE: Tensor, events: EventFeatures[Tensor], queries: QueryGroups) -> Tensor:
-        """Return `interests_BGQD`.
-
-        Padding may be anywhere: no token sees an event where `is_event_BL` is False.
-        """
-        order_BK = F.pad(events.order_BL, (1, 0), value=-1)
-        is_key_BK = F.pad(events.is_event_BL, (1, 0), value=True)
+        """Return `interests_BGQD`."""
         packing, groups = self._packing(events.is_event_BL), self._packing(queries.is_queried_BG)
-
         events_PH = self.project(packing.pack(vectors_BLE))
         for name, embedding in self.features.items():
             events_PH = events_PH + embedding(packing.pack(getattr(events, f"{name}_BL")))
         keys, keys_PH = packing.with_first(self.start_H, events_PH)
-        newest_P = groups.pack(_newest_before(keys, order_BK, is_key_BK, queries.cut_BG))  # index into the keys
-        key_tokens = PackedTokens(self._enter(keys_PH), keys, order_BK + 1)
+        newest_P = groups.pack(keys.index_BT.gather(1, queries.cut_BG))  # key 0 is the start
+        cut_BK = torch.arange(keys.index_BT.shape[1], device=events_PH.device).expand_as(keys.index_BT)
+        key_tokens = PackedTokens(self._enter(keys_PH), keys, cut_BK)
+        visibility = Visibility(events.scenario_BL, events.is_event_BL, self.sizes.scenario, self.history)
         if self.queries is None:
-            hidden_PQH = self.backbone(key_tokens, None, is_key_BK).index_select(0, newest_P)[:, None]
+            hidden_PQH = self.backbone(key_tokens, None, visibility).index_select(0, newest_P)[:, None]
         else:
             scenario_P, gap_P = groups.pack(queries.scenario_BG), groups.pack(queries.gap_BG)
             queries_PQH = self.queries(keys_PH.index_select(0, newest_P), scenario_P, gap_P)
             query_tokens = self._query_tokens(self._enter(queries_PQH), queries)
-            hidden_PQH = self.backbone(key_tokens, query_tokens, is_key_BK).unflatten(0, queries_PQH.shape[:2])
+            hidden_PQH = self.backbone(key_tokens, query_tokens, visibility).unflatten(0, queries_PQH.shape[:2])
         return groups.unpack(F.normalize(self.head(self.to_item(hidden_PQH)), dim=-1))
 
     def _packing(self, is_token_BT: Tensor) -> Packing | Padding:
@@ -167,9 +157,3 @@ class Queries(nn.Module):
             shared_PH = shared_PH + step.weight.cumsum(0)[gap_P]
         queries_PQH: Tensor = self.learned_SQH[scenario_P] + shared_PH[:, None]
         return queries_PQH
-
-
-def _newest_before(keys: Packing | Padding, order_BK: Tensor, is_key_BK: Tensor, cut_BG: Tensor) -> Tensor:
-    """Return which key's order is one below each cut, `newest_BG`, as an index into the tokens of `keys`."""
-    is_newest_BGK = (order_BK[:, None] == cut_BG[..., None] - 1) & is_key_BK[:, None]
-    return keys.index_BT.gather(1, is_newest_BGK.int().argmax(-1))

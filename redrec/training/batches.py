@@ -1,10 +1,12 @@
 """Batches: many cut points of each history in one pass, and the targets after each cut.
 
-A step takes B users. It takes one window of each user's training events and cuts it at C positions, or before every
-event. Each cut is queried for one scenario. It is drawn evenly among the scenarios of the user's later events, so that
-a sparse scenario is trained as often as a busy one, or it is the scenario of the next event, as in next-item models.
-The targets of a cut are the next W events of its scenario, and the query time is that of the event after the cut. Since
-users' interests drift, older positions can be cut less often (`half_life_days`).
+A step takes B users. It takes one stretch of each user's training events and cuts it at C positions, or before every
+event. A cut sees what serving would show at that moment, so the events of a row are those that the first cut sees and
+all up to the last cut; `redrec.model.visibility` hides from each cut what has expired. Each cut is queried for one
+scenario. It is drawn evenly among the scenarios of the user's later events, so that a sparse scenario is trained as
+often as a busy one, or it is the scenario of the next event, as in next-item models. The targets of a cut are the next
+W events of its scenario, and the query time is that of the event after the cut. Since users' interests drift, older
+positions can be cut less often (`half_life_days`).
 
 Negatives are drawn per scenario, for the whole step, among the items that may be shown there and occur in training. No
 user could have chosen an item that came later: it would be a negative only, and the model would learn that nobody wants
@@ -26,13 +28,13 @@ from redrec.data.histories import Histories, newest_train_ms
 from redrec.history import (
     MS_PER_DAY,
     Array,
+    EncodedEvents,
     EventFeatures,
     History,
     HistoryConfig,
     Ints,
+    encode,
     gap_bucket,
-    joined,
-    layout,
     mix,
     padded,
 )
@@ -88,8 +90,8 @@ class Batch(NamedTuple, Generic[Array]):
 class CutHistory(NamedTuple):
     """One user of a step: the events that enter, the cuts among them, their queries, and their targets (-1 = none)."""
 
-    events: History
-    cut_C: Ints
+    events: EncodedEvents
+    cut_C: Ints  # positions among the events that enter
     scenario_C: Ints
     gap_C: Ints
     target_CW: Ints
@@ -113,7 +115,8 @@ class Batches:
         seed: int,
     ) -> None:
         self.histories, self.config, self.history_config, self.seed = histories, config, history_config, seed
-        self.max_window = history_config.max_length(len(counts_SN))
+        max_length = history_config.max_length(len(counts_SN))
+        self.max_stretch = max(2, max_length // 2 if config.num_cuts else max_length)
         self.newest_ms = newest_train_ms(histories)
         self.users = np.flatnonzero(histories.num_train_U >= 2)  # a target needs an event before it
         self.shuffle = lru_cache(maxsize=2)(self._shuffled)  # a step is in one epoch or across two
@@ -137,8 +140,9 @@ class Batches:
         drawn = [proposal.draw(rng, shard.num_processes) for proposal in self.proposals]
         target_BCW = _stacked([row.target_CW for row in rows], num_cuts, filler=-1)
         is_target_BCW = target_BCW >= 0
-        entering, row_L = joined([row.events for row in rows])
-        event_BL, events = padded(layout(entering, row_L, self.history_config), row_L, len(rows))
+        row_L = np.repeat(np.arange(len(rows)), [len(row.events.item_L) for row in rows])
+        entering = EncodedEvents(*(np.concatenate(values) for values in zip(*(r.events for r in rows), strict=True)))
+        event_BL, events = padded(entering, row_L, len(rows))
         own = [np.split(item_N, shard.num_processes)[shard.rank] for item_N, _ in drawn]
         items_M, (event_BL, target_BCW, *own) = _indexed((event_BL, np.where(is_target_BCW, target_BCW, 0), *own))
         negatives: tuple[Negatives[NDArray], ...] = tuple(
@@ -172,19 +176,24 @@ class Batches:
         return np.random.default_rng([self.seed, epoch, 1]).permutation(self.users)
 
     def _cut(self, history: History, rng: np.random.Generator) -> CutHistory:
-        """Cut one window of a user's training events; a cut at position p sees the p events before it."""
+        """Cut one stretch of a user's training events; a cut at position p is before event p."""
         num_events = len(history.item_L)
-        end = int(rng.integers(min(num_events, self.max_window), num_events + 1))
-        kept_L = mix(history.at(slice(end)), np.zeros(end, dtype=np.int64), self.history_config)
-        position_C = self._recent(history, np.arange(kept_L[0] + 1, min(end + 1, num_events)), rng)
+        end = int(rng.integers(min(num_events, self.max_stretch), num_events + 1))
+        position_C = np.arange(max(0, end - self.max_stretch) + 1, min(end + 1, num_events))
+        position_C = self._recent(history, position_C, rng)
         if self.config.num_cuts:
             position_C = np.sort(rng.permutation(position_C)[: self.config.num_cuts])
-        else:
-            position_C = position_C[-self.max_window :]
         scenario_C = self._queried(history, position_C, rng)
         target_CW = next_of_scenario(history, position_C, scenario_C, self.config.target_window)
         gap_C = gap_bucket(history.timestamp_ms_L[position_C] - history.timestamp_ms_L[position_C - 1])
-        return CutHistory(history.at(kept_L), np.searchsorted(kept_L, position_C), scenario_C, gap_C, target_CW)
+        kept_L = self._entering(history, position_C[0], position_C[-1])
+        events = encode(history, np.zeros(num_events, dtype=np.int64), self.history_config).at(kept_L)
+        return CutHistory(events, np.searchsorted(kept_L, position_C), scenario_C, gap_C, target_CW)
+
+    def _entering(self, history: History, first: int, last: int) -> Ints:
+        """Return the positions of all events that a cut from `first` to `last` sees."""
+        mixed_L = mix(history.at(slice(first)), np.zeros(first, dtype=np.int64), self.history_config)
+        return np.append(mixed_L, np.arange(first, last))
 
     def _recent(self, history: History, position_C: Ints, rng: np.random.Generator) -> Ints:
         """Leave out positions at random by the age of the event after them; if none remains, keep the newest."""

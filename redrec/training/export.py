@@ -100,8 +100,6 @@ def export_user_tower(tower: UserTower, num_scenarios: int, path: Path) -> None:
         scenario_BL=torch.randint(num_scenarios, (batch, length)),
         hour_BL=torch.randint(NUM_HOURS, (batch, length)),
         gap_BL=torch.randint(2, (batch, length)),
-        position_BL=torch.randint(1, (batch, length)),
-        order_BL=torch.arange(length).expand(batch, length).contiguous(),
         is_event_BL=torch.ones(batch, length, dtype=torch.bool),
         query_scenario_B=torch.zeros(batch, dtype=torch.long),
         query_gap_B=torch.zeros(batch, dtype=torch.long),

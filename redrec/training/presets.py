@@ -32,11 +32,11 @@ def hllm() -> Recipe:
 
 
 def sasrec() -> Recipe:
-    """Item ids and positions alone, the next item at every position (SASRec, arXiv:1808.09781)."""
+    """Item ids and their order alone, the next item at every position (SASRec, arXiv:1808.09781)."""
     return Recipe(
         history=IN_TIME,
         item_tower=ItemTowerConfig(encoder=IdsOnlyConfig(), num_id_buckets=MAX_IDS),
-        user_tower=UserTowerConfig(num_queries=0, features=("position",)),
+        user_tower=UserTowerConfig(num_queries=0, features=()),
         batch=NEXT_ITEM,
     )
 

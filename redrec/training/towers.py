@@ -23,12 +23,9 @@ class Towers(nn.Module):
     def __init__(self, recipe: Recipe, vocabulary: Vocabulary, content: ItemContent) -> None:
         super().__init__()
         self.recipe = recipe
-        num_scenarios = len(vocabulary.scenarios)
         self.items = ItemTower(recipe.item_tower, content)
-        sizes = Sizes(
-            action=len(vocabulary.actions), scenario=num_scenarios, position=recipe.history.num_positions(num_scenarios)
-        )
-        self.users = UserTower(recipe.user_tower, self.items.head, sizes)
+        sizes = Sizes(action=len(vocabulary.actions), scenario=len(vocabulary.scenarios))
+        self.users = UserTower(recipe.user_tower, self.items.head, sizes, recipe.history)
         self.log_scale = nn.Parameter(torch.tensor([INITIAL_LOG_SCALE]))
 
     def logit_scale(self) -> Tensor:

@@ -1,11 +1,14 @@
 """The user tower sees the past alone: not the future, not padding, not its neighbours in the batch."""
 
+import itertools
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from redrec.config import InputError, validated
-from redrec.history import EventFeatures
+from redrec.history import EventFeatures, History, HistoryConfig, mix
 from redrec.model.decoder import DecoderConfig
 from redrec.model.transformer import TransformerConfig
 from redrec.model.user_tower import QueryGroups, Sizes, UserTower, UserTowerConfig
@@ -29,7 +32,7 @@ DECODER = UserTowerConfig(hidden_dim=16, num_queries=3, backbone=LLAMA)
 
 def make(config: UserTowerConfig) -> UserTower:
     torch.manual_seed(0)
-    tower = UserTower(config, nn.Linear(E, D, bias=False), Sizes(action=2, scenario=2, position=L))
+    tower = UserTower(config, nn.Linear(E, D, bias=False), Sizes(action=2, scenario=2), HistoryConfig())
     with torch.no_grad():
         if tower.queries is not None:
             tower.queries.learned_SQH.normal_()  # far apart, so that what tells them apart is not lost in rounding
@@ -43,16 +46,13 @@ def tower(request) -> UserTower:
 
 @pytest.fixture
 def inputs() -> dict[str, torch.Tensor]:
-    """Two scenario segments of six events whose times interleave, and two query groups a user."""
+    """Twelve events in two scenarios, and two query groups a user."""
     generator = torch.Generator().manual_seed(1)
-    order_BL = torch.stack([torch.randperm(L, generator=generator) for _ in range(B)])
     integers = {name: torch.randint(2, (B, L), generator=generator) for name in ("action_BL", "scenario_BL", "gap_BL")}
     return {
         "vectors_BLE": torch.randn(B, L, E, generator=generator),
         **integers,
         "hour_BL": torch.randint(24, (B, L), generator=generator),
-        "position_BL": torch.arange(L).expand(B, L) % 6,
-        "order_BL": order_BL,
         "is_event_BL": torch.ones(B, L, dtype=torch.bool),
         "query_scenario_BG": torch.tensor([[0, 1]] * B),
         "query_gap_BG": torch.tensor([[3, 5]] * B),
@@ -78,29 +78,27 @@ def test_interests_have_unit_norm(tower, inputs):
 
 
 def test_an_event_after_the_cut_changes_nothing_before_it(tower, inputs):
-    later_BL = inputs["order_BL"] >= 4
+    later_BL = (torch.arange(L) >= 4).expand(B, L)
     before, after = interests_of(tower, inputs), interests_of(tower, with_noise(inputs, later_BL))
     torch.testing.assert_close(after[:, 0], before[:, 0])
     assert not torch.allclose(after[:, 1], before[:, 1], atol=1e-3)  # the later cut does see them
 
 
 def test_every_event_before_the_cut_counts(tower, inputs):
-    for order in range(4):
-        changed = interests_of(tower, with_noise(inputs, inputs["order_BL"] == order))
+    for index in range(4):
+        changed = interests_of(tower, with_noise(inputs, (torch.arange(L) == index).expand(B, L)))
         assert (changed[:, 0] - interests_of(tower, inputs)[:, 0]).abs().amax() > 1e-4
 
 
-def test_the_position_and_content_of_padding_change_nothing(tower, inputs):
-    shuffled = torch.randperm(L + 5, generator=torch.Generator().manual_seed(3))
-
+def test_the_length_and_content_of_padding_change_nothing(tower, inputs):
     def padded(tensor: torch.Tensor) -> torch.Tensor:
         rest = torch.full((B, 5, *tensor.shape[2:]), 1, dtype=tensor.dtype)
         if tensor.dtype == torch.bool:
             rest = torch.zeros_like(rest)
-        return torch.cat([tensor, rest], dim=1)[:, shuffled]
+        return torch.cat([tensor, rest], dim=1)
 
-    moved = {name: padded(value) if name.endswith(("BL", "BLE")) else value for name, value in inputs.items()}
-    torch.testing.assert_close(interests_of(tower, moved), interests_of(tower, inputs), atol=1e-5, rtol=1e-4)
+    longer = {name: padded(value) if name.endswith(("BL", "BLE")) else value for name, value in inputs.items()}
+    torch.testing.assert_close(interests_of(tower, longer), interests_of(tower, inputs), atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("config", [QUERIES, NO_QUERIES, DECODER], ids=["queries", "no queries", "decoder"])
@@ -109,7 +107,7 @@ def test_training_leaves_out_padding_and_what_is_not_queried_and_gets_the_same(c
     backbone = LLAMA if config is DECODER else TransformerConfig(num_heads=2, dropout=0)
     tower = make(config.model_copy(update={"dropout": 0, "backbone": backbone}))
     is_event_BL = torch.arange(L) < torch.tensor([[3], [12], [0]])
-    padded = inputs | {"is_event_BL": is_event_BL, "order_BL": torch.arange(L).expand(B, L)}
+    padded = inputs | {"is_event_BL": is_event_BL, "cut_BG": torch.tensor([[2, 3], [4, 9], [0, 0]])}
     is_queried_BG = torch.tensor([[True, False], [True, True], [False, True]])
     served = interests_of(tower, padded)[is_queried_BG]
     trained = interests_of(tower.train(), padded | {"is_queried_BG": is_queried_BG})[is_queried_BG]
@@ -142,7 +140,7 @@ def test_without_queries_the_queried_scenario_does_not_matter(inputs):
 
 
 def test_a_left_out_feature_is_not_read(inputs):
-    tower = make(NO_QUERIES.model_copy(update={"features": ("position",)}))
+    tower = make(NO_QUERIES.model_copy(update={"features": ("hour",)}))
     other = inputs | {name: 1 - inputs[name] for name in ("action_BL", "scenario_BL", "gap_BL")}
     torch.testing.assert_close(interests_of(tower, other), interests_of(tower, inputs))
 
@@ -157,3 +155,22 @@ def test_an_unknown_backbone_is_refused_and_the_known_ones_are_named():
         InputError, match="^recipe: backbone: .*kind is 'nosuch', allowed are 'transformer', 'decoder'[.]$"
     ):
         validated(UserTowerConfig, {"backbone": {"kind": "nosuch"}}, "recipe")
+
+
+@pytest.mark.parametrize("policy", ["sorted", "concat", "quota_1d", "quota_2d"])
+def test_a_query_in_the_middle_of_a_history_is_answered_as_if_the_history_ended_there(policy, inputs):
+    """Exactly with one layer. With two, events have seen what has expired since: nearly."""
+    history, cut_BG = HistoryConfig(policy=policy, max_events=6, max_events_per_scenario=3), torch.tensor([[7, 11]] * B)
+    for num_layers, min_cosine in ((1, 1 - 1e-5), (2, 0.98)):
+        torch.manual_seed(0)
+        config = QUERIES.model_copy(update={"backbone": TransformerConfig(num_layers=num_layers, num_heads=2)})
+        tower = UserTower(config, nn.Linear(E, D, bias=False), Sizes(action=2, scenario=2), history).eval()
+        torch.nn.init.normal_(tower.backbone.slope_DM11)
+        middle_BGQD = interests_of(tower, inputs | {"cut_BG": cut_BG})
+        for b, g in itertools.product(range(B), range(2)):
+            scenario_L, cut = inputs["scenario_BL"][b].numpy(), int(cut_BG[b, g])
+            events = History(np.arange(L), np.zeros(L, int), scenario_L, np.arange(L)).at(slice(cut))
+            kept_L = torch.from_numpy(mix(events, np.zeros(cut, int), history))
+            shown = {n: v[b : b + 1, kept_L] if n.endswith(("BL", "BLE")) else v[b : b + 1] for n, v in inputs.items()}
+            ended_1GQD = interests_of(tower, shown | {"cut_BG": torch.tensor([[len(kept_L)] * 2])})
+            assert (middle_BGQD[b, g] * ended_1GQD[0, g]).sum(-1).min() > min_cosine

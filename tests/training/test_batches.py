@@ -3,12 +3,17 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import torch
 
 from redrec.data.histories import Histories, train_counts
 from redrec.data.items import is_allowed
+from redrec.data.prepare import DataConfig, prepare
 from redrec.data.split import read_vocabulary
-from redrec.history import HistoryConfig, gap_bucket
+from redrec.history import HistoryConfig, gap_bucket, tower_inputs
+from redrec.model.visibility import Visibility
 from redrec.training.batches import Batch, BatchConfig, Batches, Proposal, Shard, _candidates
 from tests.worlds import SMALL_RECIPE, SMALL_WORLD, write_world
 
@@ -37,36 +42,78 @@ def batches(data) -> Batches:
 
 def events_in_time_order(batch: Batch, user: int) -> np.ndarray:
     """Return the catalog items of a user's kept events, oldest first."""
-    kept = batch.events.is_event_BL[user]
-    order = np.argsort(batch.events.order_BL[user][kept])
-    return batch.items_M[batch.event_BL[user][kept]][order]
+    return batch.items_M[batch.event_BL[user][batch.events.is_event_BL[user]]]
 
 
-def test_the_targets_are_the_next_events_of_the_queried_scenario(data, batches):
-    """Whole short histories: then kept events are all events, and cut c is before event c."""
+def test_the_targets_are_the_next_events_of_the_queried_scenario(data):
+    """With histories that nothing leaves, cut c of a user is before event c."""
+    batches, num_checked = make(data, history=HistoryConfig(policy="sorted", max_events=1000)), 0
+    for step in range(4):
+        batch = batches.draw(step, Shard())
+        for row, user in enumerate(batches._users_of(step)):
+            history = batches.histories.train_of(user)
+            queried = (batch.cut_BC[row], batch.scenario_BC[row], batch.gap_BC[row])
+            targets = (batch.target_BCW[row], batch.is_target_BCW[row])
+            for cut, scenario, gap, target_W, is_target_W in zip(*queried, *targets, strict=True):
+                if not is_target_W[0]:
+                    continue
+                after = np.flatnonzero(history.scenario_L[cut:] == scenario)
+                expected = history.item_L[cut:][after[: SMALL_RECIPE.batch.target_window]]
+                assert batch.items_M[target_W[is_target_W]].tolist() == expected.tolist()
+                assert gap == gap_bucket(history.timestamp_ms_L[cut] - history.timestamp_ms_L[cut - 1])
+                num_checked += 1
+    assert num_checked > 500
+
+
+NUM_UNIQUE = 150  # events of each user
+
+
+@pytest.fixture(scope="module")
+def numbered(tmp_path_factory) -> Path:
+    """Users whose event number n is of item n, most of one scenario: an item says where in its history it was."""
+    folder, rng = tmp_path_factory.mktemp("numbered"), np.random.default_rng(0)
+    item_ids = [f"i{n:03}" for n in range(NUM_UNIQUE)]
+    rows = []
+    for user in range(16):
+        for n, scenario in enumerate(rng.choice(["feed", "search", "ads"], NUM_UNIQUE, p=[0.8, 0.15, 0.05])):
+            minutes = 10 * n + int(rng.integers(10))
+            rows.append((f"u{user}", item_ids[n], scenario, "click", 1_700_000_000_000 + minutes * 60_000))
+    names = ("user_id", "item_id", "scenario", "action", "timestamp")
+    pq.write_table(
+        pa.Table.from_pylist([dict(zip(names, row, strict=True)) for row in rows]), folder / "events.parquet"
+    )
+    pq.write_table(pa.table({"item_id": item_ids, "title": item_ids}), folder / "items.parquet")
+    prepare(folder / "events.parquet", folder / "items.parquet", folder / "data", DataConfig())
+    return folder / "data"
+
+
+@pytest.mark.parametrize("policy", ["sorted", "concat", "quota_1d", "quota_2d"])
+def test_each_cut_of_a_step_sees_what_serving_would_show_event_by_event(numbered, policy):
+    """The visible events of every cut, with all their features, against those of a request at the same moment."""
+    config = HistoryConfig(policy=policy, max_events=20, max_events_per_scenario=8)
+    histories, vectors_NE = Histories(numbered), np.arange(NUM_UNIQUE)[:, None]
+    counts_SN, batch_config = np.ones((3, NUM_UNIQUE), int), BatchConfig(num_users=16)
+    batches = Batches(histories, counts_SN, counts_SN > 0, batch_config, config, 0, seed=0)
     num_checked = 0
-    drawn = [
-        (batch, *row)
-        for step in range(4)
-        for batch in [batches.draw(step, Shard())]
-        for row in enumerate(batches._users_of(step))
-    ]
-    for batch, row, user in drawn:
-        history = batches.histories.train_of(user)
-        kept = events_in_time_order(batch, row)
-        if len(kept) != len(history.item_L):
-            continue
-        queried = (batch.cut_BC[row], batch.scenario_BC[row], batch.gap_BC[row])
-        targets = (batch.target_BCW[row], batch.is_target_BCW[row])
-        for cut, scenario, gap, target_W, is_target_W in zip(*queried, *targets, strict=True):
-            if not is_target_W[0]:
-                continue
-            after = np.flatnonzero((history.scenario_L == scenario) & (np.arange(len(kept)) >= cut))
-            expected = history.item_L[after[: SMALL_RECIPE.batch.target_window]]
-            assert batch.items_M[target_W[is_target_W]].tolist() == expected.tolist()
-            assert gap == gap_bucket(history.timestamp_ms_L[cut] - history.timestamp_ms_L[cut - 1])
+    for step in range(3):
+        batch = batches.draw(step, Shard())
+        visibility = Visibility(
+            torch.from_numpy(batch.events.scenario_BL), torch.from_numpy(batch.events.is_event_BL), 3, config
+        )
+        is_visible_BCL = visibility.from_cuts(torch.from_numpy(batch.cut_BC)).is_visible_BTK[..., 1:].numpy()
+        for row, cut in np.argwhere(batch.is_target_BCW[..., 0]):
+            item_L = batch.items_M[batch.event_BL[row]]
+            moment = item_L[batch.cut_BC[row, cut] - 1] + 1  # the number of the event after the cut
+            history = histories.train_of(batches._users_of(step)[row])
+            query = ([0], [history.timestamp_ms_L[moment]])
+            served = tower_inputs([history.at(slice(moment))], *query, vectors_NE, config)
+            is_visible_L = is_visible_BCL[row, cut]
+            assert item_L[is_visible_L].tolist() == served.vectors_BLE[0, :, 0].tolist()
+            for in_training_BL, in_serving_BL in zip(batch.events, served.events, strict=True):
+                assert in_training_BL[row][is_visible_L].tolist() == in_serving_BL[0].tolist()
+            assert batch.gap_BC[row, cut] == served.query_gap_B[0]
             num_checked += 1
-    assert num_checked > 50
+    assert num_checked == 3 * 16 * batch_config.num_cuts
 
 
 def test_no_item_of_the_test_period_alone_is_a_target(data, batches):
@@ -90,7 +137,7 @@ def arrays_of(values: tuple) -> list:
 def test_a_step_is_the_same_in_whatever_order_steps_are_drawn(batches):
     first, _, again = (batches.draw(step, Shard()) for step in (5, 9, 5))
     one, other = arrays_of(first), arrays_of(again)
-    assert len(one) == 8 + 6 + 3 + 3 * 4  # arrays, event features, groups, negatives
+    assert len(one) == 8 + 4 + 3 + 3 * 4  # arrays, event features, groups, negatives
     assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
@@ -153,16 +200,16 @@ def test_a_sparse_scenario_is_queried_as_often_as_its_share_of_scenarios(batches
     assert shares.min() > 0.2
 
 
-def test_next_item_models_are_cut_before_every_event_and_queried_for_it(data):
+def test_next_item_models_are_cut_before_every_event_of_a_stretch_and_queried_for_it(data):
     config = BatchConfig(num_users=16, num_cuts=None, queried="next", target_window=1)
     batch = make(data, config, HistoryConfig(policy="sorted", max_events=20)).draw(0, Shard())
     for row in range(16):
         events, is_cut = events_in_time_order(batch, row), batch.is_target_BCW[row, :, 0]
         targets = batch.items_M[batch.target_BCW[row, is_cut, 0]]
         cuts = batch.cut_BC[row, is_cut]
-        assert is_cut.sum() >= len(events) - 1
-        inside = cuts < len(events)  # the last target may be behind the window
-        assert np.array_equal(targets[inside], events[cuts[inside]])
+        assert np.array_equal(cuts, np.arange(cuts[0], cuts[0] + len(cuts)))
+        assert cuts[0] == 1 or len(cuts) >= 19  # the last position of a history has no target
+        assert np.array_equal(targets[:-1], events[cuts[:-1]])  # the last target is behind the events that enter
 
 
 def test_a_cut_is_taken_less_often_the_older_its_target(data):

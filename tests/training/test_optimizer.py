@@ -24,9 +24,8 @@ HASHED = {
 NO_QUERIES = {
     "items.head.weight": MATRIX,
     "users.project.weight": MATRIX,
-    "users.features.position.weight": UNDECAYED,
     "users.start_H": UNDECAYED,
-    "users.backbone.slope_M": UNDECAYED,
+    "users.backbone.slope_DM11": UNDECAYED,
     "users.backbone.layers.0.query.weight": MATRIX,
     "users.to_item.weight": MATRIX,
     "log_scale": UNDECAYED,

@@ -50,7 +50,7 @@ PRESETS = ("redrec", "single_scenario", "hllm", "sasrec")
 NUM_IDS = 2**20  # above every set's catalog
 MAX_EVENTS = 50
 DROPOUT = 0.4
-FEATURES: tuple[Feature, ...] = ("scenario", "gap", "position")  # an event has a day and one kind of action
+FEATURES: tuple[Feature, ...] = ("scenario", "gap")  # an event has a day and one kind of action
 TABLE_RATES = {"ids": 5e-3, "words": 1e-2}
 WEIGHT_DECAY = 0.1
 NUM_CUTS = 24  # of presets with queries: more than most histories have positions
@@ -85,7 +85,7 @@ def recipe(
             num_queries=0 if is_next_item else 1,
             hidden_dim=tuning.width,
             query_features=tuning.query_features,
-            features=("position",) if is_ids_only else FEATURES,
+            features=() if is_ids_only else FEATURES,
             dropout=DROPOUT,
             backbone=TransformerConfig(num_layers=tuning.num_layers, num_heads=2, dropout=DROPOUT),
         ),
