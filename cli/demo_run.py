@@ -139,7 +139,7 @@ def measure_oracle(events: Path, items: Path, metrics: Path, recipe: "Recipe", w
     with tempfile.TemporaryDirectory() as scratch:
         data = Path(scratch) / "data"
         prepare(events, items, data, recipe.data)
-        add_oracle(World(world), data, metrics, recipe.batch.target_window, recipe.seed)
+        add_oracle(World(world), data, metrics, recipe.evaluation.num_targets, recipe.seed)
 
 
 def planted_experiment(scenarios: Sequence[str]) -> Simulation:

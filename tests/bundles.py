@@ -88,7 +88,6 @@ def write_tiny_model(folder: Path, num_scenarios: int, seed: int = 0, popularity
         items_hash=file_hash(folder / "data" / "items.parquet"),
         history=HistoryConfig(policy="quota_2d", max_events_per_scenario=8),
         num_interests=NUM_QUERIES,
-        target_window=5,
         logit_scale=1.0,
         popularity_boost_weight=popularity_boost_weight,
         seed=seed,

@@ -13,13 +13,21 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import PositiveInt
 
+from redrec.config import Config
 from redrec.data.histories import Histories
 from redrec.history import History, Ints
 
 MAX_USERS = 5000  # per scenario; more only narrow the interval
 SLICES = ("cold", "light", "heavy")
 NUM_COLD = 5  # a user with fewer known events of the queried scenario is cold: public 5-core sets have none of them
+
+
+class EvaluationConfig(Config):
+    """Of test and validation alike, whatever window the model was trained on: runs stay comparable."""
+
+    num_targets: PositiveInt = 10  # of a user in a scenario, the first after the moment of the query
 
 
 class Case(NamedTuple):
@@ -36,22 +44,22 @@ class Case(NamedTuple):
 
 
 def cases_of(
-    histories: Histories, scenario: int, split: int, target_window: int, max_users: int, seed: int
+    histories: Histories, scenario: int, split: int, num_targets: int, max_users: int, seed: int
 ) -> list[Case]:
     """Return a case for each user with events of `split` in `scenario` and known events before them.
 
-    Targets are the first distinct `target_window` items. If more than `max_users` users have targets, the cases are a
+    Targets are the first distinct `num_targets` items. If more than `max_users` users have targets, the cases are a
     seeded sample; their order is random, so the first cases are a smaller sample.
     """
     users = np.random.default_rng(seed).permutation(histories.users_with_targets(scenario, split))
-    cases = (_case(histories, int(user), scenario, split, target_window) for user in users)
+    cases = (_case(histories, int(user), scenario, split, num_targets) for user in users)
     return list(islice((case for case in cases if len(case.known(histories).item_L)), max_users))
 
 
-def _case(histories: Histories, user: int, scenario: int, split: int, target_window: int) -> Case:
+def _case(histories: Histories, user: int, scenario: int, split: int, num_targets: int) -> Case:
     offset_T = histories.targets(user, scenario, split)
     item_T = histories.item_N[offset_T].astype(np.int64)
-    first = np.sort(np.unique(item_T, return_index=True)[1])[:target_window]
+    first = np.sort(np.unique(item_T, return_index=True)[1])[:num_targets]
     moment_ms = histories.begins_ms.get(split, int(histories.timestamp_ms_N[offset_T[0]]))
     return Case(user, item_T[first], int(offset_T[0]), split, moment_ms)
 

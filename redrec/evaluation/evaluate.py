@@ -25,7 +25,7 @@ from redrec.data.histories import TEST, Histories, train_counts
 from redrec.data.items import is_allowed, titles
 from redrec.data.split import read_vocabulary
 from redrec.evaluation.baselines import mean_of_last_n, popularity
-from redrec.evaluation.cases import MAX_USERS, SLICES, Case, cases_of
+from redrec.evaluation.cases import MAX_USERS, SLICES, Case, EvaluationConfig, cases_of
 from redrec.evaluation.collapse import interest_report
 from redrec.evaluation.examples import examples
 from redrec.evaluation.intervals import bootstrap_means, paired_gain
@@ -49,10 +49,11 @@ def evaluate(data: Path, model: Path, out: Path) -> Metrics:
     trained = read_model(model)
     vocabulary, histories = read_vocabulary(data), Histories(data)
     check_model_fits(trained, model, data, vocabulary)
+    config = EvaluationConfig.model_validate(trained.recipe.get("evaluation", {}))
     allowed_SN = is_allowed(DataFolder(data).items, vocabulary.scenarios)
     scorers = _scorers(model, trained, histories, allowed_SN)
     cases = {
-        s: cases_of(histories, s, TEST, trained.target_window, MAX_USERS, trained.seed)
+        s: cases_of(histories, s, TEST, config.num_targets, MAX_USERS, trained.seed)
         for s in range(len(vocabulary.scenarios))
     }
 

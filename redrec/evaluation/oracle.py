@@ -20,7 +20,7 @@ from redrec.evaluation.ranking import rank_targets
 from redrec.folders import DataFolder, read_json, write_json
 
 
-def add_oracle(world: World, data: Path, metrics: Path, target_window: int, seed: int) -> None:
+def add_oracle(world: World, data: Path, metrics: Path, num_targets: int, seed: int) -> None:
     """Add the model `oracle` to a metrics file that was measured on `data` with the same window and seed."""
     content = read_json(metrics)
     vocabulary, histories = read_vocabulary(data), Histories(data)
@@ -29,7 +29,7 @@ def add_oracle(world: World, data: Path, metrics: Path, target_window: int, seed
     item_ids = pq.read_table(DataFolder(data).items, columns=[c.ITEM_ID])[c.ITEM_ID].to_pylist()
     item_N = np.searchsorted(world.item_ids(), item_ids)
     for s, name in enumerate(vocabulary.scenarios):
-        cases = cases_of(histories, s, TEST, target_window, MAX_USERS, seed)
+        cases = cases_of(histories, s, TEST, num_targets, MAX_USERS, seed)
         facet = SCENARIOS.index(name)
         shown_B = world.identity_FU[facet][user_U[[case.user for case in cases]]]
         probability_KN = world.item_probabilities(np.eye(world.config.num_interests), facet)[:, item_N]

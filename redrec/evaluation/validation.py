@@ -34,13 +34,13 @@ class Validation:
     """
 
     def __init__(
-        self, data: Path, vocabulary: Vocabulary, config: ValidationConfig, target_window: int, seed: int
+        self, data: Path, vocabulary: Vocabulary, config: ValidationConfig, num_targets: int, seed: int
     ) -> None:
         self.metric, self.k = config.metric, int(config.metric.partition("@")[2])
         self.histories = Histories(data)
         self.allowed_SN = is_allowed(DataFolder(data).items, vocabulary.scenarios)
         self.cases = [
-            cases_of(self.histories, scenario, VALIDATION, target_window, config.max_users, seed)
+            cases_of(self.histories, scenario, VALIDATION, num_targets, config.max_users, seed)
             for scenario in range(len(vocabulary.scenarios))
         ]
         if not any(self.cases):

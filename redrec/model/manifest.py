@@ -15,7 +15,6 @@ class ModelManifest(Record):
     items_hash: str  # of the item table that numbered the items
     history: HistoryConfig
     num_interests: PositiveInt  # of a user and scenario
-    target_window: PositiveInt  # targets of a user and scenario in evaluation
     logit_scale: PositiveFloat
     popularity_boost_weight: float  # in logits
     seed: int

@@ -22,6 +22,8 @@ from redrec.model.backbone import Backbone, BackboneConfig
 from redrec.model.packing import PackedTokens, Packing, Padding
 from redrec.model.visibility import Visibility, Visible
 
+HIDDEN = -1e9  # finite: a product with zero must be zero
+
 
 class TransformerConfig(BackboneConfig):
     kind: Literal["transformer"] = "transformer"
@@ -33,9 +35,9 @@ class TransformerConfig(BackboneConfig):
 class Transformer(nn.Module):
     def __init__(self, config: TransformerConfig, hidden_dim: int, num_distances: int) -> None:
         super().__init__()
-        slope_DM11 = torch.zeros(num_distances, config.num_heads, 1, 1)
-        slope_DM11[0, :, 0, 0] = torch.linspace(0, 1, config.num_heads)  # in time: from no effect to a strong one
-        self.slope_DM11 = nn.Parameter(slope_DM11)
+        slope_DM1 = torch.zeros(num_distances, config.num_heads, 1)
+        slope_DM1[0, :, 0] = torch.linspace(0, 1, config.num_heads)  # in time: from no effect to a strong one
+        self.slope_DM1 = nn.Parameter(slope_DM1)
         self.layers = nn.ModuleList(Layer(config, hidden_dim) for _ in range(config.num_layers))
         self.norm = nn.LayerNorm(hidden_dim)
 
@@ -57,12 +59,14 @@ class Transformer(nn.Module):
         return self.norm(keys_PH if queries is None else queries_PH)
 
     def _bias(self, visible: Visible) -> Tensor:
-        """Return the additive bias `bias_BMTK`: minus slope times log distance, -inf where a token sees nothing."""
-        bias_BMTK = torch.zeros((), dtype=self.slope_DM11.dtype, device=self.slope_DM11.device)
-        for slope_M11, distance_BTK in zip(self.slope_DM11, visible.distances, strict=True):
-            log_distance_BTK = distance_BTK.clamp(min=1).to(slope_M11.dtype).log()
-            bias_BMTK = bias_BMTK - slope_M11 * log_distance_BTK[:, None]
-        return bias_BMTK.masked_fill(~visible.is_visible_BTK[:, None], float("-inf"))
+        """Return the additive bias `bias_BMTK`: minus slope times log distance, `HIDDEN` where a token sees nothing."""
+        hidden_BTK = (~visible.is_visible_BTK).float()
+        log_distances = [distance_BTK.clamp(min=1).log() for distance_BTK in visible.distances]
+        terms_BDTK = torch.stack([hidden_BTK, *log_distances], dim=1)
+        hidden_M1 = torch.full_like(self.slope_DM1[0], HIDDEN)
+        weight_MD = torch.cat([hidden_M1, *(-self.slope_DM1)], dim=1)
+        bias_BMTK: Tensor = (weight_MD @ terms_BDTK.flatten(2)).unflatten(2, hidden_BTK.shape[1:])
+        return bias_BMTK
 
 
 class Layer(nn.Module):

@@ -116,7 +116,7 @@ class Batches:
     ) -> None:
         self.histories, self.config, self.history_config, self.seed = histories, config, history_config, seed
         max_length = history_config.max_length(len(counts_SN))
-        self.max_stretch = max(2, max_length // 2 if config.num_cuts else max_length)
+        self.max_stretch = max(2, max_length // 4 if config.num_cuts else max_length)
         self.newest_ms = newest_train_ms(histories)
         self.users = np.flatnonzero(histories.num_train_U >= 2)  # a target needs an event before it
         self.shuffle = lru_cache(maxsize=2)(self._shuffled)  # a step is in one epoch or across two

@@ -3,6 +3,7 @@
 from redrec.config import Config
 from redrec.data.prepare import DataConfig
 from redrec.drift.verdicts import DriftConfig
+from redrec.evaluation.cases import EvaluationConfig
 from redrec.evaluation.validation import ValidationConfig
 from redrec.history import HistoryConfig
 from redrec.index.milvus import IndexConfig
@@ -24,6 +25,7 @@ class Recipe(Config):
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     validation: ValidationConfig = ValidationConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
     popularity_boost: PopularityBoostConfig = PopularityBoostConfig()
     index: IndexConfig = IndexConfig()
     drift: DriftConfig = DriftConfig()

@@ -92,7 +92,7 @@ class TrainingRun:
         self.optimizer = make_optimizer(self.towers, recipe.optimizer)
         self.progress = checkpoint.restore(self.folder.checkpoint, self.towers, self.optimizer, recipe)
         self.validation = (
-            Validation(data, self.vocabulary, recipe.validation, recipe.batch.target_window, recipe.seed)
+            Validation(data, self.vocabulary, recipe.validation, recipe.evaluation.num_targets, recipe.seed)
             if recipe.validation.steps_between
             else None
         )
@@ -205,7 +205,6 @@ class TrainingRun:
             items_hash=file_hash(self.data.items),
             history=self.recipe.history,
             num_interests=towers.users.num_interests,
-            target_window=self.recipe.batch.target_window,
             logit_scale=towers.logit_scale().item(),
             popularity_boost_weight=self.recipe.popularity_boost.weight,
             seed=self.recipe.seed,

@@ -164,7 +164,7 @@ def trained_on(histories: Histories) -> set[str]:
 
 
 def known_at(histories: Histories, scenario: int, split: int) -> list[History]:
-    cases = cases_of(histories, scenario, split, target_window=5, max_users=99, seed=0)
+    cases = cases_of(histories, scenario, split, num_targets=5, max_users=99, seed=0)
     return [case.known(histories) for case in cases]
 
 

@@ -11,7 +11,7 @@ PER_SCENARIO = [("a", f"i{n}", "ads" if n < 5 else "feed", hour) for hour, n in 
 
 
 def items_known(histories: Histories, scenario: int, split: int) -> list[int]:
-    (case,) = cases_of(histories, scenario, split, target_window=5, max_users=9, seed=0)
+    (case,) = cases_of(histories, scenario, split, num_targets=5, max_users=9, seed=0)
     return case.known(histories).item_L.tolist()
 
 
@@ -33,7 +33,7 @@ def test_every_case_of_every_split_knows_only_what_came_before(tmp_path):
         num_cases = 0
         for scenario, split in [(0, VALIDATION), (1, VALIDATION), (0, TEST), (1, TEST)]:
             held_out_ms = histories.timestamp_ms_N[histories.split_N >= split]  # no two events are at the same time
-            for case in cases_of(histories, scenario, split, target_window=3, max_users=99, seed=0):
+            for case in cases_of(histories, scenario, split, num_targets=3, max_users=99, seed=0):
                 known_ms = case.known(histories).timestamp_ms_L
                 assert len(known_ms) > 0 and known_ms.max() < histories.timestamp_ms_N[case.end]
                 assert not np.isin(known_ms, held_out_ms).any()
@@ -45,7 +45,7 @@ def test_targets_are_the_first_distinct_items_of_the_scenario(tmp_path):
     events = [("a", f"i{item}", "ads" if n < 50 else "feed", n) for n, item in enumerate([0] * 8)]
     events += [("a", f"i{item}", "ads", 100 + n) for n, item in enumerate([4, 4, 3, 2])]
     histories = histories_of(tmp_path, events, test_share=0.3)
-    (case,) = cases_of(histories, 0, TEST, target_window=2, max_users=9, seed=0)
+    (case,) = cases_of(histories, 0, TEST, num_targets=2, max_users=9, seed=0)
     assert case.target_T.tolist() == [4, 3]
 
 

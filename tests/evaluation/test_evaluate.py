@@ -17,7 +17,7 @@ from tests.worlds import SMALL_RECIPE, write_world
 
 def value_in_ads(data: Path) -> list[dict]:
     histories, allowed_SN = Histories(data), is_allowed(data / "items.parquet", SCENARIOS)
-    cases = cases_of(histories, ADS, TEST, SMALL_RECIPE.batch.target_window, max_users=500, seed=0)
+    cases = cases_of(histories, ADS, TEST, SMALL_RECIPE.evaluation.num_targets, max_users=500, seed=0)
     kept = rank_cases(homefeed_reader(), histories, cases, ADS, allowed_SN[ADS])
     values = scenario_value(homefeed_reader(), histories, cases, kept, ADS, allowed_SN, seed=0)
     return [value["hit_rate@10"] for value in values]
@@ -34,7 +34,7 @@ def test_only_the_planted_scenario_has_a_value(data, tmp_path):
 
 def test_the_slices_of_a_scenario_sum_to_its_users(data):
     histories, allowed_SN = Histories(data), is_allowed(data / "items.parquet", SCENARIOS)
-    cases = cases_of(histories, ADS, TEST, SMALL_RECIPE.batch.target_window, max_users=300, seed=0)
+    cases = cases_of(histories, ADS, TEST, SMALL_RECIPE.evaluation.num_targets, max_users=300, seed=0)
     ranks = {"reader": rank_cases(homefeed_reader(), histories, cases, ADS, allowed_SN[ADS])}
     slices = by_slice(users_of(histories, cases, ADS, "ads")["slice"], ranks, seed=0)
     whole = measure(ranks["reader"], seed=0)["mrr"]

@@ -17,7 +17,7 @@ def shown_users(tmp_path, events) -> list[dict]:
     vocabulary = read_vocabulary(tmp_path / "data")
     items = tmp_path / "data" / "items.parquet"
     scenarios = range(len(vocabulary.scenarios))
-    cases = {s: cases_of(histories, s, TEST, target_window=5, max_users=9, seed=0) for s in scenarios}
+    cases = {s: cases_of(histories, s, TEST, num_targets=5, max_users=9, seed=0) for s in scenarios}
     scorer = Scorer(lambda users, s, moment_ms_B: np.tile(np.eye(10)[9], (len(users), 1, 1)), np.eye(10))
     return examples(scorer, histories, cases, vocabulary, is_allowed(items, vocabulary.scenarios), titles(items))
 

@@ -21,11 +21,11 @@ def test_the_oracle_joins_the_metrics_and_beats_popularity(tmp_path):
     scorer = popularity(train_counts(histories, SMALL_WORLD.num_items, len(vocabulary.scenarios)))
     seed, measured = SMALL_RECIPE.seed, {}
     for s, name in enumerate(vocabulary.scenarios):
-        cases = cases_of(histories, s, TEST, SMALL_RECIPE.batch.target_window, MAX_USERS, seed)
+        cases = cases_of(histories, s, TEST, SMALL_RECIPE.evaluation.num_targets, MAX_USERS, seed)
         measured[name] = {"popularity": measure(rank_cases(scorer, histories, cases, s, allowed_SN[s]), seed)}
     metrics.write_text(json.dumps({"scenarios": measured}))
 
-    add_oracle(World(SMALL_WORLD), data, metrics, SMALL_RECIPE.batch.target_window, seed)
+    add_oracle(World(SMALL_WORLD), data, metrics, SMALL_RECIPE.evaluation.num_targets, seed)
 
     for models in json.loads(metrics.read_text())["scenarios"].values():
         assert models["oracle"]["hit_rate@10"]["low"] > models["popularity"]["hit_rate@10"]["high"]

@@ -42,7 +42,7 @@ def random_scorer() -> Scorer:
 
 
 def hit_rate(scorer: Scorer, histories: Histories) -> float:
-    cases = cases_of(histories, 0, TEST, target_window=3, max_users=1000, seed=0)
+    cases = cases_of(histories, 0, TEST, num_targets=3, max_users=1000, seed=0)
     return float(user_metrics(rank_cases(scorer, histories, cases, 0, ALLOWED[0]).rank_UT, (10,))["hit_rate@10"].mean())
 
 

@@ -18,7 +18,7 @@ from tests.worlds import SMALL_RECIPE
 
 def test_the_metrics_follow_from_the_users_table(data, tmp_path):
     histories, allowed_SN = Histories(data), is_allowed(data / "items.parquet", SCENARIOS)
-    cases = cases_of(histories, ADS, TEST, SMALL_RECIPE.batch.target_window, max_users=300, seed=0)
+    cases = cases_of(histories, ADS, TEST, SMALL_RECIPE.evaluation.num_targets, max_users=300, seed=0)
     ranks = rank_cases(homefeed_reader(), histories, cases, ADS, allowed_SN[ADS])
     with users_table(tmp_path / "users.parquet") as write:
         write(users_of(histories, cases, ADS, "ads"), "reader", ranks)

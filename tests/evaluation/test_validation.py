@@ -26,7 +26,7 @@ def likes(item_of_scenario: dict[int, int]) -> Scorer:
 
 def validation_of(tmp_path, **config):
     data = tmp_path / "data"
-    return Validation(data, read_vocabulary(data), ValidationConfig(**config), target_window=5, seed=0)
+    return Validation(data, read_vocabulary(data), ValidationConfig(**config), num_targets=5, seed=0)
 
 
 def test_the_score_is_the_mean_over_scenarios_on_validation_targets(tmp_path):

@@ -165,7 +165,7 @@ def test_a_query_in_the_middle_of_a_history_is_answered_as_if_the_history_ended_
         torch.manual_seed(0)
         config = QUERIES.model_copy(update={"backbone": TransformerConfig(num_layers=num_layers, num_heads=2)})
         tower = UserTower(config, nn.Linear(E, D, bias=False), Sizes(action=2, scenario=2), history).eval()
-        torch.nn.init.normal_(tower.backbone.slope_DM11)
+        torch.nn.init.normal_(tower.backbone.slope_DM1)
         middle_BGQD = interests_of(tower, inputs | {"cut_BG": cut_BG})
         for b, g in itertools.product(range(B), range(2)):
             scenario_L, cut = inputs["scenario_BL"][b].numpy(), int(cut_BG[b, g])

@@ -25,7 +25,7 @@ NO_QUERIES = {
     "items.head.weight": MATRIX,
     "users.project.weight": MATRIX,
     "users.start_H": UNDECAYED,
-    "users.backbone.slope_DM11": UNDECAYED,
+    "users.backbone.slope_DM1": UNDECAYED,
     "users.backbone.layers.0.query.weight": MATRIX,
     "users.to_item.weight": MATRIX,
     "log_scale": UNDECAYED,

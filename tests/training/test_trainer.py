@@ -102,7 +102,7 @@ def ads_gain(data: Path, model: Path, folder: Path) -> np.ndarray:
 def ads_hits(data: Path, model: Path) -> dict[str, float]:
     vocabulary, histories = read_vocabulary(data), Histories(data)
     ads = vocabulary.scenarios.index("ads")
-    cases = cases_of(histories, ads, TEST, SMALL_RECIPE.batch.target_window, max_users=10_000, seed=0)
+    cases = cases_of(histories, ads, TEST, SMALL_RECIPE.evaluation.num_targets, max_users=10_000, seed=0)
     is_candidate_N = is_allowed(data / "items.parquet", vocabulary.scenarios)[ads]
     towers = exported_towers(model, SMALL_RECIPE.history)
     hits_U = user_metrics(rank_cases(towers, histories, cases, ads, is_candidate_N).rank_UT, (10,))["hit_rate@10"]
