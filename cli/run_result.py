@@ -50,13 +50,14 @@ def read_run(folder: Path) -> RunResult:
 
 
 def metrics_text(metrics: Mapping[str, Any]) -> str:
-    """Return a table with one row per scenario, and one column per model with its interval."""
-    scenarios = metrics["scenarios"]
-    models = list(next(iter(scenarios.values())))
-    rows = [["scenario", "users", *models]]
-    for scenario, figures in scenarios.items():
-        users = next(iter(figures.values()))[HEADLINE]["users"]
-        rows.append([scenario, f"{users:,}", *(interval(figures[model][HEADLINE]) for model in models)])
+    """Return a table with one row per scenario and model, and how far the towers are above each other model."""
+    rows = [["scenario", "users", "model", HEADLINE, "redrec minus it"]]
+    for scenario, figures in metrics["scenarios"].items():
+        names = [scenario, f"{next(iter(figures.values()))[HEADLINE]['users']:,}"]
+        for model, estimates in figures.items():
+            gain = metrics["gains"][scenario].get(model)
+            rows.append([*names, model, interval(estimates[HEADLINE]), interval(gain[HEADLINE]) if gain else ""])
+            names = ["", ""]
     return f"{HEADLINE} over the full catalogue of the scenario [95 % interval over users]:\n{indented(table(rows))}"
 
 

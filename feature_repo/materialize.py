@@ -34,10 +34,11 @@ from redrec.data.statistics import item_statistics
 from redrec.data.tables import Engine, connect, read, write
 from redrec.folders import DataFolder
 from redrec.history import HistoryConfig
+from redrec.model.boosts import MAX_COUNTED
 
 logger = logging.getLogger(__name__)
 
-MAX_EVENTS = 64  # per scenario; above the default quota of the user tower, so that older seen items are known too
+MAX_EVENTS = MAX_COUNTED  # per scenario; more than enter the user tower, since older ones count as own and seen items
 ROWS_PER_BLOCK = 10_000  # some 50 MB of histories
 
 

@@ -43,6 +43,7 @@ class ModelFolder:
         self.recipe = path / "recipe.json"
         self.content = path / "content"  # the item tower's input for each item
         self.checkpoint = path / "checkpoint"
+        self.boosts = path / "boosts.json"  # their weights, per scenario
         self.export = path / "export"
         self.tower = self.export / TOWER
         self.item_vectors = self.export / VECTORS

@@ -17,31 +17,31 @@ from redrec.config import InputError
 from redrec.data.columns import WINDOWS_DAYS, events_in
 from redrec.index.exact import NO_ITEM
 from redrec.index.filters import Catalog, ItemFilter
-from redrec.index.popularity_boost import BoostedItems, boosts, daily_rates
+from redrec.index.popularity_boost import PopularItems, daily_rates, popularity_lifts
 
 logger = logging.getLogger(__name__)
 
 
-def read_boosts(features: Path | None, bundle: Bundle, catalog: Catalog) -> dict[str, BoostedItems]:
+def read_popular_items(features: Path | None, bundle: Bundle, catalog: Catalog) -> dict[str, PopularItems]:
     """Return the boosted items per scenario, without scenarios that have none."""
-    weight, logit_scale = bundle.manifest.popularity_boost_weight, bundle.manifest.logit_scale
-    if features is None or weight == 0:
-        return {}
-    boosted = {}
-    for scenario in bundle.manifest.scenarios:
-        is_allowed_N = catalog.is_allowed(ItemFilter(scenario=scenario))
-        boost_N = boosts(_rates(features, scenario, bundle), is_allowed_N, weight, logit_scale)
+    popular: dict[str, PopularItems] = {}
+    manifest = bundle.manifest
+    for scenario, weights in zip(manifest.scenarios, manifest.boosts, strict=True):
+        if features is None or weights.popularity == 0:
+            continue
+        lift_N = popularity_lifts(_rates(features, scenario, bundle), catalog.is_allowed(ItemFilter(scenario=scenario)))
+        boost_N = lift_N * np.float32(weights.popularity / manifest.logit_scale)
         items_T = np.flatnonzero(boost_N)
         logger.info("popularity boost | %s | %d of %d items", scenario, len(items_T), len(boost_N))
         if len(items_T):
-            boosted[scenario] = _boosted_items(boost_N, items_T, bundle)
-    return boosted
+            popular[scenario] = _popular_items(boost_N, items_T, bundle)
+    return popular
 
 
-def _boosted_items(boost_N: NDArray[np.float32], items_T: NDArray[np.int64], bundle: Bundle) -> BoostedItems:
+def _popular_items(boost_N: NDArray[np.float32], items_T: NDArray[np.int64], bundle: Bundle) -> PopularItems:
     position_of = {bundle.item_ids[item]: position for position, item in enumerate(items_T)}
     embeddings_TD = bundle.embeddings_ND[items_T].astype(np.float32)
-    return BoostedItems(boost_N, items_T, embeddings_TD, Catalog(bundle.items.take(items_T), position_of))
+    return PopularItems(boost_N, items_T, embeddings_TD, Catalog(bundle.items.take(items_T), position_of))
 
 
 def _rates(features: Path, scenario: str, bundle: Bundle) -> NDArray[np.float64]:

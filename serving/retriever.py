@@ -1,7 +1,7 @@
 """Retriever: a query in, items with their source out; it fails only if the index belongs to another bundle.
 
-Stages: history -> event vectors -> user tower (ONNX Runtime) -> one Milvus search for all interests -> popularity boost
-(`redrec.index.popularity_boost`) -> merge. Each stage has a time budget, and none runs on the event loop. If the search
+Stages: history -> event vectors -> user tower (ONNX Runtime) -> one Milvus search for all interests -> boosts
+(`redrec.index.boosted`) -> merge. Each stage has a time budget, and none runs on the event loop. If the search
 exceeds its budget or Milvus is not available, the answer comes from exact search over the bundle's own vectors (source
 `exact`). Without a history, or if the catalog is too large for exact search, it is the scenario's popular items (source
 `fallback`). The reason names the stage that failed.
@@ -22,16 +22,17 @@ from numpy.typing import NDArray
 
 from redrec.bundle.reader import Bundle
 from redrec.history import History, tower_inputs
+from redrec.index.boosted import Boosted, OwnBoosts
 from redrec.index.exact import exact_search
 from redrec.index.filters import Catalog, ItemFilter
 from redrec.index.merge import Merged, merge_max
-from redrec.index.popularity_boost import BoostedItems
 from redrec.index.search import AsyncItemIndex, IndexUnavailableError, SearchResult
+from redrec.model.boosts import own_items
 from redrec.model.session import open_tower
 from serving.config import ServingConfig
 from serving.histories import HistorySource, encode_columns, event_columns, open_features
 from serving.index import ServedIndex
-from serving.popularity_boost import read_boosts
+from serving.popularity_boost import read_popular_items
 from serving.requests import Query
 
 NS_PER_MS = 1_000_000
@@ -73,7 +74,7 @@ class Retriever:
         self.tower = open_tower(bundle.folder.tower)
         self.catalog = Catalog(bundle.items, bundle.item_index)
         self.titles = bundle.items["title"].to_pylist()
-        self.boosted = read_boosts(features, bundle, self.catalog)
+        self.popular = read_popular_items(features, bundle, self.catalog)
         self.index = ServedIndex(bundle, config.milvus_uri)
         self.client: AsyncItemIndex | None = None
 
@@ -105,19 +106,21 @@ class Retriever:
             if query.exclude_seen:
                 seen = np.unique(history.item_L)
                 item_filter = item_filter._replace(exclude_ids=tuple(self.bundle.item_ids[i] for i in seen))
-            interests_QD = await self._on_tower_thread(self._interests, history, query.scenario)
-            return await self._search_or_exact(interests_QD, query.k, item_filter)
+            interests_QD, boosted = await self._on_tower_thread(self._user, history, query.scenario, item_filter)
+            return await self._search_or_exact(interests_QD, query.k, item_filter, boosted)
         except StageError as stage:
             return self._fallback(query, item_filter, str(stage))
 
-    async def _search_or_exact(self, interests_QD: NDArray[np.float32], k: int, item_filter: ItemFilter) -> Answer:
+    async def _search_or_exact(
+        self, interests_QD: NDArray[np.float32], k: int, item_filter: ItemFilter, boosted: Boosted
+    ) -> Answer:
         """Return the result of Milvus, or of exact search if Milvus fails and the catalog is small enough."""
         try:
-            return Answer(self._items(await self._search(interests_QD, k, item_filter)), "model", None)
+            return Answer(self._items(await self._search(interests_QD, k, item_filter, boosted)), "model", None)
         except StageError as stage:
             if len(self.bundle.item_ids) > self.config.max_exact_items:
                 raise
-            merged = await self._on_tower_thread(self._exact, interests_QD, k, item_filter)
+            merged = await self._on_tower_thread(self._exact, interests_QD, k, item_filter, boosted)
             return Answer(self._items(merged), "exact", str(stage))
 
     async def _history(self, query: Query) -> History:
@@ -151,11 +154,27 @@ class Retriever:
     def _interests(self, history: History, scenario: str) -> NDArray[np.float32]:
         """Return `interests_QD` of one user."""
         query_scenario = self.bundle.manifest.scenarios.index(scenario)
-        now_ms = time.time_ns() // NS_PER_MS
-        inputs = tower_inputs([history], [query_scenario], [now_ms], self.bundle.vectors_NE, self.bundle.history_config)
+        bundle = self.bundle
+        inputs = tower_inputs([history], [query_scenario], [now_ms()], bundle.vectors_NE, bundle.history_config)
         return self.tower(inputs)[0]
 
-    async def _search(self, interests_QD: NDArray[np.float32], k: int, item_filter: ItemFilter) -> Merged:
+    def _user(self, history: History, scenario: str, item_filter: ItemFilter) -> tuple[NDArray[np.float32], Boosted]:
+        return self._interests(history, scenario), self._boosted(history, scenario, item_filter)
+
+    def _boosted(self, history: History, scenario: str, item_filter: ItemFilter) -> Boosted:
+        number, manifest = self.bundle.manifest.scenarios.index(scenario), self.bundle.manifest
+        own = own_items(history, number, now_ms())
+        own_boosts = OwnBoosts(
+            own.items_T,
+            own.boosts(manifest.boosts[number], manifest.logit_scale),
+            self.catalog.is_allowed(item_filter)[own.items_T],
+            self.bundle.embeddings_ND[own.items_T],
+        )
+        return Boosted(self.popular.get(scenario), own_boosts)
+
+    async def _search(
+        self, interests_QD: NDArray[np.float32], k: int, item_filter: ItemFilter, boosted: Boosted
+    ) -> Merged:
         assert self.client is not None, "start() comes first"
         search = self.client.search(interests_QD, k, item_filter)
         try:
@@ -163,24 +182,17 @@ class Retriever:
         except IndexUnavailableError as error:
             logger.warning("index: %s", error)
             raise StageError("index_unavailable") from error
-        merged: Merged = await self._on_tower_thread(self._merged, result, interests_QD, k, item_filter)
+        merged: Merged = await self._on_tower_thread(self._merged, result, interests_QD, k, item_filter, boosted)
         return merged
 
     def _merged(
-        self, result: SearchResult, interests_QD: NDArray[np.float32], k: int, item_filter: ItemFilter
+        self, result: SearchResult, interests_QD: NDArray[np.float32], k: int, item_filter: ItemFilter, boosted: Boosted
     ) -> Merged:
-        boosted = self._boosted(item_filter)
-        if boosted is not None:
-            result = boosted.add_to(*result, interests_QD, k, item_filter)
-        return merge_max(*result, k)
+        return merge_max(*boosted.add_to(result, interests_QD, k, item_filter), k)
 
-    def _exact(self, interests_QD: NDArray[np.float32], k: int, item_filter: ItemFilter) -> Merged:
-        is_allowed_N, boosted = self.catalog.is_allowed(item_filter), self._boosted(item_filter)
-        boost_N = None if boosted is None else boosted.boost_N
+    def _exact(self, interests_QD: NDArray[np.float32], k: int, item_filter: ItemFilter, boosted: Boosted) -> Merged:
+        boost_N, is_allowed_N = boosted.boost_N(len(self.bundle.item_ids)), self.catalog.is_allowed(item_filter)
         return merge_max(*exact_search(interests_QD, self.bundle.embeddings_ND, k, is_allowed_N, boost_N), k)
-
-    def _boosted(self, item_filter: ItemFilter) -> BoostedItems | None:
-        return self.boosted.get(item_filter.scenario or "")
 
     def _items(self, merged: Merged) -> list[Item]:
         rows = zip(merged.items_K.tolist(), merged.scores_K.tolist(), merged.interests_K.tolist(), strict=True)
@@ -192,6 +204,10 @@ class Retriever:
         allowed = [i for i in popular if is_allowed_N[i]][: query.k]
         items = [Item(self.bundle.item_ids[i], self.titles[i], None, None) for i in allowed]
         return Answer(items, "fallback", reason)
+
+
+def now_ms() -> int:
+    return time.time_ns() // NS_PER_MS
 
 
 async def within(work: Awaitable[ResultT], budget_ms: int, reason: str) -> ResultT:

@@ -21,6 +21,7 @@ from redrec.folders import ModelFolder, write_json
 from redrec.hashing import file_hash
 from redrec.history import HistoryConfig
 from redrec.index.milvus import IndexConfig, build_collection, collection_name, connect
+from redrec.model.boosts import OWN_COUNTS, BoostWeights
 from redrec.model.manifest import ModelManifest
 
 SCENARIOS = ("homefeed", "search", "ads")
@@ -28,6 +29,7 @@ ACTIONS = ("click", "buy")
 CATEGORIES = ("tools", "garden", 'so-called "misc"', "Küche")
 NOUNS = ("kettle", "rake", "lamp", "teapot", "ladder", "notebook", "drill", "vase")
 NUM_QUERIES, VECTOR_DIM, EMBEDDING_DIM = 3, 12, 8
+NO_BOOSTS = BoostWeights(popularity=0.0, own=(0.0,) * len(OWN_COUNTS))
 START = datetime(2025, 3, 1, tzinfo=UTC)
 
 
@@ -68,7 +70,7 @@ def write_data(folder: Path, num_items: int = 48, seed: int = 0) -> Path:
     return folder / "data"
 
 
-def write_tiny_model(folder: Path, num_scenarios: int, seed: int = 0, popularity_boost_weight: float = 0.0) -> Path:
+def write_tiny_model(folder: Path, num_scenarios: int, seed: int = 0, boosts: BoostWeights = NO_BOOSTS) -> Path:
     """Write the model folder `folder/model` (manifest and export, no checkpoint) for `folder/data`; return it.
 
     Its logit scale is 1.
@@ -89,7 +91,7 @@ def write_tiny_model(folder: Path, num_scenarios: int, seed: int = 0, popularity
         history=HistoryConfig(policy="quota_2d", max_events_per_scenario=8),
         num_interests=NUM_QUERIES,
         logit_scale=1.0,
-        popularity_boost_weight=popularity_boost_weight,
+        boosts=(boosts,) * num_scenarios,
         seed=seed,
         figures={},
         recipe={},
@@ -150,12 +152,12 @@ def numpy_interests(bundle: Bundle, item_ids: list[str], scenario: str, seed: in
     return raw_QD / np.linalg.norm(raw_QD, axis=1, keepdims=True)
 
 
-def tiny_run(folder: Path, num_items: int = 48, seed: int = 0, popularity_boost_weight: float = 0.0) -> Bundle:
+def tiny_run(folder: Path, num_items: int = 48, seed: int = 0, boosts: BoostWeights = NO_BOOSTS) -> Bundle:
     """Build `folder/data`, `folder/features` and `folder/bundle` of the same content."""
     from feature_repo.materialize import materialize
 
     features = materialize(write_data(folder, num_items, seed), folder / "features")
-    model = write_tiny_model(folder, len(SCENARIOS), seed, popularity_boost_weight)
+    model = write_tiny_model(folder, len(SCENARIOS), seed, boosts)
     feature_hash = features["feature_hash"]
     return build_bundle(folder / "data", model, folder / "bundle", metrics=None, feature_hash=feature_hash)
 

@@ -38,7 +38,7 @@ SMALL_WORLD = WorldConfig(
     popularity_exponent=0.5,
 )
 SMALL_RECIPE = Recipe(
-    data=DataConfig(scenarios=("homefeed", "search", "ads"), test_share=0.2),
+    data=DataConfig(scenarios=("homefeed", "search", "ads"), test_share=0.2, has_validation=False),
     history=HistoryConfig(max_events_per_scenario=12),
     item_tower=ItemTowerConfig(encoder=HashedConfig(num_buckets=4096), item_dim=48, embedding_dim=48),
     user_tower=UserTowerConfig(num_queries=2, dropout=0, backbone=TransformerConfig(dropout=0)),

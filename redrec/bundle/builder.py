@@ -92,8 +92,7 @@ def _write(
     write_json(folder.fallback, _fallback(data, vocabulary))
 
     files = {name: file_hash(folder.path / name) for name in folder.HASHED}
-    weight, logit_scale = trained.popularity_boost_weight, trained.logit_scale
-    bundle_id = content_id(files, vocabulary, trained.history, weight, logit_scale)
+    bundle_id = content_id(files, vocabulary, trained.history, trained.boosts, trained.logit_scale)
     return BundleManifest(
         id=bundle_id,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -101,8 +100,8 @@ def _write(
         scenarios=vocabulary.scenarios,
         actions=vocabulary.actions,
         history=trained.history,
-        popularity_boost_weight=weight,
-        logit_scale=logit_scale,
+        boosts=trained.boosts,
+        logit_scale=trained.logit_scale,
         config=trained.recipe,
         feature_hash=feature_hash,
         index=_build_index(folder, bundle_id, vocabulary, index, milvus_uri),

@@ -1,6 +1,6 @@
 """Bundle manifest: the description of a release bundle, and the id that follows from its content.
 
-The id is a hash of content: the files, the vocabulary, the history encoding and the popularity boost. Same content,
+The id is a hash of content: the files, the vocabulary, the history encoding and the boosts. Same content,
 same id. The index is not hashed (Milvus Lite rewrites its files when opened); its rows carry the id instead.
 """
 
@@ -12,8 +12,9 @@ from pydantic import JsonValue
 from redrec.config import Record
 from redrec.history import HistoryConfig, Vocabulary
 from redrec.index.milvus import IndexConfig
+from redrec.model.boosts import BoostWeights
 
-FORMAT = 2  # of the manifest; 1 had no parameters of the index
+FORMAT = 3  # of the manifest; the tower of an older one has other inputs
 ID_DIGITS = 16  # 64 bits: the chance that two of a million bundles share an id is 3e-8
 
 
@@ -35,7 +36,7 @@ class BundleManifest(Record):
     scenarios: tuple[str, ...]
     actions: tuple[str, ...]
     history: HistoryConfig
-    popularity_boost_weight: float  # in logits; see `redrec.index.popularity_boost`
+    boosts: tuple[BoostWeights, ...]  # per scenario
     logit_scale: float
     config: dict[str, JsonValue]  # the recipe of the training
     feature_hash: str
@@ -52,7 +53,7 @@ def content_id(
     files: dict[str, str],
     vocabulary: Vocabulary,
     history: HistoryConfig,
-    popularity_boost_weight: float,
+    boosts: tuple[BoostWeights, ...],
     logit_scale: float,
 ) -> str:
     """Return the id of a bundle with these files. The keys of `content` never change: every id would change."""
@@ -61,6 +62,6 @@ def content_id(
         "vocabulary": vocabulary.model_dump(),
         "history": history.model_dump(),
     }
-    if popularity_boost_weight:
-        content["trend_weight"] = popularity_boost_weight / logit_scale
+    content["boosts"] = [weights.model_dump() for weights in boosts]
+    content["logit_scale"] = logit_scale
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:ID_DIGITS]

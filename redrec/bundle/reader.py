@@ -83,9 +83,7 @@ def _check_files(folder: BundleFolder, manifest: BundleManifest) -> None:
         actual = file_hash(path) if path.is_file() else "no file"
         if actual != expected:
             raise InputError(f"{path}: the manifest says {expected}, found {actual}. {remedy}")
-    actual = content_id(
-        manifest.files, manifest.vocabulary, manifest.history, manifest.popularity_boost_weight, manifest.logit_scale
-    )
+    actual = content_id(manifest.files, manifest.vocabulary, manifest.history, manifest.boosts, manifest.logit_scale)
     if actual != manifest.id:
         raise InputError(f"{folder.manifest}: it calls itself {manifest.id}, its content is {actual}. {remedy}")
 

@@ -15,8 +15,7 @@ The first is used in production: events before a time predict those after it. Mo
 the test event first and never the first event of a user (or of a user in a scenario). In the third a split is no
 interval of a user's time, so the events known at a target are those of earlier splits that come before it.
 
-Shapes: U users, N events of all users, L events of one user, B events of a block, X matching events, S scenarios,
-W windows.
+Shapes: U users, N events of all users, L events of one user, B events of a block, X matching events, S scenarios.
 """
 
 from pathlib import Path
@@ -30,7 +29,7 @@ from redrec.data import columns as c
 from redrec.data.split import SplitRule, read_split
 from redrec.data.tables import epoch_ms
 from redrec.folders import DataFolder
-from redrec.history import MS_PER_DAY, History, Ints
+from redrec.history import History, Ints
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 FIELDS = {"item": np.int32, "action": np.int16, "scenario": np.int16, "timestamp_ms": np.int64, "split": np.int8}
@@ -83,8 +82,17 @@ class Histories:
     def __len__(self) -> int:
         return len(self.user_ids)
 
-    def train_of(self, user: int) -> History:
-        return self.known(user, int(self.end_U[user]), TRAIN + 1)
+    def train_of(self, user: int, until: int = TRAIN) -> History:
+        """Return the user's training events, or with `until` those of the splits up to it."""
+        return self.known(user, int(self.end_U[user]), until + 1)
+
+    def num_events(self, until: int) -> Ints:
+        """Return how many events each user has in the splits up to `until`, `num_U`."""
+        num_U = np.zeros(len(self), dtype=np.int64)
+        for block in self.blocks():
+            index_X = block.start + np.flatnonzero(self.split_N[block] <= until)
+            num_U += np.bincount(np.searchsorted(self.end_U, index_X, side="right"), minlength=len(self))
+        return num_U
 
     def known(self, user: int, end: int, split: int) -> History:
         """Return the user's events of the splits before `split`, up to index `end` (exclusive) of the arrays."""
@@ -120,35 +128,16 @@ def _begins_ms(split: SplitRule) -> dict[int, int]:
     return {VALIDATION: split.validation_start_ms, TEST: split.test_start_ms}
 
 
-def train_counts(histories: Histories, num_items: int, num_scenarios: int) -> Ints:
-    """Return how often each item occurs in the training events of each scenario, `counts_SN`."""
+def train_counts(histories: Histories, num_items: int, num_scenarios: int, until: int = TRAIN) -> Ints:
+    """Return how often each item occurs in each scenario, in training or the splits up to `until`, `counts_SN`."""
     counts_SN = np.zeros((num_scenarios, num_items), dtype=np.int64)
     for block in histories.blocks():
-        is_train = histories.split_N[block] == TRAIN
+        is_train = histories.split_N[block] <= until
         np.add.at(counts_SN, (histories.scenario_N[block][is_train], histories.item_N[block][is_train]), 1)
     return counts_SN
 
 
-def recent_counts(histories: Histories, split: int, num_items: int, num_scenarios: int) -> Ints:
-    """Return how often each item recently occurs in each scenario, in the splits before `split`, `counts_WSN`.
-
-    The windows are those of `redrec.data.statistics`: they end with the newest event of those splits.
-    """
-    newest_ms = _newest_ms(histories, split)
-    counts_WSN = np.zeros((len(c.WINDOWS_DAYS), num_scenarios, num_items), dtype=np.int64)
-    for block in histories.blocks():
-        age_ms_B = np.where(histories.split_N[block] < split, newest_ms - histories.timestamp_ms_N[block], np.inf)
-        for counts_SN, days in zip(counts_WSN, c.WINDOWS_DAYS, strict=True):
-            is_in_B = age_ms_B <= days * MS_PER_DAY
-            np.add.at(counts_SN, (histories.scenario_N[block][is_in_B], histories.item_N[block][is_in_B]), 1)
-    return counts_WSN
-
-
-def newest_train_ms(histories: Histories) -> int:
-    """Return the time of the newest training event; at least one event must be in training."""
-    return _newest_ms(histories, TRAIN + 1)
-
-
-def _newest_ms(histories: Histories, split: int) -> int:
-    times = (histories.timestamp_ms_N[block][histories.split_N[block] < split] for block in histories.blocks())
+def newest_train_ms(histories: Histories, until: int = TRAIN) -> int:
+    """Return the time of the newest event of training, or of the splits up to `until`; there must be one."""
+    times = (histories.timestamp_ms_N[block][histories.split_N[block] <= until] for block in histories.blocks())
     return max(int(time_ms_N.max()) for time_ms_N in times if len(time_ms_N))

@@ -47,7 +47,7 @@ class DataConfig(Config):
     scenarios: tuple[str, ...] | None = None  # absent: all scenarios of the events, the most frequent first
     split: SplitPolicy = "global_time"
     test_share: float = Field(default=0.1, gt=0, lt=1)  # of all events, the newest
-    has_validation: bool = False  # hold out a split for early stopping too; see redrec.data.histories
+    has_validation: bool = True  # hold out a split, to fit boosts and stop early; see redrec.data.histories
     max_quarantined_share: float = Field(default=0.05, ge=0, le=1)
     limits: LimitsConfig = LimitsConfig()
 

@@ -4,9 +4,10 @@ Writes three files: `metrics.json`, `users.parquet` (the ranks of every user, sc
 metrics follow) and `examples.json` (three users to look at). The keys of `metrics.json`; estimates are
 `{metric: {"value", "low", "high", "users"}}`:
 
-- `scenarios`: `{scenario: {model: estimates}}`, the towers as served, the towers without the popularity boost, and the
-  baselines. `hit_rate@10` ranks all items of the scenario, `hit_rate@10_unseen` only the items new to the user, for
-  targets that are new to the user.
+- `scenarios`: `{scenario: {model: estimates}}`, the towers as served, the towers without boosts, and the baselines
+  (`redrec.evaluation.baselines`). `hit_rate@10` ranks all items of the scenario, `hit_rate@10_unseen` only the items
+  new to the user, for targets that are new to the user.
+- `gains`: `{scenario: {model: estimates}}`, the towers as served minus the other model, for the same users.
 - `slices`: `{scenario: {slice: {model: estimates}}}`, the same for cold, light and heavy users, only at 10.
 - `interests`: `{scenario: ...}`, whether the towers' interests collapsed (`redrec.evaluation.collapse`).
 - `scenario_value`: `{queried: {removed: estimates}}`, what the towers lose without the events of a scenario.
@@ -21,24 +22,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from redrec.data.histories import TEST, Histories, train_counts
+from redrec.data.histories import TEST, VALIDATION, Histories, train_counts
 from redrec.data.items import is_allowed, titles
 from redrec.data.split import read_vocabulary
-from redrec.evaluation.baselines import mean_of_last_n, popularity
+from redrec.evaluation.baselines import mean_of_last_n, own_counts, popularity, recent_popularity
 from redrec.evaluation.cases import MAX_USERS, SLICES, Case, EvaluationConfig, cases_of
 from redrec.evaluation.collapse import interest_report
 from redrec.evaluation.examples import examples
 from redrec.evaluation.intervals import bootstrap_means, paired_gain
 from redrec.evaluation.metrics import KS, user_metrics
+from redrec.evaluation.popularity import Popularity
 from redrec.evaluation.ranking import Ranks, rank_cases
-from redrec.evaluation.scorers import Scorer, exported_towers, with_popularity_boost
+from redrec.evaluation.scorers import Scorer, exported_towers, with_boosts
 from redrec.evaluation.users import users_of, users_table
 from redrec.folders import DataFolder, EvaluationFolder, write_json
 from redrec.model.manifest import ModelManifest, check_model_fits, read_model
 
-TOWERS, WITHOUT_BOOST = "redrec", "redrec_without_boost"
+TOWERS, WITHOUT_BOOSTS = "redrec", "redrec_without_boosts"
 AT_10 = (10,)
-VALUE_METRIC = "hit_rate@10"
+VALUE_METRIC, GAIN_METRICS = "hit_rate@10", ("hit_rate@10", "ndcg@10")
 MAX_USERS_REMOVED = 1000  # per scenario; each is queried once per removed scenario
 Estimates = dict[str, dict[str, float | int | None]]
 Metrics = dict[str, dict[str, Any]]
@@ -59,7 +61,7 @@ def evaluate(data: Path, model: Path, out: Path) -> Metrics:
 
     out.mkdir(parents=True, exist_ok=True)
     files = EvaluationFolder(out)
-    metrics: Metrics = {"scenarios": {}, "slices": {}, "interests": {}, "scenario_value": {}}
+    metrics: Metrics = {"scenarios": {}, "gains": {}, "slices": {}, "interests": {}, "scenario_value": {}}
     with users_table(files.users) as write:
         for s, name in enumerate(vocabulary.scenarios):
             ranks = {m: rank_cases(scorer, histories, cases[s], s, allowed_SN[s]) for m, scorer in scorers.items()}
@@ -67,6 +69,7 @@ def evaluate(data: Path, model: Path, out: Path) -> Metrics:
             for model_name, model_ranks in ranks.items():
                 write(users, model_name, model_ranks)
             metrics["scenarios"][name] = {m: measure(model_ranks, trained.seed) for m, model_ranks in ranks.items()}
+            metrics["gains"][name] = gains(ranks, trained.seed)
             metrics["slices"][name] = by_slice(users["slice"], ranks, trained.seed)
             metrics["interests"][name] = interest_report(ranks[TOWERS], trained.num_interests, trained.seed)
             lost = scenario_value(scorers[TOWERS], histories, cases[s], ranks[TOWERS], s, allowed_SN, trained.seed)
@@ -81,18 +84,27 @@ def evaluate(data: Path, model: Path, out: Path) -> Metrics:
 def _scorers(
     model: Path, trained: ModelManifest, histories: Histories, allowed_SN: NDArray[np.bool_]
 ) -> dict[str, Scorer]:
-    """Return the towers as served, without the popularity boost if they have one, and the baselines, by name."""
-    plain = exported_towers(model, trained.history)
-    towers = with_popularity_boost(
-        plain, histories, TEST, allowed_SN, trained.popularity_boost_weight, trained.logit_scale
-    )
-    scorers = {TOWERS: towers}
-    if towers.boost_SN is not None:
-        scorers[WITHOUT_BOOST] = plain
+    """Return the towers as served, the towers without boosts, and the baselines, by name."""
     num_scenarios, num_items = allowed_SN.shape
-    scorers["popularity"] = popularity(train_counts(histories, num_items, num_scenarios))
-    scorers["mean_of_last_n"] = mean_of_last_n(towers.embeddings_ND)
-    return scorers
+    recent, plain = Popularity(histories, num_items, num_scenarios), exported_towers(model, trained.history)
+    return {
+        TOWERS: with_boosts(plain, recent, allowed_SN, trained.boosts, trained.logit_scale),
+        WITHOUT_BOOSTS: plain,
+        "own_counts": own_counts(recent),
+        "recent_popularity": recent_popularity(recent),
+        "popularity": popularity(train_counts(histories, num_items, num_scenarios, VALIDATION)),
+        "mean_of_last_n": mean_of_last_n(plain.embeddings_ND),
+    }
+
+
+def gains(ranks: dict[str, Ranks], seed: int) -> dict[str, Estimates]:
+    """Return how far the towers as served are above each other model, with intervals over the users of both."""
+    measured = {model: user_metrics(of_model.rank_UT, AT_10) for model, of_model in ranks.items()}
+    towers, above = measured.pop(TOWERS), {}
+    for model, other in measured.items():
+        gained = {metric: paired_gain(towers[metric], other[metric], seed) for metric in GAIN_METRICS}
+        above[model] = {metric: gain.difference.model_dump() for metric, gain in gained.items()}
+    return above
 
 
 def measure(ranks: Ranks, seed: int, ks: tuple[int, ...] = KS) -> Estimates:

@@ -76,9 +76,14 @@ def _recommended(
     is_candidate_N: NDArray[np.bool_],
     titles_N: list[str],
 ) -> list[RecommendedItem]:
-    queried_case = case or some_case
-    interests_QD = scorer.interests_of([queried_case.known(histories)], scenario, np.array([queried_case.moment_ms]))[0]
-    boost_N = scorer.boost_of(scenario)
+    queried = case or some_case
+    known, moment_ms = queried.known(histories), queried.moment_ms
+    interests_QD = scorer.interests_of([known], scenario, np.array([moment_ms]))[0]
+    boost_N = None
+    if scorer.boosts is not None:
+        boost_N = scorer.boosts.popular(scenario, moment_ms).copy()
+        own = scorer.boosts.own(known, scenario, moment_ms)
+        boost_N[own.items_T] += own.boost_T
     results_QK = exact_search(interests_QD, scorer.embeddings_ND, NUM_RECOMMENDED, is_candidate_N, boost_N)
     merged = merge_max(*results_QK, NUM_RECOMMENDED)
     targets = set(case.target_T.tolist()) if case else set()

@@ -11,7 +11,7 @@ Scores closer than their rounding are equal, and among equal scores the lower it
 Shapes: U users, B of them in a block, N items, M of them in a block, T targets of a user, Q interests, D embedding.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from redrec.data.histories import Histories
 from redrec.evaluation.cases import Case, padded_targets, without_scenario
-from redrec.evaluation.scorers import Scorer
+from redrec.evaluation.popularity import last_hour
+from redrec.evaluation.scorers import Own, Scorer
 from redrec.history import Ints
 
 USERS_PER_BLOCK = 1024  # per read of the catalog
@@ -58,15 +59,21 @@ class Targets(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """Pairs of a user and a known item, by the item's position among the candidates; sorted by user."""
+    """Pairs of a user and a known item, by the item's position among the candidates, with its boost; sorted by user."""
 
     user_X: Ints
     position_X: Ints
+    boost_X: Floats
 
     def of(self, users: slice) -> "Seen":
         """Return the pairs of some users, as if the first of them were user 0."""
         pairs = slice(*np.searchsorted(self.user_X, [users.start, users.stop]))
-        return Seen(self.user_X[pairs] - users.start, self.position_X[pairs])
+        return Seen(self.user_X[pairs] - users.start, self.position_X[pairs], self.boost_X[pairs])
+
+    def add_boosts(self, scores_BM: Floats, start: int) -> None:
+        """Add the boosts to the scores of a block of items that begins at position `start`."""
+        is_here_X = (self.position_X >= start) & (self.position_X < start + scores_BM.shape[1])
+        scores_BM[self.user_X[is_here_X], self.position_X[is_here_X] - start] += self.boost_X[is_here_X]
 
 
 def rank_cases(
@@ -77,26 +84,35 @@ def rank_cases(
     is_candidate_N: NDArray[np.bool_],
     removed: int | None = None,
 ) -> Ranks:
-    """Return the ranks of each case's targets; the scorer does not see the events of scenario `removed`.
-
-    The users of a block have histories of similar length, since the scorer pads them to the longest.
-    """
+    """Return the ranks of each case's targets; the scorer does not see the events of scenario `removed`."""
     target_UT = padded_targets(cases)
-    by_length_U = np.argsort([case.end - histories.begin_U[case.user] for case in cases], kind="stable")
     blocks = [Ranks(target_UT[:0], target_UT[:0], target_UT[:0], np.empty(0))]
-    for start in range(0, len(cases), USERS_PER_BLOCK):
-        block_B = by_length_U[start : start + USERS_PER_BLOCK]
+    order = [np.empty(0, dtype=np.int64)]
+    for moment_ms, block_B in _blocks(scorer, histories, cases):
         known = [cases[u].known(histories) for u in block_B]
         shown = known if removed is None else [without_scenario(history, removed) for history in known]
         moment_ms_B = np.array([cases[u].moment_ms for u in block_B])
         interests_BQD = scorer.interests_of(shown, scenario, moment_ms_B)
-        seen = [history.item_L for history in known]
-        boost_N = scorer.boost_of(scenario)
+        seen, boost_N, own = [history.item_L for history in known], None, None
+        if scorer.boosts is not None:
+            boost_N = scorer.boosts.popular(scenario, moment_ms)
+            own = [scorer.boosts.own(h, scenario, int(ms)) for h, ms in zip(shown, moment_ms_B, strict=True)]
         blocks.append(
-            rank_targets(interests_BQD, scorer.embeddings_ND, target_UT[block_B], seen, is_candidate_N, boost_N)
+            rank_targets(interests_BQD, scorer.embeddings_ND, target_UT[block_B], seen, is_candidate_N, boost_N, own)
         )
-    by_length = Ranks._make(np.concatenate(values) for values in zip(*blocks, strict=True))
-    return by_length.of(np.argsort(by_length_U))
+        order.append(block_B)
+    in_order = Ranks._make(np.concatenate(values) for values in zip(*blocks, strict=True))
+    return in_order.of(np.argsort(np.concatenate(order)))
+
+
+def _blocks(scorer: Scorer, histories: Histories, cases: Sequence[Case]) -> Iterator[tuple[int, Ints]]:
+    """Yield an hour and cases of it, of similar length since they are padded; without boosts hours do not matter."""
+    length_U = np.array([case.end - histories.begin_U[case.user] for case in cases], dtype=np.int64)
+    moment_ms_U = np.array([last_hour(case.moment_ms) if scorer.boosts else 0 for case in cases], dtype=np.int64)
+    order_U = np.lexsort((length_U, moment_ms_U))
+    for of_moment in np.split(order_U, np.flatnonzero(np.diff(moment_ms_U[order_U])) + 1):
+        for start in range(0, len(of_moment), USERS_PER_BLOCK):
+            yield int(moment_ms_U[of_moment[0]]), of_moment[start : start + USERS_PER_BLOCK]
 
 
 def rank_targets(
@@ -106,10 +122,12 @@ def rank_targets(
     seen: Sequence[Ints],
     is_candidate_N: NDArray[np.bool_],
     boost_N: Floats | None = None,
+    own: Sequence[Own] | None = None,
 ) -> Ranks:
     """Return the ranks of `target_BT` (-1 = none) among the candidates; `seen` are each user's known items.
 
-    `boost_N` is added to the items' scores. A target that is no candidate ranks after all candidates.
+    `boost_N` and each user's `own`, all of them known items, are added to the items' scores. A target that is no
+    candidate ranks after all candidates.
 
     >>> embeddings_ND, interests_BQD = np.array([[0.9], [0.5], [0.7], [0.5]]), np.ones((1, 1, 1))
     >>> ranks = rank_targets(interests_BQD, embeddings_ND, np.array([[1, 3]]), [np.array([0])], np.full(4, True))
@@ -117,9 +135,11 @@ def rank_targets(
     (array([[3, 4]]), array([[2, 3]]))
     """
     interests_BQD, candidates = interests_BQD.astype(np.float32), np.flatnonzero(is_candidate_N)
-    targets = _targets(interests_BQD, embeddings_ND, target_BT, is_candidate_N, boost_N)
     pair_X = _pairs(seen, len(is_candidate_N))
-    known = _seen(pair_X, is_candidate_N)
+    boost_X = _own_boosts(pair_X, own, len(is_candidate_N))
+    boost_BT = _boosts_of(target_BT, boost_N, pair_X, boost_X, len(is_candidate_N))
+    targets = _targets(interests_BQD, embeddings_ND, target_BT, is_candidate_N, boost_BT)
+    known = _seen(pair_X, boost_X, is_candidate_N)
     above_BT, seen_above_BT = np.zeros_like(target_BT), np.zeros_like(target_BT)
     user_slices = [slice(b, b + USERS_PER_PRODUCT) for b in range(0, len(target_BT), USERS_PER_PRODUCT)]
     scratch = np.empty((2, USERS_PER_PRODUCT, min(ITEMS_PER_BLOCK, len(candidates))), dtype=np.float32)
@@ -130,29 +150,37 @@ def rank_targets(
             scores_BM, of_users = best_scores(interests_BQD[users], embeddings_DM, scratch), targets.of(users)
             if boost_N is not None:
                 scores_BM += boost_N[items_M]
+            if own is not None:
+                known.of(users).add_boosts(scores_BM, start)
             above_BT[users] += _count_above(scores_BM, start, of_users)
             seen_above_BT[users] += _count_seen_above(scores_BM, start, of_users, known.of(users))
     rank_BT = np.where(targets.is_target_BT, 1 + above_BT, 0)
-    is_new_BT = targets.is_target_BT & ~_is_seen(target_BT, pair_X, len(is_candidate_N))
+    is_new_BT = targets.is_target_BT & ~_find(target_BT, pair_X, len(is_candidate_N))[1]
     rank_unseen_BT = np.where(is_new_BT, rank_BT - seen_above_BT, 0)
     return Ranks(rank_BT, rank_unseen_BT, targets.winner_BT, mean_cosine(interests_BQD))
 
 
 def rank_among(
-    interests_BQD: Floats, embeddings_ND: Floats, target_B: Ints, others_BX: Ints, boost_N: Floats | None = None
+    interests_BQD: Floats,
+    embeddings_ND: Floats,
+    target_B: Ints,
+    others_BX: Ints,
+    boost_BN: Sequence[Floats] | None = None,
 ) -> Ints:
     """Return each user's rank of one target among itself and `others_BX`: the sampled protocol of some papers.
 
     >>> rank_among(np.ones((1, 1, 1)), np.array([[3.0], [2.0], [2.0], [1.0]]), np.array([2]), np.array([[3, 1]]))
     array([2])
     """
-    targets = _targets(interests_BQD, embeddings_ND, target_B[:, None], np.full(len(embeddings_ND), True), boost_N)
+    zero_BT = np.zeros((len(target_B), 1), dtype=np.float32)
+    boost_BT = zero_BT if boost_BN is None else np.array([[b[t]] for b, t in zip(boost_BN, target_B, strict=True)])
+    targets = _targets(interests_BQD, embeddings_ND, target_B[:, None], np.full(len(embeddings_ND), True), boost_BT)
     rank_B = np.empty(len(target_B), dtype=np.int64)
     scratch = np.empty((2, 1, others_BX.shape[1]), dtype=np.float32)
     for b, others_X in enumerate(np.sort(others_BX, axis=1)):
         scores_X = best_scores(interests_BQD[b : b + 1], embeddings_ND[others_X].astype(np.float32).T, scratch)[0]
-        if boost_N is not None:
-            scores_X += boost_N[others_X]
+        if boost_BN is not None:
+            scores_X += boost_BN[b][others_X]
         bounds = targets.low_BT[b, 0], targets.high_BT[b, 0]
         rank_B[b] = 1 + num_above(scores_X, np.searchsorted(others_X, target_B[b]), False, *bounds)
     return rank_B
@@ -196,7 +224,7 @@ def _targets(
     embeddings_ND: Floats,
     target_BT: Ints,
     is_candidate_N: NDArray[np.bool_],
-    boost_N: Floats | None = None,
+    boost_BT: Floats,
 ) -> Targets:
     embeddings_BDT = embeddings_ND[target_BT].astype(np.float32).transpose(0, 2, 1)
     scores_BQT = interests_BQD @ embeddings_BDT
@@ -209,9 +237,7 @@ def _targets(
     is_target_BT, is_candidate_BT = target_BT >= 0, is_candidate_N[target_BT]
     position_BT = np.searchsorted(np.flatnonzero(is_candidate_N), target_BT)
     score_BT = np.where(is_candidate_BT, scores_BQT.max(1), -np.inf)
-    if boost_N is not None:
-        score_BT += boost_N[target_BT]
-        rounding_BT += ROUNDING * boost_N[target_BT]
+    score_BT, rounding_BT = score_BT + boost_BT, rounding_BT + ROUNDING * np.abs(boost_BT)
     winner_BT = np.where(is_target_BT, scores_BQT.argmax(1), -1)
     return Targets(
         is_target_BT, is_candidate_BT, position_BT, score_BT - rounding_BT, score_BT + rounding_BT, winner_BT
@@ -225,17 +251,34 @@ def _pairs(seen: Sequence[Ints], num_items: int) -> Ints:
     return pair_X[np.diff(pair_X, prepend=-1) > 0]  # `np.unique` and `np.isin` hash or sort again: 20 times slower
 
 
-def _seen(pair_X: Ints, is_candidate_N: NDArray[np.bool_]) -> Seen:
+def _own_boosts(pair_X: Ints, own: Sequence[Own] | None, num_items: int) -> Floats:
+    """Return the boost of each pair of a user and a known item, `boost_X`."""
+    boost_X = np.zeros(len(pair_X), dtype=np.float32)
+    for user, (items_T, boost_T) in enumerate(own or ()):
+        boost_X[np.searchsorted(pair_X, user * num_items + items_T)] = boost_T
+    return boost_X
+
+
+def _boosts_of(target_BT: Ints, boost_N: Floats | None, pair_X: Ints, boost_X: Floats, num_items: int) -> Floats:
+    """Return both boosts of each target, added."""
+    popular_BT = np.zeros(target_BT.shape, dtype=np.float32) if boost_N is None else boost_N[target_BT]
+    index_BT, is_seen_BT = _find(target_BT, pair_X, num_items)
+    return popular_BT + np.where(is_seen_BT, np.append(boost_X, 0)[index_BT], 0)
+
+
+def _seen(pair_X: Ints, boost_X: Floats, is_candidate_N: NDArray[np.bool_]) -> Seen:
     """Return the pairs of a candidate item, by its position."""
     user_X, item_X = np.divmod(pair_X, len(is_candidate_N))
     is_candidate_X = is_candidate_N[item_X]
     position_X = np.searchsorted(np.flatnonzero(is_candidate_N), item_X[is_candidate_X])
-    return Seen(user_X[is_candidate_X], position_X)
+    return Seen(user_X[is_candidate_X], position_X, boost_X[is_candidate_X])
 
 
-def _is_seen(target_BT: Ints, pair_X: Ints, num_items: int) -> NDArray[np.bool_]:
+def _find(target_BT: Ints, pair_X: Ints, num_items: int) -> tuple[Ints, NDArray[np.bool_]]:
+    """Return the index of each target among the pairs of a user and a known item, and whether it is there."""
     pair_BT = np.arange(len(target_BT))[:, None] * num_items + target_BT
-    return np.append(pair_X, -1)[np.searchsorted(pair_X, pair_BT)] == pair_BT
+    index_BT = np.searchsorted(pair_X, pair_BT)
+    return index_BT, np.append(pair_X, -1)[index_BT] == pair_BT
 
 
 def _count_above(scores_BM: Floats, start: int, targets: Targets) -> Ints:

@@ -1,9 +1,10 @@
 """Scorers: the interface that evaluation needs of a model, and the exported towers as a scorer.
 
 A scorer returns a few interests of a user for a queried scenario, and has an embedding of each item. An item's score
-is the greatest dot product over the interests, plus its boost if any. Baselines are scorers too (`baselines`).
+is the greatest dot product over the interests, plus its boosts if any: of popular items, and of the user's own.
+Baselines are scorers too (`baselines`).
 
-Shapes: B users, S scenarios, N items, Q interests, D embedding.
+Shapes: B users, S scenarios, N items, T own items of a user, Q interests, D embedding.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,10 +14,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from redrec.data.histories import Histories, recent_counts
+from redrec.evaluation.popularity import Popularity
 from redrec.folders import ModelFolder
 from redrec.history import History, HistoryConfig, Ints, tower_inputs
-from redrec.index.popularity_boost import boosts, daily_rates
+from redrec.index.popularity_boost import popularity_lifts
+from redrec.model.boosts import BoostWeights, own_items
 from redrec.model.session import open_tower
 
 # histories, the queried scenario, and each user's moment of the query in milliseconds -> interests_BQD
@@ -25,15 +27,29 @@ InterestsOf = Callable[[Sequence[History], int, Ints], NDArray[np.floating]]
 USERS_PER_RUN = 256
 
 
+class Own(NamedTuple):
+    """Boosts of the items that one user had."""
+
+    items_T: Ints
+    boost_T: NDArray[np.float32]
+
+
+NOTHING = Own(np.empty(0, np.int64), np.empty(0, np.float32))
+
+
+class Boosts(NamedTuple):
+    """What is added to the scores of a queried scenario at a moment: by item, and by the user's own items."""
+
+    popular: Callable[[int, int], NDArray[np.float32]]  # scenario, moment -> boost_N
+    own: Callable[[History, int, int], Own]  # known events, scenario, moment
+
+
 class Scorer(NamedTuple):
     """`embeddings_ND` may be memory-mapped and of any float type: it is read in blocks."""
 
     interests_of: InterestsOf
     embeddings_ND: NDArray[np.floating]
-    boost_SN: NDArray[np.float32] | None = None  # see `redrec.index.popularity_boost`; None: no boost
-
-    def boost_of(self, scenario: int) -> NDArray[np.float32] | None:
-        return None if self.boost_SN is None else self.boost_SN[scenario]
+    boosts: Boosts | None = None
 
 
 def in_blocks(interests_of: InterestsOf) -> InterestsOf:
@@ -59,16 +75,23 @@ def exported_towers(model: Path, config: HistoryConfig) -> Scorer:
     return Scorer(interests_of, np.load(folder.item_embeddings, mmap_mode="r"))
 
 
-def with_popularity_boost(
-    scorer: Scorer, histories: Histories, split: int, allowed_SN: NDArray[np.bool_], weight: float, logit_scale: float
+def with_boosts(
+    scorer: Scorer,
+    popularity: Popularity,
+    allowed_SN: NDArray[np.bool_],
+    weights: Sequence[BoostWeights],
+    logit_scale: float,
 ) -> Scorer:
-    """Return the scorer with the boosts of the events before `split`, as in serving; with weight 0, the same scorer."""
-    if weight == 0:
-        return scorer
-    num_scenarios, num_items = allowed_SN.shape
-    rate_SN = daily_rates(recent_counts(histories, split, num_items, num_scenarios))
-    boost_SN = [
-        boosts(rate_N, is_allowed_N, weight, logit_scale)
-        for rate_N, is_allowed_N in zip(rate_SN, allowed_SN, strict=True)
-    ]
-    return scorer._replace(boost_SN=np.stack(boost_SN))
+    """Return the scorer with each scenario's boosts, as in serving."""
+
+    def popular(scenario: int, moment_ms: int) -> NDArray[np.float32]:
+        rate_N = popularity.rates(moment_ms)[scenario]
+        return popularity_lifts(rate_N, allowed_SN[scenario]) * np.float32(weights[scenario].popularity / logit_scale)
+
+    def own(known: History, scenario: int, moment_ms: int) -> Own:
+        if not weights[scenario].has_own:
+            return NOTHING
+        items = own_items(known, scenario, moment_ms)
+        return Own(items.items_T, items.boosts(weights[scenario], logit_scale))
+
+    return scorer._replace(boosts=Boosts(popular, own))

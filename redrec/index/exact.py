@@ -9,6 +9,8 @@ Shapes: Q queries, N items, D embedding, K results.
 import numpy as np
 from numpy.typing import NDArray
 
+SearchResult = tuple[NDArray[np.float32], NDArray[np.int64]]  # scores_QK, items_QK
+
 BLOCK_ITEMS = 65_536  # 16 MiB of float32 at D = 64
 NO_ITEM = -1  # pads a row that has fewer than K results; its score is -inf
 
@@ -19,7 +21,7 @@ def exact_search(
     k: int,
     is_allowed_N: NDArray[np.bool_] | None = None,
     boost_N: NDArray[np.float32] | None = None,
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+) -> SearchResult:
     """Return `scores_QK, items_QK`, best first; ties go to the lower item index.
 
     K is `min(k, N)`. If fewer items are allowed, the row ends in `NO_ITEM` with score -inf. A score is the inner

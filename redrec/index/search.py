@@ -13,11 +13,9 @@ from numpy.typing import NDArray
 from pymilvus import AsyncMilvusClient, MilvusException
 
 from redrec.config import InputError
-from redrec.index.exact import NO_ITEM
+from redrec.index.exact import NO_ITEM, SearchResult
 from redrec.index.filters import ItemFilter
 from redrec.index.milvus import BundleMismatchError, IndexConfig, collection_name, connect, verify_collection
-
-SearchResult = tuple[NDArray[np.float32], NDArray[np.int64]]  # scores_QK, items_QK
 
 
 class IndexUnavailableError(RuntimeError):

@@ -8,6 +8,7 @@ from redrec.config import InputError, Record, load_config
 from redrec.folders import DataFolder, ModelFolder
 from redrec.hashing import file_hash
 from redrec.history import HistoryConfig, Vocabulary
+from redrec.model.boosts import BoostWeights
 
 
 class ModelManifest(Record):
@@ -16,7 +17,7 @@ class ModelManifest(Record):
     history: HistoryConfig
     num_interests: PositiveInt  # of a user and scenario
     logit_scale: PositiveFloat
-    popularity_boost_weight: float  # in logits
+    boosts: tuple[BoostWeights, ...]  # per scenario
     seed: int
     figures: dict[str, float]  # steps, final losses
     recipe: dict[str, JsonValue]  # all choices of the training run

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from redrec.config import Config
-from redrec.data.histories import Histories, newest_train_ms
+from redrec.data.histories import TRAIN, VALIDATION, Histories, newest_train_ms
 from redrec.history import (
     MS_PER_DAY,
     Array,
@@ -101,7 +101,8 @@ class Batches:
     """Draws the batch of any step.
 
     `counts_SN` is the training popularity of each item in each scenario, `allowed_SN` whether it may be shown there. A
-    scenario of at most `max_full_catalog` items has all of them as negatives.
+    scenario of at most `max_full_catalog` items has all of them as negatives. With `is_refresh`
+    the validation split is trained too.
     """
 
     def __init__(
@@ -113,12 +114,15 @@ class Batches:
         history_config: HistoryConfig,
         max_full_catalog: int,
         seed: int,
+        is_refresh: bool = False,
     ) -> None:
+        self.until = VALIDATION if is_refresh else TRAIN
         self.histories, self.config, self.history_config, self.seed = histories, config, history_config, seed
         max_length = history_config.max_length(len(counts_SN))
         self.max_stretch = max(2, max_length // 4 if config.num_cuts else max_length)
-        self.newest_ms = newest_train_ms(histories)
-        self.users = np.flatnonzero(histories.num_train_U >= 2)  # a target needs an event before it
+        self.newest_ms = newest_train_ms(histories, self.until)
+        self.num_events = int(counts_SN.sum())
+        self.users = np.flatnonzero(histories.num_events(self.until) >= 2)  # a target needs an event before it
         self.shuffle = lru_cache(maxsize=2)(self._shuffled)  # a step is in one epoch or across two
         self.proposals = tuple(
             Proposal(count_N, is_candidate_N, config, max_full_catalog)
@@ -132,7 +136,7 @@ class Batches:
         mine = np.array_split(np.arange(self.config.num_users), num_shares)[share]
         users = self._users_of(step)
         rows = [
-            self._cut(self.histories.train_of(users[row]), np.random.default_rng([self.seed, step, row]))
+            self._cut(self.histories.train_of(users[row], self.until), np.random.default_rng([self.seed, step, row]))
             for row in mine
         ]
         rng = np.random.default_rng([self.seed, step])

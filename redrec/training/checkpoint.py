@@ -33,6 +33,7 @@ class TrainingState(Record):
     """The progress of a run; `best_step` is the step with the best validation so far."""
 
     step: NonNegativeInt = 0
+    skipped: NonNegativeInt = 0  # of these steps, since validation ended training early
     best_step: NonNegativeInt = 0
     best_score: float = float("-inf")
 
@@ -40,7 +41,7 @@ class TrainingState(Record):
 def save(
     folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: TrainingState, recipe: Recipe
 ) -> None:
-    """Write the state; every process calls it, process 0 writes. The best weights so far are kept too."""
+    """Write the state; every process calls it, process 0 writes. The best weights so far are kept, until a refresh."""
     weights, moments = _weights(model), _moments(model, optimizer)
     if not weights:
         return
@@ -49,7 +50,7 @@ def save(
         save_file(moments, new / OPTIMIZER)
         if progress.best_step == progress.step:
             save_file(weights, new / BEST)
-        elif (folder / BEST).exists():
+        elif (folder / BEST).exists() and progress.step <= recipe.optimizer.num_steps:
             shutil.copy(folder / BEST, new / BEST)
         write_json(new / STATE, {**progress.model_dump(), "recipe": recipe.model_dump(mode="json")})
 

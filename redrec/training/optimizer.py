@@ -16,6 +16,8 @@ from torch import nn
 from redrec.config import Config
 from redrec.model.parameter_groups import LANGUAGE_MODEL, MATRIX, TABLE, UNDECAYED
 
+REFRESH_RATE = 0.3  # of the peak, at its first step
+
 
 class OptimizerConfig(Config):
     num_steps: PositiveInt = 600
@@ -25,6 +27,7 @@ class OptimizerConfig(Config):
     schedule: Literal["cosine", "warmup_stable_anneal"] = "cosine"
     warmup_share: float = Field(default=0.05, ge=0, lt=1)
     anneal_share: float = Field(default=0.2, gt=0, le=1)  # the last share of the steps, for warmup_stable_anneal
+    refresh_share: float = Field(default=0.15, ge=0, lt=1)  # further steps, on the validation split too
     weight_decay: float = Field(default=0.01, ge=0)
     table_weight_decay: float = Field(default=2.0, ge=0)
     max_gradient_norm: PositiveFloat = 1.0
@@ -65,8 +68,12 @@ def parameter_groups(model: nn.Module, inherited: str | None = None) -> dict[nn.
     return groups
 
 
+def num_refresh_steps(config: OptimizerConfig) -> int:
+    return round(config.refresh_share * config.num_steps)
+
+
 def schedule(step: int, config: OptimizerConfig) -> float:
-    """Return the share of the peak learning rate at a step.
+    """Return the share of the peak learning rate at a step; that of a refresh, after all others, falls to zero again.
 
     >>> config = OptimizerConfig(num_steps=100, warmup_share=0.1)
     >>> [round(schedule(step, config), 3) for step in (0, 9, 10, 55, 99)]
@@ -75,6 +82,8 @@ def schedule(step: int, config: OptimizerConfig) -> float:
     >>> [round(schedule(step, plateau), 3) for step in (0, 9, 10, 79, 80, 90, 99)]
     [0.1, 1.0, 1.0, 1.0, 1.0, 0.5, 0.05]
     """
+    if step >= config.num_steps:
+        return REFRESH_RATE * (1 - (step - config.num_steps) / num_refresh_steps(config))
     num_warmup = int(config.warmup_share * config.num_steps)
     if step < num_warmup:
         return (step + 1) / num_warmup

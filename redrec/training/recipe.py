@@ -7,7 +7,7 @@ from redrec.evaluation.cases import EvaluationConfig
 from redrec.evaluation.validation import ValidationConfig
 from redrec.history import HistoryConfig
 from redrec.index.milvus import IndexConfig
-from redrec.index.popularity_boost import PopularityBoostConfig
+from redrec.model.boosts import BoostConfig
 from redrec.model.item_tower import ItemTowerConfig
 from redrec.model.losses import LossConfig
 from redrec.model.user_tower import UserTowerConfig
@@ -26,7 +26,7 @@ class Recipe(Config):
     optimizer: OptimizerConfig = OptimizerConfig()
     validation: ValidationConfig = ValidationConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
-    popularity_boost: PopularityBoostConfig = PopularityBoostConfig()
+    boosts: BoostConfig = BoostConfig()
     index: IndexConfig = IndexConfig()
     drift: DriftConfig = DriftConfig()
     compute: ComputeConfig = ComputeConfig()

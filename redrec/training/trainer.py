@@ -1,5 +1,9 @@
 """Trainer: data folder and recipe in, checkpoint and exported towers out.
 
+After the last step the weights of the boosts are fitted on the validation split, if there is one, with the best towers.
+Then a refresh trains the towers for a few more steps on all events before the test, the validation split too: items
+that are new there are served as well as others.
+
 A stopped run resumes from its last checkpoint and ends with the same weights, since the batch and the dropout of a
 step depend on (seed, step) alone. Under torchrun several processes share every step (`redrec.training.distributed`).
 Process 0 logs the progress.
@@ -17,13 +21,15 @@ from torch import nn
 
 from redrec.atomic import settle
 from redrec.config import InputError, load_config
-from redrec.data.histories import Histories, train_counts
+from redrec.data.histories import TRAIN, VALIDATION, Histories, train_counts
 from redrec.data.items import is_allowed
 from redrec.data.split import read_vocabulary
+from redrec.evaluation.boost_fit import fit_boosts
 from redrec.evaluation.validation import Validation
-from redrec.folders import DataFolder, ModelFolder, write_json
+from redrec.folders import DataFolder, ModelFolder, read_json, write_json
 from redrec.hashing import file_hash
 from redrec.history import Vocabulary
+from redrec.model.boosts import BoostWeights, configured
 from redrec.model.item_tower import ItemContent, write_item_content
 from redrec.model.manifest import ModelManifest
 from redrec.prefetch import prefetch
@@ -31,7 +37,7 @@ from redrec.training import checkpoint
 from redrec.training.batches import Batch, Batches, Shard
 from redrec.training.distributed import device, processes, spread, total
 from redrec.training.export import export_towers, live_scorer
-from redrec.training.optimizer import make_optimizer, schedule
+from redrec.training.optimizer import make_optimizer, num_refresh_steps, schedule
 from redrec.training.recipe import Recipe
 from redrec.training.towers import Towers
 
@@ -83,7 +89,8 @@ class TrainingRun:
             settle(self.folder.checkpoint)
         total(0)  # the other processes wait for the first
         self.content = ItemContent(self.folder.content, recipe.item_tower)
-        self.batches = self._batches(data)
+        self.histories = Histories(data)
+        self.batches = self._batches()
         torch.manual_seed(recipe.seed)
         self.towers = Towers(recipe, self.vocabulary, self.content).to(device())
         if recipe.compute.compile_backend:
@@ -97,51 +104,91 @@ class TrainingRun:
             else None
         )
 
-    def _batches(self, data: Path) -> Batches:
-        histories = Histories(data)
+    def _batches(self, is_refresh: bool = False) -> Batches:
         allowed_SN = is_allowed(self.data.items, self.vocabulary.scenarios)
-        counts_SN = train_counts(histories, len(self.content), len(self.vocabulary.scenarios))
+        counts_SN = train_counts(
+            self.histories, len(self.content), len(self.vocabulary.scenarios), VALIDATION if is_refresh else TRAIN
+        )
         recipe = self.recipe
         batches = Batches(
-            histories, counts_SN, allowed_SN, recipe.batch, recipe.history, recipe.loss.max_full_catalog, recipe.seed
+            self.histories,
+            counts_SN,
+            allowed_SN,
+            recipe.batch,
+            recipe.history,
+            recipe.loss.max_full_catalog,
+            recipe.seed,
+            is_refresh,
         )
         if not len(batches.users):
             raise InputError(
-                f"None of {len(histories):,} users has two training events, so there is no target to learn. "
+                f"None of {len(self.histories):,} users has two training events, so there is no target to learn. "
                 "Give a longer event log, or a smaller data.test_share."
             )
         return batches
 
     def train(self, stop_after: int | None) -> dict[str, float]:
         num_steps = self.recipe.optimizer.num_steps
-        last, watched = min(num_steps, stop_after or num_steps), {"loss": math.nan}
-        clock = Clock(self.progress.step, self.recipe)
+        last = num_steps + (num_refresh_steps(self.recipe.optimizer) if self._has_validation() else 0)
+        stop = min(last, stop_after or last)
+        watched = self._train_until(min(stop, num_steps), self.batches)
+        if self.progress.step < num_steps:
+            return watched
+        boosts = self._boosts()
+        if self.progress.step < stop:
+            watched = self._train_until(stop, self._batches(is_refresh=True))
+        if self.progress.step == last:
+            self._export(watched, boosts)
+        return watched
+
+    def _has_validation(self) -> bool:
+        return bool(self.histories.num_events(VALIDATION).sum() > self.batches.num_events)
+
+    def _train_until(self, last: int, batches: Batches) -> dict[str, float]:
+        """Train up to a step, or until validation says that it is enough: the other steps then count as done."""
+        watched, clock = {"loss": math.nan}, Clock(self.progress.step, last, self.recipe)
         self.towers.train()
-        for micro_batches in self._drawn(self.progress.step, last):
+        for micro_batches in self._drawn(batches, self.progress.step, last):
             watched = self._step(self.progress.step, micro_batches)
             step = self.progress.step + 1
             self.progress = self.progress.model_copy(update={"step": step})
             clock.tick(step, watched, is_shown=self.is_first and (step % STEPS_PER_LINE == 0 or step == last))
             is_over = self._validate(step)
-            if step % STEPS_PER_CHECKPOINT == 0 or step == last or is_over or self.progress.best_step == step:
+            is_saved = step % STEPS_PER_CHECKPOINT == 0 or step == last or is_over or self.progress.best_step == step
+            if is_over:
+                self.progress = self.progress.model_copy(update={"step": last, "skipped": last - step})
+            if is_saved:
                 checkpoint.save(self.folder.checkpoint, self.towers, self.optimizer, self.progress, self.recipe)
             if is_over:
                 break
-        if last == num_steps:
-            self._export(watched)
         return watched
 
-    def _drawn(self, first: int, last: int) -> Iterator[list[Batch]]:
-        """Return the micro-batches of steps `first` .. `last` - 1; the next step is drawn during the current one."""
-        return prefetch(self._micro_batches(step) for step in range(first, last))
+    def _boosts(self) -> tuple[BoostWeights, ...]:
+        """Return the weights of the boosts, fitted on the validation split with the towers before a refresh."""
+        if self.progress.step > self.recipe.optimizer.num_steps:
+            return tuple(BoostWeights.model_validate(weights) for weights in read_json(self.folder.boosts))
+        checkpoint.load_best(self.folder.checkpoint, self.towers)
+        boosts = (configured(self.recipe.boosts),) * len(self.vocabulary.scenarios)
+        if self.recipe.boosts.is_fitted and self._has_validation():
+            scratch = self.folder.validation(self.shard.rank)
+            scorer = live_scorer(self.towers, self.content, self.recipe.history, scratch)
+            boosts = fit_boosts(scorer, self.data.path, self.recipe.evaluation, self.towers.logit_scale().item())
+        if self.is_first:
+            write_json(self.folder.boosts, [weights.model_dump() for weights in boosts])
+        total(0)  # the other processes wait for the first
+        return boosts
 
-    def _micro_batches(self, step: int) -> list[Batch]:
+    def _drawn(self, batches: Batches, first: int, last: int) -> Iterator[list[Batch]]:
+        """Return the micro-batches of steps `first` .. `last` - 1; the next step is drawn during the current one."""
+        return prefetch(self._micro_batches(batches, step) for step in range(first, last))
+
+    def _micro_batches(self, batches: Batches, step: int) -> list[Batch]:
         num_micro_batches = self.recipe.optimizer.num_accumulated
         shards = [
             self.shard._replace(micro_batch=index, num_micro_batches=num_micro_batches)
             for index in range(num_micro_batches)
         ]
-        return [self.batches.draw(step, shard) for shard in shards]
+        return [batches.draw(step, shard) for shard in shards]
 
     def _step(self, step: int, micro_batches: list[Batch]) -> dict[str, float]:
         """Train one step and return the means to watch, such as the loss, over all processes."""
@@ -182,7 +229,9 @@ class TrainingRun:
     def _validate(self, step: int) -> bool:
         """Validate if it is due or the last step, record the best step, and return whether to stop early."""
         config, is_last = self.recipe.validation, step == self.recipe.optimizer.num_steps
-        if self.validation is None or not config.steps_between or (step % config.steps_between and not is_last):
+        if self.validation is None or not config.steps_between or step > self.recipe.optimizer.num_steps:
+            return False
+        if step % config.steps_between and not is_last:
             return False
         scratch = self.folder.validation(self.shard.rank)
         score = self.validation.score(live_scorer(self.towers, self.content, self.recipe.history, scratch))
@@ -195,20 +244,25 @@ class TrainingRun:
             )
         return step - self.progress.best_step >= config.patience * config.steps_between
 
-    def _export(self, watched: dict[str, float]) -> None:
+    def _export(self, watched: dict[str, float], boosts: tuple[BoostWeights, ...]) -> None:
         if not self.is_first:
             return
         towers = load_towers(self.folder.path, self.vocabulary)
         export_towers(towers, self.content, len(self.vocabulary.scenarios), self.folder.path)
+        progress = self.progress
         manifest = ModelManifest(
             vocabulary=self.vocabulary,
             items_hash=file_hash(self.data.items),
             history=self.recipe.history,
             num_interests=towers.users.num_interests,
             logit_scale=towers.logit_scale().item(),
-            popularity_boost_weight=self.recipe.popularity_boost.weight,
+            boosts=boosts,
             seed=self.recipe.seed,
-            figures={"steps": self.progress.step, "best_step": self.progress.best_step, **watched},
+            figures={
+                "steps": self.progress.step - self.progress.skipped,
+                "best_step": self.progress.best_step,
+                **watched,
+            },
             recipe=self.recipe.model_dump(mode="json"),
         )
         write_json(self.folder.manifest, manifest.model_dump(mode="json"))
@@ -217,8 +271,9 @@ class TrainingRun:
 class Clock:
     """Logs how fast a run is and how long it will take; the first steps, which are slower, are left out."""
 
-    def __init__(self, first_step: int, recipe: Recipe) -> None:
-        self.recipe, self.began, self.first_timed = recipe, time.monotonic(), first_step + NUM_UNTIMED_STEPS
+    def __init__(self, first_step: int, last: int, recipe: Recipe) -> None:
+        self.recipe, self.last = recipe, last
+        self.began, self.first_timed = time.monotonic(), first_step + NUM_UNTIMED_STEPS
 
     def tick(self, step: int, watched: dict[str, float], is_shown: bool) -> None:
         if step == self.first_timed:
@@ -231,9 +286,9 @@ class Clock:
     def _line(self, step: int, watched: dict[str, float], users_per_s: float) -> str:
         optimizer = self.recipe.optimizer
         rate = optimizer.learning_rate * schedule(step - 1, optimizer)
-        eta_s = (optimizer.num_steps - step) * self.recipe.batch.num_users / users_per_s if users_per_s else math.nan
+        eta_s = (self.last - step) * self.recipe.batch.num_users / users_per_s if users_per_s else math.nan
         return (
-            f"step {step:6d}/{optimizer.num_steps} | loss {watched['loss']:.3f} | "
+            f"step {step:6d}/{self.last} | loss {watched['loss']:.3f} | "
             f"in-batch recall@1 {watched['top1']:.3f} | interest cosine {watched['cosine']:.2f} | lr {rate:.1e} | "
             f"{users_per_s:.0f} users/s | eta {eta_s:.0f} s"
         )

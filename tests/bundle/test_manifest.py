@@ -7,19 +7,23 @@ from pathlib import Path
 import pytest
 
 from redrec.bundle.reader import Bundle
+from redrec.model.boosts import OWN_COUNTS, BoostWeights
 from tests.bundle.runs import build, other_model
+from tests.bundles import SCENARIOS
+
+BOOSTED = BoostWeights(popularity=0.1, own=(0.0,) * len(OWN_COUNTS)).model_dump()
+CHANGES = {"history": {"max_events_per_scenario": 9}, "boosts": [BOOSTED] * len(SCENARIOS), "logit_scale": 2.0}
 
 
 def test_same_content_has_the_same_id(run: Path, built: Bundle):
     assert build(run).manifest.id == built.manifest.id
 
 
-@pytest.mark.parametrize("changed", ["tower", "embeddings", "history", "popularity_boost_weight"])
+@pytest.mark.parametrize("changed", ["tower", "embeddings", "history", "boosts", "logit_scale"])
 def test_other_content_has_another_id(run: Path, built: Bundle, changed: str):
-    if changed in ("history", "popularity_boost_weight"):
+    if changed in CHANGES:
         manifest = json.loads((run / "model/model.json").read_text())
-        change = {"history": {"max_events_per_scenario": 9}, "popularity_boost_weight": 0.1}[changed]
-        (run / "model/model.json").write_text(json.dumps(manifest | {changed: change}))
+        (run / "model/model.json").write_text(json.dumps(manifest | {changed: CHANGES[changed]}))
     else:
         other_model(run)
         name = {"tower": "user_tower.onnx", "embeddings": "item_embeddings.npy"}[changed]

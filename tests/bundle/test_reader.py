@@ -27,7 +27,7 @@ def test_a_missing_file_is_named(run: Path):
         Bundle.load(run / "bundle")
 
 
-@pytest.mark.parametrize("change", [{"id": "f" * 16}, {"actions": ["buy"]}, {"popularity_boost_weight": 0.1}])
+@pytest.mark.parametrize("change", [{"id": "f" * 16}, {"actions": ["buy"]}, {"logit_scale": 0.1}])
 def test_a_manifest_that_names_another_content_is_refused_with_both_ids(run: Path, built: Bundle, change: dict):
     manifest = run / "bundle/bundle.json"
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | change))
@@ -52,5 +52,5 @@ def test_a_folder_without_manifest_is_no_bundle(tmp_path: Path):
 def test_a_bundle_of_another_version_is_refused_with_both_formats(run: Path, number: int | None):
     path = run / "bundle/bundle.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": number}))
-    with pytest.raises(InputError, match=rf"has the format {number}, and this version of redrec reads 2\. Build"):
+    with pytest.raises(InputError, match=rf"has the format {number}, and this version of redrec reads 3\. Build"):
         Bundle.load(run / "bundle")

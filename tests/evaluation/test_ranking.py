@@ -101,7 +101,8 @@ def test_a_rank_among_all_others_is_the_full_rank(seed):
         [np.random.default_rng(0).permutation(np.delete(np.arange(40), target)) for target in target_B]
     )
     full_B = rank_targets(**world).rank_UT[:, 0]
-    rank_B = rank_among(world["interests_BQD"], world["embeddings_ND"], target_B, others_BX, world["boost_N"])
+    boost_BN = None if world["boost_N"] is None else [world["boost_N"]] * len(target_B)
+    rank_B = rank_among(world["interests_BQD"], world["embeddings_ND"], target_B, others_BX, boost_BN)
     assert rank_B.tolist() == full_B.tolist()
 
 

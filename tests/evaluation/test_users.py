@@ -27,7 +27,7 @@ def test_the_metrics_follow_from_the_users_table(data, tmp_path):
     measured = measure(ranks, seed=0)
     assert len(rows) == measured["hit_rate@10"]["users"] == 300
     for name, column in (("recall@10", "ranks"), ("recall@10_unseen", "ranks_unseen")):
-        rank_UT = np.zeros((len(rows), 5), dtype=int)
+        rank_UT = np.zeros((len(rows), SMALL_RECIPE.evaluation.num_targets), dtype=int)
         for rank_T, row in zip(rank_UT, rows, strict=True):
             rank_T[: len(row[column])] = [rank or 0 for rank in row[column]]
         assert np.nanmean(user_metrics(rank_UT, (10,))["recall@10"]) == pytest.approx(measured[name]["value"])

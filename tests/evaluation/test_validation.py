@@ -49,6 +49,6 @@ def test_an_unknown_metric_is_refused():
 
 
 def test_data_without_validation_events_is_refused(tmp_path):
-    histories_of(tmp_path, EVENTS, split="leave_last_out_per_scenario")
+    histories_of(tmp_path, EVENTS, split="leave_last_out_per_scenario", has_validation=False)
     with pytest.raises(InputError, match="Set data.has_validation"):
         validation_of(tmp_path)

@@ -1,41 +1,49 @@
-"""The popularity boost at request time, read from the features."""
+"""Boosts at request time: popular items from the features, own items from the history; search stays exact."""
 
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from feature_repo.definitions import item_source_path
 from redrec.bundle.reader import Bundle
 from redrec.config import InputError
-from redrec.data.histories import TEST, Histories, recent_counts
+from redrec.data.histories import Histories
+from redrec.evaluation.popularity import counts_before
 from redrec.folders import RunFolder
 from redrec.index.filters import Catalog, ItemFilter
-from redrec.index.popularity_boost import boosts, daily_rates
+from redrec.index.popularity_boost import daily_rates, popularity_lifts
+from redrec.model.boosts import BoostWeights
 from serving.retriever import Retriever
 from tests.bundles import tiny_run
-from tests.serving.retrieval import PATIENT, QUERIED, answers, exact_items, item_ids, query
+from tests.serving.retrieval import PATIENT, QUERIED, SEEN, answers, exact_items, item_ids, query
+
+OWN = 0.7
 
 
 @pytest.fixture(scope="module")
 def boosting(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, Path]:
-    """A bundle with a popularity boost, and its features."""
+    """A bundle with boosts of both kinds, and its features; the plain counts of own items, whatever their age."""
     folder = tmp_path_factory.mktemp("boosting")
-    return tiny_run(folder, popularity_boost_weight=0.3), RunFolder(folder).features
+    return tiny_run(folder, boosts=BoostWeights(popularity=0.3, own=(0, 0, OWN, 0, 0, 0))), RunFolder(folder).features
 
 
 @QUERIED
 @pytest.mark.parametrize("max_search_ms", [20_000, 0])
-def test_the_popularity_boost_is_added_by_the_index_and_by_exact_search(
+def test_boosts_are_added_by_the_index_and_by_exact_search(
     boosting: tuple[Bundle, Path], options: dict, item_filter: ItemFilter, max_search_ms: int
 ):
-    """As evaluation adds it, from all events that the features hold."""
+    """As evaluation adds them, from all events that the features hold and those of the request."""
     bundle, features = boosting
-    histories = Histories(features.parent / "data")
-    counts_WSN = recent_counts(histories, TEST + 1, len(bundle.item_ids), len(bundle.manifest.scenarios))
-    queried = query(**options)
-    rate_N = daily_rates(counts_WSN[:, bundle.manifest.scenarios.index(queried.scenario)])
-    boost_N = boosts(rate_N, Catalog(bundle.items, bundle.item_index).is_allowed(ItemFilter(queried.scenario)), 0.3, 1)
+    histories, queried = Histories(features.parent / "data"), query(**options)
+    number, shape = bundle.manifest.scenarios.index(queried.scenario), (3, len(bundle.item_ids))
+    after_newest_ms = int(np.asarray(histories.timestamp_ms_N).max()) + 1
+    rate_N = daily_rates(counts_before(histories, after_newest_ms, shape)[:, number])
+    is_allowed_N = Catalog(bundle.items, bundle.item_index).is_allowed(ItemFilter(queried.scenario))
+    boost_N = 0.3 * popularity_lifts(rate_N, is_allowed_N)
+    if queried.scenario == "homefeed":  # that of the history's events
+        boost_N[[bundle.item_index[item] for item in SEEN]] += OWN * np.log(2)
     config = PATIENT.model_copy(update={"search_budget_ms": max_search_ms})
     answer = answers(bundle, lambda retriever: retriever.answer(queried), config, features=features)
     assert answer.source == ("model" if max_search_ms else "exact")
@@ -51,6 +59,9 @@ def test_features_without_the_items_statistics_are_refused(boosting: tuple[Bundl
         Retriever(bundle, PATIENT, tmp_path / "features")
 
 
-def test_without_features_nothing_is_boosted(boosting: tuple[Bundle, Path]):
-    answer = answers(boosting[0], lambda retriever: retriever.answer(query()))
-    assert item_ids(answer) == exact_items(boosting[0], "homefeed", query().k, ItemFilter("homefeed"))
+def test_without_features_own_items_are_boosted_alone(boosting: tuple[Bundle, Path]):
+    bundle = boosting[0]
+    answer = answers(bundle, lambda retriever: retriever.answer(query()))
+    own_N = np.zeros(len(bundle.item_ids))
+    own_N[[bundle.item_index[item] for item in SEEN]] = OWN * np.log(2)
+    assert item_ids(answer) == exact_items(bundle, "homefeed", query().k, ItemFilter("homefeed"), own_N)

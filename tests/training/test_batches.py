@@ -8,10 +8,11 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from redrec.data.histories import Histories, train_counts
+from redrec.data.histories import TRAIN, VALIDATION, Histories, train_counts
 from redrec.data.items import is_allowed
 from redrec.data.prepare import DataConfig, prepare
 from redrec.data.split import read_vocabulary
+from redrec.datasets.world import SCENARIOS, World
 from redrec.history import HistoryConfig, gap_bucket, tower_inputs
 from redrec.model.visibility import Visibility
 from redrec.training.batches import Batch, BatchConfig, Batches, Proposal, Shard, _candidates
@@ -124,6 +125,29 @@ def test_no_item_of_the_test_period_alone_is_a_target(data, batches):
         targets = batch.items_M[batch.target_BCW[row][batch.is_target_BCW[row]]]
         assert set(targets.tolist()) <= train_items
         assert set(events_in_time_order(batch, row).tolist()) <= train_items
+
+
+def test_a_refresh_trains_on_the_validation_split_too_and_never_on_the_test(tmp_path):
+    tables = World(SMALL_WORLD).write(tmp_path / "tables")
+    prepare(*tables, tmp_path / "data", DataConfig(scenarios=SCENARIOS, test_share=0.3))
+    histories = Histories(tmp_path / "data")
+    seen = {}
+    for is_refresh in (False, True):
+        counts_SN, batch_config = np.ones((3, SMALL_WORLD.num_items), int), SMALL_RECIPE.batch
+        batches = Batches(histories, counts_SN, counts_SN > 0, batch_config, HistoryConfig(), 0, 0, is_refresh)
+        until, targets = VALIDATION if is_refresh else TRAIN, set()
+        for step in range(6):
+            batch = batches.draw(step, Shard())
+            for row, user in enumerate(batches._users_of(step)):
+                items = set(histories.train_of(user, until).item_L.tolist())
+                is_target_CW = batch.is_target_BCW[row]
+                drawn = batch.items_M[batch.target_BCW[row][is_target_CW]]
+                assert set(drawn.tolist()) <= items
+                of_training = set(histories.train_of(user).item_L.tolist())
+                targets |= {(user, item) for item in drawn.tolist() if item not in of_training}
+        seen[is_refresh] = len(targets)
+    assert seen[False] == 0
+    assert seen[True] > 100
 
 
 def arrays_of(values: tuple) -> list:

@@ -20,14 +20,14 @@ from redrec.data.items import is_allowed
 from redrec.data.prepare import DataConfig, prepare
 from redrec.data.split import read_vocabulary
 from redrec.datasets.world import World
-from redrec.evaluation.cases import cases_of
+from redrec.evaluation.cases import EvaluationConfig, cases_of
 from redrec.evaluation.evaluate import evaluate
 from redrec.evaluation.metrics import user_metrics
 from redrec.evaluation.ranking import rank_cases
 from redrec.evaluation.scorers import Scorer, exported_towers
 from redrec.evaluation.validation import ValidationConfig
 from redrec.history import History
-from redrec.index.popularity_boost import PopularityBoostConfig
+from redrec.model.boosts import BoostConfig, configured
 from redrec.model.losses import LossConfig
 from redrec.model.manifest import read_model
 from redrec.model.transformer import TransformerConfig
@@ -169,11 +169,25 @@ def test_a_small_catalog_is_contrasted_whole_as_the_loss_says(data, tmp_path):
         assert [proposal.is_full for proposal in run.batches.proposals] == [is_full] * 3
 
 
-def test_the_weight_of_the_popularity_boost_is_in_the_manifest(data, tmp_path):
-    """Where evaluation and bundling read it."""
-    one_step, boost = OptimizerConfig(num_steps=1), PopularityBoostConfig(weight=0.7)
-    train(data, tmp_path, changed(optimizer=one_step, popularity_boost=boost))
-    assert read_model(tmp_path).popularity_boost_weight == 0.7
+def test_boosts_that_a_recipe_gives_are_in_the_manifest(data, tmp_path):
+    """Where evaluation and bundling read them."""
+    boosts = BoostConfig(is_fitted=False, popularity=0.7, own=2.0)
+    train(data, tmp_path, changed(optimizer=OptimizerConfig(num_steps=1), boosts=boosts))
+    assert read_model(tmp_path).boosts == (configured(boosts),) * 3
+
+
+def test_with_a_validation_split_boosts_are_fitted_before_a_refresh_which_resumes_too(data_with_validation, tmp_path):
+    recipe = changed(
+        optimizer=OptimizerConfig(num_steps=8, refresh_share=0.5), evaluation=EvaluationConfig(num_targets=3)
+    )
+    train(data_with_validation, tmp_path / "whole", recipe)
+    train(data_with_validation, tmp_path / "stopped", recipe, stop_after=10)
+    assert not (tmp_path / "stopped" / "export").exists()
+    train(data_with_validation, tmp_path / "stopped", recipe)
+    assert weights(tmp_path / "whole") == weights(tmp_path / "stopped")
+    whole, stopped = read_model(tmp_path / "whole"), read_model(tmp_path / "stopped")
+    assert whole.figures["steps"] == 12
+    assert whole.boosts == stopped.boosts != (configured(recipe.boosts),) * 3
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_its_batch(data, tmp_path):
@@ -208,7 +222,12 @@ def test_training_stops_where_validation_does_not_improve_and_exports_the_best(d
     """At a rate that ruins the weights the first validation is the best; two more without a better one end it."""
     recipe = changed(
         optimizer=OptimizerConfig(
-            num_steps=100, learning_rate=5.0, table_learning_rate=5.0, table_weight_decay=0, warmup_share=0
+            num_steps=100,
+            learning_rate=5.0,
+            table_learning_rate=5.0,
+            table_weight_decay=0,
+            warmup_share=0,
+            refresh_share=0,
         ),
         validation=ValidationConfig(steps_between=2, patience=2, max_users=50),
     )

@@ -1,0 +1,87 @@
+"""Boosts: what is added to an item's cosine for what the towers do not know: recent popularity and the user's repeats.
+
+Weights are per scenario, in logits, and never negative. Training makes cosine times logit scale the log of an item's
+chance to be next, up to a constant, so a weight of one multiplies the chance by the boosted quantity. Weights are
+fitted on the validation split (`redrec.evaluation.boost_fit`): where users never come back to an item, or popularity
+says nothing, they are zero.
+
+An item that the user had is boosted by the sum over `OWN_COUNTS` of weight times `log(1 + count)`. A count is over the
+user's events with the item, in the scenario or in all, each halved with every half-life of its age. The newest
+`MAX_COUNTED` events of each scenario count, since a feature store keeps no more.
+
+Boosts are never negative and few items have one. So the k best of a boosted search are among the k best by cosine, the
+popular items and the user's own: an index needs no boost, and search stays exact.
+
+Shapes: L events, T own items, F own counts, B users, X pairs of a user and an own item.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import NonNegativeFloat
+
+from redrec.config import Config, Record
+from redrec.history import MS_PER_DAY, History, HistoryConfig, Ints, mix
+
+MAX_COUNTED = 256  # events of a user in a scenario
+COUNTED = HistoryConfig(policy="quota_2d", max_events_per_scenario=MAX_COUNTED)
+HALF_LIVES_DAYS = (7.0, 60.0, np.inf)
+OWN_COUNTS = tuple((in_scenario, days) for in_scenario in (True, False) for days in HALF_LIVES_DAYS)
+
+
+class BoostConfig(Config):
+    """The weights of a run without a validation split; with one they are fitted, in every scenario."""
+
+    is_fitted: bool = True
+    popularity: NonNegativeFloat = 0.25
+    own: NonNegativeFloat = 0.0  # of the plain count in the scenario
+
+
+class BoostWeights(Record):
+    """The weights of one scenario, in logits."""
+
+    popularity: NonNegativeFloat
+    own: tuple[NonNegativeFloat, ...]  # in order of `OWN_COUNTS`
+
+    @property
+    def has_own(self) -> bool:
+        return any(self.own)
+
+
+def configured(config: BoostConfig) -> BoostWeights:
+    """Return the weights that a recipe gives, the same for every scenario."""
+    own = tuple(config.own * (count == (True, np.inf)) for count in OWN_COUNTS)
+    return BoostWeights(popularity=config.popularity, own=own)
+
+
+class OwnItems(NamedTuple):
+    """A user's distinct items, sorted, and for each `log(1 + count)` of every own count."""
+
+    items_T: Ints
+    log_counts_TF: NDArray[np.float32]
+
+    def boosts(self, weights: BoostWeights, logit_scale: float) -> NDArray[np.float32]:
+        """Return what is added to each item's cosine, `boost_T`."""
+        boost_T: NDArray[np.float32] = self.log_counts_TF @ np.array(weights.own, np.float32) / np.float32(logit_scale)
+        return boost_T
+
+
+def own_items(history: History, scenario: int, moment_ms: int) -> OwnItems:
+    """Return the items of a user's events and their counts at a moment, for the boost in one scenario.
+
+    >>> history = History(*np.array([[7, 9, 7], [0, 0, 0], [0, 0, 1], [0, 0, 0]]))
+    >>> own = own_items(history, scenario=0, moment_ms=0)
+    >>> own.items_T, np.exp(own.log_counts_TF[:, [2, 5]]).round().astype(int).tolist()
+    (array([7, 9]), [[2, 3], [2, 2]])
+    """
+    counted = history.at(mix(history, np.zeros_like(history.item_L), COUNTED))
+    items_T, item_L = np.unique(counted.item_L, return_inverse=True)
+    age_days_L = np.maximum(0, moment_ms - counted.timestamp_ms_L) / MS_PER_DAY
+    counts_TF = np.empty((len(items_T), len(OWN_COUNTS)), dtype=np.float32)
+    for f, (in_scenario, half_life_days) in enumerate(OWN_COUNTS):
+        weight_L = 0.5 ** (age_days_L / half_life_days)
+        if in_scenario:
+            weight_L = weight_L * (counted.scenario_L == scenario)
+        counts_TF[:, f] = np.bincount(item_L, weight_L, minlength=len(items_T))
+    return OwnItems(items_T, np.log1p(counts_TF))
