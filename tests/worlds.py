@@ -47,15 +47,21 @@ SMALL_RECIPE = Recipe(
 )
 
 
-def write_log(folder: Path, rows: list[tuple[str, str, int]], item_ids: list[str]) -> tuple[Path, Path]:
-    """Write tables of events (user, item, epoch ms) of one scenario and one action, and of items; return both paths."""
+def write_log(
+    folder: Path, rows: list[tuple[str, str, int]], item_ids: list[str], title: str | None = None
+) -> tuple[Path, Path]:
+    """Write tables of events (user, item, epoch ms) of one scenario and one action, and of items; return both paths.
+
+    All items have this `title`, or else each its id.
+    """
     folder.mkdir(exist_ok=True)
     users, items, times_ms = zip(*rows, strict=True)
     constant = {"scenario": ["shop"] * len(rows), "action": ["buy"] * len(rows)}
     timestamps = pa.array(times_ms, pa.timestamp("ms", tz="UTC"))
     events = {"user_id": users, "item_id": items, "timestamp": timestamps, **constant}
     paths = folder / "events.parquet", folder / "items.parquet"
-    for path, columns in zip(paths, (events, {"item_id": item_ids, "title": item_ids}), strict=True):
+    titles = item_ids if title is None else [title] * len(item_ids)
+    for path, columns in zip(paths, (events, {"item_id": item_ids, "title": titles}), strict=True):
         pq.write_table(pa.table(columns), path)
     return paths
 

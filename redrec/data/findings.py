@@ -16,7 +16,10 @@ MIDNIGHT = "The order of events inside a day is lost. Give finer times, or the o
 ONE_SCENARIO = "The model learns little across scenarios. Check that a person has the same user_id in all of them."
 ONE_EVENT = "They are served and evaluated, but give no training target. A longer log has more events per user."
 ORPHAN = "The model knows only their text. Check that item_id means the same in both tables."
-UNTITLED = "The default encoder distinguishes items by their text. Give titles, or choose vectors or ids (item_tower)."
+UNTITLED = (
+    "The default encoder learns an item without any text by its id alone: it knows nothing of new items and little of "
+    "rare ones. Give titles, or vectors (item_tower)."
+)
 TOO_OLD = "They look like seconds. An integer timestamp is read as epoch milliseconds: multiply seconds by 1000."
 SPARSE = "Its metrics will have wide intervals. Give more of its events, or remove it from data.scenarios."
 

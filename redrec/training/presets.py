@@ -42,12 +42,11 @@ def sasrec() -> Recipe:
 
 
 def complete_journey() -> Recipe:
-    """For the grocery demo: each item has its own bucket, since many products share one shelf label.
+    """For the grocery demo.
 
     Tables have no decay: every product is bought often, and with decay the ranking of the validation split was worse.
     """
     return Recipe(
-        item_tower=ItemTowerConfig(encoder=HashedConfig(fields=("title", "body", "tags", "category", "item_id"))),
         batch=BatchConfig(target_window=10),
         optimizer=OptimizerConfig(num_steps=500, learning_rate=3e-3, table_learning_rate=6e-2, table_weight_decay=0),
     )

@@ -66,6 +66,11 @@ def test_only_the_planted_problem_is_reported(tmp_path, planted, what, count, of
     assert [(f.what, f.count, f.of) for f in findings_with(tmp_path, **planted)] == [(what, count, of)]
 
 
+def test_the_cost_of_ids_alone_is_said(tmp_path):
+    (finding,) = findings_with(tmp_path, title=None)
+    assert "by its id alone: it knows nothing of new items" in finding.advice
+
+
 def test_a_sparse_scenario_is_reported_below_its_limit(tmp_path):
     limits = LimitsConfig(min_scenario_share=0.05, max_one_scenario_share=1)
     assert findings_with(tmp_path, limits, num_ads=5) == ()

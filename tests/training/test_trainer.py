@@ -26,6 +26,7 @@ from redrec.evaluation.metrics import user_metrics
 from redrec.evaluation.ranking import rank_cases
 from redrec.evaluation.scorers import Scorer, exported_towers
 from redrec.evaluation.validation import ValidationConfig
+from redrec.folders import ModelFolder
 from redrec.history import History
 from redrec.model.boosts import BoostConfig, configured
 from redrec.model.losses import LossConfig
@@ -67,6 +68,25 @@ def test_the_model_beats_both_baselines_in_every_scenario(data, model, tmp_path)
     for models in scenarios.values():
         best_rival = max(models[name]["hit_rate@10"]["high"] for name in ("popularity", "mean_of_last_n"))
         assert models["redrec"]["hit_rate@10"]["low"] > best_rival
+
+
+def test_items_without_text_are_learned_by_their_events(tmp_path):
+    """Each user stays in one of 8 groups of 10 items. With equal items, the loss was zero and no group was learned."""
+    rng, item_ids = np.random.default_rng(0), [f"i{n:02}" for n in range(80)]
+    rows = []
+    for user in range(200):
+        for number, rank in enumerate(rng.integers(10, size=12)):
+            rows.append((f"u{user}", item_ids[user % 8 * 10 + rank], number * DAY_MS + int(rng.integers(DAY_MS))))
+    prepare(*write_log(tmp_path, rows, item_ids, title=""), tmp_path / "data", DataConfig(test_share=0.2))
+    batch = tiny().batch.model_copy(update={"num_users": 32})
+    quick = OptimizerConfig(num_steps=60, learning_rate=5e-3, table_learning_rate=5e-2)
+    train(tmp_path / "data", tmp_path / "model", changed(batch=batch, optimizer=quick))
+
+    shop = evaluate(tmp_path / "data", tmp_path / "model", tmp_path / "evaluation")["scenarios"]["shop"]
+    assert shop["redrec"]["hit_rate@10"]["low"] > 0.9
+    assert shop["popularity"]["hit_rate@10"]["high"] < 0.5
+    embeddings_ND = np.load(ModelFolder(tmp_path / "model").item_embeddings)
+    assert len(np.unique(embeddings_ND, axis=0)) == len(item_ids)
 
 
 def test_another_scenarios_history_helps_only_where_it_tells_something(data, model, tmp_path):

@@ -2,19 +2,29 @@
 
 Words and neighbouring word pairs of the text are hashed into buckets, each bucket has a learned vector, and a small
 residual network transforms their scaled sum. It learns from the interactions alone; a new item gets its vector from its
-words. A field may also be `item_id`, which is one more bucket per item. That helps if many titles are nearly identical,
-and does not help new items.
+words.
 
-Shapes: M items, T hashed tokens of all M items, E item vector.
+Items with equal words would be one item to the model. Each of them has a bucket of its own in addition to its words. An
+item without text has its own bucket alone, and so has one with the text of most items, such as "product": the vector of
+a word that nearly all items share grows, and hides what differs. All other items are their words alone. Nothing is
+known of a new item but its words: an own bucket learns from events, and without any, that the item is not met.
+
+If the field `item_id` is given, every item has one more bucket. That helps if many titles are nearly identical.
+
+Shapes: N items of the catalog, M items of a call, T hashed tokens of all M items, E item vector.
 """
 
+import logging
 import re
 import zlib
 from collections.abc import Iterable, Iterator
+from hashlib import blake2b
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
@@ -23,7 +33,10 @@ from redrec.model.encoders.content import Content, TokenContent, rows_of, write_
 from redrec.model.encoders.encoder import EncoderConfig, ItemEncoder
 from redrec.model.parameter_groups import TABLE
 
+logger = logging.getLogger(__name__)
+
 WORD = re.compile(r"\w+")
+MAX_OWN = 2**20  # own buckets, beyond which items share them: each step of the optimizer passes over all
 
 
 class HashedConfig(EncoderConfig):
@@ -48,10 +61,46 @@ def hashed_tokens(fields: Iterable[tuple[str, str]], config: HashedConfig) -> li
 
 
 def write_hashed(items: Path, folder: Path, config: HashedConfig) -> TokenContent:
-    """Hash the catalog's text into `folder`. An item without text gets one bucket for "no text"."""
-    no_text = [zlib.crc32(b"") % config.num_buckets]
-    rows = rows_of(items, config.fields)
-    return write_tokens(folder, (hashed_tokens(_pairs(row), config) or no_text for row in rows))
+    """Hash the catalog's text into `folder`; in memory are a few numbers per item."""
+    hash_N = np.fromiter(map(_hash, _tokens(items, config)), dtype=np.uint64)
+    is_empty_N, num_equal_N = hash_N == _hash([]), _num_equal(hash_N)
+    has_own_N = is_empty_N | (num_equal_N > 1)
+    has_words_N = ~is_empty_N & (num_equal_N <= max(1, len(hash_N) / 2))
+    if has_own_N.any():
+        num_empty = int(is_empty_N.sum())
+        logger.info(
+            f"{num_empty:,} of {len(hash_N):,} items have no text, {has_own_N.sum() - num_empty:,} have that of "
+            "another item: their ids are learned too. Of a new one, the model knows its text alone."
+        )
+    rows = zip(_tokens(items, config), has_words_N, own_buckets(has_own_N, config.num_buckets, MAX_OWN), strict=True)
+    return write_tokens(folder, ((words if has_words else []) + own for words, has_words, own in rows))
+
+
+def own_buckets(has_own_N: Iterable[bool], num_buckets: int, max_own: int) -> Iterator[list[int]]:
+    """Yield each item's own bucket, if it has one; they are numbered from `num_buckets` up.
+
+    >>> list(own_buckets([True, False, True, True], num_buckets=100, max_own=2))
+    [[100], [], [101], [100]]
+    """
+    num_own = 0
+    for has_own in has_own_N:
+        yield [num_buckets + num_own % max_own] if has_own else []
+        num_own += has_own
+
+
+def _tokens(items: Path, config: HashedConfig) -> Iterator[list[int]]:
+    return (hashed_tokens(_pairs(row), config) for row in rows_of(items, config.fields))
+
+
+def _hash(tokens: list[int]) -> int:
+    """Return a 64-bit hash of an item's tokens in any order, as their sum is the same in any order."""
+    return int.from_bytes(blake2b(np.sort(np.array(tokens, dtype=np.int32)).tobytes(), digest_size=8).digest())
+
+
+def _num_equal(hash_N: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Return how many items have the text of each item, itself included."""
+    _, group_N, counts = np.unique(hash_N, return_inverse=True, return_counts=True)
+    return counts[group_N]
 
 
 def _pairs(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -64,9 +113,9 @@ def _pairs(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 class HashedEncoder(nn.Module):
-    def __init__(self, config: HashedConfig, item_dim: int) -> None:
+    def __init__(self, num_buckets: int, item_dim: int) -> None:
         super().__init__()
-        self.bags = nn.EmbeddingBag(config.num_buckets, item_dim, mode="sum")
+        self.bags = nn.EmbeddingBag(num_buckets, item_dim, mode="sum")
         self.bags.parameter_group = TABLE
         nn.init.normal_(self.bags.weight, std=item_dim**-0.5)
         self.mlp = nn.Sequential(
@@ -87,7 +136,8 @@ def _open(folder: Path, config: HashedConfig) -> TokenContent:
 
 
 def _make(config: HashedConfig, content: Content, item_dim: int) -> HashedEncoder:
-    return HashedEncoder(config, item_dim)
+    assert isinstance(content, TokenContent)
+    return HashedEncoder(max(config.num_buckets, content.tokens_T.max(initial=0) + 1), item_dim)
 
 
 ENCODER = ItemEncoder(HashedConfig, write_hashed, _open, _make)

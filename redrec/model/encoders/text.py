@@ -6,6 +6,7 @@ adapters or full training, the content is the catalog's token ids, and every ste
 Shapes: M items, T tokens of all M items, V vector, E item vector.
 """
 
+import logging
 from collections.abc import Iterator
 from itertools import chain, takewhile
 from pathlib import Path
@@ -15,14 +16,24 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from redrec.config import InputError
 from redrec.model.encoders.content import Content, EncodingProgress, TokenContent, blocks, write_tokens
 from redrec.model.encoders.encoder import ItemEncoder
 from redrec.model.encoders.language_model import ITEM_TOKEN, LanguageModel, TextConfig, load_tokenizer
 from redrec.model.encoders.template import lines
-from redrec.model.encoders.vectors import Projection, VectorBlock, VectorContent, make_projection, store
+from redrec.model.encoders.vectors import (
+    Projection,
+    VectorBlock,
+    VectorContent,
+    make_projection,
+    require_distinct,
+    store,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+logger = logging.getLogger(__name__)
 
 ITEMS_PER_BLOCK = 1024
 
@@ -31,13 +42,35 @@ def write_text(items: Path, folder: Path, config: TextConfig) -> TokenContent | 
     """Write the catalog's tokens into `folder`, and for a frozen model its vectors.
 
     Raises:
-        InputError: There is no such model, its input is too short for the fields, or no item has text.
+        InputError: There is no such model, its input is too short for the fields, no item has text, or a frozen
+            model gives all items the same vector.
     """
     tokenizer = load_tokenizer(config)
     names = [field.name for field in config.fields]
     of_blocks = (_tokens(block, tokenizer, config) for block in blocks(items, names))
     tokens = write_tokens(folder, chain.from_iterable(of_blocks))
-    return store(folder, len(tokens), _encoded(tokens, config), config.model) if config.regime == "frozen" else tokens
+    _require_texts(tokens, items)
+    if config.regime != "frozen":
+        return tokens
+    content = store(folder, len(tokens), _encoded(tokens, config), config.model)
+    require_distinct(content, config.model)
+    return content
+
+
+def _require_texts(tokens: TokenContent, items: Path) -> None:
+    """Log how many items have no text.
+
+    Raises:
+        InputError: No item has text.
+    """
+    num_empty = int((np.diff(tokens.offsets_N1) == 0).sum())
+    if num_empty:
+        logger.info(f"{num_empty:,} of {len(tokens):,} items have no text and share one vector. Give them text.")
+    if num_empty == len(tokens):
+        raise InputError(
+            f"None of the {len(tokens):,} items of {items.name} has text in encoder.fields. "
+            "Give them text, or choose the encoder `hashed`, which then learns their ids."
+        )
 
 
 def _tokens(

@@ -74,13 +74,14 @@ def write_vectors(items: Path, folder: Path, config: VectorsConfig) -> VectorCon
     """Align the vectors of a file to the catalog and write them into `folder`.
 
     Raises:
-        InputError: The file does not fit the configuration, or has no vector for too many items.
+        InputError: The file does not fit the configuration, has no vector for too many items, or one for all.
     """
     if not config.path.is_file():
         raise InputError(f"Item vectors {config.path} do not exist. Give a Parquet or .npy file in encoder.path.")
     read = _npy_blocks if config.path.suffix == ".npy" else _parquet_blocks
     content = store(folder, num_items(items), read(items, config), str(config.path))
     require_enough(content.is_present_N, items, config.max_absent_share, f"vector in {config.path}")
+    require_distinct(content, str(config.path))
     return content
 
 
@@ -138,6 +139,22 @@ def require_enough(is_present_N: NDArray[np.bool_], items: Path, max_absent_shar
         raise InputError(
             f"{num_absent:,} of {num_all:,} items have no {what}, allowed is a share of {max_absent_share}; "
             f"such as {', '.join(_examples(is_present_N, items))}. Add the missing ones, or raise max_absent_share."
+        )
+
+
+def require_distinct(content: VectorContent, source: str) -> None:
+    """Check that not all vectors are equal.
+
+    Raises:
+        InputError: They are, and there are several.
+    """
+    present = np.flatnonzero(content.is_present_N)
+    index_blocks = (present[start : start + ROWS_PER_BLOCK] for start in range(0, len(present), ROWS_PER_BLOCK))
+    is_distinct = any((content.vectors_NV[index_K] != content.vectors_NV[present[0]]).any() for index_K in index_blocks)
+    if len(present) > 1 and not is_distinct:
+        raise InputError(
+            f"{source} gives the same vector for all of {len(present):,} items, so a model cannot distinguish them. "
+            "Give vectors that differ, or choose the encoder `hashed`, which then learns the items' ids."
         )
 
 

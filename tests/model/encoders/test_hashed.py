@@ -1,13 +1,68 @@
 import numpy as np
+import pytest
+import torch
 
-from redrec.model.encoders.hashed import HashedConfig, write_hashed
-from tests.model.catalogs import write_items
+from redrec.model.encoders.hashed import HashedConfig, hashed_tokens, write_hashed
+from redrec.model.encoders.registry import make_encoder
+from tests.model.catalogs import encode, titled, write_items
+
+CONFIG = HashedConfig(num_buckets=1000)
+DISTINCT = ("black tea", "running shoe", "steel shovel", "wool scarf")
+
+
+def contents_of(folder, rows, config=CONFIG) -> list[list[int]]:
+    """Return the buckets of each item."""
+    content = write_hashed(write_items(folder, rows), folder / "content", config)
+    return [content.of(np.array([n]))["tokens_T"].tolist() for n in range(len(content))]
+
+
+def words(title: str) -> list[int]:
+    return hashed_tokens([("title", title)], CONFIG)
 
 
 def test_tags_categories_and_ids_are_hashed_whole(tmp_path):
     """Two tags and an id are three features; as words it would be more."""
     rows = [{"tags": ["very green", "loose leaf"]}, {"tags": None}]
-    content = write_hashed(write_items(tmp_path, rows), tmp_path / "content", HashedConfig(fields=("tags", "item_id")))
-    begins_M = content.of(np.arange(2))["begins_M"]
-    assert begins_M.tolist() == [0, 3]
-    assert len(content.of(np.array([1]))["tokens_T"]) == 1
+    assert [len(item) for item in contents_of(tmp_path, rows, HashedConfig(fields=("tags", "item_id")))] == [3, 1]
+
+
+def test_items_with_a_text_of_their_own_are_their_words(tmp_path):
+    assert contents_of(tmp_path, titled(*DISTINCT)) == [words(title) for title in DISTINCT]
+
+
+def test_items_with_the_same_text_have_own_buckets_besides(tmp_path):
+    items = contents_of(tmp_path, titled("green tea", *DISTINCT, "Green TEA"))
+    assert items == [[*words("green tea"), 1000], *map(words, DISTINCT), [*words("green tea"), 1001]]
+
+
+def test_the_order_of_tags_does_not_make_two_items_different(tmp_path):
+    """The vectors of the tags are added up."""
+    items = contents_of(tmp_path, [{"tags": ["a", "b"]}, {"tags": ["b", "a"]}, {"tags": ["b"]}, {"tags": ["c"]}])
+    assert [max(item) >= 1000 for item in items] == [True, True, False, False]
+
+
+def test_a_text_is_the_same_if_it_differs_after_its_last_token_alone(tmp_path):
+    """As in long texts, and then the own bucket is still there."""
+    config = HashedConfig(num_buckets=1000, max_tokens=2)
+    items = contents_of(tmp_path, titled("green tea leaf", "green tea shoe", *DISTINCT), config)
+    assert [item[2:] for item in items[:2]] == [[1000], [1001]]
+
+
+@pytest.mark.parametrize("nothing", [None, "", " ", "!?"])
+def test_an_item_without_text_is_its_own_bucket(tmp_path, nothing):
+    assert contents_of(tmp_path, titled(nothing, *DISTINCT))[0] == [1000]
+    assert contents_of(tmp_path, titled(nothing, DISTINCT[0], nothing)) == [[1000], words(DISTINCT[0]), [1001]]
+
+
+def test_a_text_of_most_items_says_nothing(tmp_path):
+    half, most = titled(*["product"] * 4, *DISTINCT), titled(*["product"] * 5, *DISTINCT)
+    assert contents_of(tmp_path, half)[0] == [*words("product"), 1000]
+    assert contents_of(tmp_path, most)[:6] == [[1000], [1001], [1002], [1003], [1004], words(DISTINCT[0])]
+
+
+def test_the_table_has_a_row_for_each_own_bucket_and_else_its_size_is_that_of_the_words(tmp_path):
+    for titles, num_rows in ((DISTINCT, 1000), (("", "", *DISTINCT), 1002)):
+        content = write_hashed(write_items(tmp_path, titled(*titles)), tmp_path / "content", CONFIG)
+        encoder = make_encoder(CONFIG, content, item_dim=8)
+        assert encoder.bags.weight.shape == (num_rows, 8)
+        assert len(torch.unique(encode(encoder, content), dim=0)) == len(titles)

@@ -70,5 +70,8 @@ def test_what_cannot_be_encoded_is_refused(tmp_path, decoder):
         write_content(
             items, tmp_path / "out", TextConfig(model=minilm(), fields=[TextField(name="body", max_tokens=600)])
         )
-    with pytest.raises(InputError, match="no vector for any of the 1 items"):
-        write_content(write_items(tmp_path, titled("")), tmp_path / "out", TextConfig(model=decoder))
+    for regime in ("frozen", "lora", "full"):
+        with pytest.raises(InputError, match="None of the 2 items .* choose the encoder `hashed`"):
+            write_content(
+                write_items(tmp_path, titled("", None)), tmp_path / "out", TextConfig(model=decoder, regime=regime)
+            )

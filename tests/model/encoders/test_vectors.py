@@ -79,6 +79,7 @@ def test_too_many_absent_items_are_refused_with_examples(tmp_path, items):
         ([*IDS, IDS[0]], [*VECTORS_NV, VECTORS_NV[0]], "gives 1 items a second vector. Keep one row per item_id"),
         (IDS, [*VECTORS_NV[1:], [np.nan] * 5], "nan, infinite or beyond"),
         (IDS, [*VECTORS_NV[1:], [1e6] * 5], "nan, infinite or beyond"),
+        (IDS, [VECTORS_NV[0]] * NUM_ITEMS, "same vector for all of 40 items.* choose the encoder `hashed`"),
         (["a"], [VECTORS_NV[0]], "no vector for any of the 40 items. Check that the item ids agree"),
     ],
 )
