@@ -249,7 +249,6 @@ class TrainingRun:
             return
         towers = load_towers(self.folder.path, self.vocabulary)
         export_towers(towers, self.content, len(self.vocabulary.scenarios), self.folder.path)
-        progress = self.progress
         manifest = ModelManifest(
             vocabulary=self.vocabulary,
             items_hash=file_hash(self.data.items),

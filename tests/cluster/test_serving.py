@@ -16,6 +16,7 @@ from feature_repo.online import OnlineHistories
 from redrec.bundle.reader import Bundle
 from redrec.folders import RunFolder
 from redrec.history import encode_history, tower_inputs
+from redrec.model.boosts import own_items
 from redrec.model.session import open_tower
 from serving.client import post
 from tests.cluster.conftest import Cluster, Service
@@ -102,21 +103,20 @@ def exact_top_k(run_folder: Path, bundle: Bundle, user: str, scenario: str) -> l
     interests_BQD = open_tower(bundle.folder.tower)(inputs)
     is_allowed_N = np.array([scenario in allowed for allowed in bundle.items["scenarios"].to_pylist()])
     score_N = (bundle.embeddings_ND.astype(np.float32) @ interests_BQD[0].T).max(axis=1)
-    score_N += boosts(run_folder, bundle, scenario, is_allowed_N)
+    score_N += popularity_boosts(run_folder, bundle, scenario, is_allowed_N)
+    own = own_items(events, query_scenario, now_ms)
+    score_N[own.items_T] += own.boosts(bundle.manifest.boosts[query_scenario], bundle.manifest.logit_scale)
     best_K = np.argsort(-np.where(is_allowed_N, score_N, -np.inf), kind="stable")[:K]
     return [bundle.item_ids[item] for item in best_K]
 
 
-def boosts(run_folder: Path, bundle: Bundle, scenario: str, is_allowed_N: np.ndarray) -> np.ndarray:
+def popularity_boosts(run_folder: Path, bundle: Bundle, scenario: str, is_allowed_N: np.ndarray) -> np.ndarray:
     """Return the popularity boost of each item, from the statistics in the features."""
     statistics = pq.read_table(RunFolder(run_folder).features / item_source_path(scenario)).to_pandas()
     rates = sum(statistics[f"events_{days}d"] / days for days in (1, 7, 28, 112)) / 4
     rate_N = rates.set_axis(statistics["item_id"]).reindex(bundle.item_ids, fill_value=0).to_numpy() * is_allowed_N
-    return (
-        bundle.manifest.popularity_boost_weight
-        / bundle.manifest.logit_scale
-        * np.log1p(rate_N / rate_N[is_allowed_N].mean())
-    )
+    weights = bundle.manifest.boosts[bundle.manifest.scenarios.index(scenario)]
+    return weights.popularity / bundle.manifest.logit_scale * np.log1p(rate_N / rate_N[is_allowed_N].mean())
 
 
 def test_the_items_are_those_of_exact_search(
