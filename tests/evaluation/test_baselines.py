@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
-from redrec.evaluation.baselines import mean_of_last_n, popular_items, popularity
+from redrec.data.histories import TEST
+from redrec.evaluation.baselines import mean_of_last_n, own_counts, popular_items, popularity, recent_popularity
+from redrec.evaluation.cases import cases_of
+from redrec.evaluation.popularity import Popularity
+from redrec.evaluation.ranking import rank_cases
 from redrec.history import History
 from tests.data.test_histories import EVENTS, histories_of
 
@@ -37,3 +41,29 @@ def test_popular_items_are_the_most_frequent_training_items_of_each_scenario(tmp
     popular = popular_items(tmp_path / "data", 3)
     assert set(popular) == {"ads", "feed"}
     assert popular["ads"][0] == 4 and len(popular["ads"]) == 3
+
+
+def test_own_counts_rank_by_the_scenario_then_by_all_then_by_recent_popularity(tmp_path):
+    """User a had i1 twice in ads, i2 once there and i3 twice in the feed; i5 is popular in ads, i6 less."""
+    own = [
+        ("i1", "ads", 1),
+        ("i1", "ads", 2),
+        ("i2", "ads", 3),
+        ("i3", "feed", 4),
+        ("i3", "feed", 5),
+        ("i4", "feed", 6),
+    ]
+    others = [(f"u{n}", "i5" if n % 3 else "i6", "ads", 7 + n) for n in range(9)]
+    ranked = ["i1", "i2", "i3", "i4", "i5", "i6"]
+    targets = [("a", item, "ads", 1000 + n) for n, item in enumerate(ranked)]
+    events = [("a", item, scenario, hour) for item, scenario, hour in own] + others + targets
+    histories = histories_of(tmp_path, events, test_share=len(targets) / len(events), has_validation=False)
+    scenario = 0  # ads, the most frequent
+    (case,) = cases_of(histories, scenario, TEST, num_targets=9, max_users=9, seed=0)
+    recent = Popularity(histories, num_items=10, num_scenarios=2)
+    ranks = {
+        scorer.__name__: rank_cases(scorer(recent), histories, [case], scenario, np.full(10, True)).rank_UT[0].tolist()
+        for scorer in (own_counts, recent_popularity)
+    }
+    assert ranks["own_counts"] == [1, 2, 3, 4, 5, 6]
+    assert ranks["recent_popularity"][4:] == [1, 2]

@@ -7,6 +7,7 @@ import pytest
 
 from redrec.evaluation import ranking
 from redrec.evaluation.ranking import rank_among, rank_targets
+from redrec.evaluation.scorers import Own
 from redrec.index.exact import exact_search
 
 
@@ -14,13 +15,16 @@ def planted(seed: int, num_users: int = 7, num_items: int = 40, num_interests: i
     """Interests and embeddings of small whole numbers: sums are exact, and many scores tie."""
     rng = np.random.default_rng(seed)
     targets = [rng.choice(num_items, size=3, replace=False) for _ in range(num_users)]
+    seen = [rng.integers(num_items, size=12) for _ in range(num_users)]  # with repeats, and some targets
+    own = [Own(np.unique(items), rng.integers(4, size=len(np.unique(items))).astype(np.float32)) for items in seen]
     return {
         "interests_BQD": rng.integers(-2, 3, size=(num_users, num_interests, 4)).astype(float),
         "embeddings_ND": rng.integers(-2, 3, size=(num_items, 4)).astype(np.float16),
         "target_BT": np.array(targets),
-        "seen": [rng.integers(num_items, size=12) for _ in range(num_users)],  # with repeats, and some targets
+        "seen": seen,
         "is_candidate_N": rng.random(num_items) < 0.9,
         "boost_N": rng.integers(3, size=num_items).astype(np.float32) if seed % 2 else None,
+        "own": own if seed % 3 == 2 else None,
     }
 
 
@@ -33,6 +37,8 @@ def sorted_rank(scores_N: np.ndarray, target: int, is_candidate_N: np.ndarray) -
 def expected_ranks(world: dict) -> tuple[list, list]:
     scores_BN = (world["interests_BQD"] @ world["embeddings_ND"].T.astype(float)).max(1)
     scores_BN += 0 if world["boost_N"] is None else world["boost_N"]
+    for scores_N, (items_T, boost_T) in zip(scores_BN, world["own"] or [], strict=False):
+        scores_N[items_T] += boost_T
     ranks, unseen_ranks = [], []
     for scores_N, target_T, items in zip(scores_BN, world["target_BT"], world["seen"], strict=True):
         is_candidate_N = world["is_candidate_N"]

@@ -1,0 +1,33 @@
+"""Boost fit: weights are found where they were planted."""
+
+from functools import partial
+
+import pytest
+
+from redrec.data.histories import Histories
+from redrec.evaluation.boost_fit import fit_boosts
+from redrec.evaluation.cases import EvaluationConfig
+from redrec.evaluation.popularity import Popularity
+from redrec.evaluation.scorers import with_boosts
+from tests.data.logs import histories_of
+from tests.evaluation.planted import ALLOWED, NUM_ITEMS, hit_rate, log_of, random_scorer, repeating_log
+
+
+@pytest.mark.parametrize("is_planted", [True, False])
+def test_the_fit_finds_repeats_and_popularity_where_they_were_planted_and_nothing_else(tmp_path, is_planted):
+    for name, make in (("own", repeating_log), ("popular", partial(log_of, since=60))):
+        (tmp_path / name).mkdir()
+        data = make(tmp_path / name, is_planted)
+        (weights,) = fit_boosts(random_scorer(), data, EvaluationConfig(num_targets=3), logit_scale=10.0)
+        histories = Histories(data)
+        boosted = with_boosts(random_scorer(), Popularity(histories, NUM_ITEMS, 1), ALLOWED, [weights], 10.0)
+        gain = hit_rate(boosted, histories) - hit_rate(random_scorer(), histories)
+        assert gain > 0.3 if is_planted else abs(gain) < 0.15
+        if is_planted:
+            assert (weights.popularity > sum(weights.own)) == (name == "popular")
+
+
+def test_a_scenario_without_validation_targets_has_no_boosts(tmp_path):
+    histories_of(tmp_path, [("a", f"i{n}", "ads", n) for n in range(9)], has_validation=False)
+    (weights,) = fit_boosts(random_scorer(), tmp_path / "data", EvaluationConfig(), logit_scale=10.0)
+    assert weights.popularity == sum(weights.own) == 0
