@@ -15,6 +15,7 @@ popular items and the user's own: an index needs no boost, and search stays exac
 Shapes: L events, T own items, F own counts, B users, X pairs of a user and an own item.
 """
 
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -27,7 +28,7 @@ from redrec.history import MS_PER_DAY, History, HistoryConfig, Ints, mix
 MAX_COUNTED = 256  # events of a user in a scenario
 COUNTED = HistoryConfig(policy="quota_2d", max_events_per_scenario=MAX_COUNTED)
 HALF_LIVES_DAYS = (7.0, 60.0, np.inf)
-OWN_COUNTS = tuple((in_scenario, days) for in_scenario in (True, False) for days in HALF_LIVES_DAYS)
+OWN_COUNTS = tuple(product((True, False), HALF_LIVES_DAYS))  # whether in the scenario alone, half-life
 
 
 class BoostConfig(Config):

@@ -66,7 +66,7 @@ class Sizes(Record):
 
 
 class QueryGroups(NamedTuple):
-    """The queried scenarios and cuts of each user; group g is asked just before event `cut_BG[:, g]`."""
+    """The queried scenarios and cuts of each user; group g is queried just before event `cut_BG[:, g]`."""
 
     scenario_BG: Tensor
     gap_BG: Tensor  # bucket of the newest event's age when the user is queried

@@ -145,7 +145,7 @@ class Batches:
         target_BCW = _stacked([row.target_CW for row in rows], num_cuts, filler=-1)
         is_target_BCW = target_BCW >= 0
         row_L = np.repeat(np.arange(len(rows)), [len(row.events.item_L) for row in rows])
-        entering = EncodedEvents(*(np.concatenate(values) for values in zip(*(r.events for r in rows), strict=True)))
+        entering = EncodedEvents(*map(np.concatenate, zip(*[row.events for row in rows], strict=True)))
         event_BL, events = padded(entering, row_L, len(rows))
         own = [np.split(item_N, shard.num_processes)[shard.rank] for item_N, _ in drawn]
         items_M, (event_BL, target_BCW, *own) = _indexed((event_BL, np.where(is_target_BCW, target_BCW, 0), *own))
