@@ -191,7 +191,7 @@ class Retriever:
         return merge_max(*boosted.add_to(result, interests_QD, k, item_filter), k)
 
     def _exact(self, interests_QD: NDArray[np.float32], k: int, item_filter: ItemFilter, boosted: Boosted) -> Merged:
-        boost_N, is_allowed_N = boosted.boost_N(len(self.bundle.item_ids)), self.catalog.is_allowed(item_filter)
+        boost_N, is_allowed_N = boosted.of_all(len(self.bundle.item_ids)), self.catalog.is_allowed(item_filter)
         return merge_max(*exact_search(interests_QD, self.bundle.embeddings_ND, k, is_allowed_N, boost_N), k)
 
     def _items(self, merged: Merged) -> list[Item]:

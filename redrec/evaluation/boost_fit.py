@@ -49,7 +49,8 @@ class Contenders(NamedTuple):
     share_X: Floats  # of the user's targets, zero for an item that is none
     begin_U: Ints  # of each user's contenders
 
-    def log_chance_X(self, weights: Floats) -> Floats:  # noqa: N802 (an array over X)
+    def log_chances(self, weights: Floats) -> Floats:
+        """Return the log of each contender's chance, `log_chance_X`."""
         score_X = self.features_XF @ weights
         size_U = np.diff(self.begin_U, append=len(score_X))
         score_X -= np.repeat(np.maximum.reduceat(score_X, self.begin_U), size_U)
@@ -91,7 +92,7 @@ def _most_likely(contenders: Contenders | None) -> list[float]:
 
 def _loss(weights: Floats, contenders: Contenders, prior: Floats) -> tuple[float, Floats]:
     """Return minus the log of likelihood and prior, and its gradient."""
-    log_chance_X, share_X = contenders.log_chance_X(weights), contenders.share_X
+    log_chance_X, share_X = contenders.log_chances(weights), contenders.share_X
     from_prior = (weights - prior) / PRIOR_SD
     loss = 0.5 * (from_prior**2).sum() - share_X @ log_chance_X
     return loss, (np.exp(log_chance_X) - share_X) @ contenders.features_XF + from_prior / PRIOR_SD

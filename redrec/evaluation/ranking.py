@@ -160,29 +160,24 @@ def rank_targets(
     return Ranks(rank_BT, rank_unseen_BT, targets.winner_BT, mean_cosine(interests_BQD))
 
 
-def rank_among(
-    interests_BQD: Floats,
-    embeddings_ND: Floats,
-    target_B: Ints,
-    others_BX: Ints,
-    boost_BN: Sequence[Floats] | None = None,
-) -> Ints:
-    """Return each user's rank of one target among itself and `others_BX`: the sampled protocol of some papers.
+def rank_among(interests_BQD: Floats, embeddings_ND: Floats, items_BX: Ints, boost_BX: Floats | None = None) -> Ints:
+    """Return each user's rank of the first of `items_BX` among all of them: the sampled protocol of some papers.
 
-    >>> rank_among(np.ones((1, 1, 1)), np.array([[3.0], [2.0], [2.0], [1.0]]), np.array([2]), np.array([[3, 1]]))
+    >>> rank_among(np.ones((1, 1, 1)), np.array([[3.0], [2.0], [2.0], [1.0]]), np.array([[2, 3, 1]]))
     array([2])
     """
-    zero_BT = np.zeros((len(target_B), 1), dtype=np.float32)
-    boost_BT = zero_BT if boost_BN is None else np.array([[b[t]] for b, t in zip(boost_BN, target_B, strict=True)])
-    targets = _targets(interests_BQD, embeddings_ND, target_B[:, None], np.full(len(embeddings_ND), True), boost_BT)
-    rank_B = np.empty(len(target_B), dtype=np.int64)
-    scratch = np.empty((2, 1, others_BX.shape[1]), dtype=np.float32)
-    for b, others_X in enumerate(np.sort(others_BX, axis=1)):
-        scores_X = best_scores(interests_BQD[b : b + 1], embeddings_ND[others_X].astype(np.float32).T, scratch)[0]
-        if boost_BN is not None:
-            scores_X += boost_BN[b][others_X]
+    boost_BX = np.zeros(items_BX.shape, dtype=np.float32) if boost_BX is None else boost_BX
+    target_BT, is_candidate_N = items_BX[:, :1], np.full(len(embeddings_ND), True)
+    targets = _targets(interests_BQD, embeddings_ND, target_BT, is_candidate_N, boost_BX[:, :1])
+    rank_B = np.empty(len(items_BX), dtype=np.int64)
+    scratch = np.empty((2, 1, items_BX.shape[1]), dtype=np.float32)
+    order_BX = np.argsort(items_BX, axis=1)
+    for b, order_X in enumerate(order_BX):
+        items_X = items_BX[b, order_X]
+        scores_X = best_scores(interests_BQD[b : b + 1], embeddings_ND[items_X].astype(np.float32).T, scratch)[0]
+        scores_X += boost_BX[b, order_X]
         bounds = targets.low_BT[b, 0], targets.high_BT[b, 0]
-        rank_B[b] = 1 + num_above(scores_X, np.searchsorted(others_X, target_B[b]), False, *bounds)
+        rank_B[b] = 1 + num_above(scores_X, np.flatnonzero(order_X == 0)[0], True, *bounds)
     return rank_B
 
 

@@ -31,8 +31,8 @@ class Boosted(NamedTuple):
     popular: PopularItems | None
     own: OwnBoosts
 
-    def boost_N(self, num_items: int) -> NDArray[np.float32]:  # noqa: N802 (an array over N)
-        """Return both boosts of all items, for exact search."""
+    def of_all(self, num_items: int) -> NDArray[np.float32]:
+        """Return both boosts of all items, `boost_N`, for exact search."""
         boost_N = np.zeros(num_items, np.float32) if self.popular is None else self.popular.boost_N.copy()
         boost_N[self.own.items_T] += self.own.boost_T
         return boost_N

@@ -119,7 +119,8 @@ class Batches:
         self.until = VALIDATION if is_refresh else TRAIN
         self.histories, self.config, self.history_config, self.seed = histories, config, history_config, seed
         max_length = history_config.max_length(len(counts_SN))
-        self.max_stretch = max(2, max_length // 4 if config.num_cuts else max_length)
+        # A short one is cheap; one of twice the cuts leaves a choice of them.
+        self.max_stretch = max(2 * config.num_cuts, max_length // 4) if config.num_cuts else max(2, max_length)
         self.newest_ms = newest_train_ms(histories, self.until)
         self.num_events = int(counts_SN.sum())
         self.users = np.flatnonzero(histories.num_events(self.until) >= 2)  # a target needs an event before it

@@ -36,7 +36,7 @@ def test_a_search_by_cosine_with_boosts_is_an_exact_search_of_boosted_scores(num
 
     by_cosine = exact_search(interests_QD, embeddings_ND, K, is_allowed_N)
     results = merge_max(*boosted.add_to(by_cosine, interests_QD, K, item_filter), K)
-    whole = merge_max(*exact_search(interests_QD, embeddings_ND, K, is_allowed_N, boosted.boost_N(N)), K)
+    whole = merge_max(*exact_search(interests_QD, embeddings_ND, K, is_allowed_N, boosted.of_all(N)), K)
     assert results.items_K.tolist() == whole.items_K.tolist()
     np.testing.assert_allclose(results.scores_K, whole.scores_K, rtol=1e-5)
     assert (results.items_K.tolist() == merge_max(*by_cosine, K).items_K.tolist()) == (num_popular + num_own == 0)

@@ -28,15 +28,16 @@ from numpy.typing import NDArray
 from redrec.data.histories import TEST, VALIDATION, Histories, train_counts
 from redrec.data.items import is_allowed
 from redrec.data.split import read_vocabulary
-from redrec.evaluation.baselines import mean_of_last_n, popularity
+from redrec.evaluation.baselines import mean_of_last_n, own_counts, popularity, recent_popularity
 from redrec.evaluation.cases import Case, cases_of
 from redrec.evaluation.intervals import bootstrap_means
 from redrec.evaluation.metrics import user_metrics
+from redrec.evaluation.popularity import Popularity, last_hour
 from redrec.evaluation.ranking import Ranks, rank_among, rank_cases
-from redrec.evaluation.scorers import Scorer, exported_towers, with_popularity_boost
+from redrec.evaluation.scorers import Scorer, exported_towers, with_boosts
 from redrec.folders import ModelFolder
 from redrec.history import Ints
-from redrec.index.popularity_boost import PopularityBoostConfig
+from redrec.model.boosts import BoostConfig, configured
 from redrec.model.manifest import read_model
 from redrec.training.recipe import Recipe
 from redrec.training.trainer import train
@@ -58,7 +59,7 @@ KS = (5, 10, 50, 100)
 NUM_SAMPLED = 999
 TARGET_WINDOW = 5  # of global_time
 MAX_USERS = 100_000
-RIVALS = ("popularity", "mean_of_last_n", "rectools_sasrec")
+RIVALS = ("popularity", "recent_popularity", "own_counts", "mean_of_last_n", "rectools_sasrec")
 
 
 class Trial:
@@ -72,8 +73,7 @@ class Trial:
         self.allowed_SN = is_allowed(self.data / "items.parquet", self.scenarios)
         window = TARGET_WINDOW if protocol == "global_time" else 1
         split = TEST if measured == "test" else VALIDATION
-        # Popularity is counted before this split; like the published rows, the others use the training split alone.
-        self.split_of_boost = split if protocol == "global_time" else VALIDATION
+        self.popularity = Popularity(self.histories, self.allowed_SN.shape[1], len(self.scenarios))
         self.cases = [cases_of(self.histories, s, split, window, MAX_USERS, seed=0) for s in range(len(self.scenarios))]
 
     def ranks(self, scorer: Scorer, scenario: int) -> Ints:
@@ -90,10 +90,20 @@ class Trial:
         rng, cases = np.random.default_rng(0), self.cases[scenario]
         moment_ms_U = np.array([case.moment_ms for case in cases])
         interests_UQD = scorer.interests_of([case.known(self.histories) for case in cases], scenario, moment_ms_U)
-        others_UX = np.stack([self._sampled(case, scenario, rng) for case in cases])
-        target_U = np.array([case.target_T[0] for case in cases])
-        boost_N = scorer.boost_of(scenario)
-        return rank_among(interests_UQD, scorer.embeddings_ND, target_U, others_UX, boost_N)[:, None]
+        sampled = [np.append(case.target_T[:1], self._sampled(case, scenario, rng)) for case in cases]
+        if scorer.boosts is None:
+            return rank_among(interests_UQD, scorer.embeddings_ND, np.stack(sampled))[:, None]
+        boosts = [
+            self._boosts_of(scorer, case, scenario, items_X) for case, items_X in zip(cases, sampled, strict=True)
+        ]
+        return rank_among(interests_UQD, scorer.embeddings_ND, np.stack(sampled), np.stack(boosts))[:, None]
+
+    def _boosts_of(self, scorer: Scorer, case: Case, scenario: int, items_X: Ints) -> NDArray[np.float32]:
+        assert scorer.boosts is not None
+        boost_N = scorer.boosts.popular(scenario, last_hour(case.moment_ms)).copy()
+        own = scorer.boosts.own(case.known(self.histories), scenario, case.moment_ms)
+        boost_N[own.items_T] += own.boost_T
+        return boost_N[items_X]
 
     def _sampled(self, case: Case, scenario: int, rng: np.random.Generator) -> Ints:
         """Return items of the scenario that the user never interacts with; so the target is not among them."""
@@ -122,6 +132,9 @@ def scorers_of(trial: Trial, preset: str, seed: int, changes: Sequence[str]) -> 
     num_scenarios, num_items = trial.allowed_SN.shape
     if preset == "popularity":
         return [popularity(train_counts(trial.histories, num_items, num_scenarios))] * num_scenarios
+    if preset in ("recent_popularity", "own_counts"):
+        scorer = {"recent_popularity": recent_popularity, "own_counts": own_counts}[preset](trial.popularity)
+        return [scorer] * num_scenarios
     if preset == "mean_of_last_n":
         return [mean_of_last_n(scorer.embeddings_ND) for scorer in scorers_of(trial, "redrec", seed, changes)]
     if preset == "rectools_sasrec":
@@ -132,7 +145,7 @@ def scorers_of(trial: Trial, preset: str, seed: int, changes: Sequence[str]) -> 
         return [scorer] * num_scenarios
     encoder = minilm(text_vectors(trial.name, RESULTS)) if trial.items == "minilm" else words(trial.protocol)
     config = changed(recipe(preset, encoder, tuning, is_validated, seed), changes)
-    trained = config.model_copy(update={"popularity_boost": PopularityBoostConfig()})  # not used in training
+    trained = config.model_copy(update={"boosts": BoostConfig()})  # not used in training
     runs = trial.data.parent / f"{preset}-{hashlib.sha256(trained.model_dump_json().encode()).hexdigest()[:8]}"
     if preset != "single_scenario":
         return [_trained(trial, trial.data, runs / str(seed), config)] * num_scenarios
@@ -149,14 +162,11 @@ def _trained(trial: Trial, data: Path, out: Path, config: Recipe) -> Scorer:
         train(data, out, config)
         spent = {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
         (out / "spent.json").write_text(json.dumps(spent))
-    return with_popularity_boost(
-        exported_towers(out, config.history),
-        trial.histories,
-        trial.split_of_boost,
-        trial.allowed_SN,
-        config.popularity_boost.weight,
-        read_model(out).logit_scale,
-    )
+    model, weights = read_model(out), (configured(config.boosts),) * len(trial.scenarios)
+    if config.boosts.is_fitted and has_validation(trial.protocol, trial.measured):
+        weights = model.boosts
+    towers = exported_towers(out, config.history)
+    return with_boosts(towers, trial.popularity, trial.allowed_SN, weights, model.logit_scale)
 
 
 def run(trial: Trial, preset: str, seeds: int, changes: Sequence[str]) -> dict[str, Any]:

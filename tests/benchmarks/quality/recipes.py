@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 from redrec.evaluation.validation import ValidationConfig
 from redrec.history import HistoryConfig
-from redrec.index.popularity_boost import PopularityBoostConfig
+from redrec.model.boosts import BoostConfig
 from redrec.model.encoders.hashed import HashedConfig
 from redrec.model.encoders.ids_only import IdsOnlyConfig
 from redrec.model.encoders.vectors import VectorsConfig
@@ -109,6 +109,6 @@ def recipe(
             steps_between=max(1, tuning.num_steps // 6) if has_validation else None,
             max_users=3000,
         ),
-        popularity_boost=PopularityBoostConfig(weight=tuning.boost_weight),
+        boosts=BoostConfig(popularity=tuning.boost_weight),
         seed=seed,
     )
