@@ -52,5 +52,5 @@ EVENTS = [("a", f"i{n}", "ads" if n % 2 else "feed", n) for n in range(10)] + [
 
 
 def histories_of(folder: Path, events: list[tuple[str, str, str, float]], **config: object) -> Histories:
-    prepare(*write_clicks(folder, events), folder / "data", DataConfig(**config))
+    prepare(*write_clicks(folder, events), folder / "data", DataConfig(**{"has_validation": False, **config}))
     return Histories(folder / "data")

@@ -128,7 +128,12 @@ def prepared(folder: Path, events: list[tuple[str, str, str, datetime]], **confi
     rows = [dict(zip(names, event, strict=True), action="click") for event in events]
     pq.write_table(pa.Table.from_pylist(rows), folder / "events.parquet")
     pq.write_table(pa.table({"item_id": ITEMS, "title": ITEMS}), folder / "items.parquet")
-    prepare(folder / "events.parquet", folder / "items.parquet", folder / "data", DataConfig(**config))
+    prepare(
+        folder / "events.parquet",
+        folder / "items.parquet",
+        folder / "data",
+        DataConfig(**{"has_validation": False, **config}),
+    )
     return folder / "data"
 
 

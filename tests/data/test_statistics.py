@@ -30,7 +30,7 @@ def test_events_and_users_are_counted_per_window(events):
     of_item = {"event_timestamp": NEWEST, "item_id": "i1"}
     assert counts["i1"] == {
         **of_item,
-        "events_1d": 2, "users_1d": 1,
+        "events_1d": 1, "users_1d": 1,  # the other is a whole day old
         "events_7d": 3, "users_7d": 2,
         "events_28d": 4, "users_28d": 2,
         "events_112d": 4, "users_112d": 2,
