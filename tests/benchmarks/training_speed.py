@@ -52,9 +52,9 @@ def run(repeats: int) -> dict[str, Any]:
             referee = RefereeConfig(
                 num_items=trial.allowed_SN.shape[1], loss=loss, num_negatives=NUM_NEGATIVES, **sizes
             )
-            write_inputs(folder, referee, events_of(trial.histories, TRAIN), None, [])
+            write_inputs(folder, referee, events_of(trial.histories, TRAIN))
             result[f"train/{loss}/rectools_sasrec"] = train_throughput(
-                "rectools_sasrec", folder, RESULTS / "env", repeats, max_batches=REFEREE_BATCHES
+                "rectools_models", folder, RESULTS / "env", repeats, max_batches=REFEREE_BATCHES
             )
             say(f"train | {loss} | rectools | {result[f'train/{loss}/rectools_sasrec']}")
         result["rank/redrec"] = our_ranking(trial, presets["redrec"], Path(scratch) / "ranking")

@@ -17,7 +17,9 @@ def product_files() -> tuple[str, ...]:
 
 @cache
 def files_of_tests() -> tuple[str, ...]:
-    return tuple(sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("*.py")))
+    """Return the paths of all Python files of the tests, without what the benchmarks install."""
+    paths = [str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("*.py")]
+    return tuple(sorted(path for path in paths if not path.startswith("tests/benchmarks/results/")))
 
 
 @cache

@@ -7,6 +7,9 @@ the last event of each (user, scenario) among all items of the scenario that are
 the next events after one cutoff among all items of the scenario. Ranks of every user are written to
 `tests/benchmarks/results`.
 
+Rivals are other libraries' models, each with the candidate that was the best on validation (`rivals.CHOSEN`). `bsarec`
+is in no package: `--checkout` is a checkout of https://github.com/yehjin-shin/BSARec.
+
 Shapes: U users, T targets, R seeds.
 """
 
@@ -15,16 +18,16 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Sequence
-from itertools import chain
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from redrec.config import Config, InputError
 from redrec.data.histories import TEST, VALIDATION, Histories, train_counts
 from redrec.data.items import is_allowed
 from redrec.data.split import read_vocabulary
@@ -52,23 +55,31 @@ from tests.benchmarks.quality.datasets import (
     text_vectors,
 )
 from tests.benchmarks.quality.recipes import PRESETS, TUNED, minilm, recipe, words
-from tests.benchmarks.quality.referee import rectools_sasrec
+from tests.benchmarks.quality.referee import Referee
+from tests.benchmarks.quality.rivals import CANDIDATES, Rival, candidate, with_checkout
+from tests.benchmarks.referees.contract import RefereeConfig
 
 RESULTS = ROOT / "tests" / "benchmarks" / "results"
 KS = (5, 10, 50, 100)
 NUM_SAMPLED = 999
 TARGET_WINDOW = 5  # of global_time
 MAX_USERS = 100_000
-RIVALS = ("popularity", "recent_popularity", "own_counts", "mean_of_last_n", "rectools_sasrec")
+BASELINES = ("popularity", "recent_popularity", "own_counts", "mean_of_last_n")
+ConfigT = TypeVar("ConfigT", bound=Config)
 
 
 class Trial:
     """One data set under one protocol, the same for every model."""
 
-    def __init__(self, name: str, protocol: Protocol, items: str, measured: Measured = "test") -> None:
+    def __init__(
+        self, name: str, protocol: Protocol, items: str, measured: Measured = "test", scenario: str | None = None
+    ) -> None:
         self.name, self.protocol, self.items, self.measured = name, protocol, items, measured
         self.data = data_folder(name, protocol, measured, RESULTS)
         self.scenarios = read_vocabulary(self.data).scenarios
+        self.measured_scenarios = [s for s, known in enumerate(self.scenarios) if scenario in (None, known)]
+        if not self.measured_scenarios:
+            raise InputError(f"{name} has no scenario {scenario}; it has {', '.join(self.scenarios)}.")
         self.histories = Histories(self.data)
         self.allowed_SN = is_allowed(self.data / "items.parquet", self.scenarios)
         window = TARGET_WINDOW if protocol == "global_time" else 1
@@ -113,8 +124,8 @@ class Trial:
         return drawn[~np.isin(drawn, own_L)][:NUM_SAMPLED]
 
 
-def changed(config: Recipe, changes: Sequence[str]) -> Recipe:
-    """Return the recipe with fields set, each change being `path.of.field=JSON`."""
+def changed(config: ConfigT, changes: Sequence[str]) -> ConfigT:
+    """Return the recipe or the rival with fields set, each change being `path.of.field=JSON`."""
     content = config.model_dump(mode="json")
     for change in changes:
         path, value = change.split("=", 1)
@@ -123,35 +134,30 @@ def changed(config: Recipe, changes: Sequence[str]) -> Recipe:
         for parent in parents:
             fields = fields[parent]
         fields[field] = json.loads(value)
-    return Recipe.model_validate(content)
+    return type(config).model_validate(content)
 
 
 def scorers_of(trial: Trial, preset: str, seed: int, changes: Sequence[str]) -> list[Scorer]:
-    """Return one scorer per scenario; a model that no earlier run has trained is trained."""
+    """Return one scorer per measured scenario; a model that no earlier run has trained is trained."""
     tuning, is_validated = TUNED[trial.name, trial.protocol], has_validation(trial.protocol, trial.measured)
     num_scenarios, num_items = trial.allowed_SN.shape
+    num_measured = len(trial.measured_scenarios)
     if preset == "popularity":
-        return [popularity(train_counts(trial.histories, num_items, num_scenarios))] * num_scenarios
+        return [popularity(train_counts(trial.histories, num_items, num_scenarios))] * num_measured
     if preset in ("recent_popularity", "own_counts"):
         scorer = {"recent_popularity": recent_popularity, "own_counts": own_counts}[preset](trial.popularity)
-        return [scorer] * num_scenarios
+        return [scorer] * num_measured
     if preset == "mean_of_last_n":
         return [mean_of_last_n(scorer.embeddings_ND) for scorer in scorers_of(trial, "redrec", seed, changes)]
-    if preset == "rectools_sasrec":
-        cases = list(chain.from_iterable(trial.cases))
-        folder = trial.data.parent / preset / str(seed)
-        num_epochs = None if is_validated else tuning.referee_epochs
-        scorer = rectools_sasrec(trial.histories, cases, num_items, num_epochs, seed, folder, RESULTS / "env")
-        return [scorer] * num_scenarios
     encoder = minilm(text_vectors(trial.name, RESULTS)) if trial.items == "minilm" else words(trial.protocol)
     config = changed(recipe(preset, encoder, tuning, is_validated, seed), changes)
     trained = config.model_copy(update={"boosts": BoostConfig()})  # not used in training
     runs = trial.data.parent / f"{preset}-{hashlib.sha256(trained.model_dump_json().encode()).hexdigest()[:8]}"
     if preset != "single_scenario":
-        return [_trained(trial, trial.data, runs / str(seed), config)] * num_scenarios
+        return [_trained(trial, trial.data, runs / str(seed), config)] * num_measured
     scorers = []
-    for s, name in enumerate(trial.scenarios):
-        data = single_scenario_data(trial.data, s, trial.data.parent / f"data-{name}")
+    for s in trial.measured_scenarios:
+        data = single_scenario_data(trial.data, s, trial.data.parent / f"data-{trial.scenarios[s]}")
         scorers.append(_trained(trial, data, runs / f"{seed}-{s}", config))
     return scorers
 
@@ -169,18 +175,47 @@ def _trained(trial: Trial, data: Path, out: Path, config: Recipe) -> Scorer:
     return with_boosts(towers, trial.popularity, trial.allowed_SN, weights, model.logit_scale)
 
 
-def run(trial: Trial, preset: str, seeds: int, changes: Sequence[str]) -> dict[str, Any]:
+def rival_scorers(trial: Trial, rival: Rival, seed: int) -> list[Scorer]:
+    """Return one scorer per measured scenario; a rival that no earlier run has trained is trained."""
+    if not rival.is_per_scenario:
+        return [_rival_scorer(trial, rival, seed, None)] * len(trial.measured_scenarios)
+    return [_rival_scorer(trial, rival, seed, scenario) for scenario in trial.measured_scenarios]
+
+
+def _rival_scorer(trial: Trial, rival: Rival, seed: int, scenario: int | None) -> Scorer:
+    if has_validation(trial.protocol, trial.measured):
+        return _trained_rival(trial, rival, seed, scenario)[0]
+    # Without a validation split it trains for as many epochs as were the best with one.
+    _, num_epochs = _trained_rival(Trial(trial.name, trial.protocol, trial.items, "validation"), rival, 0, scenario)
+    return _trained_rival(trial, rival.model_copy(update={"max_epochs": num_epochs}), seed, scenario)[0]
+
+
+def _trained_rival(trial: Trial, rival: Rival, seed: int, scenario: int | None) -> tuple[Scorer, int]:
+    """Return the rival as a scorer, and how many epochs led to its weights."""
+    settings = rival.model_dump(exclude={"is_per_scenario"})
+    hides_known = trial.protocol != "global_time"  # as in `Trial.ranks`
+    config = RefereeConfig(num_items=trial.allowed_SN.shape[1], hides_known=hides_known, seed=seed, **settings)
+    referee = Referee(trial.histories, len(trial.scenarios), scenario)
+    cases = [case for s in referee.scenarios for case in trial.cases[s]]
+    name = f"{rival.model}-{hashlib.sha256(rival.model_dump_json().encode()).hexdigest()[:8]}"
+    folder = trial.data.parent / name / (str(seed) if scenario is None else f"{seed}-{scenario}")
+    is_validated = has_validation(trial.protocol, trial.measured)
+    training = referee.train(config, is_validated, cases, folder, RESULTS / "env")
+    return referee.scorer(cases, folder), training.best_epoch + 1
+
+
+def run(trial: Trial, name: str, scorers_of_seed: Callable[[int], list[Scorer]], seeds: int) -> dict[str, Any]:
     """Return the metrics per scenario: the mean over seeds of each user's, with intervals over users."""
     per_seed: list[list[dict[str, NDArray[np.float64]]]] = []
     for seed in range(seeds):
-        say(f"{trial.name} | {trial.protocol} | {preset} | seed {seed}")
-        scorers = scorers_of(trial, preset, seed, changes)
-        ranks = [trial.ranks(scorer, s) for s, scorer in enumerate(scorers)]
-        _write_ranks(trial, "-".join([preset, trial.items, trial.measured, *changes, str(seed)]), ranks)
+        say(f"{trial.name} | {trial.protocol} | {name} | seed {seed}")
+        scorers = zip(trial.measured_scenarios, scorers_of_seed(seed), strict=True)
+        ranks = [trial.ranks(scorer, s) for s, scorer in scorers]
+        _write_ranks(trial, f"{name}-{seed}", ranks)
         per_seed.append([user_metrics(rank_UT, KS) for rank_UT in ranks])
     result = {}
-    for s, name in enumerate(trial.scenarios):
-        result[name] = _figures([metrics[s] for metrics in per_seed])
+    for index, s in enumerate(trial.measured_scenarios):
+        result[trial.scenarios[s]] = _figures([metrics[index] for metrics in per_seed])
     return result
 
 
@@ -201,7 +236,8 @@ def _user_means(metrics: dict[str, NDArray[np.float64]]) -> list[np.floating]:
 def _write_ranks(trial: Trial, name: str, ranks: list[Ints]) -> None:
     """Write every user's ranks; all metrics and paired gains are computed from them."""
     tables = []
-    for scenario, cases, rank_UT in zip(trial.scenarios, trial.cases, ranks, strict=True):
+    for s, rank_UT in zip(trial.measured_scenarios, ranks, strict=True):
+        scenario, cases = trial.scenarios[s], trial.cases[s]
         columns = {
             "user_id": [trial.histories.user_ids[case.user] for case in cases],
             "scenario": [scenario] * len(cases),
@@ -221,25 +257,52 @@ def _change(text: str) -> str:
     return text
 
 
+def _rival(arguments: argparse.Namespace) -> Rival:
+    rival = candidate(arguments.preset, arguments.set, arguments.protocol, arguments.candidate)
+    if rival.model == "bsarec":
+        rival = with_checkout(rival, arguments.checkout)
+    return changed(rival, arguments.change)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.quality")
     parser.add_argument("--set", choices=list(SETS), default="food-kitchen")
-    parser.add_argument("--preset", choices=[*PRESETS, *RIVALS], default="redrec")
+    parser.add_argument("--preset", choices=[*PRESETS, *BASELINES, *CANDIDATES], default="redrec")
     parser.add_argument("--protocol", choices=get_args(Protocol), default="global_time")
+    parser.add_argument("--scenario", help="the only one to measure, and to train single models for (default: all)")
     parser.add_argument("--items", choices=["words", "minilm"], default="words", help="the encoder (default: words)")
     parser.add_argument("--seeds", type=int, default=1, help="seeds 0 to SEEDS - 1 (default: 1)")
     parser.add_argument("--measured", choices=get_args(Measured), default="test", help="validation is for tuning")
     parser.add_argument(
-        "--change", action="append", default=[], type=_change, help="a field of the recipe: history.policy='\"concat\"'"
+        "--change",
+        action="append",
+        default=[],
+        type=_change,
+        help="a field of the recipe, history.policy='\"concat\"', or of the rival, dropout=0.3",
     )
+    parser.add_argument("--candidate", help="of a rival, by name (default: the one chosen on validation)")
+    parser.add_argument("--checkout", type=Path, help="of bsarec's repository")
     parser.add_argument("--json", action="store_true", help="end on one JSON line (default: an indented document)")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")  # training's own progress
     if (arguments.set, arguments.protocol) not in TUNED:
         parser.error(f"no choices for this set and protocol; there are some for {', '.join(map('/'.join, TUNED))}")
-    trial = Trial(arguments.set, arguments.protocol, arguments.items, arguments.measured)
-    scenarios = run(trial, arguments.preset, arguments.seeds, arguments.change)
-    result = {"benchmark": "quality", "commit": commit(), **vars(arguments), "scenarios": scenarios}
+    try:
+        rival = _rival(arguments) if arguments.preset in CANDIDATES else None
+        trial = Trial(arguments.set, arguments.protocol, arguments.items, arguments.measured, arguments.scenario)
+    except InputError as error:
+        parser.error(str(error))
+    described = [arguments.preset, arguments.items, arguments.measured, *arguments.change]
+    name = "-".join([*described, *filter(None, [arguments.candidate, arguments.scenario])])
+
+    def scorers_of_seed(seed: int) -> list[Scorer]:
+        if rival is not None:
+            return rival_scorers(trial, rival, seed)
+        return scorers_of(trial, arguments.preset, seed, arguments.change)
+
+    scenarios = run(trial, name, scorers_of_seed, arguments.seeds)
+    options = {key: str(value) if isinstance(value, Path) else value for key, value in vars(arguments).items()}
+    result = {"benchmark": "quality", "commit": commit(), **options, "scenarios": scenarios}
     print(json.dumps(result, indent=None if arguments.json else 1))
 
 

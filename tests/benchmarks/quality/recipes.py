@@ -27,7 +27,6 @@ class Tuning(NamedTuple):
     num_users: int  # per step
     half_life_days: float | None
     metric: str = "ndcg@10"  # on validation; hit_rate@100 is closer to a rank among samples
-    referee_epochs: int | None = None  # without a validation split to stop by
     width: int = 64  # of items, users and embeddings
     num_layers: int = 1
     query_features: tuple[Literal["gap"], ...] = ()  # gap: the protocol has a cutoff, so a query has a time
@@ -38,12 +37,10 @@ class Tuning(NamedTuple):
 
 TUNED: dict[tuple[str, Protocol], Tuning] = {
     ("food-kitchen", "abxi"): Tuning(1000, 128, 365, "hit_rate@100", width=128, num_layers=2, table_decay=10.0),
-    ("food-kitchen", "global_time"): Tuning(
-        1000, 128, 365, referee_epochs=4, width=128, table_decay=3.0, query_features=("gap",)
-    ),
+    ("food-kitchen", "global_time"): Tuning(1000, 128, 365, width=128, table_decay=3.0, query_features=("gap",)),
     ("beauty-sports-toys", "full_loo"): Tuning(4000, 256, None, width=128, table_decay=1.0, boost_weight=0.0),
     ("beauty-sports-toys", "global_time"): Tuning(
-        2000, 256, 365, referee_epochs=10, width=128, table_decay=1.0, query_features=("gap",), target_window=3
+        2000, 256, 365, width=128, table_decay=1.0, query_features=("gap",), target_window=3
     ),
 }
 PRESETS = ("redrec", "single_scenario", "hllm", "sasrec")

@@ -1,6 +1,6 @@
-"""Referee: RecTools' SASRec, trained in its own environment on the same events, as a scorer of ours.
+"""Referees as scorers of ours: trained in their own environments on the same events.
 
-Its user vector depends on the history's items alone, so the items are the key to look it up.
+A user vector depends on the history and the query's moment alone, so these are the key to look it up.
 
 Shapes: C cases, D width, B users.
 """
@@ -13,53 +13,89 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from redrec.config import load_config
 from redrec.data.histories import TRAIN, VALIDATION, Histories
-from redrec.evaluation.cases import Case
+from redrec.evaluation.cases import Case, cases_of
 from redrec.evaluation.scorers import Scorer
 from redrec.history import History, Ints
-from tests.benchmarks.referees.contract import RefereeConfig, outputs, write_inputs
+from tests.benchmarks.referees.contract import ITEMS, TRAINING, RefereeConfig, Training, outputs, write_inputs
 from tests.benchmarks.referees.environment import run
 
-# Dropout .3 was better than .5 on validation; an epoch of its full cross-entropy takes nine times as long on a CPU.
-CHOICES = {
-    "loss": "sampled_softmax", "num_negatives": 64, "dropout": 0.3, "learning_rate": 2e-3,
-    "length": 50, "patience": 5,
-}  # fmt: skip
-MAX_EPOCHS = 60
+MAX_VALIDATION_CASES = 10_000  # per scenario and epoch
 
 
-def rectools_sasrec(
-    histories: Histories,
-    cases: Sequence[Case],
-    num_items: int,
-    num_epochs: int | None,
-    seed: int,
-    folder: Path,
-    environments: Path,
-) -> Scorer:
-    """Return the referee as a scorer of these cases' histories; it is trained unless an earlier run did so.
-
-    It stops after `num_epochs`, or without them early by the validation split.
-    """
-    known = [case.known(histories).item_L for case in cases]
-    if not (folder / "users.npy").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        config = RefereeConfig(num_items=num_items, seed=seed, **{**CHOICES, "max_epochs": num_epochs or MAX_EPOCHS})
-        valid = None if num_epochs else events_of(histories, VALIDATION)
-        write_inputs(folder, config, events_of(histories, TRAIN), valid, [item_L.tolist() for item_L in known])
-        run("rectools_sasrec", folder, environments)
-    vectors = outputs(folder)
-    row_of = {item_L.tobytes(): row for row, item_L in enumerate(known)}
-
-    def interests_of(queried: Sequence[History], scenario: int, moment_ms_B: Ints) -> NDArray[np.floating]:
-        return vectors.users_CD[[row_of[history.item_L.tobytes()] for history in queried]][:, None]
-
-    return Scorer(interests_of, vectors.items_ND)
+def script_of(model: str) -> str:
+    return "bsarec_checkout" if model == "bsarec" else "rectools_models"
 
 
-def events_of(histories: Histories, split: int) -> pa.Table:
-    """Return the events of one split in the referees' columns."""
+class Referee:
+    """The events and queries of one referee: of all scenarios, or of a single one that it is trained on alone."""
+
+    def __init__(self, histories: Histories, num_scenarios: int, scenario: int | None) -> None:
+        self.histories, self.scenario = histories, scenario
+        self.scenarios = range(num_scenarios) if scenario is None else [scenario]
+
+    def train(
+        self, config: RefereeConfig, has_validation: bool, cases: Sequence[Case], folder: Path, environments: Path
+    ) -> Training:
+        """Train the referee unless an earlier run did so; it stops early if there is a validation split."""
+        if not (folder / ITEMS).exists():  # written last
+            shutil.rmtree(folder, ignore_errors=True)
+            valid = self._queries(self._validation_cases()) if has_validation else None
+            write_inputs(folder, config, self._events(), valid, self._queries(cases))
+            run(script_of(config.model), folder, environments)
+        return load_config(Training, folder / TRAINING)
+
+    def scorer(self, cases: Sequence[Case], folder: Path) -> Scorer:
+        """Return the trained referee as a scorer of these cases' histories."""
+        vectors, row_of = outputs(folder), {}
+        for row, case in enumerate(cases):
+            row_of[self._key(case.known(self.histories), case.moment_ms)] = row
+
+        def interests_of(queried: Sequence[History], scenario: int, moment_ms_B: Ints) -> NDArray[np.floating]:
+            rows = [row_of[self._key(*query)] for query in zip(queried, moment_ms_B, strict=True)]
+            return vectors.users_CD[rows][:, None]
+
+        return Scorer(interests_of, vectors.items_ND)
+
+    def _events(self) -> pa.Table:
+        return events_of(self.histories, TRAIN, self.scenario)
+
+    def _validation_cases(self) -> list[Case]:
+        cases = []
+        for scenario in self.scenarios:
+            cases += cases_of(self.histories, scenario, VALIDATION, 1, MAX_VALIDATION_CASES, seed=0)
+        return cases
+
+    def _queries(self, cases: Sequence[Case]) -> pa.Table:
+        known = [self._known(case.known(self.histories)) for case in cases]
+        moments = [self._moment_ms(history, case.moment_ms) for history, case in zip(known, cases, strict=True)]
+        return pa.table(
+            {
+                "history": pa.array([history.item_L for history in known], pa.list_(pa.int64())),
+                "timestamps_ms": pa.array([history.timestamp_ms_L for history in known], pa.list_(pa.int64())),
+                "moment_ms": pa.array(moments, pa.int64()),
+                "target": pa.array([case.target_T[0] for case in cases], pa.int64()),
+            }
+        )
+
+    def _known(self, history: History) -> History:
+        return history if self.scenario is None else history.at(history.scenario_L == self.scenario)
+
+    def _moment_ms(self, history: History, moment_ms: int) -> int:
+        """Return the time of the query: of the newest event if there is no cutoff; the target's would be a leak."""
+        return int(moment_ms) if self.histories.begins_ms else int(history.timestamp_ms_L[-1:].max(initial=0))
+
+    def _key(self, history: History, moment_ms: int) -> tuple[bytes, bytes, int]:
+        known = self._known(history)
+        return known.item_L.tobytes(), known.timestamp_ms_L.tobytes(), self._moment_ms(known, moment_ms)
+
+
+def events_of(histories: Histories, split: int, scenario: int | None = None) -> pa.Table:
+    """Return the events of one split, of all scenarios or of one, in the referees' columns."""
     is_kept_N = np.asarray(histories.split_N) == split
+    if scenario is not None:
+        is_kept_N &= np.asarray(histories.scenario_N) == scenario
     user_N = np.repeat(np.arange(len(histories)), histories.end_U - histories.begin_U)
     return pa.table(
         {

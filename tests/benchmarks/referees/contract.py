@@ -4,17 +4,16 @@
 |---|---|
 | `config.json` | `RefereeConfig` |
 | `train.parquet` | user, item, timestamp_ms (int64): the training events; equal times keep the row order |
-| `valid.parquet` | the same, optional: the events for early stopping; only each user's first counts |
-| `cases.parquet` | history (list of int64), optional: one row per case, item indices, oldest first |
+| `cases.parquet` | history, timestamps_ms (lists of int64, oldest first), moment_ms: a query; optional |
+| `valid.parquet` | the same and a target item: the queries for early stopping; optional |
 | `training.json` | `Training` |
 | `users.npy`, `items.npy` | `users_CD`, `items_ND` (float32), if there are cases: a score is their dot product |
 
 No referee imports redrec or reads a split or a test target.
 
-Shapes: C cases, N items of the whole catalog, D the referee's width and one more (see `rectools_sasrec`).
+Shapes: C cases, N items of the whole catalog, D the referee's width and one more (see `queries`).
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -27,19 +26,17 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 
 from redrec.config import Config, InputError, load_config
 
-CONFIG, TRAIN, VALID, CASES, TRAINING = (
-    "config.json",
-    "train.parquet",
-    "valid.parquet",
-    "cases.parquet",
-    "training.json",
-)
+CONFIG, TRAIN, VALID, CASES = "config.json", "train.parquet", "valid.parquet", "cases.parquet"
+TRAINING, USERS, ITEMS = "training.json", "users.npy", "items.npy"
 EVENTS = pa.schema({"user": pa.int64(), "item": pa.int64(), "timestamp_ms": pa.int64()})
-HISTORIES = pa.schema({"history": pa.list_(pa.int64())})
+QUERIES = pa.schema({"history": pa.list_(pa.int64()), "timestamps_ms": pa.list_(pa.int64()), "moment_ms": pa.int64()})
+TARGETS = QUERIES.append(pa.field("target", pa.int64()))
 
 
-class RefereeConfig(Config):
-    num_items: PositiveInt
+class RefereeSettings(Config):
+    """What is tuned; a field of one model alone names it."""
+
+    model: Literal["sasrec", "esasrec", "hstu", "bsarec"] = "sasrec"
     width: PositiveInt = 64
     num_layers: PositiveInt = 2
     num_heads: PositiveInt = 2
@@ -47,11 +44,24 @@ class RefereeConfig(Config):
     dropout: float = Field(default=0.2, ge=0, lt=1)
     loss: Literal["softmax", "sampled_softmax"] = "softmax"  # the first is over the whole catalog
     num_negatives: PositiveInt = 256  # per target of a sampled loss
-    batch_size: PositiveInt = 128  # the referee's own rows: histories, in RecBole targets
+    similarity: Literal["dot", "cosine"] = "dot"
+    temperature: PositiveFloat = 1.0  # logits are divided by it
+    skips_padding: bool = False  # RecTools: the logits of padding are not computed; the loss is the same
+    feed_forward_multiplier: PositiveInt = 4  # eSASRec
+    has_time_bias: bool = True  # HSTU: attention depends on the times of the events
+    low_pass_share: float = Field(default=0.7, ge=0, le=1)  # BSARec's alpha; the rest is attention
+    num_low_frequencies: PositiveInt = 5  # BSARec's c
+    checkout: Path | None = None  # BSARec: of its repository
+    batch_size: PositiveInt = 128  # the referee's own rows: histories, in RecBole and BSARec targets
     learning_rate: PositiveFloat = 1e-3
     max_epochs: PositiveInt = 100
+    patience: PositiveInt = 10  # epochs without a better NDCG@10 of the validation queries
+
+
+class RefereeConfig(RefereeSettings):
+    num_items: PositiveInt
+    hides_known: bool = False  # the items of a query's history are not ranked
     max_batches: PositiveInt | None = None  # per epoch; absent: all
-    patience: PositiveInt = 10  # epochs without a better NDCG@10 of the validation events
     seed: NonNegativeInt = 0
     num_threads: PositiveInt = 1
 
@@ -68,6 +78,7 @@ class Epoch(Config):
 class Training(Config):
     epochs: tuple[Epoch, ...]
     best_epoch: NonNegativeInt  # index in `epochs`; its weights were kept
+    ndcgs: tuple[NonNegativeFloat, ...] = ()  # NDCG@10 of the validation queries after each epoch
 
 
 class Outputs(NamedTuple):
@@ -77,18 +88,18 @@ class Outputs(NamedTuple):
 
 
 def write_inputs(
-    folder: Path, config: RefereeConfig, train: pa.Table, valid: pa.Table | None, histories: Sequence[Sequence[int]]
+    folder: Path, config: RefereeConfig, train: pa.Table, valid: pa.Table | None = None, cases: pa.Table | None = None
 ) -> None:
     """Write a new folder.
 
     Raises:
-        InputError: An event or a history names an item outside the catalog.
+        InputError: An event or a query names an item outside the catalog.
     """
     tables = {TRAIN: train.select(EVENTS.names).cast(EVENTS)}
     if valid is not None:
-        tables[VALID] = valid.select(EVENTS.names).cast(EVENTS)
-    if histories:
-        tables[CASES] = pa.table({"history": pa.array(histories, HISTORIES.field(0).type)})
+        tables[VALID] = valid.select(TARGETS.names).cast(TARGETS)
+    if cases is not None:
+        tables[CASES] = cases.select(QUERIES.names).cast(QUERIES)
     for name, table in tables.items():
         _check_items(table, name, config.num_items)
 
@@ -99,7 +110,7 @@ def write_inputs(
 
 
 def _check_items(table: pa.Table, name: str, num_items: int) -> None:
-    items = pc.list_flatten(table["history"]) if name == CASES else table["item"]
+    items = table["item"] if name == TRAIN else pc.list_flatten(table["history"])
     limits = pc.min_max(items).as_py()
     if len(items) and not 0 <= limits["min"] <= limits["max"] < num_items:
         raise InputError(
@@ -111,4 +122,4 @@ def _check_items(table: pa.Table, name: str, num_items: int) -> None:
 def outputs(folder: Path) -> Outputs:
     """Return a referee's vectors for `cases.parquet`, and its training record."""
     training = load_config(Training, folder / TRAINING)
-    return Outputs(np.load(folder / "users.npy"), np.load(folder / "items.npy"), training)
+    return Outputs(np.load(folder / USERS), np.load(folder / ITEMS), training)

@@ -17,7 +17,7 @@ KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
 
 
 def run(script: str, folder: Path, environments: Path) -> None:
-    """Run `rectools_sasrec` or `recbole_sasrec` on the inputs in `folder`; its output goes to standard error.
+    """Run a script of this folder on the inputs in `folder`; its output goes to standard error.
 
     Raises:
         CalledProcessError: The referee, or building its environment, failed; its own messages are above.
