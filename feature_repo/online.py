@@ -15,6 +15,7 @@ import pandas as pd
 from feature_repo.feast_isolation import isolated
 from feature_repo.store import answering, open_store, read_config, store_name
 from redrec.config import InputError
+from redrec.history import tie_keys
 
 
 class OnlineHistory(TypedDict):
@@ -30,7 +31,7 @@ EVENT_COLUMNS = ("timestamps_ms", "item_ids", "actions")  # the fields of Stored
 
 
 class StoredEvent(NamedTuple):
-    """The fields that identify an event of a user and scenario, and sort it."""
+    """The fields that identify an event of a user and scenario."""
 
     timestamp_ms: int
     item_id: str
@@ -113,8 +114,12 @@ def stored_events(row: Sequence[Sequence[Any] | None]) -> list[StoredEvent]:
 
 
 def newest(events: Iterable[StoredEvent], max_events: int) -> list[StoredEvent]:
-    """Return the newest `max_events` events of a user in a scenario, oldest first."""
-    return sorted(events)[-max_events:]
+    """Return the newest `max_events` events of a user in a scenario, oldest first; ties are sorted as in training."""
+    stored = list(events)
+    times_ms = [event.timestamp_ms for event in stored]
+    keys = tie_keys(times_ms, [event.item_id for event in stored])
+    oldest_first = sorted(zip(times_ms, keys, stored, strict=True))
+    return [event for _, _, event in oldest_first[-max_events:]]
 
 
 def _require_files(folder: Path, config: Mapping[str, Any]) -> None:

@@ -20,6 +20,7 @@ has no torch.
 Shapes: B users, L events, E item vector, S scenarios.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Generic, Literal, NamedTuple, TypeVar
 
@@ -37,6 +38,7 @@ NUM_HOURS = 24
 MS_PER_MINUTE = 60_000
 MS_PER_HOUR = 3_600_000
 MS_PER_DAY = 86_400_000
+TIE_KEY_LENGTH = 8  # hexadecimal digits
 
 
 class Vocabulary(Record):
@@ -127,6 +129,21 @@ class TowerInputs(NamedTuple, Generic[Array]):
         return EventFeatures(*(getattr(self, name) for name in EventFeatures._fields))
 
 
+def tie_keys(timestamps_ms: Sequence[int], item_ids: Sequence[str]) -> list[str]:
+    """Return what sorts a user's events of the same time, in training as in serving; empty texts if there are none.
+
+    A log does not say in which order they were. By item id, a model that knows ids would learn to expect the next one;
+    by a hash of the item alone, which of two items comes last. So the time is hashed too.
+
+    >>> tie_keys([5, 5, 6], ["a", "b", "a"]), tie_keys([5, 6], ["a", "b"])
+    (['bd05001e', '45bfe19d', '0b7afea1'], ['', ''])
+    """
+    if len(set(timestamps_ms)) == len(timestamps_ms):
+        return [""] * len(timestamps_ms)  # hashing takes longer than the rest of an encoding
+    texts = [f"{timestamp_ms} {item_id}" for timestamp_ms, item_id in zip(timestamps_ms, item_ids, strict=True)]
+    return [hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()[:TIE_KEY_LENGTH] for text in texts]
+
+
 def encode_history(
     item_ids: Sequence[str],
     actions: Sequence[str],
@@ -142,10 +159,11 @@ def encode_history(
     """
     scenario_index = {name: i for i, name in enumerate(vocabulary.scenarios)}
     action_index = {name: i for i, name in enumerate(vocabulary.actions)}
-    oldest_first = sorted(zip(timestamps_ms, item_ids, scenarios, actions, strict=True))
+    keys = tie_keys(timestamps_ms, item_ids)
+    oldest_first = sorted(zip(timestamps_ms, keys, item_ids, scenarios, actions, strict=True))
     known = [
         (item_index[item], action_index[action], scenario_index[scenario], timestamp)
-        for timestamp, item, scenario, action in oldest_first
+        for timestamp, _, item, scenario, action in oldest_first
         if item in item_index and action in action_index and scenario in scenario_index
     ]
     return History(*np.array(known, dtype=np.int64).reshape(-1, 4).T)

@@ -88,8 +88,9 @@ def test_users_together_are_as_each_alone():
 
 
 def test_ties_in_time_are_in_the_order_of_training():
-    encoded = encode_history(["b", "a"], ["click"] * 2, ["feed"] * 2, [5, 5], {"a": 0, "b": 1}, VOCABULARY)
-    assert encoded.item_L.tolist() == [0, 1]
+    """The doctest of `tie_keys` says that b is before a at 5; `tests/feature_repo/test_online.py` compares both."""
+    encoded = encode_history(["a", "b"], ["click"] * 2, ["feed"] * 2, [5, 5], {"a": 0, "b": 1}, VOCABULARY)
+    assert encoded.item_L.tolist() == [1, 0]
 
 
 def test_unknown_items_scenarios_and_actions_are_left_out():

@@ -38,6 +38,17 @@ class Tally(NamedTuple):
     newest_ms: int
 
 
+class TieOrder(NamedTuple):
+    """Ties: neighbouring events of a user, of different items, whose times differ inside one second.
+
+    There the milliseconds are often an order that was added to a coarser time, such as a day. Events of the very same
+    time are none: their order is `redrec.history.tie_keys`, whatever it was in the table.
+    """
+
+    ties: int
+    ascending: int  # the later item has the greater id
+
+
 class UserBlock(NamedTuple):
     """Some users with all their events; `user_N` numbers the users from 0."""
 
@@ -128,6 +139,19 @@ class HistoryArrays:
         num_midnight = int((time_ms_N % MS_PER_DAY < 1000).sum())
         num_one_scenario = int((is_in_US.sum(axis=1) == 1).sum())
         return events_S, is_in_US.sum(axis=0), num_one_scenario, num_midnight, int(time_ms_N.max())
+
+    def tie_order(self, id_rank_I: Ints) -> TieOrder:
+        """Count the ties; `id_rank_I` is the position of each item in the order of ids."""
+        counts = [self._tie_order(block, id_rank_I) for block in self._user_blocks()]
+        ties, ascending = zip(*counts, strict=True)
+        return TieOrder(sum(ties), sum(ascending))
+
+    def _tie_order(self, block: UserBlock, id_rank_I: Ints) -> TieOrder:
+        item_N, time_ms_N = (self._map(name, *block.span) for name in ("item", "timestamp_ms"))
+        is_in_second_N = (np.diff(time_ms_N // 1000) == 0) & (np.diff(time_ms_N) > 0)
+        is_tie_N = is_in_second_N & (np.diff(block.user_N) == 0) & (np.diff(item_N) != 0)
+        is_ascending_N = np.diff(id_rank_I[item_N]) > 0
+        return TieOrder(int(is_tie_N.sum()), int((is_tie_N & is_ascending_N).sum()))
 
     def finish(self, split: SplitRule) -> None:
         """Number scenarios and actions as the split does, write the split of each event, and the users."""

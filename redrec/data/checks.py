@@ -11,7 +11,7 @@ import ibis.expr.types as ir
 
 from redrec.data import columns as c
 from redrec.data import validity
-from redrec.data.tables import from_epoch_ms
+from redrec.data.tables import event_order, from_epoch_ms
 
 EDGES = r"""^[\s'"]+|[\s'"]+$"""  # of a word in a list
 REASON = "reason"
@@ -91,7 +91,8 @@ def checked_events(events: ir.Table, catalog: ir.Table, scenarios: tuple[str, ..
 def sorted_events(checked: ir.Table) -> ir.Table:
     """Return the events by user and time; only bad ones have their `row`: its text takes as long as all the rest."""
     row = checked[REASON].isnull().ifelse(ibis.null("string"), _event_text(checked))
-    return checked.mutate(row=row).drop(GIVEN_TIME).order_by(*c.EVENT_ORDER)
+    sortable = checked.mutate(row=row).drop(GIVEN_TIME)
+    return sortable.order_by(*event_order(sortable))
 
 
 def repeated_events(typed: ir.Table, repeats: ir.Table) -> ir.Table:

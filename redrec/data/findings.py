@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 from pydantic import Field
 
 from redrec.config import Config, Record
-from redrec.data.arrays import Tally
+from redrec.data.arrays import Tally, TieOrder
 
 OLDEST_YEAR = 1990  # a log that ends earlier probably has seconds where milliseconds are expected
+MIN_TIES = 0.01  # of the events; fewer change no metric
+NUM_DEVIATIONS = 4  # by chance, one log in 16,000 is so far from one half
 
 MIDNIGHT = "The order of events inside a day is lost. Give finer times, or the order as milliseconds."
 ONE_SCENARIO = "The model learns little across scenarios. Check that a person has the same user_id in all of them."
@@ -21,6 +23,10 @@ UNTITLED = (
     "rare ones. Give titles, or vectors (item_tower)."
 )
 TOO_OLD = "They look like seconds. An integer timestamp is read as epoch milliseconds: multiply seconds by 1000."
+TIE_ORDER = (
+    "Models that know ids can learn this order, so the metrics of the leave_last_out splits are too high. "
+    "Measure with the split global_time, or give finer times."
+)
 SPARSE = "Its metrics will have wide intervals. Give more of its events, or remove it from data.scenarios."
 
 
@@ -31,6 +37,7 @@ class LimitsConfig(Config):
     max_one_event_share: float = Field(default=0.2, ge=0, le=1)  # of the users
     max_orphan_share: float = Field(default=0.5, ge=0, le=1)  # of the items, without an event
     max_untitled_share: float = Field(default=0.2, ge=0, le=1)  # of the items
+    max_tie_order_share: float = Field(default=0.6, ge=0.5, le=1)  # of the ties, see TieOrder; by chance it is one half
 
 
 class Finding(Record):
@@ -41,7 +48,12 @@ class Finding(Record):
 
 
 def findings_of(
-    tally: Tally, events_of_scenario: dict[str, int], num_items: int, num_untitled: int, limits: LimitsConfig
+    tally: Tally,
+    tie_order: TieOrder,
+    events_of_scenario: dict[str, int],
+    num_items: int,
+    num_untitled: int,
+    limits: LimitsConfig,
 ) -> tuple[Finding, ...]:
     """Return the findings beyond their limits, the largest share first."""
     t, num_events = tally, int(tally.events_S.sum())
@@ -56,6 +68,7 @@ def findings_of(
         *_above(limits.max_orphan_share, num_idle, num_items, "items have no event", ORPHAN),
         *_above(limits.max_untitled_share, num_untitled, num_items, "items have no title", UNTITLED),
         *_above(0, num_too_old, num_events, f"events are before {OLDEST_YEAR}", TOO_OLD),
+        *_tie_order(tie_order, num_events, limits.max_tie_order_share),
     ]
     for name, count in events_of_scenario.items():
         if count < limits.min_scenario_share * num_events:
@@ -65,3 +78,14 @@ def findings_of(
 
 def _above(limit: float, count: int, of: int, what: str, advice: str) -> list[Finding]:
     return [Finding(what=what, count=count, of=of, advice=advice)] if count > limit * of else []
+
+
+def _tie_order(order: TieOrder, num_events: int, limit: float) -> list[Finding]:
+    """Return a finding if most ties ascend, or descend, beyond the limit and beyond chance."""
+    descending = order.ties - order.ascending
+    count, direction = max((order.ascending, "ascend"), (descending, "descend"))
+    chance = order.ties / 2 + NUM_DEVIATIONS * order.ties**0.5 / 2
+    if order.ties < MIN_TIES * num_events or count <= chance:
+        return []
+    what = f"neighbouring events inside one second {direction} by item_id"
+    return _above(limit, count, order.ties, what, TIE_ORDER)

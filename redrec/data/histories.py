@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 
 from redrec.data import columns as c
 from redrec.data.split import SplitRule, read_split
-from redrec.data.tables import epoch_ms
+from redrec.data.tables import epoch_ms, event_order
 from redrec.folders import DataFolder
 from redrec.history import History, Ints
 
@@ -43,7 +43,7 @@ def scenario_history(events: ir.Table, scenario: str, max_events: int) -> ir.Tab
     Columns: user_id, event_timestamp (of the newest event, UTC), item_ids, actions, timestamps_ms.
     """
     of_scenario = events.filter(events[c.SCENARIO] == scenario)
-    newest_first = ibis.window(group_by=c.USER_ID, order_by=[ibis.desc(of_scenario[name]) for name in c.EVENT_ORDER])
+    newest_first = ibis.window(group_by=c.USER_ID, order_by=[ibis.desc(value) for value in event_order(of_scenario)])
     aged = of_scenario.mutate(age=ibis.row_number().over(newest_first), timestamp_ms=epoch_ms(of_scenario[c.TIMESTAMP]))
     kept = aged.filter(aged.age < max_events)
     event = ibis.struct({"rank": -kept.age, "item": kept[c.ITEM_ID], "action": kept[c.ACTION], "ms": kept.timestamp_ms})

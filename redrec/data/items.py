@@ -1,4 +1,4 @@
-"""Items: what evaluation and index need of the catalog, besides vectors.
+"""Items: what checks, evaluation and index need of the catalog, besides vectors.
 
 Shapes: S scenarios, N items.
 """
@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from redrec.data import columns as c
+from redrec.history import Ints
 
 
 def is_allowed(items: Path, scenarios: tuple[str, ...]) -> NDArray[np.bool_]:
@@ -32,3 +33,19 @@ def titles(items: Path) -> list[str]:
     table = pq.read_table(items, columns=[c.ITEM_ID, c.TITLE])
     rows = zip(table[c.ITEM_ID].to_pylist(), table[c.TITLE].to_pylist(), strict=True)
     return [title or item_id for item_id, title in rows]
+
+
+def id_ranks(items: Path) -> Ints:
+    """Return the position of each item in the order of ids, `rank_N`; if all are digits, they are sorted as numbers.
+
+    The catalog itself is sorted by its ids as text.
+    """
+    num_items = pq.ParquetFile(items).metadata.num_rows
+    number_N = np.empty(num_items)
+    start = 0
+    for block in pq.ParquetFile(items).iter_batches(columns=[c.ITEM_ID]):
+        if not pc.all(pc.match_substring_regex(block[c.ITEM_ID], "^[0-9]+$")).as_py():
+            return np.arange(num_items)
+        number_N[start : start + len(block)] = pc.cast(block[c.ITEM_ID], "float64")
+        start += len(block)
+    return np.argsort(np.argsort(number_N, kind="stable"))

@@ -22,7 +22,7 @@ from pydantic import Field
 from redrec.atomic import replaced_folder
 from redrec.config import Config, InputError, Record
 from redrec.data import columns as c
-from redrec.data.arrays import HistoryArrays, Tally
+from redrec.data.arrays import HistoryArrays, Tally, TieOrder
 from redrec.data.checks import (
     REASON,
     checked_events,
@@ -34,6 +34,7 @@ from redrec.data.checks import (
 )
 from redrec.data.event_writer import EventCounts, EventFiles, write_events
 from redrec.data.findings import Finding, LimitsConfig, findings_of
+from redrec.data.items import id_ranks
 from redrec.data.mapping import EVENT_MAPPINGS, ITEM_MAPPINGS, ColumnMapping, recognise
 from redrec.data.split import SplitPolicy, SplitRule
 from redrec.data.tables import Engine, batches, connect, read, write
@@ -105,12 +106,13 @@ def _prepare(
     _write_items(catalog, split.scenarios, out)
     _write_quarantine(bad_events, bad_items, out)
     split.write(out)
+    tie_order = arrays.tie_order(id_ranks(DataFolder(out).items))
     quality = DataQuality(
         events=event_quality,
         items=item_quality,
         scenarios=scenarios,
         users_with_one_event=tally.one_event_users,
-        findings=_findings(tally, scenarios, catalog, item_quality.kept, config.limits),
+        findings=_findings(tally, tie_order, scenarios, catalog, item_quality.kept, config.limits),
     )
     write_json(DataFolder(out).quality, quality.model_dump())
     return quality
@@ -232,11 +234,16 @@ def _scenarios(tally: Tally, config: DataConfig) -> dict[str, ScenarioQuality]:
 
 
 def _findings(
-    tally: Tally, scenarios: dict[str, ScenarioQuality], items: ir.Table, num_items: int, limits: LimitsConfig
+    tally: Tally,
+    tie_order: TieOrder,
+    scenarios: dict[str, ScenarioQuality],
+    items: ir.Table,
+    num_items: int,
+    limits: LimitsConfig,
 ) -> tuple[Finding, ...]:
     events_of_scenario = {name: quality.events for name, quality in scenarios.items()}
     num_untitled = _num_rows(items.filter(items[c.TITLE].fill_null("") == ""))
-    return findings_of(tally, events_of_scenario, num_items, num_untitled, limits)
+    return findings_of(tally, tie_order, events_of_scenario, num_items, num_untitled, limits)
 
 
 def _write_items(items: ir.Table, scenarios: tuple[str, ...], out: Path) -> None:

@@ -19,6 +19,8 @@ from ibis.backends.sql import SQLBackend
 
 from redrec.config import InputError
 from redrec.cpus import usable_cpus
+from redrec.data import columns as c
+from redrec.history import TIE_KEY_LENGTH
 from redrec.prefetch import prefetch
 
 Engine = Literal["duckdb", "spark"]
@@ -134,3 +136,13 @@ def from_epoch_ms(milliseconds: ir.IntegerValue) -> ir.TimestampValue:
 def epoch_ms(time: ir.TimestampValue) -> ir.IntegerValue:
     seconds = time.truncate("s").epoch_seconds().cast("int64")  # DuckDB would round it
     return seconds * 1000 + time.millisecond().cast("int64")
+
+
+def event_order(events: ir.Table) -> list[ir.Value]:
+    """Return what sorts the events of users by time; no two clean events are equal in all of it.
+
+    Events of the same time are in the order of `redrec.history.tie_keys`, as in serving.
+    """
+    tie_key = (epoch_ms(events[c.TIMESTAMP]).cast("string") + " " + events[c.ITEM_ID]).hexdigest("md5")
+    last = (events[name] for name in (c.ITEM_ID, c.SCENARIO, c.ACTION))
+    return [events[c.USER_ID], events[c.TIMESTAMP], tie_key.left(TIE_KEY_LENGTH), *last]

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from redrec.data import arrays, prepare, tables
-from redrec.data.arrays import HistoryArrays
+from redrec.data.arrays import HistoryArrays, TieOrder
 from redrec.data.prepare import DataConfig
 from tests.data.logs import ITEMS, at, event
 
@@ -67,3 +67,19 @@ def test_a_quantile_is_that_of_the_sorted_seconds(tmp_path, share):
     written.num_events = len(seconds)
     (tmp_path / "histories" / "timestamp_ms.bin").write_bytes((seconds * 1000 + 999).tobytes())
     assert written.quantile_s(share) == int(np.quantile(seconds, share))
+
+
+@pytest.mark.parametrize("events_per_block", [1, 1000])
+def test_a_tie_is_two_items_of_a_user_in_one_second_at_different_times(tmp_path, monkeypatch, events_per_block):
+    """By hand; of user a: 1 to 2 and 2 to 0, but not 0 to 0, the next second, or the same millisecond; nor a to b."""
+    monkeypatch.setattr(arrays, "EVENTS_PER_BLOCK", events_per_block)
+    times_ms = [(0, 1), (1, 2), (2, 0), (3, 0), (1000, 1), (1000, 2)]
+    rows = [("a", item, time_ms) for time_ms, item in times_ms] + [("b", 3, 1001)]
+    user_id, item, time_ms = zip(*rows, strict=True)
+    table = {"user_id": user_id, "item_index": pa.array(item, pa.int32()), "scenario": ["ads"] * 7}
+    table |= {"action": ["click"] * 7, "timestamp": pa.array([1000 * t for t in time_ms], pa.timestamp("us"))}
+    written = HistoryArrays(tmp_path / "histories")
+    written.append(pa.RecordBatch.from_pydict(table))
+    assert written.tie_order(np.arange(4)) == TieOrder(ties=2, ascending=1)
+    assert written.tie_order(np.array([3, 2, 1, 0])) == TieOrder(ties=2, ascending=1)
+    assert written.tie_order(np.array([2, 0, 1, 3])) == TieOrder(ties=2, ascending=2)

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -31,6 +32,8 @@ def findings_with(folder: Path, limits: LimitsConfig | None = None, **planted: o
             }
             for n in range(num_events)
         ]
+    if "direction" in planted:
+        events = in_one_second_a_day(planted["direction"], planted.get("num_users", 20))
     events += [dict(events[0], user_id=f"once{n}") for n in range(planted.get("num_once", 0))]
     items = [
         {"item_id": f"i{n}", "title": planted.get("title", f"title {n}")}
@@ -40,6 +43,27 @@ def findings_with(folder: Path, limits: LimitsConfig | None = None, **planted: o
         pq.write_table(pa.Table.from_pylist(rows), folder / f"{name}.parquet")
     config = DataConfig(limits=limits or LimitsConfig())
     return prepare(folder / "events.parquet", folder / "items.parquet", folder / "data", config).findings
+
+
+def in_one_second_a_day(direction: int, num_users: int) -> list[dict[str, object]]:
+    """Return five events a day of each user; the milliseconds are their order, which follows item_id in a direction."""
+    rng = np.random.default_rng(0)
+    events = []
+    for user in range(num_users):
+        for day in range(4):
+            drawn = rng.permutation(10)[:5]
+            items = np.sort(drawn)[::direction] if direction else drawn
+            events += [
+                {
+                    "user_id": f"u{user}",
+                    "item_id": f"i{item}",
+                    "scenario": ("feed", "ads")[n % 2],
+                    "action": "view",
+                    "timestamp": START + timedelta(days=day, milliseconds=n),
+                }
+                for n, item in enumerate(items)
+            ]
+    return events
 
 
 def test_a_good_log_has_none(tmp_path):
@@ -60,6 +84,8 @@ def test_a_good_log_has_none(tmp_path):
         ({"num_idle": 11}, "items have no event", 11, 21),
         ({"title": ""}, "items have no title", 10, 10),
         ({"start": datetime(1970, 1, 20, 7, 1, tzinfo=UTC)}, "events are before 1990", 160, 160),
+        ({"direction": 1}, "neighbouring events inside one second ascend by item_id", 320, 320),
+        ({"direction": -1}, "neighbouring events inside one second descend by item_id", 320, 320),
     ],
 )
 def test_only_the_planted_problem_is_reported(tmp_path, planted, what, count, of):
@@ -78,9 +104,16 @@ def test_a_sparse_scenario_is_reported_below_its_limit(tmp_path):
     assert (finding.what, finding.count, finding.of) == ("events are of scenario ads", 4, 84)
 
 
+@pytest.mark.parametrize("planted", [{"direction": 0}, {"direction": 1, "num_users": 1}])
+def test_a_random_order_or_few_ties_are_no_finding(tmp_path, planted):
+    """One user has 16 ties: all ascend, which is 4 deviations of a fair coin, and not more."""
+    assert findings_with(tmp_path, **planted) == ()
+
+
 @pytest.mark.parametrize(
     ("planted", "field", "share"),
     [
+        ({"direction": 1}, "max_tie_order_share", 1),
         ({"start": datetime(2023, 1, 1, tzinfo=UTC), "step": timedelta(days=1)}, "max_midnight_share", 1),
         ({"is_one_person": False}, "max_one_scenario_share", 1),
         ({"num_once": 6}, "max_one_event_share", 0.5),
@@ -98,5 +131,6 @@ def test_a_share_that_a_recipe_allows_is_no_finding(tmp_path, planted, field, sh
 
 def test_the_shares_are_fields_of_a_recipe():
     given = {"max_midnight_share": 0.1, "max_one_event_share": 0.2, "max_orphan_share": 0.3, "max_untitled_share": 0.4}
+    given |= {"max_tie_order_share": 0.7}
     limits = DataConfig.model_validate({"limits": given}).limits
     assert limits.model_dump() == LimitsConfig().model_dump() | given

@@ -1,9 +1,10 @@
-"""Items: where each may be shown, and its title."""
+"""Items: where each may be shown, its title, and the order of ids."""
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
-from redrec.data.items import is_allowed, titles
+from redrec.data.items import id_ranks, is_allowed, titles
 
 
 def test_an_item_is_allowed_in_its_scenarios_and_named_by_title_or_id(tmp_path):
@@ -12,3 +13,16 @@ def test_an_item_is_allowed_in_its_scenarios_and_named_by_title_or_id(tmp_path):
     allowed_SN = is_allowed(tmp_path / "items.parquet", ("feed", "ads"))
     assert allowed_SN.tolist() == [[False, True, False], [True, True, False]]
     assert titles(tmp_path / "items.parquet") == ["one", "i2", "i3"]
+
+
+@pytest.mark.parametrize(
+    ("item_ids", "rank_N"),
+    [
+        (["10", "9", "9000000000000000000000"], [1, 0, 2]),
+        (["007", "10", "9"], [0, 2, 1]),
+        (["10", "9", "x"], [0, 1, 2]),
+    ],
+)
+def test_ids_are_numbers_if_all_are_digits(tmp_path, item_ids, rank_N):
+    pq.write_table(pa.table({"item_id": item_ids}), tmp_path / "items.parquet", row_group_size=1)
+    assert id_ranks(tmp_path / "items.parquet").tolist() == rank_N
