@@ -167,6 +167,7 @@ class TrainingRun:
         """Return the weights of the boosts, fitted on the validation split with the towers before a refresh."""
         if self.progress.step > self.recipe.optimizer.num_steps:
             return tuple(BoostWeights.model_validate(weights) for weights in read_json(self.folder.boosts))
+        total(0)  # the first has written the checkpoint
         checkpoint.load_best(self.folder.checkpoint, self.towers)
         boosts = (configured(self.recipe.boosts),) * len(self.vocabulary.scenarios)
         if self.recipe.boosts.is_fitted and self._has_validation():

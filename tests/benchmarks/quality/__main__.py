@@ -7,6 +7,8 @@ the last event of each (user, scenario) among all items of the scenario that are
 the next events after one cutoff among all items of the scenario. Ranks of every user are written to
 `tests/benchmarks/results`.
 
+`abxi_tie_safe` and `full_loo_tie_safe` are the same with the events of a day in random order, and without the targets
+whose day is that of the user's event before it (`abxi`: of all scenarios, `full_loo`: in the target's scenario).
 Rivals are other libraries' models, each with the candidate that was the best on validation (`rivals.CHOSEN`). `bsarec`
 is in no package: `--checkout` is a checkout of https://github.com/yehjin-shin/BSARec.
 
@@ -51,12 +53,15 @@ from tests.benchmarks.quality.datasets import (
     Protocol,
     data_folder,
     has_validation,
+    plain,
     single_scenario_data,
     text_vectors,
 )
+from tests.benchmarks.quality.next_ids import next_ids
 from tests.benchmarks.quality.recipes import PRESETS, TUNED, minilm, recipe, words
 from tests.benchmarks.quality.referee import Referee
 from tests.benchmarks.quality.rivals import CANDIDATES, Rival, candidate, with_checkout
+from tests.benchmarks.quality.ties import without_ties
 from tests.benchmarks.referees.contract import RefereeConfig
 
 RESULTS = ROOT / "tests" / "benchmarks" / "results"
@@ -64,7 +69,7 @@ KS = (5, 10, 50, 100)
 NUM_SAMPLED = 999
 TARGET_WINDOW = 5  # of global_time
 MAX_USERS = 100_000
-BASELINES = ("popularity", "recent_popularity", "own_counts", "mean_of_last_n")
+BASELINES = ("popularity", "recent_popularity", "own_counts", "mean_of_last_n", "next_ids")
 ConfigT = TypeVar("ConfigT", bound=Config)
 
 
@@ -86,13 +91,19 @@ class Trial:
         split = TEST if measured == "test" else VALIDATION
         self.popularity = Popularity(self.histories, self.allowed_SN.shape[1], len(self.scenarios))
         self.cases = [cases_of(self.histories, s, split, window, MAX_USERS, seed=0) for s in range(len(self.scenarios))]
+        if protocol != plain(protocol):
+            every = range(len(self.scenarios))
+            self.cases = [
+                without_ties(cases, self.histories, [s] if plain(protocol) == "full_loo" else every)
+                for s, cases in enumerate(self.cases)
+            ]
 
     def ranks(self, scorer: Scorer, scenario: int) -> Ints:
         """Return the ranks of the scenario's targets, `rank_UT`."""
-        if self.protocol == "abxi":
+        if plain(self.protocol) == "abxi":
             return self._among_sampled(scorer, scenario)
         ranks = self.full_ranks(scorer, scenario)
-        return ranks.rank_unseen_UT if self.protocol == "full_loo" else ranks.rank_UT
+        return ranks.rank_unseen_UT if plain(self.protocol) == "full_loo" else ranks.rank_UT
 
     def full_ranks(self, scorer: Scorer, scenario: int) -> Ranks:
         return rank_cases(scorer, self.histories, self.cases[scenario], scenario, self.allowed_SN[scenario])
@@ -139,7 +150,7 @@ def changed(config: ConfigT, changes: Sequence[str]) -> ConfigT:
 
 def scorers_of(trial: Trial, preset: str, seed: int, changes: Sequence[str]) -> list[Scorer]:
     """Return one scorer per measured scenario; a model that no earlier run has trained is trained."""
-    tuning, is_validated = TUNED[trial.name, trial.protocol], has_validation(trial.protocol, trial.measured)
+    tuning, is_validated = TUNED[trial.name, plain(trial.protocol)], has_validation(trial.protocol, trial.measured)
     num_scenarios, num_items = trial.allowed_SN.shape
     num_measured = len(trial.measured_scenarios)
     if preset == "popularity":
@@ -147,6 +158,8 @@ def scorers_of(trial: Trial, preset: str, seed: int, changes: Sequence[str]) -> 
     if preset in ("recent_popularity", "own_counts"):
         scorer = {"recent_popularity": recent_popularity, "own_counts": own_counts}[preset](trial.popularity)
         return [scorer] * num_measured
+    if preset == "next_ids":
+        return [next_ids(trial.allowed_SN)] * num_measured
     if preset == "mean_of_last_n":
         return [mean_of_last_n(scorer.embeddings_ND) for scorer in scorers_of(trial, "redrec", seed, changes)]
     encoder = minilm(text_vectors(trial.name, RESULTS)) if trial.items == "minilm" else words(trial.protocol)
@@ -285,7 +298,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="end on one JSON line (default: an indented document)")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")  # training's own progress
-    if (arguments.set, arguments.protocol) not in TUNED:
+    if (arguments.set, plain(arguments.protocol)) not in TUNED:
         parser.error(f"no choices for this set and protocol; there are some for {', '.join(map('/'.join, TUNED))}")
     try:
         rival = _rival(arguments) if arguments.preset in CANDIDATES else None

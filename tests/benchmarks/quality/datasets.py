@@ -3,6 +3,9 @@
 Timestamps have day resolution and several events share one, so an event's `position` becomes its milliseconds. A
 missing timestamp is filled from the event before, else the one after, else with the set's median: the leave-last-out
 protocols need the order alone.
+
+Inside a day the positions of the public files mostly follow the item ids. In the tie-safe variant of a protocol the
+events of a user's day are in a random order instead, before the split.
 """
 
 import shutil
@@ -23,16 +26,26 @@ from redrec.model.encoders.template import TextField
 from redrec.model.encoders.text import write_text
 from redrec.model.encoders.vectors import VectorContent
 from tests.benchmarks.measure import ROOT, say
+from tests.benchmarks.quality.ties import in_random_days
 
 SHARED = ROOT.parent / "shared" / "data"
 SETS = {"food-kitchen": "amazon-food-kitchen", "beauty-sports-toys": "amazon-beauty-sports-toys"}
-Protocol = Literal["abxi", "full_loo", "global_time"]
+Protocol = Literal["abxi", "abxi_tie_safe", "full_loo", "full_loo_tie_safe", "global_time"]
 Measured = Literal["test", "validation"]  # the split to measure on: for result rows, for tuning
 SPLITS: dict[Protocol, DataConfig] = {
     "abxi": DataConfig(split="leave_last_out"),
     "full_loo": DataConfig(split="leave_last_out_per_scenario"),
     "global_time": DataConfig(split="global_time"),
 }
+
+
+def plain(protocol: Protocol) -> Protocol:
+    """Return the protocol without the care for ties.
+
+    >>> plain("abxi_tie_safe"), plain("abxi")
+    ('abxi', 'abxi')
+    """
+    return protocol.removesuffix("_tie_safe")
 
 
 def has_validation(protocol: Protocol, measured: Measured) -> bool:
@@ -48,8 +61,10 @@ def data_folder(name: str, protocol: Protocol, measured: Measured, home: Path) -
     folder = home / name / protocol / measured / "data"
     if not folder.exists():
         say(f"preparing {name} for {protocol}")
-        config = SPLITS[protocol].model_copy(update={"has_validation": has_validation(protocol, measured)})
-        prepare(*write_tables(name, home / name / "tables"), folder, config)
+        config = SPLITS[plain(protocol)].model_copy(update={"has_validation": has_validation(protocol, measured)})
+        is_tie_safe = protocol != plain(protocol)
+        tables = home / name / ("tables-tie_safe" if is_tie_safe else "tables")
+        prepare(*write_tables(name, tables, is_tie_safe), folder, config)
     return folder
 
 
@@ -91,12 +106,13 @@ def _counts_per_user(histories: Histories, is_counted_N: NDArray[np.bool_]) -> N
     return np.add.reduceat(np.append(is_counted_N, False).astype(np.int64), histories.begin_U)
 
 
-def write_tables(name: str, folder: Path) -> tuple[Path, Path]:
+def write_tables(name: str, folder: Path, is_tie_safe: bool = False) -> tuple[Path, Path]:
     """Write `events.parquet` and `items.parquet` of a data set into `folder`, and return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     events, items = folder / "events.parquet", folder / "items.parquet"
     if not items.exists():
-        _events(pd.read_csv(SHARED / SETS[name] / "interactions.csv.gz")).to_parquet(events, index=False)
+        table = _events(pd.read_csv(SHARED / SETS[name] / "interactions.csv.gz"))
+        (in_random_days(table, seed=0) if is_tie_safe else table).to_parquet(events, index=False)
         pq.write_table(_items(pd.read_csv(SHARED / SETS[name] / "items.csv.gz", keep_default_na=False)), items)
     return events, items
 
