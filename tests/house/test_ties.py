@@ -30,7 +30,7 @@ def test_a_target_on_the_day_of_the_event_before_it_is_left_out(tmp_path):
     events = [("a", "i0", "feed", 0), ("a", "i1", "ads", 48), ("a", "i2", "feed", 50)]
     events += [("b", "i3", "feed", 0), ("b", "i4", "feed", 24), ("c", "i5", "feed", 0), ("c", "i6", "feed", 23)]
     histories = histories_of(tmp_path, events, split="leave_last_out_per_scenario")
-    cases = cases_of(histories, 0, TEST, target_window=1, max_users=9, seed=0)
+    cases = cases_of(histories, 0, TEST, num_targets=1, max_users=9, seed=0)
 
     def users(scenarios: list[int]) -> set[str]:
         return {histories.user_ids[case.user] for case in without_ties(cases, histories, scenarios)}
