@@ -33,14 +33,23 @@ HSTU = SASREC.model_copy(
 BSAREC = Rival(model="bsarec", num_heads=1, dropout=0.5, learning_rate=5e-4, batch_size=256, patience=5)
 
 
+TOGETHER: dict[str, object] = {"is_per_scenario": False}
+LIGHT: dict[str, object] = {"num_layers": 2, "num_negatives": 256}  # half the time per epoch
+
+
 def _candidates(published: Rival, **others: dict[str, object]) -> dict[str, Rival]:
     return {PUBLISHED: published} | {name: published.model_copy(update=others[name]) for name in others}
 
 
 CANDIDATES: dict[str, dict[str, Rival]] = {
-    "rectools_sasrec": _candidates(SASREC, wide={"width": 256}, softmax={"loss": "softmax", "dropout": 0.5}),
-    "rectools_esasrec": _candidates(ESASREC),
-    "rectools_hstu": _candidates(HSTU),
+    "rectools_sasrec": _candidates(
+        SASREC,
+        wide={"width": 256},
+        softmax={"loss": "softmax", "dropout": 0.5, "learning_rate": 3e-3},
+        together=TOGETHER,
+    ),
+    "rectools_esasrec": _candidates(ESASREC, together=TOGETHER),
+    "rectools_hstu": _candidates(HSTU, light=LIGHT, together={**LIGHT, **TOGETHER}),
     "bsarec": _candidates(BSAREC),
 }
 
