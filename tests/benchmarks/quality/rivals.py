@@ -8,7 +8,7 @@ yehjin-shin/BSARec (the authors' log).
 from pathlib import Path
 
 from redrec.config import InputError
-from tests.benchmarks.quality.datasets import Protocol
+from tests.benchmarks.quality.datasets import Protocol, plain
 from tests.benchmarks.referees.contract import RefereeSettings
 
 
@@ -61,7 +61,7 @@ CHOSEN: dict[tuple[str, Protocol], dict[str, str]] = {}
 def candidate(preset: str, name: str, protocol: Protocol, wanted: str | None) -> Rival:
     """Return a rival's candidate by its name, or the chosen one for a data set and protocol."""
     candidates = CANDIDATES[preset]
-    wanted = wanted or CHOSEN.get((name, protocol), {}).get(preset, PUBLISHED)
+    wanted = wanted or CHOSEN.get((name, plain(protocol)), {}).get(preset, PUBLISHED)
     if wanted not in candidates:
         raise InputError(f"{preset} has no candidate {wanted}; there are {', '.join(candidates)}.")
     return candidates[wanted]
