@@ -27,7 +27,7 @@ from redrec.index.exact import exact_search
 from redrec.index.filters import Catalog, ItemFilter
 from redrec.index.merge import Merged, merge_max
 from redrec.index.search import AsyncItemIndex, IndexUnavailableError, SearchResult
-from redrec.model.boosts import own_items
+from redrec.model.boosts import own_boosts
 from redrec.model.session import open_tower
 from serving.config import ServingConfig
 from serving.histories import HistorySource, encode_columns, event_columns, open_features
@@ -163,14 +163,14 @@ class Retriever:
 
     def _boosted(self, history: History, scenario: str, item_filter: ItemFilter) -> Boosted:
         number, manifest = self.bundle.manifest.scenarios.index(scenario), self.bundle.manifest
-        own = own_items(history, number, now_ms())
-        own_boosts = OwnBoosts(
+        own = own_boosts(history, number, now_ms(), manifest.boosts[number], manifest.logit_scale)
+        candidates = OwnBoosts(
             own.items_T,
-            own.boosts(manifest.boosts[number], manifest.logit_scale),
+            own.boost_T,
             self.catalog.is_allowed(item_filter)[own.items_T],
             self.bundle.embeddings_ND[own.items_T],
         )
-        return Boosted(self.popular.get(scenario), own_boosts)
+        return Boosted(self.popular.get(scenario), candidates)
 
     async def _search(
         self, interests_QD: NDArray[np.float32], k: int, item_filter: ItemFilter, boosted: Boosted

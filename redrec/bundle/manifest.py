@@ -61,7 +61,7 @@ def content_id(
         "files": files,
         "vocabulary": vocabulary.model_dump(),
         "history": history.model_dump(),
+        "boosts": [weights.model_dump() for weights in boosts],
+        "logit_scale": logit_scale,
     }
-    content["boosts"] = [weights.model_dump() for weights in boosts]
-    content["logit_scale"] = logit_scale
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:ID_DIGITS]

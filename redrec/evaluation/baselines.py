@@ -19,9 +19,10 @@ from redrec.data.histories import VALIDATION, Histories, train_counts
 from redrec.data.items import is_allowed
 from redrec.data.split import read_vocabulary
 from redrec.evaluation.popularity import Popularity
-from redrec.evaluation.scorers import NOTHING, Boosts, Own, Scorer
+from redrec.evaluation.scorers import Boosts, Scorer
 from redrec.folders import DataFolder
 from redrec.history import History, Ints
+from redrec.model.boosts import NOTHING, Own
 
 COUNT_ANYWHERE = 2.0**-12  # of a count in the scenario: users have fewer events
 LAST_N = 10

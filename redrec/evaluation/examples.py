@@ -79,11 +79,7 @@ def _recommended(
     queried = case or some_case
     known, moment_ms = queried.known(histories), queried.moment_ms
     interests_QD = scorer.interests_of([known], scenario, np.array([moment_ms]))[0]
-    boost_N = None
-    if scorer.boosts is not None:
-        boost_N = scorer.boosts.popular(scenario, moment_ms).copy()
-        own = scorer.boosts.own(known, scenario, moment_ms)
-        boost_N[own.items_T] += own.boost_T
+    boost_N = scorer.boosts.of_all(known, scenario, moment_ms) if scorer.boosts else None
     results_QK = exact_search(interests_QD, scorer.embeddings_ND, NUM_RECOMMENDED, is_candidate_N, boost_N)
     merged = merge_max(*results_QK, NUM_RECOMMENDED)
     targets = set(case.target_T.tolist()) if case else set()

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from redrec.data.histories import Histories
 from redrec.evaluation.cases import Case, padded_targets, without_scenario
 from redrec.evaluation.popularity import last_hour
-from redrec.evaluation.scorers import Own, Scorer
+from redrec.evaluation.scorers import Scorer
 from redrec.history import Ints
+from redrec.model.boosts import Own
 
 USERS_PER_BLOCK = 1024  # per read of the catalog
 USERS_PER_PRODUCT = 64
@@ -137,7 +138,9 @@ def rank_targets(
     interests_BQD, candidates = interests_BQD.astype(np.float32), np.flatnonzero(is_candidate_N)
     pair_X = _pairs(seen, len(is_candidate_N))
     boost_X = _own_boosts(pair_X, own, len(is_candidate_N))
-    boost_BT = _boosts_of(target_BT, boost_N, pair_X, boost_X, len(is_candidate_N))
+    index_BT, is_seen_BT = _find(target_BT, pair_X, len(is_candidate_N))
+    boost_BT = np.where(is_seen_BT, np.append(boost_X, 0)[index_BT], 0)
+    boost_BT += 0 if boost_N is None else boost_N[target_BT]
     targets = _targets(interests_BQD, embeddings_ND, target_BT, is_candidate_N, boost_BT)
     known = _seen(pair_X, boost_X, is_candidate_N)
     above_BT, seen_above_BT = np.zeros_like(target_BT), np.zeros_like(target_BT)
@@ -155,7 +158,7 @@ def rank_targets(
             above_BT[users] += _count_above(scores_BM, start, of_users)
             seen_above_BT[users] += _count_seen_above(scores_BM, start, of_users, known.of(users))
     rank_BT = np.where(targets.is_target_BT, 1 + above_BT, 0)
-    is_new_BT = targets.is_target_BT & ~_find(target_BT, pair_X, len(is_candidate_N))[1]
+    is_new_BT = targets.is_target_BT & ~is_seen_BT
     rank_unseen_BT = np.where(is_new_BT, rank_BT - seen_above_BT, 0)
     return Ranks(rank_BT, rank_unseen_BT, targets.winner_BT, mean_cosine(interests_BQD))
 
@@ -252,13 +255,6 @@ def _own_boosts(pair_X: Ints, own: Sequence[Own] | None, num_items: int) -> Floa
     for user, (items_T, boost_T) in enumerate(own or ()):
         boost_X[np.searchsorted(pair_X, user * num_items + items_T)] = boost_T
     return boost_X
-
-
-def _boosts_of(target_BT: Ints, boost_N: Floats | None, pair_X: Ints, boost_X: Floats, num_items: int) -> Floats:
-    """Return both boosts of each target, added."""
-    popular_BT = np.zeros(target_BT.shape, dtype=np.float32) if boost_N is None else boost_N[target_BT]
-    index_BT, is_seen_BT = _find(target_BT, pair_X, num_items)
-    return popular_BT + np.where(is_seen_BT, np.append(boost_X, 0)[index_BT], 0)
 
 
 def _seen(pair_X: Ints, boost_X: Floats, is_candidate_N: NDArray[np.bool_]) -> Seen:

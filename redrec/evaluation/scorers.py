@@ -18,7 +18,7 @@ from redrec.evaluation.popularity import Popularity
 from redrec.folders import ModelFolder
 from redrec.history import History, HistoryConfig, Ints, tower_inputs
 from redrec.index.popularity_boost import popularity_lifts
-from redrec.model.boosts import BoostWeights, own_items
+from redrec.model.boosts import BoostWeights, Own, own_boosts
 from redrec.model.session import open_tower
 
 # histories, the queried scenario, and each user's moment of the query in milliseconds -> interests_BQD
@@ -27,21 +27,17 @@ InterestsOf = Callable[[Sequence[History], int, Ints], NDArray[np.floating]]
 USERS_PER_RUN = 256
 
 
-class Own(NamedTuple):
-    """Boosts of the items that one user had."""
-
-    items_T: Ints
-    boost_T: NDArray[np.float32]
-
-
-NOTHING = Own(np.empty(0, np.int64), np.empty(0, np.float32))
-
-
 class Boosts(NamedTuple):
     """What is added to the scores of a queried scenario at a moment: by item, and by the user's own items."""
 
     popular: Callable[[int, int], NDArray[np.float32]]  # scenario, moment -> boost_N
     own: Callable[[History, int, int], Own]  # known events, scenario, moment
+
+    def of_all(self, known: History, scenario: int, moment_ms: int) -> NDArray[np.float32]:
+        """Return both boosts of all items for one user, `boost_N`."""
+        boost_N, own = self.popular(scenario, moment_ms).copy(), self.own(known, scenario, moment_ms)
+        boost_N[own.items_T] += own.boost_T
+        return boost_N
 
 
 class Scorer(NamedTuple):
@@ -89,9 +85,6 @@ def with_boosts(
         return popularity_lifts(rate_N, allowed_SN[scenario]) * np.float32(weights[scenario].popularity / logit_scale)
 
     def own(known: History, scenario: int, moment_ms: int) -> Own:
-        if not weights[scenario].has_own:
-            return NOTHING
-        items = own_items(known, scenario, moment_ms)
-        return Own(items.items_T, items.boosts(weights[scenario], logit_scale))
+        return own_boosts(known, scenario, moment_ms, weights[scenario], logit_scale)
 
     return scorer._replace(boosts=Boosts(popular, own))

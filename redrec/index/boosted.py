@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from redrec.index.exact import NO_ITEM, SearchResult, exact_search
+from redrec.index.exact import NO_ITEM, SearchResult, exact_search_among
 from redrec.index.filters import ItemFilter
 from redrec.index.popularity_boost import PopularItems
 
@@ -59,7 +59,4 @@ class Boosted(NamedTuple):
     def _best_own(self, interests_QD: NDArray[np.float32], k: int, popular_T: NDArray[np.float32]) -> SearchResult:
         own = self.own
         boost_T = own.boost_T + popular_T
-        scores_QK, positions_QK = exact_search(interests_QD, own.embeddings_TD, k, own.is_allowed_T, boost_T)
-        if not len(own.items_T):
-            return scores_QK, positions_QK
-        return scores_QK, np.where(positions_QK == NO_ITEM, NO_ITEM, own.items_T[positions_QK])
+        return exact_search_among(own.items_T, interests_QD, own.embeddings_TD, k, own.is_allowed_T, boost_T)

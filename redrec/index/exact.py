@@ -48,6 +48,19 @@ def exact_search(
     return scores_QK, np.where(np.isneginf(scores_QK), NO_ITEM, items_QK)
 
 
+def exact_search_among(
+    items_T: NDArray[np.int64],
+    queries_QD: NDArray[np.floating],
+    embeddings_TD: NDArray[np.floating],
+    k: int,
+    is_allowed_T: NDArray[np.bool_],
+    boost_T: NDArray[np.float32],
+) -> SearchResult:
+    """Return the result of `exact_search` among T items of the catalog, given with their embeddings and boosts."""
+    scores_QK, positions_QK = exact_search(queries_QD, embeddings_TD, k, is_allowed_T, boost_T)
+    return scores_QK, np.where(positions_QK == NO_ITEM, NO_ITEM, items_T[positions_QK])
+
+
 def top_k(
     scores_QC: NDArray[np.float32], items_QC: NDArray[np.int64], k: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

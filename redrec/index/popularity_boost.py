@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redrec.data.columns import WINDOWS_DAYS
-from redrec.index.exact import NO_ITEM, SearchResult, exact_search
+from redrec.index.exact import SearchResult, exact_search_among
 from redrec.index.filters import Catalog, ItemFilter
 
 MAX_BOOSTED = 16_384  # per scenario; their embeddings are scored for every request: 4 MiB of float32 at D = 64
@@ -32,10 +32,8 @@ class PopularItems(NamedTuple):
     def best(self, interests_QD: NDArray[np.floating], k: int, item_filter: ItemFilter) -> SearchResult:
         """Return the best k of the boosted items for each interest, `scores_QK, items_QK`."""
         is_allowed_T = self.catalog.is_allowed(item_filter)
-        scores_QK, positions_QK = exact_search(
-            interests_QD, self.embeddings_TD, k, is_allowed_T, self.boost_N[self.items_T]
-        )
-        return scores_QK, np.where(positions_QK == NO_ITEM, NO_ITEM, self.items_T[positions_QK])
+        boost_T = self.boost_N[self.items_T]
+        return exact_search_among(self.items_T, interests_QD, self.embeddings_TD, k, is_allowed_T, boost_T)
 
 
 def daily_rates(counts_WN: NDArray[np.integer]) -> NDArray[np.float64]:

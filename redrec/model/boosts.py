@@ -56,6 +56,16 @@ def configured(config: BoostConfig) -> BoostWeights:
     return BoostWeights(popularity=config.popularity, own=own)
 
 
+class Own(NamedTuple):
+    """What is added to the cosines of a user's own items."""
+
+    items_T: Ints
+    boost_T: NDArray[np.float32]
+
+
+NOTHING = Own(np.empty(0, np.int64), np.empty(0, np.float32))
+
+
 class OwnItems(NamedTuple):
     """A user's distinct items, sorted, and for each `log(1 + count)` of every own count."""
 
@@ -86,3 +96,11 @@ def own_items(history: History, scenario: int, moment_ms: int) -> OwnItems:
             weight_L = weight_L * (counted.scenario_L == scenario)
         counts_TF[:, f] = np.bincount(item_L, weight_L, minlength=len(items_T))
     return OwnItems(items_T, np.log1p(counts_TF))
+
+
+def own_boosts(history: History, scenario: int, moment_ms: int, weights: BoostWeights, logit_scale: float) -> Own:
+    """Return the boosts of a user's own items in one scenario, in evaluation as in serving."""
+    if not weights.has_own:
+        return NOTHING
+    own = own_items(history, scenario, moment_ms)
+    return Own(own.items_T, own.boosts(weights, logit_scale))

@@ -122,7 +122,6 @@ class Batches:
         # A short one is cheap; one of twice the cuts leaves a choice of them.
         self.max_stretch = max(2 * config.num_cuts, max_length // 4) if config.num_cuts else max(2, max_length)
         self.newest_ms = newest_train_ms(histories, self.until)
-        self.num_events = int(counts_SN.sum())
         self.users = np.flatnonzero(histories.num_events(self.until) >= 2)  # a target needs an event before it
         self.shuffle = lru_cache(maxsize=2)(self._shuffled)  # a step is in one epoch or across two
         self.proposals = tuple(

@@ -142,7 +142,7 @@ class TrainingRun:
         return watched
 
     def _has_validation(self) -> bool:
-        return bool(self.histories.num_events(VALIDATION).sum() > self.batches.num_events)
+        return bool(self.histories.num_events(VALIDATION).sum() > self.histories.num_train_U.sum())
 
     def _train_until(self, last: int, batches: Batches) -> dict[str, float]:
         """Train up to a step, or until validation says that it is enough: the other steps then count as done."""

@@ -7,8 +7,8 @@ import pytest
 
 from redrec.evaluation import ranking
 from redrec.evaluation.ranking import rank_among, rank_targets
-from redrec.evaluation.scorers import Own
 from redrec.index.exact import exact_search
+from redrec.model.boosts import Own
 
 
 def planted(seed: int, num_users: int = 7, num_items: int = 40, num_interests: int = 2) -> dict:

@@ -37,7 +37,7 @@ from redrec.evaluation.baselines import mean_of_last_n, own_counts, popularity, 
 from redrec.evaluation.cases import Case, cases_of
 from redrec.evaluation.intervals import bootstrap_means
 from redrec.evaluation.metrics import user_metrics
-from redrec.evaluation.popularity import Popularity, last_hour
+from redrec.evaluation.popularity import Popularity
 from redrec.evaluation.ranking import Ranks, rank_among, rank_cases
 from redrec.evaluation.scorers import Scorer, exported_towers, with_boosts
 from redrec.folders import ModelFolder
@@ -122,10 +122,7 @@ class Trial:
 
     def _boosts_of(self, scorer: Scorer, case: Case, scenario: int, items_X: Ints) -> NDArray[np.float32]:
         assert scorer.boosts is not None
-        boost_N = scorer.boosts.popular(scenario, last_hour(case.moment_ms)).copy()
-        own = scorer.boosts.own(case.known(self.histories), scenario, case.moment_ms)
-        boost_N[own.items_T] += own.boost_T
-        return boost_N[items_X]
+        return scorer.boosts.of_all(case.known(self.histories), scenario, case.moment_ms)[items_X]
 
     def _sampled(self, case: Case, scenario: int, rng: np.random.Generator) -> Ints:
         """Return items of the scenario that the user never interacts with; so the target is not among them."""
