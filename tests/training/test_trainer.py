@@ -79,7 +79,7 @@ def test_items_without_text_are_learned_by_their_events(tmp_path):
             rows.append((f"u{user}", item_ids[user % 8 * 10 + rank], number * DAY_MS + int(rng.integers(DAY_MS))))
     prepare(*write_log(tmp_path, rows, item_ids, title=""), tmp_path / "data", DataConfig(test_share=0.2))
     batch = tiny().batch.model_copy(update={"num_users": 32})
-    quick = OptimizerConfig(num_steps=60, learning_rate=5e-3, table_learning_rate=5e-2)
+    quick = OptimizerConfig(num_steps=120, learning_rate=5e-3, table_learning_rate=5e-2)
     train(tmp_path / "data", tmp_path / "model", changed(batch=batch, optimizer=quick))
 
     shop = evaluate(tmp_path / "data", tmp_path / "model", tmp_path / "evaluation")["scenarios"]["shop"]
