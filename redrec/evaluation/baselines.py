@@ -57,7 +57,7 @@ def own_counts(popularity: Popularity) -> Scorer:
 
 def _without_model(popularity: Popularity, own: Callable[[History, int, int], Own]) -> Scorer:
     """Return a scorer whose scores are boosts alone; that of popularity is below `COUNT_ANYWHERE`."""
-    num_items = popularity.shape[1]
+    num_items = popularity.allowed_SN.shape[1]
 
     def interests_of(histories: Sequence[History], scenario: int, moment_ms_B: Ints) -> NDArray[np.floating]:
         return np.zeros((len(histories), 1, 1), dtype=np.float32)

@@ -86,9 +86,9 @@ def _scorers(
 ) -> dict[str, Scorer]:
     """Return the towers as served, the towers without boosts, and the baselines, by name."""
     num_scenarios, num_items = allowed_SN.shape
-    recent, plain = Popularity(histories, num_items, num_scenarios), exported_towers(model, trained.history)
+    recent, plain = Popularity(histories, allowed_SN), exported_towers(model, trained.history)
     return {
-        TOWERS: with_boosts(plain, recent, allowed_SN, trained.boosts, trained.logit_scale),
+        TOWERS: with_boosts(plain, recent, trained.boosts, trained.logit_scale),
         WITHOUT_BOOSTS: plain,
         "own_counts": own_counts(recent),
         "recent_popularity": recent_popularity(recent),

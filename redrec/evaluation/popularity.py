@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from redrec.data import columns as c
 from redrec.data.histories import Histories
 from redrec.history import MS_PER_DAY, MS_PER_HOUR, Ints
-from redrec.index.popularity_boost import daily_rates
+from redrec.index.popularity_boost import daily_rates, popularity_lifts
 
 MAX_MOMENTS_KEPT = 8
 
@@ -25,18 +25,31 @@ def last_hour(moment_ms: int) -> int:
 
 
 class Popularity:
-    """The popularity of a data folder's items at any moment."""
+    """The popularity of a data folder's items at any moment; `allowed_SN` is whether an item may be shown."""
 
-    def __init__(self, histories: Histories, num_items: int, num_scenarios: int) -> None:
-        self.histories, self.shape = histories, (num_scenarios, num_items)
+    def __init__(self, histories: Histories, allowed_SN: NDArray[np.bool_]) -> None:
+        self.histories, self.allowed_SN = histories, allowed_SN
         self._rates = lru_cache(MAX_MOMENTS_KEPT)(self._counted)
+        self._lifts = lru_cache(MAX_MOMENTS_KEPT)(self._lifted)
 
     def rates(self, moment_ms: int) -> NDArray[np.float64]:
         """Return each item's events per day before the moment, the mean over the windows, `rate_SN`."""
         return self._rates(last_hour(moment_ms))
 
+    def lifts(self, moment_ms: int) -> NDArray[np.float32]:
+        """Return what a popularity boost of weight 1 adds to each item's logit at the moment, `lift_SN`."""
+        return self._lifts(last_hour(moment_ms))
+
     def _counted(self, hour_ms: int) -> NDArray[np.float64]:
-        return daily_rates(counts_before(self.histories, hour_ms, self.shape))
+        return daily_rates(counts_before(self.histories, hour_ms, self.allowed_SN.shape))
+
+    def _lifted(self, hour_ms: int) -> NDArray[np.float32]:
+        return all_lifts(self._rates(hour_ms), self.allowed_SN)
+
+
+def all_lifts(rate_SN: NDArray[np.number], allowed_SN: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return `popularity_lifts` of every scenario, `lift_SN`."""
+    return np.stack([popularity_lifts(*of_scenario) for of_scenario in zip(rate_SN, allowed_SN, strict=True)])
 
 
 def counts_before(histories: Histories, moment_ms: int, shape: tuple[int, int]) -> Ints:

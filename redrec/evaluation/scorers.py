@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from redrec.evaluation.popularity import Popularity
 from redrec.folders import ModelFolder
 from redrec.history import History, HistoryConfig, Ints, tower_inputs
-from redrec.index.popularity_boost import popularity_lifts
 from redrec.model.boosts import BoostWeights, Own, own_boosts
 from redrec.model.session import open_tower
 
@@ -74,15 +73,13 @@ def exported_towers(model: Path, config: HistoryConfig) -> Scorer:
 def with_boosts(
     scorer: Scorer,
     popularity: Popularity,
-    allowed_SN: NDArray[np.bool_],
     weights: Sequence[BoostWeights],
     logit_scale: float,
 ) -> Scorer:
     """Return the scorer with each scenario's boosts, as in serving."""
 
     def popular(scenario: int, moment_ms: int) -> NDArray[np.float32]:
-        rate_N = popularity.rates(moment_ms)[scenario]
-        return popularity_lifts(rate_N, allowed_SN[scenario]) * np.float32(weights[scenario].popularity / logit_scale)
+        return popularity.lifts(moment_ms)[scenario] * np.float32(weights[scenario].popularity / logit_scale)
 
     def own(known: History, scenario: int, moment_ms: int) -> Own:
         return own_boosts(known, scenario, moment_ms, weights[scenario], logit_scale)

@@ -1,22 +1,27 @@
 """Validation: a score of the towers during training, for early stopping.
 
+The towers are scored with the popularity that they do not learn (`redrec.evaluation.popularity_share`).
+
 A full-catalog metric on validation targets, the mean over scenarios: a sparse one counts as much as a busy one.
 """
 
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, PositiveInt
 
 from redrec.config import Config, InputError
 from redrec.data.histories import VALIDATION, Histories
 from redrec.data.items import is_allowed
-from redrec.evaluation.cases import cases_of
+from redrec.evaluation.cases import EvaluationConfig, cases_of
 from redrec.evaluation.metrics import METRIC_PATTERN, user_metrics
+from redrec.evaluation.popularity import Popularity
 from redrec.evaluation.ranking import rank_cases
-from redrec.evaluation.scorers import Scorer
+from redrec.evaluation.scorers import Scorer, with_boosts
 from redrec.folders import DataFolder
 from redrec.history import Vocabulary
+from redrec.model.boosts import BoostConfig, configured
 
 
 class ValidationConfig(Config):
@@ -34,13 +39,21 @@ class Validation:
     """
 
     def __init__(
-        self, data: Path, vocabulary: Vocabulary, config: ValidationConfig, num_targets: int, seed: int
+        self,
+        data: Path,
+        vocabulary: Vocabulary,
+        config: ValidationConfig,
+        evaluation: EvaluationConfig,
+        share_S: NDArray[np.floating],
+        seed: int,
     ) -> None:
         self.metric, self.k = config.metric, int(config.metric.partition("@")[2])
         self.histories = Histories(data)
         self.allowed_SN = is_allowed(DataFolder(data).items, vocabulary.scenarios)
+        self.popularity = Popularity(self.histories, self.allowed_SN)
+        self.weights = [configured(BoostConfig(popularity=share)) for share in share_S]
         self.cases = [
-            cases_of(self.histories, scenario, VALIDATION, num_targets, config.max_users, seed)
+            cases_of(self.histories, scenario, VALIDATION, evaluation.num_targets, config.max_users, seed)
             for scenario in range(len(vocabulary.scenarios))
         ]
         if not any(self.cases):
@@ -49,11 +62,11 @@ class Validation:
                 "Set data.has_validation and prepare the data again, or leave validation.steps_between out."
             )
 
-    def score(self, scorer: Scorer) -> float:
+    def score(self, scorer: Scorer, logit_scale: float) -> float:
         """Return the mean over scenarios with cases of the metric's mean over users."""
-        means = []
+        means, boosted = [], with_boosts(scorer, self.popularity, self.weights, logit_scale)
         for scenario, cases in enumerate(self.cases):
             if cases:
-                ranks = rank_cases(scorer, self.histories, cases, scenario, self.allowed_SN[scenario])
+                ranks = rank_cases(boosted, self.histories, cases, scenario, self.allowed_SN[scenario])
                 means.append(float(np.mean(user_metrics(ranks.rank_UT, (self.k,))[self.metric])))
         return float(np.mean(means))

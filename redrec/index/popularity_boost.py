@@ -45,7 +45,7 @@ def daily_rates(counts_WN: NDArray[np.integer]) -> NDArray[np.float64]:
     return np.tensordot(1 / np.array(WINDOWS_DAYS), counts_WN, axes=1) / len(WINDOWS_DAYS)
 
 
-def popularity_lifts(rate_N: NDArray[np.float64], is_allowed_N: NDArray[np.bool_]) -> NDArray[np.float32]:
+def popularity_lifts(rate_N: NDArray[np.number], is_allowed_N: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Return `log(1 + rate / mean rate)` of each item that may be shown; the mean is over these.
 
     >>> popularity_lifts(np.array([6.0, 0.0, 2.0, 0.0]), np.full(4, True)).astype(float).round(3).tolist()

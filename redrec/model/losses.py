@@ -15,8 +15,9 @@ the second term alone the interests collapse.
 Negatives are either all candidates of the scenario (the sum is then the full cross-entropy) or a draw from a mixture of
 a uniform and a popularity proposal. For a draw the logQ correction subtracts the log of a negative's expected count,
 so the sum over the draw estimates the sum over the catalog (Bengio and Senecal, 2008; Yi et al., 2019); the positive is
-always present and is not corrected. A negative is masked if its id is that of a target of the group, and in a draw also
-if its cosine with a target is nearly one.
+always present and is not corrected. An item may have a prior, a logit that is known without the towers: it is added to
+the target's logit and subtracted from the correction of a negative, so that the towers learn the rest. A negative is
+masked if its id is that of a target of the group, and in a draw also if its cosine with a target is nearly one.
 
 Shapes: G query groups, W targets in the window, Q interests, N negatives, D embedding, P permutations.
 """
@@ -99,8 +100,9 @@ def window_loss(
     interests_GQD: Tensor,
     targets_GWD: Tensor,
     is_target_GW: Tensor,
+    prior_GW: Tensor,
     negatives_ND: Tensor,
-    log_count_N: Tensor,
+    offset_N: Tensor,
     is_false_GN: Tensor,
     logit_scale: Tensor,
     config: LossConfig,
@@ -114,8 +116,10 @@ def window_loss(
         interests_GQD: Unit-norm interests.
         targets_GWD: Unit-norm targets; target 0 of each group is present.
         is_target_GW: False where a group has fewer than W targets.
+        prior_GW: Added to a target's logit.
         negatives_ND: Unit-norm negatives, shared by all groups.
-        log_count_N: Log of the expected count of each negative in the draw; zero for a whole catalog.
+        offset_N: Subtracted from a negative's logit: the log of its expected count in the draw (zero for a whole
+            catalog), less its prior.
         is_false_GN: Where a negative is a target of the group.
         logit_scale: Inverse temperature, a scalar above zero.
     """
@@ -123,17 +127,18 @@ def window_loss(
     cosine_GWQ = targets_GWD @ interests_GQD.transpose(1, 2)
     chosen_GWQ = F.one_hot(interest_GW, interests_GQD.shape[1]).to(cosine_GWQ.dtype)
     chosen_GWQ = ASSOCIATIONS[config.association](chosen_GWQ, logit_scale * cosine_GWQ)
-    positive_GW = logit_scale * (chosen_GWQ * cosine_GWQ).sum(-1)
+    logit_GW = logit_scale * (chosen_GWQ * cosine_GWQ).sum(-1)
+    positive_GW = logit_GW + prior_GW
 
     logits_GQN = logit_scale * (interests_GQD @ negatives_ND.T)
     logits_GQN = logits_GQN.masked_fill(is_false_GN[:, None], MASKED)
-    own_GQ = (logits_GQN - log_count_N).logsumexp(-1)
+    own_GQ = (logits_GQN - offset_N).logsumexp(-1)
     loss_GW = torch.logaddexp(positive_GW, (chosen_GWQ * own_GQ[:, None]).sum(-1)) - positive_GW
     if interests_GQD.shape[1] > 1:
-        served_G1 = (logits_GQN.amax(1) - log_count_N).logsumexp(-1, keepdim=True)
+        served_G1 = (logits_GQN.amax(1) - offset_N).logsumexp(-1, keepdim=True)
         loss_GW = (loss_GW + torch.logaddexp(positive_GW, served_G1) - positive_GW) / 2
     with torch.no_grad():
-        top1 = (positive_GW > logits_GQN.amax((1, 2))[:, None])[is_target_GW].float().sum()
+        top1 = (logit_GW > logits_GQN.amax((1, 2))[:, None])[is_target_GW].float().sum()
     return loss_GW[is_target_GW].sum(), {"top1": top1, "cosine": _mean_cosine(interests_GQD.detach()).sum()}
 
 

@@ -10,8 +10,9 @@ positions can be cut less often (`half_life_days`).
 
 Negatives are drawn per scenario, for the whole step, among the items that may be shown there and occur in training. No
 user could have chosen an item that came later: it would be a negative only, and the model would learn that nobody wants
-it. With several processes, each encodes its share. A step depends on (seed, step) alone and not on the number of
-processes, so a resumed run sees the same batches as an uninterrupted one.
+it. An item has a prior in each scenario, for the loss (`redrec.evaluation.popularity_share`). With several processes,
+each encodes its share. A step depends on (seed, step) alone and not on the number of processes, so a resumed run sees
+the same batches as an uninterrupted one.
 
 Shapes: B users of this process, L events, C cuts, W targets, M distinct items, N negatives, S scenarios.
 """
@@ -39,7 +40,7 @@ from redrec.history import (
     padded,
 )
 
-NO_SHARE = np.inf  # log count of a negative that only pads a process's share: its weight is zero
+NO_SHARE = np.inf  # offset of a negative that only pads a process's share: its weight is zero
 
 
 class BatchConfig(Config):
@@ -67,7 +68,7 @@ class Negatives(NamedTuple, Generic[Array]):
     """One scenario's negatives: `own_N` is this process's share, the other arrays are of all, in order of rank."""
 
     own_N: Array  # index in `items_M`
-    log_count_N: Array
+    offset_N: Array  # what the loss subtracts from a logit: the log of the expected count in the draw, less the prior
     item_N: Array  # index in `items_M`; M if the item is not in this process's batch
     is_full: bool  # whether they are all candidates of the scenario
 
@@ -83,6 +84,7 @@ class Batch(NamedTuple, Generic[Array]):
     gap_BC: Array  # bucket of the time from the event before the cut to the query
     target_BCW: Array
     is_target_BCW: Array
+    prior_BCW: Array  # what the loss adds to a target's logit
     groups: tuple[Array, ...]  # per scenario: the cuts with a target in it, as indices into B * C
     negatives: tuple[Negatives[Array], ...]  # per scenario
 
@@ -100,9 +102,9 @@ class CutHistory(NamedTuple):
 class Batches:
     """Draws the batch of any step.
 
-    `counts_SN` is the training popularity of each item in each scenario, `allowed_SN` whether it may be shown there. A
-    scenario of at most `max_full_catalog` items has all of them as negatives. With `is_refresh`
-    the validation split is trained too.
+    `counts_SN` is the training popularity of each item in each scenario, `allowed_SN` whether it may be shown there,
+    `prior_SN` its logit before anything is known of the user. A scenario of at most `max_full_catalog` items has all of
+    them as negatives. With `is_refresh` the cuts are before events of the validation split.
     """
 
     def __init__(
@@ -110,6 +112,7 @@ class Batches:
         histories: Histories,
         counts_SN: Ints,
         allowed_SN: NDArray[np.bool_],
+        prior_SN: NDArray[np.float32],
         config: BatchConfig,
         history_config: HistoryConfig,
         max_full_catalog: int,
@@ -118,15 +121,18 @@ class Batches:
     ) -> None:
         self.until = VALIDATION if is_refresh else TRAIN
         self.histories, self.config, self.history_config, self.seed = histories, config, history_config, seed
+        self.prior_SN = prior_SN
         max_length = history_config.max_length(len(counts_SN))
         # A short one is cheap; one of twice the cuts leaves a choice of them.
         self.max_stretch = max(2 * config.num_cuts, max_length // 4) if config.num_cuts else max(2, max_length)
         self.newest_ms = newest_train_ms(histories, self.until)
-        self.users = np.flatnonzero(histories.num_events(self.until) >= 2)  # a target needs an event before it
+        # Before event 0 there is nothing to see; a refresh learns what is new.
+        self.first_U = np.maximum(1, histories.num_events(TRAIN) * is_refresh)
+        self.users = np.flatnonzero(histories.num_events(self.until) > self.first_U)
         self.shuffle = lru_cache(maxsize=2)(self._shuffled)  # a step is in one epoch or across two
         self.proposals = tuple(
-            Proposal(count_N, is_candidate_N, config, max_full_catalog)
-            for count_N, is_candidate_N in zip(counts_SN, _candidates(counts_SN, allowed_SN), strict=True)
+            Proposal(*of_scenario, config, max_full_catalog)
+            for of_scenario in zip(counts_SN, _candidates(counts_SN, allowed_SN), prior_SN, strict=True)
         )
 
     def draw(self, step: int, shard: Shard) -> Batch[NDArray]:
@@ -136,35 +142,39 @@ class Batches:
         mine = np.array_split(np.arange(self.config.num_users), num_shares)[share]
         users = self._users_of(step)
         rows = [
-            self._cut(self.histories.train_of(users[row], self.until), np.random.default_rng([self.seed, step, row]))
-            for row in mine
+            self._cut(
+                self.histories.train_of(user, self.until),
+                self.first_U[user],
+                np.random.default_rng([self.seed, step, row]),
+            )
+            for row, user in zip(mine, users[mine], strict=True)
         ]
         rng = np.random.default_rng([self.seed, step])
         num_cuts = max(len(row.cut_C) for row in rows)
         drawn = [proposal.draw(rng, shard.num_processes) for proposal in self.proposals]
         target_BCW = _stacked([row.target_CW for row in rows], num_cuts, filler=-1)
         is_target_BCW = target_BCW >= 0
+        scenario_BC = _stacked([row.scenario_C for row in rows], num_cuts, filler=0)
+        prior_BCW = self.prior_SN[scenario_BC[..., None], target_BCW] * is_target_BCW
         row_L = np.repeat(np.arange(len(rows)), [len(row.events.item_L) for row in rows])
         entering = EncodedEvents(*map(np.concatenate, zip(*[row.events for row in rows], strict=True)))
         event_BL, events = padded(entering, row_L, len(rows))
         own = [np.split(item_N, shard.num_processes)[shard.rank] for item_N, _ in drawn]
         items_M, (event_BL, target_BCW, *own) = _indexed((event_BL, np.where(is_target_BCW, target_BCW, 0), *own))
         negatives: tuple[Negatives[NDArray], ...] = tuple(
-            Negatives(own_N, log_count_N, _index_in(items_M, item_N), proposal.is_full)
-            for own_N, (item_N, log_count_N), proposal in zip(own, drawn, self.proposals, strict=True)
+            Negatives(own_N, offset_N, _index_in(items_M, item_N), proposal.is_full)
+            for own_N, (item_N, offset_N), proposal in zip(own, drawn, self.proposals, strict=True)
         )
-        cut_BC = _stacked([row.cut_C for row in rows], num_cuts, filler=0)
-        scenario_BC = _stacked([row.scenario_C for row in rows], num_cuts, filler=0)
-        gap_BC = _stacked([row.gap_C for row in rows], num_cuts, filler=0)
         return Batch(
             items_M=items_M,
             event_BL=event_BL,
             events=events,
-            cut_BC=cut_BC,
+            cut_BC=_stacked([row.cut_C for row in rows], num_cuts, filler=0),
             scenario_BC=scenario_BC,
-            gap_BC=gap_BC,
+            gap_BC=_stacked([row.gap_C for row in rows], num_cuts, filler=0),
             target_BCW=target_BCW,
             is_target_BCW=is_target_BCW,
+            prior_BCW=prior_BCW,
             groups=_groups(scenario_BC, is_target_BCW, len(self.proposals)),
             negatives=negatives,
         )
@@ -179,11 +189,11 @@ class Batches:
     def _shuffled(self, epoch: int) -> Ints:
         return np.random.default_rng([self.seed, epoch, 1]).permutation(self.users)
 
-    def _cut(self, history: History, rng: np.random.Generator) -> CutHistory:
-        """Cut one stretch of a user's training events; a cut at position p is before event p."""
+    def _cut(self, history: History, first: int, rng: np.random.Generator) -> CutHistory:
+        """Cut one stretch of a user's events from `first` on; a cut at position p is before event p."""
         num_events = len(history.item_L)
-        end = int(rng.integers(min(num_events, self.max_stretch), num_events + 1))
-        position_C = np.arange(max(0, end - self.max_stretch) + 1, min(end + 1, num_events))
+        end = int(rng.integers(min(num_events, first - 1 + self.max_stretch), num_events + 1))
+        position_C = np.arange(max(first, end - self.max_stretch + 1), min(end + 1, num_events))
         position_C = self._recent(history, position_C, rng)
         if self.config.num_cuts:
             position_C = np.sort(rng.permutation(position_C)[: self.config.num_cuts])
@@ -249,7 +259,12 @@ class Proposal:
     """The source of one scenario's negatives: all candidates, or a mixture of a uniform and a popularity draw."""
 
     def __init__(
-        self, count_N: Ints, is_candidate_N: NDArray[np.bool_], config: BatchConfig, max_full_catalog: int
+        self,
+        count_N: Ints,
+        is_candidate_N: NDArray[np.bool_],
+        prior_N: NDArray[np.float32],
+        config: BatchConfig,
+        max_full_catalog: int,
     ) -> None:
         self.candidates = np.flatnonzero(is_candidate_N)
         self.config, self.is_full = config, len(self.candidates) <= max_full_catalog
@@ -257,19 +272,20 @@ class Proposal:
         share = count / count.sum() if count.any() else np.full(len(count), 1 / len(count))
         self.cumulative = np.cumsum(share)
         expected = config.num_popular_negatives * share + config.num_uniform_negatives / len(self.candidates)
+        self.prior = prior_N[self.candidates]
         self.log_count = np.log(expected + 1e-12).astype(np.float32)
 
     def draw(self, rng: np.random.Generator, num_processes: int) -> tuple[Ints, NDArray[np.float32]]:
-        """Return items and log expected counts, padded to a multiple of `num_processes`."""
+        """Return items and their offsets, padded to a multiple of `num_processes`."""
         if self.is_full:
-            drawn, log_count = np.arange(len(self.candidates)), np.zeros(len(self.candidates), np.float32)
+            drawn, offset = np.arange(len(self.candidates)), -self.prior
         else:
             uniform = rng.integers(len(self.candidates), size=self.config.num_uniform_negatives)
             at = rng.random(self.config.num_popular_negatives) * self.cumulative[-1]
             drawn = np.concatenate([uniform, np.searchsorted(self.cumulative, at, side="right")])
-            log_count = self.log_count[drawn]
+            offset = self.log_count[drawn] - self.prior[drawn]
         rest = (0, -len(drawn) % num_processes)
-        return self.candidates[np.pad(drawn, rest)], np.pad(log_count, rest, constant_values=NO_SHARE)
+        return self.candidates[np.pad(drawn, rest)], np.pad(offset, rest, constant_values=NO_SHARE)
 
 
 def _stacked(rows: list[Ints], num_cuts: int, filler: int) -> Ints:

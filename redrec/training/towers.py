@@ -48,10 +48,12 @@ class Towers(nn.Module):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Sum over the scenarios, each with its own negatives; X = B * C groups, some without a target."""
         target_XW, is_target_XW = batch.target_BCW.flatten(0, 1), batch.is_target_BCW.flatten(0, 1)
+        prior_XW = batch.prior_BCW.flatten(0, 1)
         sums: dict[str, Tensor] = {}
         for group_G, negatives in zip(batch.groups, batch.negatives, strict=True):
+            interests_GQD, target_GW, is_target_GW = interests_XQD[group_G], target_XW[group_G], is_target_XW[group_G]
             loss, watched = self._scenario_loss(
-                interests_XQD[group_G], target_XW[group_G], is_target_XW[group_G], negatives, embeddings_MD
+                interests_GQD, target_GW, is_target_GW, prior_XW[group_G], negatives, embeddings_MD
             )
             for name, value in {"loss": loss, **watched}.items():
                 sums[name] = sums.get(name, 0) + value
@@ -62,6 +64,7 @@ class Towers(nn.Module):
         interests_GQD: Tensor,
         target_GW: Tensor,
         is_target_GW: Tensor,
+        prior_GW: Tensor,
         negatives: Negatives[Tensor],
         embeddings_MD: Tensor,
     ) -> tuple[Tensor, dict[str, Tensor]]:
@@ -74,8 +77,9 @@ class Towers(nn.Module):
             interests_GQD,
             targets_GWD,
             is_target_GW,
+            prior_GW,
             negatives_ND,
-            negatives.log_count_N,
+            negatives.offset_N,
             is_false_GN,
             self.logit_scale(),
             self.recipe.loss,

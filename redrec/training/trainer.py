@@ -1,8 +1,8 @@
 """Trainer: data folder and recipe in, checkpoint and exported towers out.
 
 After the last step the weights of the boosts are fitted on the validation split, if there is one, with the best towers.
-Then a refresh trains the towers for a few more steps on all events before the test, the validation split too: items
-that are new there are served as well as others.
+Then a refresh trains the towers for a few more steps on the targets of the validation split: what is new there is
+served as well as the rest.
 
 A stopped run resumes from its last checkpoint and ends with the same weights, since the batch and the dropout of a
 step depend on (seed, step) alone. Under torchrun several processes share every step (`redrec.training.distributed`).
@@ -25,6 +25,7 @@ from redrec.data.histories import TRAIN, VALIDATION, Histories, train_counts
 from redrec.data.items import is_allowed
 from redrec.data.split import read_vocabulary
 from redrec.evaluation.boost_fit import fit_boosts
+from redrec.evaluation.popularity_share import popularity_prior, popularity_shares
 from redrec.evaluation.validation import Validation
 from redrec.folders import DataFolder, ModelFolder, read_json, write_json
 from redrec.hashing import file_hash
@@ -90,6 +91,7 @@ class TrainingRun:
         total(0)  # the other processes wait for the first
         self.content = ItemContent(self.folder.content, recipe.item_tower)
         self.histories = Histories(data)
+        self.share_S = popularity_shares(data, recipe.evaluation) * recipe.boosts.is_fitted
         self.batches = self._batches()
         torch.manual_seed(recipe.seed)
         self.towers = Towers(recipe, self.vocabulary, self.content).to(device())
@@ -99,7 +101,7 @@ class TrainingRun:
         self.optimizer = make_optimizer(self.towers, recipe.optimizer)
         self.progress = checkpoint.restore(self.folder.checkpoint, self.towers, self.optimizer, recipe)
         self.validation = (
-            Validation(data, self.vocabulary, recipe.validation, recipe.evaluation.num_targets, recipe.seed)
+            Validation(data, self.vocabulary, recipe.validation, recipe.evaluation, self.share_S, recipe.seed)
             if recipe.validation.steps_between
             else None
         )
@@ -114,6 +116,7 @@ class TrainingRun:
             self.histories,
             counts_SN,
             allowed_SN,
+            popularity_prior(counts_SN, self.share_S, allowed_SN),
             recipe.batch,
             recipe.history,
             recipe.loss.max_full_catalog,
@@ -235,7 +238,8 @@ class TrainingRun:
         if step % config.steps_between and not is_last:
             return False
         scratch = self.folder.validation(self.shard.rank)
-        score = self.validation.score(live_scorer(self.towers, self.content, self.recipe.history, scratch))
+        scorer = live_scorer(self.towers, self.content, self.recipe.history, scratch)
+        score = self.validation.score(scorer, self.towers.logit_scale().item())
         self.towers.train()
         if score > self.progress.best_score:
             self.progress = self.progress.model_copy(update={"best_step": step, "best_score": score})

@@ -60,7 +60,7 @@ def test_own_counts_rank_by_the_scenario_then_by_all_then_by_recent_popularity(t
     histories = histories_of(tmp_path, events, test_share=len(targets) / len(events), has_validation=False)
     scenario = 0  # ads, the most frequent
     (case,) = cases_of(histories, scenario, TEST, num_targets=9, max_users=9, seed=0)
-    recent = Popularity(histories, num_items=10, num_scenarios=2)
+    recent = Popularity(histories, np.full((2, 10), True))
     ranks = {
         scorer.__name__: rank_cases(scorer(recent), histories, [case], scenario, np.full(10, True)).rank_UT[0].tolist()
         for scorer in (own_counts, recent_popularity)

@@ -10,7 +10,7 @@ from redrec.evaluation.cases import EvaluationConfig
 from redrec.evaluation.popularity import Popularity
 from redrec.evaluation.scorers import with_boosts
 from tests.data.logs import histories_of
-from tests.evaluation.planted import ALLOWED, NUM_ITEMS, hit_rate, log_of, random_scorer, repeating_log
+from tests.evaluation.planted import ALLOWED, hit_rate, log_of, random_scorer, repeating_log
 
 
 @pytest.mark.parametrize("is_planted", [True, False])
@@ -20,7 +20,7 @@ def test_the_fit_finds_repeats_and_popularity_where_they_were_planted_and_nothin
         data = make(tmp_path / name, is_planted)
         (weights,) = fit_boosts(random_scorer(), data, EvaluationConfig(num_targets=3), logit_scale=10.0)
         histories = Histories(data)
-        boosted = with_boosts(random_scorer(), Popularity(histories, NUM_ITEMS, 1), ALLOWED, [weights], 10.0)
+        boosted = with_boosts(random_scorer(), Popularity(histories, ALLOWED), [weights], 10.0)
         gain = hit_rate(boosted, histories) - hit_rate(random_scorer(), histories)
         assert gain > 0.3 if is_planted else abs(gain) < 0.15
         if is_planted:

@@ -9,7 +9,7 @@ from redrec.data.tables import connect, read
 from redrec.evaluation.popularity import Popularity, counts_before
 from redrec.history import MS_PER_HOUR
 from redrec.index.popularity_boost import daily_rates
-from tests.evaluation.planted import NUM_ITEMS, log_of
+from tests.evaluation.planted import ALLOWED, NUM_ITEMS, log_of
 
 
 def test_nothing_from_the_moment_on_is_counted(tmp_path):
@@ -40,7 +40,7 @@ def test_evaluation_counts_what_the_feature_store_counts(tmp_path):
 
 def test_moments_of_one_hour_share_what_came_before_it(tmp_path):
     histories = Histories(log_of(tmp_path, is_planted=True))
-    popularity, hour_ms = Popularity(histories, NUM_ITEMS, 1), 10**12 // MS_PER_HOUR * MS_PER_HOUR + 900 * MS_PER_HOUR
+    popularity, hour_ms = Popularity(histories, ALLOWED), 10**12 // MS_PER_HOUR * MS_PER_HOUR + 900 * MS_PER_HOUR
     expected_SN = daily_rates(counts_before(histories, hour_ms, (1, NUM_ITEMS)))
     assert expected_SN.any()
     for moment_ms in (hour_ms, hour_ms + MS_PER_HOUR - 1):

@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from redrec.config import InputError
 from redrec.data.split import read_vocabulary
+from redrec.evaluation.cases import EvaluationConfig
 from redrec.evaluation.scorers import Scorer
 from redrec.evaluation.validation import Validation, ValidationConfig
 from tests.data.test_histories import histories_of
@@ -26,21 +27,22 @@ def likes(item_of_scenario: dict[int, int]) -> Scorer:
 
 def validation_of(tmp_path, **config):
     data = tmp_path / "data"
-    return Validation(data, read_vocabulary(data), ValidationConfig(**config), num_targets=5, seed=0)
+    vocabulary, evaluation = read_vocabulary(data), EvaluationConfig(num_targets=5)
+    return Validation(data, vocabulary, ValidationConfig(**config), evaluation, share_S=np.zeros(2), seed=0)
 
 
 def test_the_score_is_the_mean_over_scenarios_on_validation_targets(tmp_path):
     histories_of(tmp_path, EVENTS, split="leave_last_out_per_scenario", has_validation=True)
     validation = validation_of(tmp_path)
     last = 1 / np.log2(1 + 9)  # i7 in ads, where i8 is first and all others tie: i0 .. i6 rank above it
-    assert validation.score(likes({0: 7, 1: 3})) == 1
-    assert validation.score(likes({0: 8, 1: 3})) == pytest.approx((1 + last) / 2)
+    assert validation.score(likes({0: 7, 1: 3}), 1.0) == 1
+    assert validation.score(likes({0: 8, 1: 3}), 1.0) == pytest.approx((1 + last) / 2)
 
 
 def test_the_metric_is_the_configured_one(tmp_path):
     histories_of(tmp_path, EVENTS, split="leave_last_out_per_scenario", has_validation=True)
-    assert validation_of(tmp_path, metric="hit_rate@8").score(likes({0: 8, 1: 3})) == 0.5  # i7 is ninth in ads
-    assert validation_of(tmp_path, metric="hit_rate@9").score(likes({0: 8, 1: 3})) == 1
+    assert validation_of(tmp_path, metric="hit_rate@8").score(likes({0: 8, 1: 3}), 1.0) == 0.5  # i7 is ninth in ads
+    assert validation_of(tmp_path, metric="hit_rate@9").score(likes({0: 8, 1: 3}), 1.0) == 1
 
 
 def test_an_unknown_metric_is_refused():

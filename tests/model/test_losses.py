@@ -27,14 +27,17 @@ def unit(*shape: int, seed: int) -> torch.Tensor:
     return F.normalize(torch.randn(*shape, generator=torch.Generator().manual_seed(seed)), dim=-1)
 
 
-def loss_of(targets, *, interests=None, negatives=None, is_target=ALL, log_count=None, is_false=None, config=MATCHED):
+def loss_of(
+    targets, *, interests=None, negatives=None, is_target=ALL, prior=None, offset=None, is_false=None, config=MATCHED
+):
     """Return the mean loss of random interests and negatives, or of those given."""
     interests = unit(G, Q, D, seed=0) if interests is None else interests
     negatives = unit(N, D, seed=2) if negatives is None else negatives
     is_target = is_target[: len(targets), : targets.shape[1]]
-    log_count = torch.zeros(len(negatives)) if log_count is None else log_count
+    prior = torch.zeros(is_target.shape) if prior is None else prior
+    offset = torch.zeros(len(negatives)) if offset is None else offset
     is_false = is_near_duplicate(targets, is_target, negatives) if is_false is None else is_false
-    loss, _ = window_loss(interests, targets, is_target, negatives, log_count, is_false, SCALE, config)
+    loss, _ = window_loss(interests, targets, is_target, prior, negatives, offset, is_false, SCALE, config)
     return loss / is_target.sum()
 
 
@@ -112,7 +115,15 @@ def test_with_all_candidates_and_one_interest_it_is_the_cross_entropy():
     target_GW, is_target_GW = torch.tensor([[0], [3], [3], [19]]), torch.ones(G, 1, dtype=torch.bool)
     is_false = is_false_negative(target_GW, is_target_GW, torch.arange(N), N)
     result, _ = window_loss(
-        interests, catalog[target_GW], is_target_GW, catalog, torch.zeros(N), is_false, SCALE, MATCHED
+        interests,
+        catalog[target_GW],
+        is_target_GW,
+        torch.zeros(G, 1),
+        catalog,
+        torch.zeros(N),
+        is_false,
+        SCALE,
+        MATCHED,
     )
     expected = F.cross_entropy(SCALE * interests[:, 0] @ catalog.T, target_GW[:, 0], reduction="sum")
     torch.testing.assert_close(result, expected)
@@ -144,22 +155,34 @@ def test_a_negative_that_another_interest_likes_counts_as_in_serving():
 def test_logq_makes_a_draw_estimate_the_sum_over_the_catalog():
     """Each item drawn n times with log count log(n) weighs as if it stood there once."""
     targets, negatives = unit(G, W, D, seed=1), unit(N, D, seed=2)
-    thrice = loss_of(targets, negatives=negatives.repeat(3, 1), log_count=torch.full((3 * N,), 3.0).log())
+    thrice = loss_of(targets, negatives=negatives.repeat(3, 1), offset=torch.full((3 * N,), 3.0).log())
     assert thrice == pytest.approx(loss_of(targets, negatives=negatives).item(), rel=1e-5)
+
+
+def test_a_prior_is_a_logit_that_the_towers_need_not_learn():
+    """Towers that know nothing have, with the log of the items' chances as prior, minus that log as loss."""
+    log_chance_N = (torch.arange(1.0, N + 1) / N).softmax(0).log()
+    alike, one_each = unit(1, D, seed=1).expand(N, D), torch.ones(N, 1, dtype=torch.bool)
+    is_false, prior = torch.eye(N, dtype=torch.bool), log_chance_N[:, None]
+    result, _ = window_loss(
+        unit(N, 1, D, seed=0), alike[:, None], one_each, prior, alike, -log_chance_N, is_false, SCALE, MATCHED
+    )
+    assert result == pytest.approx(-log_chance_N.sum().item(), rel=1e-5)
 
 
 def test_a_negative_of_infinite_count_weighs_nothing():
     """What fills up a process's share of the negatives."""
     targets, negatives = unit(G, W, D, seed=1), unit(N, D, seed=2)
     filled = torch.cat([negatives, negatives[:2]]), torch.cat([torch.zeros(N), torch.full((2,), torch.inf)])
-    result = loss_of(targets, negatives=filled[0], log_count=filled[1])
+    result = loss_of(targets, negatives=filled[0], offset=filled[1])
     assert result == pytest.approx(loss_of(targets, negatives=negatives).item(), rel=1e-6)
 
 
 def test_collapsed_interests_show_as_cosine_one():
     interests, negatives = unit(G, 1, D, seed=0).expand(G, Q, D), unit(N, D, seed=2)
     is_false = torch.zeros(G, N, dtype=torch.bool)
-    watched = window_loss(interests, unit(G, W, D, seed=1), ALL, negatives, torch.zeros(N), is_false, SCALE, MATCHED)[1]
+    targets, no_prior = unit(G, W, D, seed=1), torch.zeros(G, W)
+    watched = window_loss(interests, targets, ALL, no_prior, negatives, torch.zeros(N), is_false, SCALE, MATCHED)[1]
     assert watched["cosine"] == pytest.approx(G, abs=1e-4)
 
 

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from redrec.data.histories import TRAIN, VALIDATION, Histories, train_counts
+from redrec.data.histories import VALIDATION, Histories, train_counts
 from redrec.data.items import is_allowed
 from redrec.data.prepare import DataConfig, prepare
 from redrec.data.split import read_vocabulary
@@ -29,11 +29,14 @@ def make(
     config: BatchConfig = SMALL_RECIPE.batch,
     history: HistoryConfig = SMALL_RECIPE.history,
     max_full_catalog: int = 0,
+    prior_SN: np.ndarray | None = None,
+    is_refresh: bool = False,
 ) -> Batches:
     histories, scenarios = Histories(data), read_vocabulary(data).scenarios
     counts_SN = train_counts(histories, SMALL_WORLD.num_items, len(scenarios))
     allowed_SN = is_allowed(data / "items.parquet", scenarios)
-    return Batches(histories, counts_SN, allowed_SN, config, history, max_full_catalog, seed=0)
+    prior_SN = np.zeros(counts_SN.shape, np.float32) if prior_SN is None else prior_SN
+    return Batches(histories, counts_SN, allowed_SN, prior_SN, config, history, max_full_catalog, 0, is_refresh)
 
 
 @pytest.fixture
@@ -94,7 +97,8 @@ def test_each_cut_of_a_step_sees_what_serving_would_show_event_by_event(numbered
     config = HistoryConfig(policy=policy, max_events=20, max_events_per_scenario=8)
     histories, vectors_NE = Histories(numbered), np.arange(NUM_UNIQUE)[:, None]
     counts_SN, batch_config = np.ones((3, NUM_UNIQUE), int), BatchConfig(num_users=16)
-    batches = Batches(histories, counts_SN, counts_SN > 0, batch_config, config, 0, seed=0)
+    prior_SN = np.zeros(counts_SN.shape)
+    batches = Batches(histories, counts_SN, counts_SN > 0, prior_SN, batch_config, config, 0, seed=0)
     num_checked = 0
     for step in range(3):
         batch = batches.draw(step, Shard())
@@ -127,27 +131,31 @@ def test_no_item_of_the_test_period_alone_is_a_target(data, batches):
         assert set(events_in_time_order(batch, row).tolist()) <= train_items
 
 
-def test_a_refresh_trains_on_the_validation_split_too_and_never_on_the_test(tmp_path):
+def test_a_refresh_trains_on_the_validation_split_and_never_on_the_test(tmp_path):
     tables = World(SMALL_WORLD).write(tmp_path / "tables")
     prepare(*tables, tmp_path / "data", DataConfig(scenarios=SCENARIOS, test_share=0.3))
-    histories = Histories(tmp_path / "data")
-    seen = {}
-    for is_refresh in (False, True):
-        counts_SN, batch_config = np.ones((3, SMALL_WORLD.num_items), int), SMALL_RECIPE.batch
-        batches = Batches(histories, counts_SN, counts_SN > 0, batch_config, HistoryConfig(), 0, 0, is_refresh)
-        until, targets = VALIDATION if is_refresh else TRAIN, set()
-        for step in range(6):
-            batch = batches.draw(step, Shard())
-            for row, user in enumerate(batches._users_of(step)):
-                items = set(histories.train_of(user, until).item_L.tolist())
-                is_target_CW = batch.is_target_BCW[row]
-                drawn = batch.items_M[batch.target_BCW[row][is_target_CW]]
-                assert set(drawn.tolist()) <= items
-                of_training = set(histories.train_of(user).item_L.tolist())
-                targets |= {(user, item) for item in drawn.tolist() if item not in of_training}
-        seen[is_refresh] = len(targets)
-    assert seen[False] == 0
-    assert seen[True] > 100
+    batches, num_targets = make(tmp_path / "data", is_refresh=True), 0
+    histories = batches.histories
+    for step in range(6):
+        batch = batches.draw(step, Shard())
+        for row, user in enumerate(batches._users_of(step)):
+            num_train = len(histories.train_of(user).item_L)
+            is_target_CW = batch.is_target_BCW[row]
+            new_L = histories.train_of(user, VALIDATION).item_L[num_train:]
+            drawn = batch.items_M[batch.target_BCW[row][is_target_CW]]
+            assert set(drawn.tolist()) <= set(new_L.tolist())
+            num_targets += len(drawn)
+    assert num_targets > 100
+
+
+def test_the_prior_of_targets_and_negatives_is_that_of_their_item_and_scenario(data):
+    prior_SN = np.arange(3 * SMALL_WORLD.num_items, dtype=np.float32).reshape(3, -1)
+    batch, without = make(data, prior_SN=prior_SN).draw(0, Shard()), make(data).draw(0, Shard())
+    expected_BCW = prior_SN[batch.scenario_BC[..., None], batch.items_M[batch.target_BCW]]
+    np.testing.assert_array_equal(batch.prior_BCW, expected_BCW * batch.is_target_BCW)
+    for prior_N, with_prior, negatives in zip(prior_SN, batch.negatives, without.negatives, strict=True):
+        drawn = batch.items_M[with_prior.own_N]
+        np.testing.assert_allclose(with_prior.offset_N, negatives.offset_N - prior_N[drawn], rtol=1e-5)
 
 
 def arrays_of(values: tuple) -> list:
@@ -161,7 +169,7 @@ def arrays_of(values: tuple) -> list:
 def test_a_step_is_the_same_in_whatever_order_steps_are_drawn(batches):
     first, _, again = (batches.draw(step, Shard()) for step in (5, 9, 5))
     one, other = arrays_of(first), arrays_of(again)
-    assert len(one) == 8 + 4 + 3 + 3 * 4  # arrays, event features, groups, negatives
+    assert len(one) == 9 + 4 + 3 + 3 * 4  # arrays, event features, groups, negatives
     assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
@@ -183,7 +191,7 @@ def test_the_draw_of_negatives_has_the_counts_it_claims(batches):
 
 
 def test_a_scenario_that_nothing_is_known_of_has_negatives_too():
-    proposal = Proposal(np.zeros(9, np.int64), np.arange(9) < 6, BatchConfig(), max_full_catalog=0)
+    proposal = Proposal(np.zeros(9, np.int64), np.arange(9) < 6, np.zeros(9), BatchConfig(), max_full_catalog=0)
     item_N, log_count_N = proposal.draw(np.random.default_rng(0), num_processes=1)
     assert set(item_N) == set(range(6))
     assert np.allclose(np.exp(log_count_N), len(item_N) / 6)
@@ -201,9 +209,8 @@ def test_negatives_are_items_that_may_be_shown_in_the_scenario(data):
     histories = Histories(data)
     counts_SN = train_counts(histories, SMALL_WORLD.num_items, 3)
     allowed_SN = np.stack([allowed_N, ~allowed_N, np.ones_like(allowed_N)])
-    batch = Batches(histories, counts_SN, allowed_SN, SMALL_RECIPE.batch, SMALL_RECIPE.history, 0, seed=0).draw(
-        0, Shard()
-    )
+    config, history = SMALL_RECIPE.batch, SMALL_RECIPE.history
+    batch = Batches(histories, counts_SN, allowed_SN, np.zeros(counts_SN.shape), config, history, 0, 0).draw(0, Shard())
     for scenario, negatives in enumerate(batch.negatives):
         assert allowed_SN[scenario][batch.items_M[negatives.own_N]].all()
 
@@ -213,7 +220,7 @@ def test_a_small_catalog_is_taken_whole(data):
     whole = make(data, max_full_catalog=SMALL_WORLD.num_items).draw(0, Shard()).negatives[0]
     assert whole.is_full
     assert len(whole.own_N) == SMALL_WORLD.num_items
-    assert not whole.log_count_N.any()
+    assert not whole.offset_N.any()
     assert not make(data, max_full_catalog=SMALL_WORLD.num_items - 1).draw(0, Shard()).negatives[0].is_full
 
 

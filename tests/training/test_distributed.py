@@ -85,14 +85,14 @@ def test_the_shards_of_a_step_are_the_step(data):
     counts_SN = train_counts(histories, SMALL_WORLD.num_items, 3)
     allowed_SN = is_allowed(data / "items.parquet", vocabulary.scenarios)
     config = tiny().batch.model_copy(update={"num_uniform_negatives": 33, "num_users": 15})  # neither splits evenly
-    batches = Batches(histories, counts_SN, allowed_SN, config, tiny().history, max_full_catalog=0, seed=0)
+    batches = Batches(histories, counts_SN, allowed_SN, np.zeros(counts_SN.shape), config, tiny().history, 0, seed=0)
     whole, *shards = (batches.draw(7, Shard(*shard)) for shard in ((0, 1), (0, 2), (1, 2)))
     for real_of in (real_events, real_targets):  # a shard is padded to its own longest rows
         assert np.array_equal(np.concatenate([real_of(shard) for shard in shards]), real_of(whole))
     for scenario, negatives in enumerate(whole.negatives):
         own = np.concatenate([shard.items_M[shard.negatives[scenario].own_N] for shard in shards])
-        log_count = shards[0].negatives[scenario].log_count_N
-        is_real = np.isfinite(log_count)
+        offset_N = shards[0].negatives[scenario].offset_N
+        is_real = np.isfinite(offset_N)
         assert np.array_equal(own[is_real], whole.items_M[negatives.own_N])
-        assert np.array_equal(log_count[is_real], negatives.log_count_N)
+        assert np.array_equal(offset_N[is_real], negatives.offset_N)
         assert (~is_real).sum() == 1

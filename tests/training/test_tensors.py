@@ -10,4 +10,4 @@ def test_arrays_of_nested_tuples_become_tensors_and_the_rest_stays():
     ((moved,),) = on_device(((negatives,),), torch.device("cpu"))
     assert isinstance(moved, Negatives)
     assert moved.own_N.tolist() == [0, 1]
-    assert (moved.log_count_N.dtype, moved.is_full) == (torch.float32, True)
+    assert (moved.offset_N.dtype, moved.is_full) == (torch.float32, True)

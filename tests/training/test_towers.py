@@ -36,7 +36,8 @@ def batch(data) -> Batch:
     histories, scenarios = Histories(data), read_vocabulary(data).scenarios
     counts_SN = train_counts(histories, SMALL_WORLD.num_items, len(scenarios))
     allowed_SN = is_allowed(data / "items.parquet", scenarios)
-    return Batches(histories, counts_SN, allowed_SN, RECIPE.batch, RECIPE.history, 0, seed=0).draw(0, Shard())
+    prior_SN = np.zeros(counts_SN.shape, np.float32)
+    return Batches(histories, counts_SN, allowed_SN, prior_SN, RECIPE.batch, RECIPE.history, 0, seed=0).draw(0, Shard())
 
 
 def loss_and_towers(data: Path, folder: Path, batch: Batch, recipe: Recipe = RECIPE) -> tuple[torch.Tensor, Towers]:

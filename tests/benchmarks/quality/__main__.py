@@ -89,7 +89,7 @@ class Trial:
         self.allowed_SN = is_allowed(self.data / "items.parquet", self.scenarios)
         window = TARGET_WINDOW if protocol == "global_time" else 1
         split = TEST if measured == "test" else VALIDATION
-        self.popularity = Popularity(self.histories, self.allowed_SN.shape[1], len(self.scenarios))
+        self.popularity = Popularity(self.histories, self.allowed_SN)
         self.cases = [cases_of(self.histories, s, split, window, MAX_USERS, seed=0) for s in range(len(self.scenarios))]
         if protocol != plain(protocol):
             every = range(len(self.scenarios))
@@ -182,7 +182,7 @@ def _trained(trial: Trial, data: Path, out: Path, config: Recipe) -> Scorer:
     if config.boosts.is_fitted and has_validation(trial.protocol, trial.measured):
         weights = model.boosts
     towers = exported_towers(out, config.history)
-    return with_boosts(towers, trial.popularity, trial.allowed_SN, weights, model.logit_scale)
+    return with_boosts(towers, trial.popularity, weights, model.logit_scale)
 
 
 def rival_scorers(trial: Trial, rival: Rival, seed: int) -> list[Scorer]:
