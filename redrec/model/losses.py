@@ -10,7 +10,8 @@ interests, so that the other interests learn as well.
 A target's loss is the mean of two InfoNCE terms with the same positive. In the first, its own interest scores the
 negatives: this keeps the interests apart. In the second, a negative has its best score over all interests, as in
 serving. Without the second term each interest has its own scale, and a niche interest fills the top of the list; with
-the second term alone the interests collapse.
+the second term alone the interests collapse. Where most targets suit any interest they come close to it all the same,
+so each target also pays for interests of its group that are closer than `least_spread` (DPCML, arXiv:2409.01012).
 
 Negatives are either all candidates of the scenario (the sum is then the full cross-entropy) or a draw from a mixture of
 a uniform and a popularity proposal. For a draw the logQ correction subtracts the log of a negative's expected count,
@@ -27,7 +28,7 @@ from itertools import permutations
 from typing import Annotated
 
 import torch
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
@@ -61,6 +62,7 @@ def _known_association(name: str) -> str:
 
 class LossConfig(Config):
     association: Annotated[str, AfterValidator(_known_association)] = "matched"  # a name in `ASSOCIATIONS`
+    least_spread: float = Field(default=0.1, ge=0, lt=1)  # one minus the mean cosine of a user's interests
     max_full_catalog: int = 0  # scenarios of at most this many items use all as negatives, others a draw
 
 
@@ -107,7 +109,7 @@ def window_loss(
     logit_scale: Tensor,
     config: LossConfig,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Return the InfoNCE loss summed over all targets, and sums to watch: `top1` over targets, `cosine` over groups.
+    """Return the loss summed over all targets, and sums to watch: `top1` over targets, `cosine` over groups.
 
     `top1` counts the targets that score above all negatives; `cosine` is the mean cosine between a group's interests,
     1 means that they collapsed.
@@ -137,9 +139,11 @@ def window_loss(
     if interests_GQD.shape[1] > 1:
         served_G1 = (logits_GQN.amax(1) - offset_N).logsumexp(-1, keepdim=True)
         loss_GW = (loss_GW + torch.logaddexp(positive_GW, served_G1) - positive_GW) / 2
+    interest_cosine_G = _mean_cosine(interests_GQD)
+    loss_GW = loss_GW + F.relu(config.least_spread - 1 + interest_cosine_G)[:, None]
     with torch.no_grad():
         top1 = (logit_GW > logits_GQN.amax((1, 2))[:, None])[is_target_GW].float().sum()
-    return loss_GW[is_target_GW].sum(), {"top1": top1, "cosine": _mean_cosine(interests_GQD.detach()).sum()}
+    return loss_GW[is_target_GW].sum(), {"top1": top1, "cosine": interest_cosine_G.detach().sum()}
 
 
 @torch.no_grad()

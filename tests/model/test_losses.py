@@ -186,6 +186,16 @@ def test_collapsed_interests_show_as_cosine_one():
     assert watched["cosine"] == pytest.approx(G, abs=1e-4)
 
 
+def test_interests_closer_than_the_least_spread_are_driven_apart_and_others_are_left_alone():
+    targets, apart = unit(G, W, D, seed=1), unit(G, Q, D, seed=0)
+    near = F.normalize(apart[:, :1] + 0.1 * apart, dim=-1)
+    for interests, is_near in ((near, True), (apart, False)):
+        without, guarded = (
+            loss_of(targets, interests=interests, config=LossConfig(least_spread=spread)) for spread in (0.0, 0.2)
+        )
+        assert (guarded > without + 0.1) == is_near
+
+
 def test_a_new_association_is_one_function_and_one_line(monkeypatch):
     """Here every interest answers for every target, evenly."""
     monkeypatch.setitem(ASSOCIATIONS, "even", lambda chosen_GWQ, logits_GWQ: torch.full_like(chosen_GWQ, 1 / Q))
