@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from cli import compile as compile_
-from cli import demo, forget, gate, push, query, release, run, serve, train_job, validate
+from cli import demo, forget, gate, push, query, release, run, serve, train_job, validate, worth
 from cli.command import Command, Outcome, say
 from cli.table import indented
 from pipelines.progress import RunError
@@ -21,6 +21,7 @@ from redrec.cpus import limit_threads
 COMMANDS: dict[str, Command] = {
     "validate": validate,
     "run": run,
+    "worth": worth,
     "release": release,
     "serve": serve,
     "query": query,

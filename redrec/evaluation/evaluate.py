@@ -9,6 +9,8 @@ metrics follow) and `examples.json` (three users to look at). The keys of `metri
   new to the user, for targets that are new to the user.
 - `gains`: `{scenario: {model: estimates}}`, the towers as served minus the other model, for the same users.
 - `slices`: `{scenario: {slice: {model: estimates}}}`, the same for cold, light and heavy users, only at 10.
+- `lists`: `{scenario: {model: ...}}`, how many items all lists hold, and how new these are
+  (`redrec.evaluation.lists`).
 - `interests`: `{scenario: ...}`, whether the towers' interests collapsed (`redrec.evaluation.collapse`).
 - `scenario_value`: `{queried: {removed: estimates}}`, what the towers lose without the events of a scenario.
 
@@ -30,15 +32,18 @@ from redrec.evaluation.cases import MAX_USERS, SLICES, Case, EvaluationConfig, c
 from redrec.evaluation.collapse import interest_report
 from redrec.evaluation.examples import examples
 from redrec.evaluation.intervals import bootstrap_means, paired_gain
+from redrec.evaluation.lists import list_report
 from redrec.evaluation.metrics import KS, user_metrics
 from redrec.evaluation.popularity import Popularity
 from redrec.evaluation.ranking import Ranks, rank_cases
 from redrec.evaluation.scorers import Scorer, exported_towers, with_boosts
 from redrec.evaluation.users import users_of, users_table
 from redrec.folders import DataFolder, EvaluationFolder, write_json
+from redrec.history import Ints
 from redrec.model.manifest import ModelManifest, check_model_fits, read_model
 
 TOWERS, WITHOUT_BOOSTS = "redrec", "redrec_without_boosts"
+SECTIONS = ("scenarios", "gains", "slices", "lists", "interests", "scenario_value")
 AT_10 = (10,)
 VALUE_METRIC, GAIN_METRICS = "hit_rate@10", ("hit_rate@10", "ndcg@10")
 MAX_USERS_REMOVED = 1000  # per scenario; each is queried once per removed scenario
@@ -53,7 +58,8 @@ def evaluate(data: Path, model: Path, out: Path) -> Metrics:
     check_model_fits(trained, model, data, vocabulary)
     config = EvaluationConfig.model_validate(trained.recipe.get("evaluation", {}))
     allowed_SN = is_allowed(DataFolder(data).items, vocabulary.scenarios)
-    scorers = _scorers(model, trained, histories, allowed_SN)
+    counts_SN = train_counts(histories, allowed_SN.shape[1], len(allowed_SN), VALIDATION)
+    scorers = _scorers(model, trained, histories, allowed_SN, counts_SN)
     cases = {
         s: cases_of(histories, s, TEST, config.num_targets, MAX_USERS, trained.seed)
         for s in range(len(vocabulary.scenarios))
@@ -61,7 +67,7 @@ def evaluate(data: Path, model: Path, out: Path) -> Metrics:
 
     out.mkdir(parents=True, exist_ok=True)
     files = EvaluationFolder(out)
-    metrics: Metrics = {"scenarios": {}, "gains": {}, "slices": {}, "interests": {}, "scenario_value": {}}
+    metrics: Metrics = {name: {} for name in SECTIONS}
     with users_table(files.users) as write:
         for s, name in enumerate(vocabulary.scenarios):
             ranks = {m: rank_cases(scorer, histories, cases[s], s, allowed_SN[s]) for m, scorer in scorers.items()}
@@ -71,6 +77,10 @@ def evaluate(data: Path, model: Path, out: Path) -> Metrics:
             metrics["scenarios"][name] = {m: measure(model_ranks, trained.seed) for m, model_ranks in ranks.items()}
             metrics["gains"][name] = gains(ranks, trained.seed)
             metrics["slices"][name] = by_slice(users["slice"], ranks, trained.seed)
+            metrics["lists"][name] = {
+                m: list_report(scorer, histories, cases[s], s, allowed_SN[s], counts_SN[s], trained.seed)
+                for m, scorer in scorers.items()
+            }
             metrics["interests"][name] = interest_report(ranks[TOWERS], trained.num_interests, trained.seed)
             lost = scenario_value(scorers[TOWERS], histories, cases[s], ranks[TOWERS], s, allowed_SN, trained.seed)
             metrics["scenario_value"][name] = dict(zip(vocabulary.scenarios, lost, strict=True))
@@ -82,17 +92,16 @@ def evaluate(data: Path, model: Path, out: Path) -> Metrics:
 
 
 def _scorers(
-    model: Path, trained: ModelManifest, histories: Histories, allowed_SN: NDArray[np.bool_]
+    model: Path, trained: ModelManifest, histories: Histories, allowed_SN: NDArray[np.bool_], counts_SN: Ints
 ) -> dict[str, Scorer]:
     """Return the towers as served, the towers without boosts, and the baselines, by name."""
-    num_scenarios, num_items = allowed_SN.shape
     recent, plain = Popularity(histories, allowed_SN), exported_towers(model, trained.history)
     return {
         TOWERS: with_boosts(plain, recent, trained.boosts, trained.logit_scale),
         WITHOUT_BOOSTS: plain,
         "own_counts": own_counts(recent),
         "recent_popularity": recent_popularity(recent),
-        "popularity": popularity(train_counts(histories, num_items, num_scenarios, VALIDATION)),
+        "popularity": popularity(counts_SN),
         "mean_of_last_n": mean_of_last_n(plain.embeddings_ND),
     }
 

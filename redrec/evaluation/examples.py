@@ -8,10 +8,9 @@ from numpy.typing import NDArray
 
 from redrec.data.histories import Histories
 from redrec.evaluation.cases import Case
+from redrec.evaluation.lists import best_items
 from redrec.evaluation.scorers import Scorer
 from redrec.history import History, Vocabulary
-from redrec.index.exact import exact_search
-from redrec.index.merge import merge_max
 
 NUM_EXAMPLES = 3
 NUM_HISTORY_SHOWN = 8
@@ -79,11 +78,9 @@ def _recommended(
     queried = case or some_case
     known, moment_ms = queried.known(histories), queried.moment_ms
     interests_QD = scorer.interests_of([known], scenario, np.array([moment_ms]))[0]
-    boost_N = scorer.boosts.of_all(known, scenario, moment_ms) if scorer.boosts else None
-    results_QK = exact_search(interests_QD, scorer.embeddings_ND, NUM_RECOMMENDED, is_candidate_N, boost_N)
-    merged = merge_max(*results_QK, NUM_RECOMMENDED)
+    best = best_items(scorer, interests_QD, known, scenario, moment_ms, is_candidate_N, NUM_RECOMMENDED)
     targets = set(case.target_T.tolist()) if case else set()
     return [
         {"title": titles_N[item], "score": round(float(score), 3), "hit": int(item) in targets}
-        for item, score in zip(merged.items_K, merged.scores_K, strict=True)
+        for item, score in zip(best.items_K, best.scores_K, strict=True)
     ]

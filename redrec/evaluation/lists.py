@@ -1,0 +1,64 @@
+"""Lists: what users would be shown, and what all lists of a scenario hold.
+
+`coverage@10` is the share of the scenario's items that are in any list, `new_items@10` the share of a list's items
+without an event in the scenario before the test, with an interval over users. A model that shows everybody the same
+ten items has little coverage, and one that only knows old items shows no new ones.
+
+Shapes: U users, N items, Q interests, D embedding, K results.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from redrec.data.histories import Histories
+from redrec.evaluation.cases import Case
+from redrec.evaluation.intervals import bootstrap_means
+from redrec.evaluation.scorers import Scorer
+from redrec.history import History, Ints
+from redrec.index.exact import exact_search
+from redrec.index.merge import Merged, merge_max
+
+K = 10
+MAX_USERS = 500  # of a scenario: each is searched for alone
+
+ListReport = dict[str, object]
+
+
+def best_items(
+    scorer: Scorer,
+    interests_QD: NDArray[np.floating],
+    known: History,
+    scenario: int,
+    moment_ms: int,
+    is_candidate_N: NDArray[np.bool_],
+    k: int,
+) -> Merged:
+    """Return the k best items for one user at a moment."""
+    boost_N = scorer.boosts.of_all(known, scenario, moment_ms) if scorer.boosts else None
+    return merge_max(*exact_search(interests_QD, scorer.embeddings_ND, k, is_candidate_N, boost_N), k)
+
+
+def list_report(
+    scorer: Scorer,
+    histories: Histories,
+    cases: Sequence[Case],
+    scenario: int,
+    is_candidate_N: NDArray[np.bool_],
+    count_N: Ints,
+    seed: int,
+) -> ListReport:
+    """Return `coverage@10` and `new_items@10`; `count_N` are the items' events in the scenario before the test."""
+    cases = cases[:MAX_USERS]
+    known = [case.known(histories) for case in cases]
+    moment_ms_U = np.array([case.moment_ms for case in cases], dtype=np.int64)
+    interests_UQD = scorer.interests_of(known, scenario, moment_ms_U) if cases else np.empty((0, 1, 1))
+    is_shown_N, new_share_U = np.zeros(len(is_candidate_N), dtype=bool), np.full(len(cases), np.nan)
+    for u, (history, interests_QD) in enumerate(zip(known, interests_UQD, strict=True)):
+        best = best_items(scorer, interests_QD, history, scenario, int(moment_ms_U[u]), is_candidate_N, K)
+        is_shown_N[best.items_K] = True
+        new_share_U[u] = (count_N[best.items_K] == 0).mean()
+    (new_items,) = bootstrap_means(new_share_U[:, None], seed)
+    coverage = is_shown_N.sum() / max(1, is_candidate_N.sum())
+    return {f"coverage@{K}": float(coverage), f"new_items@{K}": new_items.model_dump()}
