@@ -52,7 +52,7 @@ def popularity_shares(data: Path, config: EvaluationConfig) -> Floats:
         features, is_target = [], []
         cases = cases_of(histories, s, VALIDATION, config.num_targets, MAX_USERS, seed=0)
         for case in sorted(cases, key=lambda case: case.moment_ms):
-            items_C = np.union1d(case.target_T, rng.choice(allowed, NUM_RANDOM))
+            items_C = np.union1d(case.target_T, rng.choice(allowed, NUM_RANDOM if len(allowed) else 0))
             momentary_N = popularity.lifts(case.moment_ms)[s]
             features.append(np.stack([momentary_N[items_C], lasting_SN[s, items_C]], axis=1))
             is_target.append(np.isin(items_C, case.target_T))

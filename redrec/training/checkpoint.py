@@ -50,7 +50,7 @@ def save(
         save_file(moments, new / OPTIMIZER)
         if progress.best_step == progress.step:
             save_file(weights, new / BEST)
-        elif (folder / BEST).exists() and progress.step <= recipe.optimizer.num_steps:
+        elif (folder / BEST).exists() and progress.step <= recipe.optimizer.steps:
             shutil.copy(folder / BEST, new / BEST)
         write_json(new / STATE, {**progress.model_dump(), "recipe": recipe.model_dump(mode="json")})
 

@@ -80,7 +80,10 @@ class TrainingRun:
     """One training run of one process: its data, its towers and its state."""
 
     def __init__(self, data: Path, out: Path, recipe: Recipe, shard: Shard) -> None:
-        self.data, self.folder, self.recipe, self.shard = DataFolder(data), ModelFolder(out), recipe, shard
+        self.data, self.folder, self.shard, self.histories = DataFolder(data), ModelFolder(out), shard, Histories(data)
+        num_users = int((self.histories.num_events(TRAIN) >= 2).sum())
+        optimizer = recipe.optimizer.for_users(num_users, recipe.batch.num_users)
+        self.recipe = recipe = recipe.model_copy(update={"optimizer": optimizer})
         self.vocabulary = read_vocabulary(data)
         self.is_first = shard.rank == 0
         out.mkdir(parents=True, exist_ok=True)
@@ -90,7 +93,6 @@ class TrainingRun:
             settle(self.folder.checkpoint)
         total(0)  # the other processes wait for the first
         self.content = ItemContent(self.folder.content, recipe.item_tower)
-        self.histories = Histories(data)
         self.share_S = popularity_shares(data, recipe.evaluation) * recipe.boosts.is_fitted
         self.batches = self._batches()
         torch.manual_seed(recipe.seed)
@@ -131,7 +133,7 @@ class TrainingRun:
         return batches
 
     def train(self, stop_after: int | None) -> dict[str, float]:
-        num_steps = self.recipe.optimizer.num_steps
+        num_steps = self.recipe.optimizer.steps
         last = num_steps + (num_refresh_steps(self.recipe.optimizer) if self._has_validation() else 0)
         stop = min(last, stop_after or last)
         watched = self._train_until(min(stop, num_steps), self.batches)
@@ -168,7 +170,7 @@ class TrainingRun:
 
     def _boosts(self) -> tuple[BoostWeights, ...]:
         """Return the weights of the boosts, fitted on the validation split with the towers before a refresh."""
-        if self.progress.step > self.recipe.optimizer.num_steps:
+        if self.progress.step > self.recipe.optimizer.steps:
             return tuple(BoostWeights.model_validate(weights) for weights in read_json(self.folder.boosts))
         total(0)  # the first has written the checkpoint
         checkpoint.load_best(self.folder.checkpoint, self.towers)
@@ -232,8 +234,8 @@ class TrainingRun:
 
     def _validate(self, step: int) -> bool:
         """Validate if it is due or the last step, record the best step, and return whether to stop early."""
-        config, is_last = self.recipe.validation, step == self.recipe.optimizer.num_steps
-        if self.validation is None or not config.steps_between or step > self.recipe.optimizer.num_steps:
+        config, is_last = self.recipe.validation, step == self.recipe.optimizer.steps
+        if self.validation is None or not config.steps_between or step > self.recipe.optimizer.steps:
             return False
         if step % config.steps_between and not is_last:
             return False

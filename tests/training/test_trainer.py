@@ -36,7 +36,7 @@ from redrec.model.user_tower import UserTowerConfig
 from redrec.training.__main__ import main
 from redrec.training.batches import Shard
 from redrec.training.distributed import ComputeConfig
-from redrec.training.optimizer import OptimizerConfig
+from redrec.training.optimizer import MIN_STEPS, OptimizerConfig
 from redrec.training.presets import hllm, sasrec, tiny
 from redrec.training.recipe import Recipe
 from redrec.training.trainer import TrainingRun, load_towers, train
@@ -159,6 +159,12 @@ def test_a_step_in_micro_batches_is_the_same_step(data, tmp_path):
         for config in [OptimizerConfig(num_steps=8, num_accumulated=num)]
     ]
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+
+
+def test_a_recipe_without_a_number_of_steps_gets_one_and_keeps_it(data, tmp_path):
+    run = TrainingRun(data, tmp_path, changed(optimizer=OptimizerConfig()), Shard())
+    assert run.recipe.optimizer.num_steps == MIN_STEPS
+    assert json.loads((tmp_path / "recipe.json").read_text())["optimizer"]["num_steps"] == MIN_STEPS
 
 
 def rates_after(data: Path, out: Path, num_steps: int) -> list[float]:

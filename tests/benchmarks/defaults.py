@@ -1,0 +1,92 @@
+"""Defaults: the recipe that `redrec run` takes when none is given, on every set, beside the baselines.
+
+    python -m tests.benchmarks.defaults --set food-kitchen --seed 0 --json
+
+Nothing is chosen for a set: `Recipe()` alone, or with the changes of `--change`, to see what another choice would bring.
+`food-kitchen-untitled` is `food-kitchen` with empty titles. Test split of `DataConfig()`: one cutoff, the next ten items of
+each user, all items of the scenario ranked. Trained models stay in `tests/benchmarks/results/defaults`.
+"""
+
+import argparse
+import hashlib
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cli.demo_run import DemoConfig, write_tables
+from redrec.data.prepare import prepare
+from redrec.evaluation.evaluate import evaluate
+from redrec.folders import EvaluationFolder, read_json
+from redrec.training.recipe import Recipe
+from redrec.training.trainer import train
+from tests.benchmarks.measure import ROOT, commit, say
+from tests.benchmarks.quality import datasets
+from tests.benchmarks.quality.__main__ import changed
+
+RESULTS = ROOT / "tests" / "benchmarks" / "results" / "defaults"
+GENERATED = ("world", "complete-journey")
+UNTITLED = "-untitled"
+METRICS = ("hit_rate@10", "ndcg@10")
+
+
+def tables_of(name: str) -> tuple[Path, Path]:
+    folder = RESULTS / name / "input"
+    if name in GENERATED:
+        return write_tables(name, DemoConfig().world, folder)
+    events, items = datasets.write_tables(name.removesuffix(UNTITLED), folder)
+    if name.endswith(UNTITLED):
+        table = pq.read_table(items)
+        blank = pa.array([""] * len(table), pa.string())
+        pq.write_table(table.set_column(table.column_names.index("title"), "title", blank), items)
+    return events, items
+
+
+def measured(name: str, recipe: Recipe) -> dict[str, Any]:
+    """Return the metrics of the recipe on a set, and the CPU seconds of its training."""
+    data = RESULTS / name / "data"
+    if not data.exists():
+        prepare(*tables_of(name), data, recipe.data)
+    out = RESULTS / name / hashlib.sha256(recipe.model_dump_json().encode()).hexdigest()[:8]
+    files, spent = EvaluationFolder(out / "evaluation"), out / "spent.json"
+    if not files.metrics.exists():
+        say(f"{name} | seed {recipe.seed}")
+        cpu = time.process_time()
+        train(data, out, recipe)
+        spent.write_text(json.dumps({"cpu_s": round(time.process_time() - cpu)}))
+        evaluate(data, out, files.metrics.parent)
+    return {**read_json(files.metrics), **read_json(spent)}
+
+
+def shown(metrics: dict[str, Any]) -> dict[str, Any]:
+    """Return each model's figures and how far the default is above it, per scenario."""
+    result: dict[str, Any] = {"cpu_s": metrics["cpu_s"]}
+    for scenario, models in metrics["scenarios"].items():
+        of_models: dict[str, Any] = {"cosine": metrics["interests"][scenario]["cosine"]["value"]}
+        for model, estimates in models.items():
+            figures = {metric: estimates[metric]["value"] for metric in METRICS}
+            gain = metrics["gains"][scenario].get(model)
+            of_models[model] = {**figures, "gain": gain[METRICS[0]] if gain else None}
+        result[scenario] = of_models
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.defaults")
+    real = [*datasets.SETS, f"food-kitchen{UNTITLED}"]
+    parser.add_argument("--set", choices=[*real, *GENERATED], default="world")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--change", action="append", default=[], help="path.of.field=JSON; may be given again")
+    parser.add_argument("--json", action="store_true", help="end on one JSON line (default: an indented document)")
+    arguments = parser.parse_args()
+    recipe = changed(Recipe(), [f"seed={arguments.seed}", *arguments.change])
+    report = {"benchmark": "defaults", "commit": commit(), **vars(arguments)}
+    report["result"] = shown(measured(arguments.set, recipe))
+    print(json.dumps(report, indent=None if arguments.json else 1))
+
+
+if __name__ == "__main__":
+    main()
