@@ -3,9 +3,8 @@
     python -m tests.benchmarks.ablation --data world --without scenario_queries --seeds 3 --json
 
 The whole model and the one without the idea are trained on the same tables with the same seeds, evaluated on the test
-split of a run, and compared user by user, as they are served and without boosts. An interval is of the mean
-difference, over resamples of both users and seeds; with three seeds it is still a little too narrow. Trained models
-stay in `tests/benchmarks/results/ablation`.
+split of a run, and compared user by user, as they are served and without boosts, with an interval over users and seeds. Trained models stay in
+`tests/benchmarks/results/ablation`.
 
 - `mixing`: the newest events of all scenarios in time order (`sorted`), as many as the quotas allow together.
 - `second_axis`: quotas, but one position along time (`quota_1d`).
@@ -13,7 +12,7 @@ stay in `tests/benchmarks/results/ablation`.
 - `interests`: one query per scenario instead of three.
 - `window`: the next event is the only target.
 
-Shapes: R seeds, U users, B resamples.
+Shapes: R seeds, U users.
 """
 
 import argparse
@@ -39,7 +38,7 @@ from redrec.folders import EvaluationFolder
 from redrec.model.user_tower import Queries
 from redrec.training.recipe import Recipe
 from redrec.training.trainer import train
-from tests.benchmarks.measure import ROOT, commit, say
+from tests.benchmarks.measure import ROOT, commit, over_users_and_seeds, say
 from tests.benchmarks.quality.__main__ import changed
 
 RESULTS = ROOT / "tests" / "benchmarks" / "results" / "ablation"
@@ -52,7 +51,6 @@ CHANGES: dict[str, list[str]] = {
     "window": ["batch.target_window=1"],
 }
 METRICS = ("hit_rate@10", "ndcg@10")
-NUM_RESAMPLES = 2000
 
 
 @contextmanager
@@ -102,18 +100,6 @@ def metric_of(users: Path, scenario: str, model: str, metric: str) -> NDArray[np
     return user_metrics(rank_UT, (10,))[metric]
 
 
-def interval(difference_RU: NDArray[np.float64]) -> dict[str, float]:
-    """Return the mean difference, its 95 % interval over users and seeds, and the difference of each seed."""
-    rng, (num_seeds, num_users) = np.random.default_rng(0), difference_RU.shape
-    means_B = np.empty(NUM_RESAMPLES)
-    for b in range(NUM_RESAMPLES):
-        of_seeds_U = difference_RU[rng.integers(num_seeds, size=num_seeds)].mean(0)
-        means_B[b] = of_seeds_U[rng.integers(num_users, size=num_users)].mean()
-    low, high = np.quantile(means_B, [0.025, 0.975])
-    figures = {"value": difference_RU.mean(), "low": low, "high": high}
-    return {name: round(float(value), 4) for name, value in figures.items()}
-
-
 def compare(data: str, without: str, seeds: int) -> dict[str, Any]:
     """Return, per scenario and metric, the whole model's value and how far it is above the one without the idea."""
     whole, less = ([users_of(data, name, seed) for seed in range(seeds)] for name in (WHOLE, without))
@@ -126,7 +112,7 @@ def compare(data: str, without: str, seeds: int) -> dict[str, Any]:
                     np.stack([metric_of(users, scenario, model, metric) for users in of_seeds])
                     for of_seeds in (whole, less)
                 )
-                worth = {"whole": round(float(whole_RU.mean()), 4), "worth": interval(whole_RU - less_RU)}
+                worth = {"whole": float(whole_RU.mean()), "worth": over_users_and_seeds(whole_RU - less_RU)}
                 result[scenario][f"{model} {metric}"] = worth
     return result
 

@@ -35,7 +35,6 @@ from redrec.data.items import is_allowed
 from redrec.data.split import read_vocabulary
 from redrec.evaluation.baselines import mean_of_last_n, own_counts, popularity, recent_popularity
 from redrec.evaluation.cases import Case, cases_of
-from redrec.evaluation.intervals import bootstrap_means
 from redrec.evaluation.metrics import user_metrics
 from redrec.evaluation.popularity import Popularity
 from redrec.evaluation.ranking import Ranks, rank_among, rank_cases
@@ -46,7 +45,7 @@ from redrec.model.boosts import BoostConfig, configured
 from redrec.model.manifest import read_model
 from redrec.training.recipe import Recipe
 from redrec.training.trainer import train
-from tests.benchmarks.measure import ROOT, commit, say
+from tests.benchmarks.measure import ROOT, commit, over_users_and_seeds, say
 from tests.benchmarks.quality.datasets import (
     SETS,
     Measured,
@@ -215,7 +214,7 @@ def _trained_rival(trial: Trial, rival: Rival, seed: int, scenario: int | None) 
 
 
 def run(trial: Trial, name: str, scorers_of_seed: Callable[[int], list[Scorer]], seeds: int) -> dict[str, Any]:
-    """Return the metrics per scenario: the mean over seeds of each user's, with intervals over users."""
+    """Return the metrics per scenario, with intervals over users and seeds."""
     per_seed: list[list[dict[str, NDArray[np.float64]]]] = []
     for seed in range(seeds):
         say(f"{trial.name} | {trial.protocol} | {name} | seed {seed}")
@@ -230,17 +229,12 @@ def run(trial: Trial, name: str, scorers_of_seed: Callable[[int], list[Scorer]],
 
 
 def _figures(seeds: list[dict[str, NDArray[np.float64]]]) -> dict[str, Any]:
-    metrics_UM = np.mean([np.stack(list(metrics.values()), axis=1) for metrics in seeds], axis=0)
-    spread_M = np.std([_user_means(metrics) for metrics in seeds], axis=0)
-    estimates = bootstrap_means(metrics_UM, seed=0)
-    return {
-        name: {**estimate.model_dump(), "seed_sd": float(sd)}
-        for name, estimate, sd in zip(seeds[0], estimates, spread_M, strict=True)
-    }
-
-
-def _user_means(metrics: dict[str, NDArray[np.float64]]) -> list[np.floating]:
-    return [np.nanmean(value_U) for value_U in metrics.values()]
+    figures = {}
+    for name in seeds[0]:
+        values_RU = np.stack([metrics[name] for metrics in seeds])
+        seed_sd = float(np.std(np.nanmean(values_RU, axis=1)))
+        figures[name] = {**over_users_and_seeds(values_RU), "users": values_RU.shape[1], "seed_sd": seed_sd}
+    return figures
 
 
 def _write_ranks(trial: Trial, name: str, ranks: list[Ints]) -> None:

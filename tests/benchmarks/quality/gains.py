@@ -2,11 +2,11 @@
 
     python -m tests.benchmarks.quality.gains --set food-kitchen --of redrec-words-test --less hllm-words-test --json
 
-A model's name is that of its files without the seed: preset, items, split, and changes if any. Each user's metric is
-the mean over the seeds that both models have. Gains are of all users, and of the users with events in several
+A model's name is that of its files without the seed: preset, items, split, and changes if any. The seeds are those
+that both models have, the intervals over users and seeds. Gains are of all users, and of the users with events in several
 scenarios: only for them can another scenario help.
 
-Shapes: U users, T targets.
+Shapes: R seeds, U users, T targets.
 """
 
 import argparse
@@ -18,8 +18,8 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from redrec.evaluation.intervals import paired_gain
 from redrec.evaluation.metrics import user_metrics
+from tests.benchmarks.measure import over_users_and_seeds
 from tests.benchmarks.quality.__main__ import RESULTS, Trial
 from tests.benchmarks.quality.datasets import SETS, Protocol
 
@@ -65,13 +65,12 @@ def _metrics_by_scenario(path: Path) -> dict[str, Metrics]:
 def _gains(model_seeds: list[Metrics], rival_seeds: list[Metrics], is_in_U: NDArray[np.bool_]) -> dict[str, Any]:
     gains = {}
     for metric in METRICS:
-        gain = paired_gain(_seed_mean(model_seeds, metric, is_in_U), _seed_mean(rival_seeds, metric, is_in_U), seed=0)
-        gains[metric] = {"difference": gain.difference.model_dump(), "relative": gain.relative.value}
+        model_RU, rival_RU = (
+            np.stack([metrics[metric][is_in_U] for metrics in seeds]) for seeds in (model_seeds, rival_seeds)
+        )
+        difference = over_users_and_seeds(model_RU - rival_RU)
+        gains[metric] = {"difference": difference, "relative": difference["value"] / float(np.nanmean(rival_RU))}
     return gains
-
-
-def _seed_mean(seeds: list[Metrics], metric: str, is_in_U: NDArray[np.bool_]) -> NDArray[np.float64]:
-    return np.mean([metrics[metric][is_in_U] for metrics in seeds], axis=0)
 
 
 def main() -> None:
