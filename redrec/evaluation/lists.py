@@ -1,8 +1,8 @@
 """Lists: what users would be shown, and what all lists of a scenario hold.
 
-`coverage@10` is the share of the scenario's items that are in any list, `new_items@10` the share of a list's items
-without an event in the scenario before the test, with an interval over users. A model that shows everybody the same
-ten items has little coverage, and one that only knows old items shows no new ones.
+`coverage@10` is the share of the scenario's items that are in the lists of at most `MAX_USERS` users, `new_items@10`
+the share of a list's items without an event in the scenario before the test, with an interval over users. A model that
+shows everybody the same ten items has little coverage, and one that only knows old items shows no new ones.
 
 Shapes: U users, N items, Q interests, D embedding, K results.
 """
@@ -21,7 +21,7 @@ from redrec.index.exact import exact_search
 from redrec.index.merge import Merged, merge_max
 
 K = 10
-MAX_USERS = 500  # of a scenario: each is searched for alone
+MAX_USERS = 200  # of a scenario: each is searched for alone
 
 ListReport = dict[str, object]
 
