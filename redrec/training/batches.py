@@ -104,7 +104,8 @@ class Batches:
 
     `counts_SN` is the training popularity of each item in each scenario, `allowed_SN` whether it may be shown there,
     `prior_SN` its logit before anything is known of the user. A scenario of at most `max_full_catalog` items has all of
-    them as negatives. With `is_refresh` the cuts are before events of the validation split.
+    them as negatives. A refresh trains on the validation split too; of its rows the share `new_share` are cut before
+    events of that split alone. Absent, it is no refresh.
     """
 
     def __init__(
@@ -117,19 +118,20 @@ class Batches:
         history_config: HistoryConfig,
         max_full_catalog: int,
         seed: int,
-        is_refresh: bool = False,
+        new_share: float | None = None,
     ) -> None:
-        self.until = VALIDATION if is_refresh else TRAIN
+        self.until = TRAIN if new_share is None else VALIDATION
         self.histories, self.config, self.history_config, self.seed = histories, config, history_config, seed
         self.prior_SN = prior_SN
         max_length = history_config.max_length(len(counts_SN))
         # A short one is cheap; one of twice the cuts leaves a choice of them.
         self.max_stretch = max(2 * config.num_cuts, max_length // 4) if config.num_cuts else max(2, max_length)
         self.newest_ms = newest_train_ms(histories, self.until)
-        # Before event 0 there is nothing to see; a refresh learns what is new.
-        self.first_U = np.maximum(1, histories.num_events(TRAIN) * is_refresh)
-        self.users = np.flatnonzero(histories.num_events(self.until) > self.first_U)
-        self.shuffle = lru_cache(maxsize=2)(self._shuffled)  # a step is in one epoch or across two
+        num_U, self.first_new_U = histories.num_events(self.until), np.maximum(1, histories.num_events(TRAIN))
+        self.users = np.flatnonzero(num_U >= 2)  # a target needs an event before it
+        self.new_users = np.flatnonzero(num_U > self.first_new_U)
+        self.num_new = round(config.num_users * (new_share or 0)) if len(self.new_users) else 0
+        self.shuffle = lru_cache(maxsize=4)(self._shuffled)  # a step is in one epoch or across two
         self.proposals = tuple(
             Proposal(*of_scenario, config, max_full_catalog)
             for of_scenario in zip(counts_SN, _candidates(counts_SN, allowed_SN), prior_SN, strict=True)
@@ -144,7 +146,7 @@ class Batches:
         rows = [
             self._cut(
                 self.histories.train_of(user, self.until),
-                self.first_U[user],
+                self.first_new_U[user] if row < self.num_new else 1,
                 np.random.default_rng([self.seed, step, row]),
             )
             for row, user in zip(mine, users[mine], strict=True)
@@ -180,14 +182,19 @@ class Batches:
         )
 
     def _users_of(self, step: int) -> Ints:
-        """Return this step's users: each epoch is one shuffle, an incomplete batch is filled from the next epoch."""
-        first = step * self.config.num_users
-        picks = np.arange(first, first + self.config.num_users)
-        epoch, index = np.divmod(picks, len(self.users))
-        return np.array([self.shuffle(int(e))[i] for e, i in zip(epoch, index, strict=True)])
+        """Return this step's users, first those that are cut before new events alone."""
+        num_others = self.config.num_users - self.num_new
+        return np.concatenate([self._picked(True, step, self.num_new), self._picked(False, step, num_others)])
 
-    def _shuffled(self, epoch: int) -> Ints:
-        return np.random.default_rng([self.seed, epoch, 1]).permutation(self.users)
+    def _picked(self, is_new: bool, step: int, num_users: int) -> Ints:
+        """Return some users: each epoch is one shuffle, an incomplete batch is filled from the next epoch."""
+        picks = np.arange(step * num_users, (step + 1) * num_users)
+        epoch, index = np.divmod(picks, len(self.new_users if is_new else self.users))
+        return np.array([self.shuffle(is_new, int(e))[i] for e, i in zip(epoch, index, strict=True)], dtype=np.int64)
+
+    def _shuffled(self, is_new: bool, epoch: int) -> Ints:
+        users = self.new_users if is_new else self.users
+        return np.random.default_rng([self.seed, epoch, 1]).permutation(users)
 
     def _cut(self, history: History, first: int, rng: np.random.Generator) -> CutHistory:
         """Cut one stretch of a user's events from `first` on; a cut at position p is before event p."""

@@ -1,8 +1,8 @@
 """Trainer: data folder and recipe in, checkpoint and exported towers out.
 
 After the last step the weights of the boosts are fitted on the validation split, if there is one, with the best towers.
-Then a refresh trains the towers for a few more steps on the targets of the validation split: what is new there is
-served as well as the rest.
+Then a refresh trains the towers for a few more steps on all events before the test, the validation split too. The more
+popularity is of the moment (`redrec.evaluation.popularity_share`), the more of its cuts are before events of that split.
 
 A stopped run resumes from its last checkpoint and ends with the same weights, since the batch and the dropout of a
 step depend on (seed, step) alone. Under torchrun several processes share every step (`redrec.training.distributed`).
@@ -108,10 +108,13 @@ class TrainingRun:
             else None
         )
 
-    def _batches(self, is_refresh: bool = False) -> Batches:
+    def _batches(self, new_share: float | None = None) -> Batches:
         allowed_SN = is_allowed(self.data.items, self.vocabulary.scenarios)
         counts_SN = train_counts(
-            self.histories, len(self.content), len(self.vocabulary.scenarios), VALIDATION if is_refresh else TRAIN
+            self.histories,
+            len(self.content),
+            len(self.vocabulary.scenarios),
+            TRAIN if new_share is None else VALIDATION,
         )
         recipe = self.recipe
         batches = Batches(
@@ -123,7 +126,7 @@ class TrainingRun:
             recipe.history,
             recipe.loss.max_full_catalog,
             recipe.seed,
-            is_refresh,
+            new_share,
         )
         if not len(batches.users):
             raise InputError(
@@ -141,7 +144,7 @@ class TrainingRun:
             return watched
         boosts = self._boosts()
         if self.progress.step < stop:
-            watched = self._train_until(stop, self._batches(is_refresh=True))
+            watched = self._train_until(stop, self._batches(new_share=float(self.share_S.mean())))
         if self.progress.step == last:
             self._export(watched, boosts)
         return watched

@@ -30,13 +30,13 @@ def make(
     history: HistoryConfig = SMALL_RECIPE.history,
     max_full_catalog: int = 0,
     prior_SN: np.ndarray | None = None,
-    is_refresh: bool = False,
+    new_share: float | None = None,
 ) -> Batches:
     histories, scenarios = Histories(data), read_vocabulary(data).scenarios
     counts_SN = train_counts(histories, SMALL_WORLD.num_items, len(scenarios))
     allowed_SN = is_allowed(data / "items.parquet", scenarios)
     prior_SN = np.zeros(counts_SN.shape, np.float32) if prior_SN is None else prior_SN
-    return Batches(histories, counts_SN, allowed_SN, prior_SN, config, history, max_full_catalog, 0, is_refresh)
+    return Batches(histories, counts_SN, allowed_SN, prior_SN, config, history, max_full_catalog, 0, new_share)
 
 
 @pytest.fixture
@@ -131,21 +131,24 @@ def test_no_item_of_the_test_period_alone_is_a_target(data, batches):
         assert set(events_in_time_order(batch, row).tolist()) <= train_items
 
 
-def test_a_refresh_trains_on_the_validation_split_and_never_on_the_test(tmp_path):
+@pytest.mark.parametrize("new_share", [1.0, 0.25])
+def test_a_refresh_cuts_a_share_of_the_rows_before_validation_events_alone_and_none_before_the_test(
+    tmp_path, new_share
+):
     tables = World(SMALL_WORLD).write(tmp_path / "tables")
     prepare(*tables, tmp_path / "data", DataConfig(scenarios=SCENARIOS, test_share=0.3))
-    batches, num_targets = make(tmp_path / "data", is_refresh=True), 0
+    batches, is_new = make(tmp_path / "data", new_share=new_share), []
     histories = batches.histories
     for step in range(6):
         batch = batches.draw(step, Shard())
         for row, user in enumerate(batches._users_of(step)):
             num_train = len(histories.train_of(user).item_L)
-            is_target_CW = batch.is_target_BCW[row]
-            new_L = histories.train_of(user, VALIDATION).item_L[num_train:]
-            drawn = batch.items_M[batch.target_BCW[row][is_target_CW]]
-            assert set(drawn.tolist()) <= set(new_L.tolist())
-            num_targets += len(drawn)
-    assert num_targets > 100
+            item_L = histories.train_of(user, VALIDATION).item_L
+            drawn = set(batch.items_M[batch.target_BCW[row][batch.is_target_BCW[row]]].tolist())
+            assert drawn <= set(item_L.tolist())
+            is_new.append(drawn <= set(item_L[num_train:].tolist()))
+    num_new = 6 * round(new_share * batches.config.num_users)
+    assert sum(is_new) == num_new if new_share == 1 else num_new <= sum(is_new) < 2 * num_new
 
 
 def test_the_prior_of_targets_and_negatives_is_that_of_their_item_and_scenario(data):
