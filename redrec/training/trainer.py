@@ -2,7 +2,7 @@
 
 After the last step the weights of the boosts are fitted on the validation split, if there is one, with the best towers.
 Then a refresh trains the towers for a few more steps on all events before the test, the validation split too. The more
-popularity is of the moment (`redrec.evaluation.popularity_share`), the more of its cuts are before events of that split.
+popularity is of the moment (`redrec.evaluation.popularity_share`), the more of its rows are cut in that split alone.
 
 A stopped run resumes from its last checkpoint and ends with the same weights, since the batch and the dropout of a
 step depend on (seed, step) alone. Under torchrun several processes share every step (`redrec.training.distributed`).
@@ -110,12 +110,8 @@ class TrainingRun:
 
     def _batches(self, new_share: float | None = None) -> Batches:
         allowed_SN = is_allowed(self.data.items, self.vocabulary.scenarios)
-        counts_SN = train_counts(
-            self.histories,
-            len(self.content),
-            len(self.vocabulary.scenarios),
-            TRAIN if new_share is None else VALIDATION,
-        )
+        until = TRAIN if new_share is None else VALIDATION
+        counts_SN = train_counts(self.histories, len(self.content), len(self.vocabulary.scenarios), until)
         recipe = self.recipe
         batches = Batches(
             self.histories,
