@@ -80,11 +80,11 @@ class TrainingRun:
     """One training run of one process: its data, its towers and its state."""
 
     def __init__(self, data: Path, out: Path, recipe: Recipe, shard: Shard) -> None:
-        self.data, self.folder, self.shard, self.histories = DataFolder(data), ModelFolder(out), shard, Histories(data)
+        self.data, self.folder, self.shard = DataFolder(data), ModelFolder(out), shard
+        self.vocabulary, self.histories = read_vocabulary(data), Histories(data)
         num_users = int((self.histories.num_events(TRAIN) >= 2).sum())
         optimizer = recipe.optimizer.for_users(num_users, recipe.batch.num_users)
         self.recipe = recipe = recipe.model_copy(update={"optimizer": optimizer})
-        self.vocabulary = read_vocabulary(data)
         self.is_first = shard.rank == 0
         out.mkdir(parents=True, exist_ok=True)
         if self.is_first:
