@@ -41,6 +41,14 @@ def program() -> str:
     return os.path.relpath(Path(sys.executable).with_name("redrec"))
 
 
+def write_page(out: Path, template: str, **values: Any) -> None:
+    """Write a template of this folder as one HTML file that loads no other file."""
+    from jinja2 import Environment, PackageLoader
+
+    page = Environment(loader=PackageLoader("cli", "."), autoescape=True).get_template(template)
+    out.write_text(page.render(**values), encoding="utf-8")
+
+
 def add_tables(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--events", type=Path, required=True, help="event log: Parquet, CSV or CSV.gz, one row per interaction"

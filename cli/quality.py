@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader
-
+from cli.command import write_page
 from cli.table import table
 from redrec.data.findings import Finding
 from redrec.data.mapping import EVENT_MAPPINGS, ITEM_MAPPINGS
@@ -30,10 +29,9 @@ def finding_lines(findings: Sequence[Finding]) -> Iterable[str]:
 
 
 def quality_page(quality: DataQuality, out: Path) -> None:
-    """Write the report as one HTML file that loads no other file."""
-    template = Environment(loader=PackageLoader("cli", "."), autoescape=True).get_template("quality.html")
+    """Write the report as one HTML file."""
     meanings = {mapping.name: mapping.meaning for mapping in (*EVENT_MAPPINGS, *ITEM_MAPPINGS)}
-    out.write_text(template.render(quality=quality, meanings=meanings), encoding="utf-8")
+    write_page(out, "quality.html", quality=quality, meanings=meanings)
 
 
 def table_quality_lines(name: str, quality: TableQuality, meanings: Mapping[str, str]) -> Iterable[str]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cli.command import Outcome
+from cli.command import Outcome, write_page
 
 SUMMARY = "show what each scenario's events are worth to every scenario, of a finished run"
 EXAMPLE = "# after `redrec demo`\nredrec worth --run demo/run --html worth.html"
@@ -33,14 +33,11 @@ def run(arguments: argparse.Namespace) -> Outcome:
 
 
 def worth_page(metrics: Mapping[str, Any], out: Path) -> None:
-    """Write the values as one HTML file that loads no other file; the strongest colour is the greatest value."""
-    from jinja2 import Environment, PackageLoader
-
+    """Write the values as one HTML file; the strongest colour is the greatest value."""
     from cli.run_result import HEADLINE
 
     values, sizes = {}, [0.0]
     for queried, of_queried in metrics["scenario_value"].items():
         values[queried] = {removed: estimates[HEADLINE] for removed, estimates in of_queried.items()}
         sizes += [abs(value["value"] or 0) for value in values[queried].values()]
-    template = Environment(loader=PackageLoader("cli", "."), autoescape=True).get_template("worth.html")
-    out.write_text(template.render(values=values, greatest=max(sizes) or 1, metric=HEADLINE), encoding="utf-8")
+    write_page(out, "worth.html", values=values, greatest=max(sizes) or 1, metric=HEADLINE)

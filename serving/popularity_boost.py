@@ -39,9 +39,14 @@ def read_popular_items(features: Path | None, bundle: Bundle, catalog: Catalog) 
 
 
 def _popular_items(boost_N: NDArray[np.float32], items_T: NDArray[np.int64], bundle: Bundle) -> PopularItems:
-    position_of = {bundle.item_ids[item]: position for position, item in enumerate(items_T)}
     embeddings_TD = bundle.embeddings_ND[items_T].astype(np.float32)
-    return PopularItems(boost_N, items_T, embeddings_TD, Catalog(bundle.items.take(items_T), position_of))
+    return PopularItems(boost_N, items_T, embeddings_TD, catalog_among(items_T, bundle))
+
+
+def catalog_among(items_T: NDArray[np.int64], bundle: Bundle) -> Catalog:
+    """Return the catalog of some items alone: to filter them costs nothing for the others."""
+    position_of = {bundle.item_ids[item]: position for position, item in enumerate(items_T)}
+    return Catalog(bundle.items.select(["category", "scenarios"]).take(items_T), position_of)
 
 
 def _rates(features: Path, scenario: str, bundle: Bundle) -> NDArray[np.float64]:

@@ -32,7 +32,7 @@ from redrec.model.session import open_tower
 from serving.config import ServingConfig
 from serving.histories import HistorySource, encode_columns, event_columns, open_features
 from serving.index import ServedIndex
-from serving.popularity_boost import read_popular_items
+from serving.popularity_boost import catalog_among, read_popular_items
 from serving.requests import Query
 
 NS_PER_MS = 1_000_000
@@ -167,7 +167,7 @@ class Retriever:
         candidates = OwnBoosts(
             own.items_T,
             own.boost_T,
-            self.catalog.is_allowed(item_filter)[own.items_T],
+            catalog_among(own.items_T, self.bundle).is_allowed(item_filter),
             self.bundle.embeddings_ND[own.items_T],
         )
         return Boosted(self.popular.get(scenario), candidates)

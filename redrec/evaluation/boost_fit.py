@@ -94,7 +94,7 @@ class ScenarioChoices:
 
     def _of_user(self, known: History, interests_QD: Floats, moment_ms: int) -> tuple[Ints, Floats]:
         """Return a user's contenders, sorted, and their features."""
-        lift_N, popular = self.popularity.lifts(moment_ms)[self.scenario], self.most_popular(last_hour(moment_ms))
+        lift_N, popular = self.popularity.lifts(moment_ms, self.scenario), self.most_popular(last_hour(moment_ms))
         own = own_items(known, self.scenario, moment_ms)
         _, nearest_QK = exact_search(interests_QD, self.scorer.embeddings_ND, NUM_BEST, self.is_candidate_N)
         items_C = np.unique(np.concatenate([own.items_T, popular, nearest_QK[nearest_QK != NO_ITEM]]))
@@ -108,4 +108,4 @@ class ScenarioChoices:
         return items_C, features_CF
 
     def _most_popular(self, hour_ms: int) -> Ints:
-        return np.argsort(-self.popularity.lifts(hour_ms)[self.scenario], kind="stable")[:NUM_BEST]
+        return np.argsort(-self.popularity.lifts(hour_ms, self.scenario), kind="stable")[:NUM_BEST]

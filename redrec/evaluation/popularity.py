@@ -36,20 +36,15 @@ class Popularity:
         """Return each item's events per day before the moment, the mean over the windows, `rate_SN`."""
         return self._rates(last_hour(moment_ms))
 
-    def lifts(self, moment_ms: int) -> NDArray[np.float32]:
-        """Return what a popularity boost of weight 1 adds to each item's logit at the moment, `lift_SN`."""
-        return self._lifts(last_hour(moment_ms))
+    def lifts(self, moment_ms: int, scenario: int) -> NDArray[np.float32]:
+        """Return what a popularity boost of weight 1 adds to each item's logit at the moment, `lift_N`."""
+        return self._lifts(last_hour(moment_ms), scenario)
 
     def _counted(self, hour_ms: int) -> NDArray[np.float64]:
         return daily_rates(counts_before(self.histories, hour_ms, self.allowed_SN.shape))
 
-    def _lifted(self, hour_ms: int) -> NDArray[np.float32]:
-        return all_lifts(self._rates(hour_ms), self.allowed_SN)
-
-
-def all_lifts(rate_SN: NDArray[np.number], allowed_SN: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return `popularity_lifts` of every scenario, `lift_SN`."""
-    return np.stack([popularity_lifts(*of_scenario) for of_scenario in zip(rate_SN, allowed_SN, strict=True)])
+    def _lifted(self, hour_ms: int, scenario: int) -> NDArray[np.float32]:
+        return popularity_lifts(self._rates(hour_ms)[scenario], self.allowed_SN[scenario])
 
 
 def counts_before(histories: Histories, moment_ms: int, shape: tuple[int, int]) -> Ints:

@@ -23,9 +23,10 @@ from redrec.data.items import is_allowed
 from redrec.data.split import read_vocabulary
 from redrec.evaluation.cases import EvaluationConfig, cases_of
 from redrec.evaluation.choice_model import Choices, Floats, most_likely
-from redrec.evaluation.popularity import Popularity, all_lifts
+from redrec.evaluation.popularity import Popularity
 from redrec.folders import DataFolder
 from redrec.history import Ints
+from redrec.index.popularity_boost import popularity_lifts
 
 logger = logging.getLogger(__name__)
 
@@ -37,24 +38,25 @@ PRIOR_SD = 0.5
 
 def popularity_prior(counts_SN: Ints, share_S: Floats, allowed_SN: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Return what the loss adds to each item's logit in each scenario, `prior_SN`."""
-    return all_lifts(counts_SN, allowed_SN) * share_S.astype(np.float32)[:, None]
+    lifts = [popularity_lifts(*of_scenario) for of_scenario in zip(counts_SN, allowed_SN, strict=True)]
+    return np.stack(lifts) * share_S.astype(np.float32)[:, None]
 
 
 def popularity_shares(data: Path, config: EvaluationConfig) -> Floats:
     """Return the share of each scenario of a data folder, `share_S`, zero without validation targets."""
     histories, scenarios = Histories(data), read_vocabulary(data).scenarios
     allowed_SN = is_allowed(DataFolder(data).items, scenarios)
-    lasting_SN = all_lifts(train_counts(histories, allowed_SN.shape[1], len(scenarios)), allowed_SN)
+    counts_SN = train_counts(histories, allowed_SN.shape[1], len(scenarios))
     popularity, rng = Popularity(histories, allowed_SN), np.random.default_rng(0)
     share_S = np.zeros(len(scenarios))
     for s, name in enumerate(scenarios):
-        allowed = np.flatnonzero(allowed_SN[s])
+        allowed, lasting_N = np.flatnonzero(allowed_SN[s]), popularity_lifts(counts_SN[s], allowed_SN[s])
         features, is_target = [], []
         cases = cases_of(histories, s, VALIDATION, config.num_targets, MAX_USERS, seed=0)
         for case in sorted(cases, key=lambda case: case.moment_ms):
             items_C = np.union1d(case.target_T, rng.choice(allowed, NUM_RANDOM if len(allowed) else 0))
-            momentary_N = popularity.lifts(case.moment_ms)[s]
-            features.append(np.stack([momentary_N[items_C], lasting_SN[s, items_C]], axis=1))
+            momentary_N = popularity.lifts(case.moment_ms, s)
+            features.append(np.stack([momentary_N[items_C], lasting_N[items_C]], axis=1))
             is_target.append(np.isin(items_C, case.target_T))
         of_moment, lasting = most_likely(Choices.of(features, is_target), LASTING, PRIOR_SD, least=(0.0, 0.0))
         share_S[s] = of_moment / max(of_moment + lasting, 1e-9)

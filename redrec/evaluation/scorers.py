@@ -79,7 +79,7 @@ def with_boosts(
     """Return the scorer with each scenario's boosts, as in serving."""
 
     def popular(scenario: int, moment_ms: int) -> NDArray[np.float32]:
-        return popularity.lifts(moment_ms)[scenario] * np.float32(weights[scenario].popularity / logit_scale)
+        return popularity.lifts(moment_ms, scenario) * np.float32(weights[scenario].popularity / logit_scale)
 
     def own(known: History, scenario: int, moment_ms: int) -> Own:
         return own_boosts(known, scenario, moment_ms, weights[scenario], logit_scale)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from redrec.atomic import settle
@@ -82,7 +83,7 @@ class TrainingRun:
     def __init__(self, data: Path, out: Path, recipe: Recipe, shard: Shard) -> None:
         self.data, self.folder, self.shard = DataFolder(data), ModelFolder(out), shard
         self.vocabulary, self.histories = read_vocabulary(data), Histories(data)
-        num_users = int((self.histories.num_events(TRAIN) >= 2).sum())
+        num_users = int((self.histories.num_train_U >= 2).sum())
         optimizer = recipe.optimizer.for_users(num_users, recipe.batch.num_users)
         self.recipe = recipe = recipe.model_copy(update={"optimizer": optimizer})
         self.is_first = shard.rank == 0
@@ -93,7 +94,9 @@ class TrainingRun:
             settle(self.folder.checkpoint)
         total(0)  # the other processes wait for the first
         self.content = ItemContent(self.folder.content, recipe.item_tower)
-        self.share_S = popularity_shares(data, recipe.evaluation) * recipe.boosts.is_fitted
+        self.share_S: NDArray[np.floating] = np.zeros(len(self.vocabulary.scenarios))
+        if recipe.boosts.is_fitted:
+            self.share_S = popularity_shares(data, recipe.evaluation)
         self.batches = self._batches()
         torch.manual_seed(recipe.seed)
         self.towers = Towers(recipe, self.vocabulary, self.content).to(device())
