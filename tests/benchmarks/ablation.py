@@ -39,7 +39,7 @@ from redrec.model.user_tower import Queries
 from redrec.training.recipe import Recipe
 from redrec.training.trainer import train
 from tests.benchmarks.measure import ROOT, commit, over_users_and_seeds, say
-from tests.benchmarks.quality.__main__ import changed
+from tests.benchmarks.quality.recipes import changed
 
 RESULTS = ROOT / "tests" / "benchmarks" / "results" / "ablation"
 WHOLE = "whole"

@@ -25,7 +25,7 @@ from redrec.training.recipe import Recipe
 from redrec.training.trainer import train
 from tests.benchmarks.measure import ROOT, commit, say
 from tests.benchmarks.quality import datasets
-from tests.benchmarks.quality.__main__ import changed
+from tests.benchmarks.quality.recipes import changed
 
 RESULTS = ROOT / "tests" / "benchmarks" / "results" / "defaults"
 GENERATED = ("world", "complete-journey")

@@ -18,11 +18,12 @@ from redrec.data.histories import TRAIN
 from redrec.evaluation.scorers import exported_towers
 from redrec.training.batches import Shard
 from redrec.training.export import export_towers
+from redrec.training.presets import PRESETS
 from redrec.training.recipe import Recipe
 from redrec.training.trainer import TrainingRun
 from tests.benchmarks.measure import main, say
 from tests.benchmarks.quality.__main__ import RESULTS, Trial
-from tests.benchmarks.quality.recipes import Tuning, recipe, words
+from tests.benchmarks.quality.recipes import changed
 from tests.benchmarks.quality.referee import events_of
 from tests.benchmarks.referees.contract import RefereeConfig, write_inputs
 from tests.benchmarks.referees.throughput import recbole_evaluation_speed, train_throughput
@@ -32,14 +33,23 @@ LOSSES: tuple[Loss, ...] = get_args(Loss)
 STEPS = 25
 NUM_UNTIMED = 5
 NUM_NEGATIVES = 512  # per target of a sampled loss
+SIZES = ("user_tower.backbone.num_layers=1", "user_tower.backbone.num_heads=2")  # all others are a referee's
+AT_EVERY_POSITION = (
+    'history.policy="sorted"',
+    "history.max_events=50",
+    "user_tower.num_queries=1",
+    "batch.num_cuts=24",
+    'batch.queried="next"',
+    "batch.target_window=1",
+)
 REFEREE_BATCHES = 5  # per epoch: with full cross-entropy a whole one takes minutes
 
 
 def run(repeats: int) -> dict[str, Any]:
     torch.set_num_threads(1)
-    trial = Trial("food-kitchen", "abxi", "words")
-    tuning = Tuning(num_steps=1000, num_users=128, half_life_days=None)  # a target at every position
-    presets = {name: recipe(name, words("abxi"), tuning, False, seed=0) for name in ("sasrec", "hllm", "redrec")}
+    trial = Trial("food-kitchen", "abxi")
+    presets = {name: changed(PRESETS[name](), SIZES) for name in ("sasrec", "hllm", "redrec")}
+    presets["redrec"] = changed(presets["redrec"], AT_EVERY_POSITION)
     result: dict[str, Any] = {"repeats": repeats}
     with TemporaryDirectory() as scratch:
         for loss in LOSSES:
@@ -48,9 +58,8 @@ def run(repeats: int) -> dict[str, Any]:
                 result[f"train/{loss}/{preset}"] = our_training(trial, config, Path(scratch) / loss / preset, repeats)
                 say(f"train | {loss} | {preset} | {result[f'train/{loss}/{preset}']}")
             folder = Path(scratch) / loss / "referee"
-            sizes = {"width": tuning.width, "num_layers": tuning.num_layers, "batch_size": tuning.num_users}
             referee = RefereeConfig(
-                num_items=trial.allowed_SN.shape[1], loss=loss, num_negatives=NUM_NEGATIVES, **sizes
+                num_items=trial.allowed_SN.shape[1], loss=loss, num_negatives=NUM_NEGATIVES, num_layers=1
             )
             write_inputs(folder, referee, events_of(trial.histories, TRAIN))
             result[f"train/{loss}/rectools_sasrec"] = train_throughput(

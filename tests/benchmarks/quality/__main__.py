@@ -3,9 +3,10 @@
     python -m tests.benchmarks.quality --set food-kitchen --preset redrec --seeds 3 --protocol global_time --json
 
 Protocols: `abxi` ranks the last event among 999 sampled items of its scenario, as ABXI's table does; `full_loo` ranks
-the last event of each (user, scenario) among all items of the scenario that are new to the user; `global_time` ranks
-the next events after one cutoff among all items of the scenario. Ranks of every user are written to
-`tests/benchmarks/results`.
+the last event of each (user, scenario) among all items of the scenario that are new to the user; `global_time` is the
+split and the targets of `redrec run`: the next events after one cutoff, among all items of the scenario. There choices
+are made on the validation split, which then is trained on too, by ours and by rivals. Ranks of every user are written
+to `tests/benchmarks/results`.
 
 `abxi_tie_safe` and `full_loo_tie_safe` are the same with the events of a day in random order, and without the targets
 whose day is that of the user's event before it (`abxi`: of all scenarios, `full_loo`: in the target's scenario).
@@ -20,28 +21,27 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from redrec.config import Config, InputError
-from redrec.data.histories import TEST, VALIDATION, Histories, train_counts
+from redrec.config import InputError
+from redrec.data.histories import TEST, TRAIN, VALIDATION, Histories, train_counts
 from redrec.data.items import is_allowed
 from redrec.data.split import read_vocabulary
 from redrec.evaluation.baselines import mean_of_last_n, own_counts, popularity, recent_popularity
-from redrec.evaluation.cases import Case, cases_of
+from redrec.evaluation.cases import Case, EvaluationConfig, cases_of
 from redrec.evaluation.metrics import user_metrics
 from redrec.evaluation.popularity import Popularity
 from redrec.evaluation.ranking import Ranks, rank_among, rank_cases
 from redrec.evaluation.scorers import Scorer, exported_towers, with_boosts
 from redrec.folders import ModelFolder
 from redrec.history import Ints
-from redrec.model.boosts import BoostConfig, configured
 from redrec.model.manifest import read_model
 from redrec.training.recipe import Recipe
 from redrec.training.trainer import train
@@ -51,13 +51,13 @@ from tests.benchmarks.quality.datasets import (
     Measured,
     Protocol,
     data_folder,
-    has_validation,
     plain,
     single_scenario_data,
     text_vectors,
+    trains_on_validation,
 )
 from tests.benchmarks.quality.next_ids import next_ids
-from tests.benchmarks.quality.recipes import PRESETS, TUNED, minilm, recipe, words
+from tests.benchmarks.quality.recipes import PRESETS, SINGLE, changed, recipe, with_minilm
 from tests.benchmarks.quality.referee import Referee
 from tests.benchmarks.quality.rivals import CANDIDATES, Rival, candidate, with_checkout
 from tests.benchmarks.quality.ties import without_ties
@@ -66,27 +66,23 @@ from tests.benchmarks.referees.contract import RefereeConfig
 RESULTS = ROOT / "tests" / "benchmarks" / "results"
 KS = (5, 10, 50, 100)
 NUM_SAMPLED = 999
-TARGET_WINDOW = 5  # of global_time
 MAX_USERS = 100_000
 BASELINES = ("popularity", "recent_popularity", "own_counts", "mean_of_last_n", "next_ids")
-ConfigT = TypeVar("ConfigT", bound=Config)
 
 
 class Trial:
     """One data set under one protocol, the same for every model."""
 
-    def __init__(
-        self, name: str, protocol: Protocol, items: str, measured: Measured = "test", scenario: str | None = None
-    ) -> None:
-        self.name, self.protocol, self.items, self.measured = name, protocol, items, measured
-        self.data = data_folder(name, protocol, measured, RESULTS)
+    def __init__(self, name: str, protocol: Protocol, measured: Measured = "test", scenario: str | None = None) -> None:
+        self.name, self.protocol, self.measured = name, protocol, measured
+        self.data = data_folder(name, protocol, RESULTS)
         self.scenarios = read_vocabulary(self.data).scenarios
         self.measured_scenarios = [s for s, known in enumerate(self.scenarios) if scenario in (None, known)]
         if not self.measured_scenarios:
             raise InputError(f"{name} has no scenario {scenario}; it has {', '.join(self.scenarios)}.")
         self.histories = Histories(self.data)
         self.allowed_SN = is_allowed(self.data / "items.parquet", self.scenarios)
-        window = TARGET_WINDOW if protocol == "global_time" else 1
+        window = EvaluationConfig().num_targets if protocol == "global_time" else 1
         split = TEST if measured == "test" else VALIDATION
         self.popularity = Popularity(self.histories, self.allowed_SN)
         self.cases = [cases_of(self.histories, s, split, window, MAX_USERS, seed=0) for s in range(len(self.scenarios))]
@@ -131,22 +127,8 @@ class Trial:
         return drawn[~np.isin(drawn, own_L)][:NUM_SAMPLED]
 
 
-def changed(config: ConfigT, changes: Sequence[str]) -> ConfigT:
-    """Return the recipe or the rival with fields set, each change being `path.of.field=JSON`."""
-    content = config.model_dump(mode="json")
-    for change in changes:
-        path, value = change.split("=", 1)
-        *parents, field = path.split(".")
-        fields = content
-        for parent in parents:
-            fields = fields[parent]
-        fields[field] = json.loads(value)
-    return type(config).model_validate(content)
-
-
-def scorers_of(trial: Trial, preset: str, seed: int, changes: Sequence[str]) -> list[Scorer]:
+def scorers_of(trial: Trial, preset: str, seed: int, config: Recipe, has_boosts: bool) -> list[Scorer]:
     """Return one scorer per measured scenario; a model that no earlier run has trained is trained."""
-    tuning, is_validated = TUNED[trial.name, plain(trial.protocol)], has_validation(trial.protocol, trial.measured)
     num_scenarios, num_items = trial.allowed_SN.shape
     num_measured = len(trial.measured_scenarios)
     if preset == "popularity":
@@ -157,31 +139,27 @@ def scorers_of(trial: Trial, preset: str, seed: int, changes: Sequence[str]) -> 
     if preset == "next_ids":
         return [next_ids(trial.allowed_SN)] * num_measured
     if preset == "mean_of_last_n":
-        return [mean_of_last_n(scorer.embeddings_ND) for scorer in scorers_of(trial, "redrec", seed, changes)]
-    encoder = minilm(text_vectors(trial.name, RESULTS)) if trial.items == "minilm" else words(trial.protocol)
-    config = changed(recipe(preset, encoder, tuning, is_validated, seed), changes)
-    trained = config.model_copy(update={"boosts": BoostConfig()})  # not used in training
-    runs = trial.data.parent / f"{preset}-{hashlib.sha256(trained.model_dump_json().encode()).hexdigest()[:8]}"
-    if preset != "single_scenario":
-        return [_trained(trial, trial.data, runs / str(seed), config)] * num_measured
+        towers = scorers_of(trial, "redrec", seed, config, has_boosts=False)
+        return [mean_of_last_n(scorer.embeddings_ND) for scorer in towers]
+    config = config.model_copy(update={"seed": seed})
+    out = trial.data.parent / f"{preset}-{hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:8]}"
+    if preset != SINGLE:
+        return [_trained(trial, trial.data, out, config, has_boosts)] * num_measured
     scorers = []
     for s in trial.measured_scenarios:
         data = single_scenario_data(trial.data, s, trial.data.parent / f"data-{trial.scenarios[s]}")
-        scorers.append(_trained(trial, data, runs / f"{seed}-{s}", config))
+        scorers.append(_trained(trial, data, out / trial.scenarios[s], config, has_boosts))
     return scorers
 
 
-def _trained(trial: Trial, data: Path, out: Path, config: Recipe) -> Scorer:
+def _trained(trial: Trial, data: Path, out: Path, config: Recipe, has_boosts: bool) -> Scorer:
     if not ModelFolder(out).manifest.exists():
         wall, cpu = time.perf_counter(), time.process_time()
         train(data, out, config)
         spent = {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
         (out / "spent.json").write_text(json.dumps(spent))
-    model, weights = read_model(out), (configured(config.boosts),) * len(trial.scenarios)
-    if config.boosts.is_fitted and has_validation(trial.protocol, trial.measured):
-        weights = model.boosts
-    towers = exported_towers(out, config.history)
-    return with_boosts(towers, trial.popularity, weights, model.logit_scale)
+    model, towers = read_model(out), exported_towers(out, config.history)
+    return with_boosts(towers, trial.popularity, model.boosts, model.logit_scale) if has_boosts else towers
 
 
 def rival_scorers(trial: Trial, rival: Rival, seed: int) -> list[Scorer]:
@@ -192,24 +170,23 @@ def rival_scorers(trial: Trial, rival: Rival, seed: int) -> list[Scorer]:
 
 
 def _rival_scorer(trial: Trial, rival: Rival, seed: int, scenario: int | None) -> Scorer:
-    if has_validation(trial.protocol, trial.measured):
-        return _trained_rival(trial, rival, seed, scenario)[0]
-    # Without a validation split it trains for as many epochs as were the best with one.
-    _, num_epochs = _trained_rival(Trial(trial.name, trial.protocol, trial.items, "validation"), rival, 0, scenario)
-    return _trained_rival(trial, rival.model_copy(update={"max_epochs": num_epochs}), seed, scenario)[0]
+    if not trains_on_validation(trial.protocol, trial.measured):
+        return _trained_rival(trial, rival, seed, scenario, TRAIN)[0]
+    _, num_epochs = _trained_rival(trial, rival, 0, scenario, TRAIN)
+    rival = rival.model_copy(update={"max_epochs": num_epochs})
+    return _trained_rival(trial, rival, seed, scenario, VALIDATION)[0]
 
 
-def _trained_rival(trial: Trial, rival: Rival, seed: int, scenario: int | None) -> tuple[Scorer, int]:
+def _trained_rival(trial: Trial, rival: Rival, seed: int, scenario: int | None, until: int) -> tuple[Scorer, int]:
     """Return the rival as a scorer, and how many epochs led to its weights."""
     settings = rival.model_dump(exclude={"is_per_scenario"})
     hides_known = trial.protocol != "global_time"  # as in `Trial.ranks`
     config = RefereeConfig(num_items=trial.allowed_SN.shape[1], hides_known=hides_known, seed=seed, **settings)
-    referee = Referee(trial.histories, len(trial.scenarios), scenario)
+    referee = Referee(trial.histories, len(trial.scenarios), scenario, until)
     cases = [case for s in referee.scenarios for case in trial.cases[s]]
-    name = f"{rival.model}-{hashlib.sha256(rival.model_dump_json().encode()).hexdigest()[:8]}"
+    name = f"{rival.model}-{hashlib.sha256(rival.model_dump_json().encode()).hexdigest()[:8]}-{trial.measured}-{until}"
     folder = trial.data.parent / name / (str(seed) if scenario is None else f"{seed}-{scenario}")
-    is_validated = has_validation(trial.protocol, trial.measured)
-    training = referee.train(config, is_validated, cases, folder, RESULTS / "env")
+    training = referee.train(config, cases, folder, RESULTS / "env")
     return referee.scorer(cases, folder), training.best_epoch + 1
 
 
@@ -275,6 +252,7 @@ def main() -> None:
     parser.add_argument("--protocol", choices=get_args(Protocol), default="global_time")
     parser.add_argument("--scenario", help="the only one to measure, and to train single models for (default: all)")
     parser.add_argument("--items", choices=["words", "minilm"], default="words", help="the encoder (default: words)")
+    parser.add_argument("--no-boosts", action="store_true", help="the towers alone")
     parser.add_argument("--seeds", type=int, default=1, help="seeds 0 to SEEDS - 1 (default: 1)")
     parser.add_argument("--measured", choices=get_args(Measured), default="test", help="validation is for tuning")
     parser.add_argument(
@@ -289,25 +267,33 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="end on one JSON line (default: an indented document)")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")  # training's own progress
-    if (arguments.set, plain(arguments.protocol)) not in TUNED:
-        parser.error(f"no choices for this set and protocol; there are some for {', '.join(map('/'.join, TUNED))}")
     try:
-        rival = _rival(arguments) if arguments.preset in CANDIDATES else None
-        trial = Trial(arguments.set, arguments.protocol, arguments.items, arguments.measured, arguments.scenario)
+        scorers_of_seed = _scorers_of_seed(arguments)
+        trial = Trial(arguments.set, arguments.protocol, arguments.measured, arguments.scenario)
     except InputError as error:
         parser.error(str(error))
-    described = [arguments.preset, arguments.items, arguments.measured, *arguments.change]
-    name = "-".join([*described, *filter(None, [arguments.candidate, arguments.scenario])])
-
-    def scorers_of_seed(seed: int) -> list[Scorer]:
-        if rival is not None:
-            return rival_scorers(trial, rival, seed)
-        return scorers_of(trial, arguments.preset, seed, arguments.change)
-
-    scenarios = run(trial, name, scorers_of_seed, arguments.seeds)
+    scenarios = run(trial, row_name(arguments), lambda seed: scorers_of_seed(trial, seed), arguments.seeds)
     options = {key: str(value) if isinstance(value, Path) else value for key, value in vars(arguments).items()}
     result = {"benchmark": "quality", "commit": commit(), **options, "scenarios": scenarios}
     print(json.dumps(result, indent=None if arguments.json else 1))
+
+
+def row_name(arguments: argparse.Namespace) -> str:
+    """Return the name of a row's rank files: preset, items, split, and what else is given."""
+    described = [arguments.preset, arguments.items, arguments.measured, *arguments.change]
+    others = ["no-boosts" if arguments.no_boosts else "", arguments.candidate, arguments.scenario]
+    return "-".join([*described, *filter(None, others)])
+
+
+def _scorers_of_seed(arguments: argparse.Namespace) -> Callable[[Trial, int], list[Scorer]]:
+    preset, changes = arguments.preset, arguments.change
+    if preset in CANDIDATES:
+        rival = _rival(arguments)
+        return lambda trial, seed: rival_scorers(trial, rival, seed)
+    config = recipe(preset, arguments.set, arguments.protocol, arguments.measured, changes)
+    if arguments.items == "minilm":
+        config = with_minilm(config, text_vectors(arguments.set, RESULTS))
+    return lambda trial, seed: scorers_of(trial, preset, seed, config, not arguments.no_boosts)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ Measured = Literal["test", "validation"]  # the split to measure on: for result 
 SPLITS: dict[Protocol, DataConfig] = {
     "abxi": DataConfig(split="leave_last_out"),
     "full_loo": DataConfig(split="leave_last_out_per_scenario"),
-    "global_time": DataConfig(split="global_time"),
+    "global_time": DataConfig(),
 }
 
 
@@ -48,23 +48,22 @@ def plain(protocol: Protocol) -> Protocol:
     return protocol.removesuffix("_tie_safe")
 
 
-def has_validation(protocol: Protocol, measured: Measured) -> bool:
-    """Return whether there is a validation split to stop early by.
+def trains_on_validation(protocol: Protocol, measured: Measured) -> bool:
+    """Return whether a model is trained on the validation split too, once its choices are made there.
 
-    The result rows of a global split have none: a model learns more from the events right before the test split.
+    Under a global split it is, as in the product. The papers' leave-one-out protocols do not allow it.
     """
-    return protocol != "global_time" or measured == "validation"
+    return protocol == "global_time" and measured == "test"
 
 
-def data_folder(name: str, protocol: Protocol, measured: Measured, home: Path) -> Path:
+def data_folder(name: str, protocol: Protocol, home: Path) -> Path:
     """Return the prepared data of a set under a protocol; prepared on first use."""
-    folder = home / name / protocol / measured / "data"
+    folder = home / name / protocol / "data"
     if not folder.exists():
         say(f"preparing {name} for {protocol}")
-        config = SPLITS[plain(protocol)].model_copy(update={"has_validation": has_validation(protocol, measured)})
         is_tie_safe = protocol != plain(protocol)
         tables = home / name / ("tables-tie_safe" if is_tie_safe else "tables")
-        prepare(*write_tables(name, tables, is_tie_safe), folder, config)
+        prepare(*write_tables(name, tables, is_tie_safe), folder, SPLITS[plain(protocol)])
     return folder
 
 

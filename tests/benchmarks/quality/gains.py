@@ -81,7 +81,7 @@ def main() -> None:
     parser.add_argument("--less", required=True, help="such as hllm-words-test")
     parser.add_argument("--json", action="store_true", help="end on one JSON line (default: an indented document)")
     arguments = parser.parse_args()
-    result = gains(Trial(arguments.set, arguments.protocol, "words"), arguments.of, arguments.less)
+    result = gains(Trial(arguments.set, arguments.protocol), arguments.of, arguments.less)
     print(json.dumps({"benchmark": "gains", **vars(arguments), **result}, indent=None if arguments.json else 1))
 
 

@@ -29,20 +29,22 @@ def script_of(model: str) -> str:
 
 
 class Referee:
-    """The events and queries of one referee: of all scenarios, or of a single one that it is trained on alone."""
+    """The events and queries of one referee: of all scenarios, or of a single one that it is trained on alone.
 
-    def __init__(self, histories: Histories, num_scenarios: int, scenario: int | None) -> None:
-        self.histories, self.scenario = histories, scenario
+    It trains on the events of the splits up to `until`; if these are not of the validation split too, it stops early.
+    """
+
+    def __init__(self, histories: Histories, num_scenarios: int, scenario: int | None, until: int) -> None:
+        self.histories, self.scenario, self.until = histories, scenario, until
         self.scenarios = range(num_scenarios) if scenario is None else [scenario]
 
-    def train(
-        self, config: RefereeConfig, has_validation: bool, cases: Sequence[Case], folder: Path, environments: Path
-    ) -> Training:
-        """Train the referee unless an earlier run did so; it stops early if there is a validation split."""
+    def train(self, config: RefereeConfig, cases: Sequence[Case], folder: Path, environments: Path) -> Training:
+        """Train the referee unless an earlier run did so."""
         if not (folder / ITEMS).exists():  # written last
             shutil.rmtree(folder, ignore_errors=True)
-            valid = self._queries(self._validation_cases()) if has_validation else None
-            write_inputs(folder, config, self._events(), valid, self._queries(cases))
+            valid = self._queries(self._validation_cases()) if self.until == TRAIN else None
+            events = events_of(self.histories, self.until, self.scenario)
+            write_inputs(folder, config, events, valid, self._queries(cases))
             run(script_of(config.model), folder, environments)
         return load_config(Training, folder / TRAINING)
 
@@ -57,9 +59,6 @@ class Referee:
             return vectors.users_CD[rows][:, None]
 
         return Scorer(interests_of, vectors.items_ND)
-
-    def _events(self) -> pa.Table:
-        return events_of(self.histories, TRAIN, self.scenario)
 
     def _validation_cases(self) -> list[Case]:
         cases = []
@@ -91,9 +90,9 @@ class Referee:
         return known.item_L.tobytes(), known.timestamp_ms_L.tobytes(), self._moment_ms(known, moment_ms)
 
 
-def events_of(histories: Histories, split: int, scenario: int | None = None) -> pa.Table:
-    """Return the events of one split, of all scenarios or of one, in the referees' columns."""
-    is_kept_N = np.asarray(histories.split_N) == split
+def events_of(histories: Histories, until: int, scenario: int | None = None) -> pa.Table:
+    """Return the events of the splits up to one, of all scenarios or of one, in the referees' columns."""
+    is_kept_N = np.asarray(histories.split_N) <= until
     if scenario is not None:
         is_kept_N &= np.asarray(histories.scenario_N) == scenario
     user_N = np.repeat(np.arange(len(histories)), histories.end_U - histories.begin_U)
