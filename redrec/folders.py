@@ -12,7 +12,7 @@ from typing import Any
 from redrec.atomic import replaced_file
 
 ITEMS, QUARANTINE, QUALITY = "items.parquet", "quarantine.parquet", "data_quality.json"  # in more than one folder
-TOWER, VECTORS, EMBEDDINGS = "user_tower.onnx", "item_vectors.npy", "item_embeddings.npy"
+TOWER, VECTORS, EMBEDDINGS, RANKER = "user_tower.onnx", "item_vectors.npy", "item_embeddings.npy", "ranker.npz"
 
 
 class TablesFolder:
@@ -44,6 +44,7 @@ class ModelFolder:
         self.content = path / "content"  # the item tower's input for each item
         self.checkpoint = path / "checkpoint"
         self.boosts = path / "boosts.json"  # their weights, per scenario
+        self.ranker = path / RANKER
         self.export = path / "export"
         self.tower = self.export / TOWER
         self.item_vectors = self.export / VECTORS
@@ -62,7 +63,7 @@ class ModelFolder:
 class BundleFolder:
     """Written by `redrec.bundle.builder`; the manifest is last, so a folder without it is no bundle."""
 
-    HASHED = (EMBEDDINGS, "fallback.json", ITEMS, TOWER, VECTORS)
+    HASHED = (EMBEDDINGS, "fallback.json", ITEMS, RANKER, TOWER, VECTORS)
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -70,6 +71,7 @@ class BundleFolder:
         self.tower = path / TOWER
         self.item_vectors = path / VECTORS
         self.item_embeddings = path / EMBEDDINGS
+        self.ranker = path / RANKER
         self.fallback = path / "fallback.json"  # scenario -> popular item ids, for users without a known history
         self.embedded_index = path / "index" / "milvus.db"  # absent when the index is on a Milvus server
         self.manifest = path / "bundle.json"

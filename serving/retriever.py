@@ -1,10 +1,10 @@
 """Retriever: a query in, items with their source out; it fails only if the index belongs to another bundle.
 
 Stages: history -> event vectors -> user tower (ONNX Runtime) -> one Milvus search for all interests -> boosts
-(`redrec.index.boosted`) -> merge. Each stage has a time budget, and none runs on the event loop. If the search
-exceeds its budget or Milvus is not available, the answer comes from exact search over the bundle's own vectors (source
-`exact`). Without a history, or if the catalog is too large for exact search, it is the scenario's popular items (source
-`fallback`). The reason names the stage that failed.
+(`redrec.index.boosted`) -> merge -> ranker (`redrec.index.ranker`). Each stage has a time budget, and none runs on the
+event loop. If the search exceeds its budget or Milvus is not available, the answer comes from exact search over the
+bundle's own vectors (source `exact`). Without a history, or if the catalog is too large for exact search, it is the
+scenario's popular items (source `fallback`). The reason names the stage that failed.
 
 Shapes: Q interests, N items, D embedding, K results.
 """
@@ -26,6 +26,7 @@ from redrec.index.boosted import Boosted, OwnBoosts
 from redrec.index.exact import exact_search
 from redrec.index.filters import Catalog, ItemFilter
 from redrec.index.merge import Merged, merge_max
+from redrec.index.ranker import RankedQuery
 from redrec.index.search import AsyncItemIndex, IndexUnavailableError, SearchResult
 from redrec.model.boosts import own_boosts
 from redrec.model.session import open_tower
@@ -61,6 +62,13 @@ class StageError(RuntimeError):
     """A stage failed; `args[0]` is the reason in the answer."""
 
 
+class QueriedUser(NamedTuple):
+    """What the tower thread makes of a query."""
+
+    query: RankedQuery
+    boosted: Boosted
+
+
 class Retriever:
     """One bundle, ready for queries between `start` and `close`; both run on the serving event loop."""
 
@@ -83,8 +91,8 @@ class Retriever:
         self.client = self.index.connect()
         newest = History(*np.zeros((4, 1), dtype=np.int64))
         for _ in range(WARM_UP_RUNS):
-            for scenario in self.bundle.manifest.scenarios:
-                interests_QD = self._interests(newest, scenario)
+            for scenario in range(len(self.bundle.manifest.scenarios)):
+                interests_QD = self._interests(newest, scenario, now_ms())
             await self.client.search(interests_QD, 1, ItemFilter())
 
     async def close(self) -> None:
@@ -106,21 +114,19 @@ class Retriever:
             if query.exclude_seen:
                 seen = np.unique(history.item_L)
                 item_filter = item_filter._replace(exclude_ids=tuple(self.bundle.item_ids[i] for i in seen))
-            interests_QD, boosted = await self._on_tower_thread(self._user, history, query.scenario, item_filter)
-            return await self._search_or_exact(interests_QD, query.k, item_filter, boosted)
+            user = await self._on_tower_thread(self._user, history, query.scenario, item_filter)
+            return await self._search_or_exact(user, query.k, item_filter)
         except StageError as stage:
             return self._fallback(query, item_filter, str(stage))
 
-    async def _search_or_exact(
-        self, interests_QD: NDArray[np.float32], k: int, item_filter: ItemFilter, boosted: Boosted
-    ) -> Answer:
+    async def _search_or_exact(self, user: QueriedUser, k: int, item_filter: ItemFilter) -> Answer:
         """Return the result of Milvus, or of exact search if Milvus fails and the catalog is small enough."""
         try:
-            return Answer(self._items(await self._search(interests_QD, k, item_filter, boosted)), "model", None)
+            return Answer(self._items(await self._search(user, k, item_filter)), "model", None)
         except StageError as stage:
             if len(self.bundle.item_ids) > self.config.max_exact_items:
                 raise
-            merged = await self._on_tower_thread(self._exact, interests_QD, k, item_filter, boosted)
+            merged = await self._on_tower_thread(self._exact, user, k, item_filter)
             return Answer(self._items(merged), "exact", str(stage))
 
     async def _history(self, query: Query) -> History:
@@ -151,48 +157,60 @@ class Retriever:
         run = asyncio.get_running_loop().run_in_executor(self.tower_threads, function, *arguments)
         return await within(run, self.config.tower_budget_ms, "tower_timeout")
 
-    def _interests(self, history: History, scenario: str) -> NDArray[np.float32]:
+    def _interests(self, history: History, scenario: int, moment_ms: int) -> NDArray[np.float32]:
         """Return `interests_QD` of one user."""
-        query_scenario = self.bundle.manifest.scenarios.index(scenario)
         bundle = self.bundle
-        inputs = tower_inputs([history], [query_scenario], [now_ms()], bundle.vectors_NE, bundle.history_config)
+        inputs = tower_inputs([history], [scenario], [moment_ms], bundle.vectors_NE, bundle.history_config)
         return self.tower(inputs)[0]
 
-    def _user(self, history: History, scenario: str, item_filter: ItemFilter) -> tuple[NDArray[np.float32], Boosted]:
-        return self._interests(history, scenario), self._boosted(history, scenario, item_filter)
+    def _user(self, history: History, scenario: str, item_filter: ItemFilter) -> QueriedUser:
+        number, moment_ms = self.bundle.manifest.scenarios.index(scenario), now_ms()
+        query = RankedQuery(self._interests(history, number, moment_ms), history, number, moment_ms)
+        return QueriedUser(query, self._boosted(query, item_filter))
 
-    def _boosted(self, history: History, scenario: str, item_filter: ItemFilter) -> Boosted:
-        number, manifest = self.bundle.manifest.scenarios.index(scenario), self.bundle.manifest
-        own = own_boosts(history, number, now_ms(), manifest.boosts[number], manifest.logit_scale)
+    def _boosted(self, query: RankedQuery, item_filter: ItemFilter) -> Boosted:
+        manifest = self.bundle.manifest
+        weights = manifest.boosts[query.scenario]
+        own = own_boosts(query.history, query.scenario, query.moment_ms, weights, manifest.logit_scale)
         candidates = OwnBoosts(
             own.items_T,
             own.boost_T,
             catalog_among(own.items_T, self.bundle).is_allowed(item_filter),
             self.bundle.embeddings_ND[own.items_T],
         )
-        return Boosted(self.popular.get(scenario), candidates)
+        return Boosted(self.popular.get(manifest.scenarios[query.scenario]), candidates)
 
-    async def _search(
-        self, interests_QD: NDArray[np.float32], k: int, item_filter: ItemFilter, boosted: Boosted
-    ) -> Merged:
+    async def _search(self, user: QueriedUser, k: int, item_filter: ItemFilter) -> Merged:
         assert self.client is not None, "start() comes first"
-        search = self.client.search(interests_QD, k, item_filter)
+        search = self.client.search(user.query.interests_QD, self._num_searched(k), item_filter)
         try:
             result = await within(search, self.config.search_budget_ms, "index_timeout")
         except IndexUnavailableError as error:
             logger.warning("index: %s", error)
             raise StageError("index_unavailable") from error
-        merged: Merged = await self._on_tower_thread(self._merged, result, interests_QD, k, item_filter, boosted)
+        merged: Merged = await self._on_tower_thread(self._merged, result, user, k, item_filter)
         return merged
 
-    def _merged(
-        self, result: SearchResult, interests_QD: NDArray[np.float32], k: int, item_filter: ItemFilter, boosted: Boosted
-    ) -> Merged:
-        return merge_max(*boosted.add_to(result, interests_QD, k, item_filter), k)
+    def _num_searched(self, k: int) -> int:
+        return max(k, self.bundle.ranker.num_contenders)
 
-    def _exact(self, interests_QD: NDArray[np.float32], k: int, item_filter: ItemFilter, boosted: Boosted) -> Merged:
-        boost_N, is_allowed_N = boosted.of_all(len(self.bundle.item_ids)), self.catalog.is_allowed(item_filter)
-        return merge_max(*exact_search(interests_QD, self.bundle.embeddings_ND, k, is_allowed_N, boost_N), k)
+    def _merged(self, result: SearchResult, user: QueriedUser, k: int, item_filter: ItemFilter) -> Merged:
+        num_searched = self._num_searched(k)
+        boosted = user.boosted.add_to(result, user.query.interests_QD, num_searched, item_filter)
+        return self._ranked(merge_max(*boosted, num_searched), user, k)
+
+    def _exact(self, user: QueriedUser, k: int, item_filter: ItemFilter) -> Merged:
+        num_searched, is_allowed_N = self._num_searched(k), self.catalog.is_allowed(item_filter)
+        boost_N = user.boosted.of_all(len(self.bundle.item_ids))
+        result = exact_search(user.query.interests_QD, self.bundle.embeddings_ND, num_searched, is_allowed_N, boost_N)
+        return self._ranked(merge_max(*result, num_searched), user, k)
+
+    def _ranked(self, best: Merged, user: QueriedUser, k: int) -> Merged:
+        ranker, popular = self.bundle.ranker, user.boosted.popular
+        if ranker.num_contenders:
+            popular_C = np.zeros(len(best.items_K)) if popular is None else popular.boost_N[best.items_K]
+            best = ranker.ranked(best, user.query, popular_C, self.bundle.embeddings_ND)
+        return best.of(slice(k))
 
     def _items(self, merged: Merged) -> list[Item]:
         rows = zip(merged.items_K.tolist(), merged.scores_K.tolist(), merged.interests_K.tolist(), strict=True)

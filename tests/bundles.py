@@ -15,12 +15,14 @@ from onnx import TensorProto, helper, numpy_helper
 
 from redrec.bundle.builder import build_bundle
 from redrec.bundle.reader import Bundle
+from redrec.data.histories import NEVER
 from redrec.data.prepare import prepare
 from redrec.data.split import read_vocabulary
 from redrec.folders import ModelFolder, write_json
 from redrec.hashing import file_hash
 from redrec.history import HistoryConfig
 from redrec.index.milvus import IndexConfig, build_collection, collection_name, connect
+from redrec.index.ranker import FEATURES, Networks, Ranker
 from redrec.model.boosts import OWN_COUNTS, BoostWeights
 from redrec.model.manifest import ModelManifest
 
@@ -70,7 +72,20 @@ def write_data(folder: Path, num_items: int = 48, seed: int = 0) -> Path:
     return folder / "data"
 
 
-def write_tiny_model(folder: Path, num_scenarios: int, seed: int = 0, boosts: BoostWeights = NO_BOOSTS) -> Path:
+def random_ranker(num_items: int, num_scenarios: int, num_contenders: int) -> Ranker:
+    """Return a ranker that orders items by anything but their scores; every fourth item is new."""
+    rng, num_hidden = np.random.default_rng(5), 4
+    shapes = {"mean_SF": (), "deviation_SF": (), "linear_SF": (), "hidden_SFH": (num_hidden,)}
+    scenario = {name: (num_scenarios, len(FEATURES), *rest) for name, rest in shapes.items()}
+    scenario |= {"bias_SH": (num_scenarios, num_hidden), "out_SH": (num_scenarios, num_hidden)}
+    networks = Networks(**{name: rng.uniform(0.5, 1.5, shape).astype(np.float32) for name, shape in scenario.items()})
+    first_ms_N = np.where(np.arange(num_items) % 4, 1_600_000_000_000 + 10**9 * np.arange(num_items), NEVER)
+    return Ranker(num_contenders, 1.0, first_ms_N, networks)
+
+
+def write_tiny_model(
+    folder: Path, num_scenarios: int, seed: int = 0, boosts: BoostWeights = NO_BOOSTS, num_contenders: int = 0
+) -> Path:
     """Write the model folder `folder/model` (manifest and export, no checkpoint) for `folder/data`; return it.
 
     Its logit scale is 1.
@@ -85,6 +100,7 @@ def write_tiny_model(folder: Path, num_scenarios: int, seed: int = 0, boosts: Bo
     np.save(model.item_vectors, rng.normal(size=(num_items, VECTOR_DIM)).astype(np.float16))
     weights_ED, queries_SQD = tower_weights(num_scenarios, seed)
     onnx.save(tiny_tower(weights_ED, queries_SQD), model.tower)
+    random_ranker(num_items, num_scenarios, num_contenders).save(model.ranker)
     manifest = ModelManifest(
         vocabulary=read_vocabulary(folder / "data"),
         items_hash=file_hash(folder / "data" / "items.parquet"),
@@ -152,12 +168,14 @@ def numpy_interests(bundle: Bundle, item_ids: list[str], scenario: str, seed: in
     return raw_QD / np.linalg.norm(raw_QD, axis=1, keepdims=True)
 
 
-def tiny_run(folder: Path, num_items: int = 48, seed: int = 0, boosts: BoostWeights = NO_BOOSTS) -> Bundle:
+def tiny_run(
+    folder: Path, num_items: int = 48, seed: int = 0, boosts: BoostWeights = NO_BOOSTS, num_contenders: int = 0
+) -> Bundle:
     """Build `folder/data`, `folder/features` and `folder/bundle` of the same content."""
     from feature_repo.materialize import materialize
 
     features = materialize(write_data(folder, num_items, seed), folder / "features")
-    model = write_tiny_model(folder, len(SCENARIOS), seed, boosts)
+    model = write_tiny_model(folder, len(SCENARIOS), seed, boosts, num_contenders)
     feature_hash = features["feature_hash"]
     return build_bundle(folder / "data", model, folder / "bundle", metrics=None, feature_hash=feature_hash)
 

@@ -89,6 +89,7 @@ def _write(
     shutil.copyfile(exported.tower, folder.tower)
     shutil.copyfile(exported.item_vectors, folder.item_vectors)
     shutil.copyfile(exported.item_embeddings, folder.item_embeddings)
+    shutil.copyfile(exported.ranker, folder.ranker)
     write_json(folder.fallback, _fallback(data, vocabulary))
 
     files = {name: file_hash(folder.path / name) for name in folder.HASHED}

@@ -14,7 +14,7 @@ from redrec.history import HistoryConfig, Vocabulary
 from redrec.index.milvus import IndexConfig
 from redrec.model.boosts import BoostWeights
 
-FORMAT = 3  # of the manifest; the tower of an older one has other inputs
+FORMAT = 4  # of the manifest; an older one has no ranker
 ID_DIGITS = 16  # 64 bits: the chance that two of a million bundles share an id is 3e-8
 
 

@@ -18,6 +18,7 @@ from redrec.config import InputError, load_config
 from redrec.folders import BundleFolder, read_json
 from redrec.hashing import file_hash
 from redrec.history import HistoryConfig, Vocabulary
+from redrec.index.ranker import Ranker
 
 
 class Bundle(NamedTuple):
@@ -30,6 +31,7 @@ class Bundle(NamedTuple):
     items: pa.Table
     vectors_NE: NDArray[np.float16]
     embeddings_ND: NDArray[np.float16]
+    ranker: Ranker
     fallback: dict[str, list[str]]
 
     @property
@@ -99,5 +101,6 @@ def _read(folder: BundleFolder, manifest: BundleManifest) -> Bundle:
         items=items,
         vectors_NE=np.load(folder.item_vectors, mmap_mode="r", allow_pickle=False),
         embeddings_ND=np.load(folder.item_embeddings, mmap_mode="r", allow_pickle=False),
+        ranker=Ranker.load(folder.ranker),
         fallback=read_json(folder.fallback),
     )

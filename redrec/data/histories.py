@@ -32,6 +32,7 @@ from redrec.folders import DataFolder
 from redrec.history import History, Ints
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
+NEVER = np.iinfo(np.int64).max
 FIELDS = {"item": np.int32, "action": np.int16, "scenario": np.int16, "timestamp_ms": np.int64, "split": np.int8}
 USERS = "users.parquet"
 EVENTS_PER_BLOCK = 4_000_000  # of a scan over all users: some 100 MB
@@ -135,6 +136,15 @@ def train_counts(histories: Histories, num_items: int, num_scenarios: int, until
         is_train = histories.split_N[block] <= until
         np.add.at(counts_SN, (histories.scenario_N[block][is_train], histories.item_N[block][is_train]), 1)
     return counts_SN
+
+
+def first_ms(histories: Histories, num_items: int, until: int = TRAIN) -> Ints:
+    """Return the time of each item's first event in the splits up to `until`, `first_ms_N`; `NEVER` without one."""
+    first_ms_N = np.full(num_items, NEVER, dtype=np.int64)
+    for block in histories.blocks():
+        is_known_B = histories.split_N[block] <= until
+        np.minimum.at(first_ms_N, histories.item_N[block][is_known_B], histories.timestamp_ms_N[block][is_known_B])
+    return first_ms_N
 
 
 def newest_train_ms(histories: Histories, until: int = TRAIN) -> int:

@@ -4,10 +4,10 @@ Writes three files: `metrics.json`, `users.parquet` (the ranks of every user, sc
 metrics follow) and `examples.json` (three users to look at). The keys of `metrics.json`; estimates are
 `{metric: {"value", "low", "high", "users"}}`:
 
-- `scenarios`: `{scenario: {model: estimates}}`, the towers as served, the towers without boosts, and the baselines
-  (`redrec.evaluation.baselines`). `hit_rate@10` ranks all items of the scenario, `hit_rate@10_unseen` only the items
-  new to the user, for targets that are new to the user.
-- `gains`: `{scenario: {model: estimates}}`, the towers as served minus the other model, for the same users.
+- `scenarios`: `{scenario: {model: estimates}}`, the model as served, without its ranker, the towers without boosts, and
+  the baselines (`redrec.evaluation.baselines`). `hit_rate@10` ranks all items of the scenario, `hit_rate@10_unseen`
+  only the items new to the user, for targets that are new to the user.
+- `gains`: `{scenario: {model: estimates}}`, the model as served minus the other, for the same users.
 - `slices`: `{scenario: {slice: {model: estimates}}}`, the same for cold, light and heavy users, only at 10.
 - `lists`: `{scenario: {model: ...}}`, how many items all lists hold, and how new these are
   (`redrec.evaluation.lists`).
@@ -30,6 +30,7 @@ from redrec.data.split import read_vocabulary
 from redrec.evaluation.baselines import mean_of_last_n, own_counts, popularity, recent_popularity
 from redrec.evaluation.cases import MAX_USERS, SLICES, Case, EvaluationConfig, cases_of
 from redrec.evaluation.collapse import interest_report
+from redrec.evaluation.contenders import with_ranker
 from redrec.evaluation.examples import examples
 from redrec.evaluation.intervals import bootstrap_means, paired_gain
 from redrec.evaluation.lists import list_report
@@ -38,11 +39,12 @@ from redrec.evaluation.popularity import Popularity
 from redrec.evaluation.ranking import Ranks, rank_cases
 from redrec.evaluation.scorers import Scorer, exported_towers, with_boosts
 from redrec.evaluation.users import users_of, users_table
-from redrec.folders import DataFolder, EvaluationFolder, write_json
+from redrec.folders import DataFolder, EvaluationFolder, ModelFolder, write_json
 from redrec.history import Ints
+from redrec.index.ranker import Ranker
 from redrec.model.manifest import ModelManifest, check_model_fits, read_model
 
-TOWERS, WITHOUT_BOOSTS = "redrec", "redrec_without_boosts"
+TOWERS, WITHOUT_RANKER, WITHOUT_BOOSTS = "redrec", "redrec_without_ranker", "redrec_without_boosts"
 SECTIONS = ("scenarios", "gains", "slices", "lists", "interests", "scenario_value")
 AT_10 = (10,)
 VALUE_METRIC, GAIN_METRICS = "hit_rate@10", ("hit_rate@10", "ndcg@10")
@@ -94,10 +96,12 @@ def evaluate(data: Path, model: Path, out: Path) -> Metrics:
 def _scorers(
     model: Path, trained: ModelManifest, histories: Histories, allowed_SN: NDArray[np.bool_], counts_SN: Ints
 ) -> dict[str, Scorer]:
-    """Return the towers as served, the towers without boosts, and the baselines, by name."""
+    """Return the model as served, without its ranker, without boosts too, and the baselines, by name."""
     recent, plain = Popularity(histories, allowed_SN), exported_towers(model, trained.history)
+    boosted = with_boosts(plain, recent, trained.boosts, trained.logit_scale)
     return {
-        TOWERS: with_boosts(plain, recent, trained.boosts, trained.logit_scale),
+        TOWERS: with_ranker(boosted, Ranker.load(ModelFolder(model).ranker)),
+        WITHOUT_RANKER: boosted,
         WITHOUT_BOOSTS: plain,
         "own_counts": own_counts(recent),
         "recent_popularity": recent_popularity(recent),

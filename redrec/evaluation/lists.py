@@ -4,7 +4,7 @@
 the share of a list's items without an event in the scenario before the test, with an interval over users. A model that
 shows everybody the same ten items has little coverage, and one that only knows old items shows no new ones.
 
-Shapes: U users, N items, Q interests, D embedding, K results.
+Shapes: U users, N items, K results.
 """
 
 from collections.abc import Sequence
@@ -14,30 +14,16 @@ from numpy.typing import NDArray
 
 from redrec.data.histories import Histories
 from redrec.evaluation.cases import Case
+from redrec.evaluation.contenders import best_items
 from redrec.evaluation.intervals import bootstrap_means
 from redrec.evaluation.scorers import Scorer
-from redrec.history import History, Ints
-from redrec.index.exact import exact_search
-from redrec.index.merge import Merged, merge_max
+from redrec.history import Ints
+from redrec.index.ranker import RankedQuery
 
 K = 10
 MAX_USERS = 200  # of a scenario: each is searched for alone
 
 ListReport = dict[str, object]
-
-
-def best_items(
-    scorer: Scorer,
-    interests_QD: NDArray[np.floating],
-    known: History,
-    scenario: int,
-    moment_ms: int,
-    is_candidate_N: NDArray[np.bool_],
-    k: int,
-) -> Merged:
-    """Return the k best items for one user at a moment."""
-    boost_N = scorer.boosts.of_all(known, scenario, moment_ms) if scorer.boosts else None
-    return merge_max(*exact_search(interests_QD, scorer.embeddings_ND, k, is_candidate_N, boost_N), k)
 
 
 def list_report(
@@ -56,7 +42,8 @@ def list_report(
     interests_UQD = scorer.interests_of(known, scenario, moment_ms_U) if cases else np.empty((0, 1, 1))
     is_shown_N, new_share_U = np.zeros(len(is_candidate_N), dtype=bool), np.full(len(cases), np.nan)
     for u, (history, interests_QD) in enumerate(zip(known, interests_UQD, strict=True)):
-        best = best_items(scorer, interests_QD, history, scenario, int(moment_ms_U[u]), is_candidate_N, K)
+        query = RankedQuery(interests_QD, history, scenario, int(moment_ms_U[u]))
+        best = best_items(scorer, query, is_candidate_N, K)
         is_shown_N[best.items_K] = True
         new_share_U[u] = (count_N[best.items_K] == 0).mean()
     (new_items,) = bootstrap_means(new_share_U[:, None], seed)

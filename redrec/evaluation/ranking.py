@@ -19,9 +19,12 @@ from numpy.typing import NDArray
 
 from redrec.data.histories import Histories
 from redrec.evaluation.cases import Case, padded_targets, without_scenario
+from redrec.evaluation.contenders import reranked
 from redrec.evaluation.popularity import last_hour
 from redrec.evaluation.scorers import Scorer
 from redrec.history import Ints
+from redrec.index.exact import best_scores
+from redrec.index.ranker import RankedQuery
 from redrec.model.boosts import Own
 
 USERS_PER_BLOCK = 1024  # per read of the catalog
@@ -98,9 +101,14 @@ def rank_cases(
         if scorer.boosts is not None:
             boost_N = scorer.boosts.popular(scenario, moment_ms)
             own = [scorer.boosts.own(h, scenario, int(ms)) for h, ms in zip(shown, moment_ms_B, strict=True)]
-        blocks.append(
-            rank_targets(interests_BQD, scorer.embeddings_ND, target_UT[block_B], seen, is_candidate_N, boost_N, own)
-        )
+        target_BT = target_UT[block_B]
+        ranks = rank_targets(interests_BQD, scorer.embeddings_ND, target_BT, seen, is_candidate_N, boost_N, own)
+        if scorer.ranker is not None:
+            of_user = zip(interests_BQD, shown, moment_ms_B.tolist(), strict=True)
+            queries = [RankedQuery(interests_QD, history, scenario, ms) for interests_QD, history, ms in of_user]
+            both_BT = reranked(scorer, queries, *ranks[:2], target_BT, seen, is_candidate_N)
+            ranks = Ranks(*both_BT, *ranks[2:])
+        blocks.append(ranks)
         order.append(block_B)
     in_order = Ranks._make(np.concatenate(values) for values in zip(*blocks, strict=True))
     return in_order.of(np.argsort(np.concatenate(order)))
@@ -182,18 +190,6 @@ def rank_among(interests_BQD: Floats, embeddings_ND: Floats, items_BX: Ints, boo
         bounds = targets.low_BT[b, 0], targets.high_BT[b, 0]
         rank_B[b] = 1 + num_above(scores_X, np.flatnonzero(order_X == 0)[0], True, *bounds)
     return rank_B
-
-
-def best_scores(interests_BQD: Floats, embeddings_DM: Floats, scratch: Floats) -> Floats:
-    """Return the greatest dot product over each user's interests, `scores_BM`, a view of `scratch`.
-
-    `scratch` is two arrays of at least B x M: allocating memory for every product takes longer than the product.
-    """
-    scores_BM, other_BM = scratch[:, : len(interests_BQD), : embeddings_DM.shape[1]]
-    np.matmul(interests_BQD[:, 0], embeddings_DM, out=scores_BM)
-    for q in range(1, interests_BQD.shape[1]):
-        np.maximum(scores_BM, np.matmul(interests_BQD[:, q], embeddings_DM, out=other_BM), out=scores_BM)
-    return scores_BM
 
 
 def num_above(scores_X: Floats, position: int, is_here: bool, low: float, high: float) -> int:

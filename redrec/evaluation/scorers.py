@@ -1,7 +1,8 @@
 """Scorers: the interface that evaluation needs of a model, and the exported towers as a scorer.
 
 A scorer returns a few interests of a user for a queried scenario, and has an embedding of each item. An item's score
-is the greatest dot product over the interests, plus its boosts if any: of popular items, and of the user's own.
+is the greatest dot product over the interests, plus its boosts if any: of popular items, and of the user's own. A
+ranker orders the best of them.
 Baselines are scorers too (`baselines`).
 
 Shapes: B users, S scenarios, N items, T own items of a user, Q interests, D embedding.
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from redrec.evaluation.popularity import Popularity
 from redrec.folders import ModelFolder
 from redrec.history import History, HistoryConfig, Ints, tower_inputs
+from redrec.index.ranker import Ranker
 from redrec.model.boosts import BoostWeights, Own, own_boosts
 from redrec.model.session import open_tower
 
@@ -45,6 +47,7 @@ class Scorer(NamedTuple):
     interests_of: InterestsOf
     embeddings_ND: NDArray[np.floating]
     boosts: Boosts | None = None
+    ranker: Ranker | None = None  # of the best items (`redrec.evaluation.contenders`)
 
 
 def in_blocks(interests_of: InterestsOf) -> InterestsOf:

@@ -3,7 +3,7 @@
 One matrix product per block of items, so memory is Q times the block, for a catalog of any size. Serving also
 falls back to it when Milvus is unavailable, and the examples of the evaluation use it.
 
-Shapes: Q queries, N items, D embedding, K results.
+Shapes: Q queries, B users, N items, M of them in a block, D embedding, K results.
 """
 
 import numpy as np
@@ -72,3 +72,17 @@ def top_k(
         kept = np.flatnonzero(scores_C >= kth_score)  # a few more than k when scores tie at the edge
         best_QK[q] = kept[np.argsort(-scores_C[kept], kind="stable")[:k]]
     return np.take_along_axis(scores_QC, best_QK, axis=1), np.take_along_axis(items_QC, best_QK, axis=1)
+
+
+def best_scores(
+    interests_BQD: NDArray[np.floating], embeddings_DM: NDArray[np.floating], scratch: NDArray[np.floating]
+) -> NDArray[np.floating]:
+    """Return the greatest dot product over each user's interests, `scores_BM`, a view of `scratch`.
+
+    `scratch` is two arrays of at least B x M: allocating memory for every product takes longer than the product.
+    """
+    scores_BM, other_BM = scratch[:, : len(interests_BQD), : embeddings_DM.shape[1]]
+    np.matmul(interests_BQD[:, 0], embeddings_DM, out=scores_BM)
+    for q in range(1, interests_BQD.shape[1]):
+        np.maximum(scores_BM, np.matmul(interests_BQD[:, q], embeddings_DM, out=other_BM), out=scores_BM)
+    return scores_BM

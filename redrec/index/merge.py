@@ -24,6 +24,10 @@ class Merged(NamedTuple):
     scores_K: NDArray[np.float32]
     interests_K: NDArray[np.int64]
 
+    def of(self, positions: slice | NDArray[np.int64]) -> "Merged":
+        """Return the items at some positions of the list."""
+        return Merged(self.items_K[positions], self.scores_K[positions], self.interests_K[positions])
+
 
 def merge_max(scores_QK: NDArray[np.float32], items_QK: NDArray[np.int64], k: int) -> Merged:
     """Return the k best distinct items; ties go to the lower item, then to the lower interest.

@@ -7,6 +7,7 @@ from redrec.evaluation.cases import EvaluationConfig
 from redrec.evaluation.validation import ValidationConfig
 from redrec.history import HistoryConfig
 from redrec.index.milvus import IndexConfig
+from redrec.index.ranker import RankerConfig
 from redrec.model.boosts import BoostConfig
 from redrec.model.item_tower import ItemTowerConfig
 from redrec.model.losses import LossConfig
@@ -27,6 +28,7 @@ class Recipe(Config):
     validation: ValidationConfig = ValidationConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     boosts: BoostConfig = BoostConfig()
+    ranker: RankerConfig = RankerConfig()
     index: IndexConfig = IndexConfig()
     drift: DriftConfig = DriftConfig()
     compute: ComputeConfig = ComputeConfig()

@@ -1,6 +1,6 @@
 """Trainer: data folder and recipe in, checkpoint and exported towers out.
 
-After the last step the weights of the boosts are fitted on the validation split, if there is one, with the best towers.
+After the last step the boosts and the ranker are fitted on the validation split, if there is one, with the best towers.
 Then a refresh trains the towers for a few more steps on all events before the test, the validation split too. The more
 popularity is of the moment (`redrec.evaluation.popularity_share`), the more of its rows are cut in that split alone.
 
@@ -25,13 +25,13 @@ from redrec.config import InputError, load_config
 from redrec.data.histories import TRAIN, VALIDATION, Histories, train_counts
 from redrec.data.items import is_allowed
 from redrec.data.split import read_vocabulary
-from redrec.evaluation.boost_fit import fit_boosts
 from redrec.evaluation.popularity_share import popularity_prior, popularity_shares
 from redrec.evaluation.validation import Validation
 from redrec.folders import DataFolder, ModelFolder, read_json, write_json
 from redrec.hashing import file_hash
 from redrec.history import Vocabulary
-from redrec.model.boosts import BoostWeights, configured
+from redrec.index.ranker import Ranker
+from redrec.model.boosts import BoostWeights
 from redrec.model.item_tower import ItemContent, write_item_content
 from redrec.model.manifest import ModelManifest
 from redrec.prefetch import prefetch
@@ -39,6 +39,7 @@ from redrec.training import checkpoint
 from redrec.training.batches import Batch, Batches, Shard
 from redrec.training.distributed import device, processes, spread, total
 from redrec.training.export import export_towers, live_scorer
+from redrec.training.fits import fit_on_validation, has_validation
 from redrec.training.optimizer import make_optimizer, num_refresh_steps, schedule
 from redrec.training.recipe import Recipe
 from redrec.training.towers import Towers
@@ -136,7 +137,7 @@ class TrainingRun:
 
     def train(self, stop_after: int | None) -> dict[str, float]:
         num_steps = self.recipe.optimizer.steps
-        last = num_steps + (num_refresh_steps(self.recipe.optimizer) if self._has_validation() else 0)
+        last = num_steps + (num_refresh_steps(self.recipe.optimizer) if has_validation(self.histories) else 0)
         stop = min(last, stop_after or last)
         watched = self._train_until(min(stop, num_steps), self.batches)
         if self.progress.step < num_steps:
@@ -147,9 +148,6 @@ class TrainingRun:
         if self.progress.step == last:
             self._export(watched, boosts)
         return watched
-
-    def _has_validation(self) -> bool:
-        return bool(self.histories.num_events(VALIDATION).sum() > self.histories.num_train_U.sum())
 
     def _train_until(self, last: int, batches: Batches) -> dict[str, float]:
         """Train up to a step, or until validation says that it is enough: the other steps then count as done."""
@@ -171,17 +169,16 @@ class TrainingRun:
         return watched
 
     def _boosts(self) -> tuple[BoostWeights, ...]:
-        """Return the weights of the boosts, fitted on the validation split with the towers before a refresh."""
+        """Return the weights of the boosts, fitted with the towers before a refresh; the ranker is fitted too."""
         if self.progress.step > self.recipe.optimizer.steps:
             return tuple(BoostWeights.model_validate(weights) for weights in read_json(self.folder.boosts))
         total(0)  # the first has written the checkpoint
         checkpoint.load_best(self.folder.checkpoint, self.towers)
-        boosts = (configured(self.recipe.boosts),) * len(self.vocabulary.scenarios)
-        if self.recipe.boosts.is_fitted and self._has_validation():
-            scratch = self.folder.validation(self.shard.rank)
-            scorer = live_scorer(self.towers, self.content, self.recipe.history, scratch)
-            boosts = fit_boosts(scorer, self.data.path, self.recipe.evaluation, self.towers.logit_scale().item())
+        scratch = self.folder.validation(self.shard.rank)
+        scorer = live_scorer(self.towers, self.content, self.recipe.history, scratch)
+        boosts, ranker = fit_on_validation(scorer, self.data.path, self.recipe, self.towers.logit_scale().item())
         if self.is_first:
+            ranker.save(self.folder.ranker)
             write_json(self.folder.boosts, [weights.model_dump() for weights in boosts])
         total(0)  # the other processes wait for the first
         return boosts
@@ -258,6 +255,8 @@ class TrainingRun:
             return
         towers = load_towers(self.folder.path, self.vocabulary)
         export_towers(towers, self.content, len(self.vocabulary.scenarios), self.folder.path)
+        ranker = Ranker.load(self.folder.ranker)
+        ranker._replace(logit_scale=towers.logit_scale().item()).save(self.folder.ranker)
         manifest = ModelManifest(
             vocabulary=self.vocabulary,
             items_hash=file_hash(self.data.items),

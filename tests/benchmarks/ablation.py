@@ -38,7 +38,7 @@ from redrec.folders import EvaluationFolder
 from redrec.model.user_tower import Queries
 from redrec.training.recipe import Recipe
 from redrec.training.trainer import train
-from tests.benchmarks.measure import ROOT, commit, over_users_and_seeds, say
+from tests.benchmarks.measure import METRICS, ROOT, commit, over_users_and_seeds, say
 from tests.benchmarks.quality.recipes import changed
 
 RESULTS = ROOT / "tests" / "benchmarks" / "results" / "ablation"
@@ -50,7 +50,6 @@ CHANGES: dict[str, list[str]] = {
     "interests": ["user_tower.num_queries=1"],
     "window": ["batch.target_window=1"],
 }
-METRICS = ("hit_rate@10", "ndcg@10")
 
 
 @contextmanager

@@ -23,14 +23,13 @@ from redrec.evaluation.evaluate import evaluate
 from redrec.folders import EvaluationFolder, read_json
 from redrec.training.recipe import Recipe
 from redrec.training.trainer import train
-from tests.benchmarks.measure import ROOT, commit, say
+from tests.benchmarks.measure import METRICS, ROOT, commit, say
 from tests.benchmarks.quality import datasets
 from tests.benchmarks.quality.recipes import changed
 
 RESULTS = ROOT / "tests" / "benchmarks" / "results" / "defaults"
 GENERATED = ("world", "complete-journey")
 UNTITLED = "-untitled"
-METRICS = ("hit_rate@10", "ndcg@10")
 
 
 def tables_of(name: str) -> tuple[Path, Path]:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 ROOT = Path(__file__).parents[2]
 NUM_RESAMPLES = 1000
+METRICS = ("hit_rate@10", "ndcg@10")  # of models, in tables
 
 
 def say(line: str) -> None:

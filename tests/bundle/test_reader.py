@@ -10,7 +10,8 @@ from redrec.config import InputError
 
 
 @pytest.mark.parametrize(
-    "name", ["user_tower.onnx", "items.parquet", "item_vectors.npy", "item_embeddings.npy", "fallback.json"]
+    "name",
+    ["user_tower.onnx", "items.parquet", "item_vectors.npy", "item_embeddings.npy", "fallback.json", "ranker.npz"],
 )
 def test_a_file_with_a_changed_byte_is_named(run: Path, name: str):
     file = run / "bundle" / name
@@ -52,5 +53,5 @@ def test_a_folder_without_manifest_is_no_bundle(tmp_path: Path):
 def test_a_bundle_of_another_version_is_refused_with_both_formats(run: Path, number: int | None):
     path = run / "bundle/bundle.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": number}))
-    with pytest.raises(InputError, match=rf"has the format {number}, and this version of redrec reads 3\. Build"):
+    with pytest.raises(InputError, match=rf"has the format {number}, and this version of redrec reads 4\. Build"):
         Bundle.load(run / "bundle")

@@ -16,7 +16,7 @@ import pytest
 
 from redrec.data import arrays, checks
 from redrec.data import columns as c
-from redrec.data.histories import TEST, TRAIN, VALIDATION, Histories, scenario_history, train_counts
+from redrec.data.histories import NEVER, TEST, TRAIN, VALIDATION, Histories, first_ms, scenario_history, train_counts
 from redrec.data.prepare import DataConfig, prepare
 from redrec.data.tables import connect
 from redrec.evaluation.cases import cases_of
@@ -106,6 +106,16 @@ def test_a_scan_gives_the_same_users_and_counts_for_any_block_size(tmp_path, mon
     monkeypatch.setattr("redrec.data.histories.EVENTS_PER_BLOCK", events_per_block)
     assert [histories.users_with_targets(s, TEST).tolist() for s in (0, 1)] == [[0], [1]]  # ads: i9; feed: i3
     assert train_counts(histories, num_items=10, num_scenarios=2).sum() == 10
+
+
+def test_the_first_event_of_an_item_is_that_of_the_splits_up_to_one(tmp_path):
+    """User a meets item n at hour n; the last is of test, the one before of validation."""
+    histories = histories_of(tmp_path, EVENTS[:10], has_validation=True)
+    start_ms = int(START.timestamp() * 1000)
+    hours = [start_ms + hour * 3_600_000 for hour in range(10)]
+    assert first_ms(histories, num_items=10, until=TEST).tolist() == hours
+    assert first_ms(histories, num_items=10, until=VALIDATION).tolist() == [*hours[:9], NEVER]
+    assert first_ms(histories, num_items=10).tolist() == [*hours[:8], NEVER, NEVER]
 
 
 def test_train_counts_count_training_events_alone(tmp_path):

@@ -4,17 +4,27 @@ import asyncio
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from feature_repo.forget import forget_features
 from feature_repo.online import OnlineHistories
 from redrec.bundle.reader import Bundle
+from redrec.data.histories import Histories
+from redrec.data.items import is_allowed
 from redrec.data.person import Person
+from redrec.evaluation.contenders import best_items, with_ranker
+from redrec.evaluation.popularity import Popularity
+from redrec.evaluation.scorers import exported_towers, with_boosts
 from redrec.folders import RunFolder
+from redrec.history import MS_PER_HOUR
 from redrec.index.exact import exact_search
 from redrec.index.filters import ItemFilter
 from redrec.index.merge import merge_max
 from redrec.index.milvus import BundleMismatchError, release_embedded
+from redrec.index.ranker import RankedQuery
+from redrec.model.boosts import BoostWeights
+from serving.histories import encode_columns, event_columns
 from serving.requests import Query
 from serving.retriever import Retriever
 from tests.bundles import numpy_interests, swap, tiny_run
@@ -164,3 +174,35 @@ def test_an_index_swapped_between_requests_is_refused_with_both_ids(bundle: Bund
 
     with pytest.raises(BundleMismatchError, match=f"{bundle.manifest.id}.*{other_bundle.manifest.id}"):
         answers(bundle, before_and_after)
+
+
+@pytest.mark.parametrize("max_search_ms", [20_000, 0])
+def test_the_answer_is_in_the_rankers_order_as_evaluation_ranks_it(tmp_path: Path, monkeypatch, max_search_ms: int):
+    """By the index and by exact search; boosts as in `test_popularity_boost`."""
+    boosts = BoostWeights(popularity=0.3, own=(0, 0, 0.7, 0, 0, 0))
+    bundle, features = tiny_run(tmp_path, boosts=boosts, num_contenders=12), RunFolder(tmp_path).features
+    histories, queried = Histories(tmp_path / "data"), query()
+    moment_ms = int(np.asarray(histories.timestamp_ms_N).max()) + MS_PER_HOUR
+    monkeypatch.setattr("serving.retriever.now_ms", lambda: moment_ms)
+    assert queried.history
+    history = encode_columns(event_columns(queried.history), bundle)
+    allowed_SN = is_allowed(tmp_path / "data/items.parquet", bundle.manifest.scenarios)
+    boosted = with_boosts(
+        exported_towers(tmp_path / "model", bundle.history_config),
+        Popularity(histories, allowed_SN),
+        bundle.manifest.boosts,
+        bundle.manifest.logit_scale,
+    )
+    scenario = bundle.manifest.scenarios.index(queried.scenario)
+    interests_QD = boosted.interests_of([history], scenario, np.array([moment_ms]))[0]
+    ranked_query = RankedQuery(interests_QD, history, scenario, moment_ms)
+    ranked, searched = (
+        best_items(scorer, ranked_query, allowed_SN[scenario], 10)
+        for scorer in (with_ranker(boosted, bundle.ranker), boosted)
+    )
+    config = PATIENT.model_copy(update={"search_budget_ms": max_search_ms})
+    answer = answers(bundle, lambda retriever: retriever.answer(queried), config, features=features)
+    assert answer.source == ("model" if max_search_ms else "exact")
+    assert item_ids(answer) == [bundle.item_ids[item] for item in ranked.items_K]
+    assert [item.score for item in answer.items] == pytest.approx(ranked.scores_K.tolist(), abs=1e-3)
+    assert ranked.items_K.tolist() != searched.items_K.tolist()

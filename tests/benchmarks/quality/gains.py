@@ -19,11 +19,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from redrec.evaluation.metrics import user_metrics
-from tests.benchmarks.measure import over_users_and_seeds
+from tests.benchmarks.measure import METRICS, over_users_and_seeds
 from tests.benchmarks.quality.__main__ import RESULTS, Trial
 from tests.benchmarks.quality.datasets import SETS, Protocol
 
-METRICS = ("hit_rate@10", "ndcg@10")
 K = 10
 Metrics = dict[str, NDArray[np.float64]]  # of every user, by name
 

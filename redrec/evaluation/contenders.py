@@ -1,0 +1,109 @@
+"""Contenders: the best items of a user in the order in which they are served, and the ranks of the targets
+among them.
+
+Only a user's best `num_contenders` items are ordered by the ranker; below them the order is that of the boosted search.
+
+Shapes: B users, T targets or own items of a user, Q interests, D embedding, N items, M of them in a block, K results.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from redrec.evaluation.scorers import Scorer
+from redrec.history import Ints
+from redrec.index.exact import NO_ITEM, best_scores, exact_search, top_k
+from redrec.index.merge import Merged, merge_max
+from redrec.index.ranker import RankedQuery, Ranker
+
+QUERIES_PER_PRODUCT = 64
+ITEMS_PER_BLOCK = 16_384
+
+
+def with_ranker(scorer: Scorer, ranker: Ranker) -> Scorer:
+    """Return the scorer with a ranker, as in serving."""
+    return scorer._replace(ranker=ranker if ranker.num_contenders else None)
+
+
+def best_items(scorer: Scorer, query: RankedQuery, is_candidate_N: NDArray[np.bool_], k: int) -> Merged:
+    """Return the k best items for one query."""
+    boost_N = None
+    if scorer.boosts is not None:
+        boost_N = scorer.boosts.of_all(query.history, query.scenario, query.moment_ms)
+    num_searched = max(k, scorer.ranker.num_contenders) if scorer.ranker else k
+    result = exact_search(query.interests_QD, scorer.embeddings_ND, num_searched, is_candidate_N, boost_N)
+    best = merge_max(*result, num_searched)
+    if scorer.ranker:
+        best = scorer.ranker.ranked(best, query, popular_boosts(scorer, query)[best.items_K], scorer.embeddings_ND)
+    return best.of(slice(k))
+
+
+def popular_boosts(scorer: Scorer, query: RankedQuery) -> NDArray[np.float32]:
+    """Return the popularity boost of each item, `boost_N`."""
+    if scorer.boosts is None:
+        return np.zeros(len(scorer.embeddings_ND), np.float32)
+    return scorer.boosts.popular(query.scenario, query.moment_ms)
+
+
+def contenders(
+    scorer: Scorer, queries: Sequence[RankedQuery], is_candidate_N: NDArray[np.bool_], k: int
+) -> list[Merged]:
+    """Return each query's k best items before they are ranked, many queries in one product."""
+    best: list[Merged] = []
+    for start in range(0, len(queries), QUERIES_PER_PRODUCT):
+        best += _contenders(scorer, queries[start : start + QUERIES_PER_PRODUCT], is_candidate_N, k)
+    return best
+
+
+def _contenders(
+    scorer: Scorer, queries: Sequence[RankedQuery], is_candidate_N: NDArray[np.bool_], k: int
+) -> list[Merged]:
+    candidates, num_queries = np.flatnonzero(is_candidate_N), len(queries)
+    interests_BQD = np.stack([query.interests_QD for query in queries]).astype(np.float32)
+    scores_BK, items_BK = np.empty((num_queries, 0), np.float32), np.empty((num_queries, 0), np.int64)
+    scratch = np.empty((2, num_queries, min(ITEMS_PER_BLOCK, len(candidates))), dtype=np.float32)
+    for start in range(0, len(candidates), ITEMS_PER_BLOCK):
+        items_M = candidates[start : start + ITEMS_PER_BLOCK]
+        embeddings_DM = np.ascontiguousarray(scorer.embeddings_ND[items_M].T, dtype=np.float32)
+        scores_BM = best_scores(interests_BQD, embeddings_DM, scratch)
+        _add_boosts(scores_BM, scorer, queries, items_M)
+        items_BM = np.broadcast_to(items_M, scores_BM.shape)
+        scores_BK, items_BK = top_k(np.hstack([scores_BK, scores_BM]), np.hstack([items_BK, items_BM]), k)
+    return [merge_max(scores_K[None], items_K[None], k) for scores_K, items_K in zip(scores_BK, items_BK, strict=True)]
+
+
+def _add_boosts(scores_BM: NDArray[np.floating], scorer: Scorer, queries: Sequence[RankedQuery], items_M: Ints) -> None:
+    """Add each query's boosts to the scores of a block of items, which are sorted."""
+    if scorer.boosts is None:
+        return
+    for score_M, query in zip(scores_BM, queries, strict=True):
+        score_M += popular_boosts(scorer, query)[items_M]
+        own = scorer.boosts.own(query.history, query.scenario, query.moment_ms)
+        at_T = np.searchsorted(items_M, own.items_T)
+        is_here_T = np.append(items_M, NO_ITEM)[at_T] == own.items_T
+        score_M[at_T[is_here_T]] += own.boost_T[is_here_T]
+
+
+def reranked(
+    scorer: Scorer,
+    queries: Sequence[RankedQuery],
+    rank_BT: Ints,
+    rank_unseen_BT: Ints,
+    target_BT: Ints,
+    seen: Sequence[Ints],
+    is_candidate_N: NDArray[np.bool_],
+) -> tuple[Ints, Ints]:
+    """Return `rank_BT` and `rank_unseen_BT` with the ranker's order of each user's contenders."""
+    ranker = scorer.ranker
+    assert ranker is not None
+    rank_BT, rank_unseen_BT = rank_BT.copy(), rank_unseen_BT.copy()
+    best_B = contenders(scorer, queries, is_candidate_N, ranker.num_contenders)
+    for b, (query, best) in enumerate(zip(queries, best_B, strict=True)):
+        popular_C = popular_boosts(scorer, query)[best.items_K]
+        items_K = ranker.ranked(best, query, popular_C, scorer.embeddings_ND).items_K
+        num_unseen_K = np.cumsum(~np.isin(items_K, seen[b]))
+        for t, k in np.argwhere(target_BT[b][:, None] == items_K):
+            rank_BT[b, t] = 1 + k
+            rank_unseen_BT[b, t] = num_unseen_K[k] * (rank_unseen_BT[b, t] > 0)
+    return rank_BT, rank_unseen_BT

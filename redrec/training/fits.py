@@ -1,0 +1,33 @@
+"""Fits: what is chosen on the validation split once the towers are trained, before a refresh trains on it too."""
+
+from pathlib import Path
+
+from redrec.data.histories import VALIDATION, Histories
+from redrec.data.items import is_allowed
+from redrec.data.split import read_vocabulary
+from redrec.evaluation.boost_fit import fit_boosts
+from redrec.evaluation.popularity import Popularity
+from redrec.evaluation.scorers import Scorer, with_boosts
+from redrec.folders import DataFolder
+from redrec.index.ranker import Ranker
+from redrec.model.boosts import BoostWeights, configured
+from redrec.training.ranker_fit import fit_ranker
+from redrec.training.recipe import Recipe
+
+
+def has_validation(histories: Histories) -> bool:
+    return bool(histories.num_events(VALIDATION).sum() > histories.num_train_U.sum())
+
+
+def fit_on_validation(
+    towers: Scorer, data: Path, recipe: Recipe, logit_scale: float
+) -> tuple[tuple[BoostWeights, ...], Ranker]:
+    """Return the weights of each scenario's boosts, and the ranker of what they find."""
+    histories, scenarios = Histories(data), read_vocabulary(data).scenarios
+    boosts = (configured(recipe.boosts),) * len(scenarios)
+    if recipe.boosts.is_fitted and has_validation(histories):
+        boosts = fit_boosts(towers, data, recipe.evaluation, logit_scale)
+    popularity = Popularity(histories, is_allowed(DataFolder(data).items, scenarios))
+    boosted = with_boosts(towers, popularity, boosts, logit_scale)
+    num_contenders = recipe.ranker.num_contenders
+    return boosts, fit_ranker(boosted, data, recipe.evaluation, num_contenders, logit_scale, recipe.seed)
