@@ -2,7 +2,8 @@
 
     python -m tests.benchmarks.quality --set food-kitchen --preset redrec --seeds 3 --protocol global_time --json
 
-Protocols: `abxi` ranks the last event among 999 sampled items of its scenario, as ABXI's table does; `full_loo` ranks
+Protocols: `abxi` ranks the last event among 999 sampled items of its scenario, as ABXI's table does, so without the
+ranker, which orders what a search returns; `full_loo` ranks
 the last event of each (user, scenario) among all items of the scenario that are new to the user; `global_time` is the
 split and the targets of `redrec run`: the next events after one cutoff, among all items of the scenario. There choices
 are made on the validation split, which then is trained on too, by ours and by rivals. Ranks of every user are written
@@ -36,12 +37,14 @@ from redrec.data.items import is_allowed
 from redrec.data.split import read_vocabulary
 from redrec.evaluation.baselines import mean_of_last_n, own_counts, popularity, recent_popularity
 from redrec.evaluation.cases import Case, EvaluationConfig, cases_of
+from redrec.evaluation.contenders import with_ranker
 from redrec.evaluation.metrics import user_metrics
 from redrec.evaluation.popularity import Popularity
 from redrec.evaluation.ranking import Ranks, rank_among, rank_cases
 from redrec.evaluation.scorers import Scorer, exported_towers, with_boosts
 from redrec.folders import ModelFolder
 from redrec.history import Ints
+from redrec.index.ranker import Ranker
 from redrec.model.manifest import read_model
 from redrec.training.recipe import Recipe
 from redrec.training.trainer import train
@@ -127,7 +130,7 @@ class Trial:
         return drawn[~np.isin(drawn, own_L)][:NUM_SAMPLED]
 
 
-def scorers_of(trial: Trial, preset: str, seed: int, config: Recipe, has_boosts: bool) -> list[Scorer]:
+def scorers_of(trial: Trial, preset: str, seed: int, config: Recipe, without: str | None) -> list[Scorer]:
     """Return one scorer per measured scenario; a model that no earlier run has trained is trained."""
     num_scenarios, num_items = trial.allowed_SN.shape
     num_measured = len(trial.measured_scenarios)
@@ -139,27 +142,29 @@ def scorers_of(trial: Trial, preset: str, seed: int, config: Recipe, has_boosts:
     if preset == "next_ids":
         return [next_ids(trial.allowed_SN)] * num_measured
     if preset == "mean_of_last_n":
-        towers = scorers_of(trial, "redrec", seed, config, has_boosts=False)
+        towers = scorers_of(trial, "redrec", seed, config, without="boosts")
         return [mean_of_last_n(scorer.embeddings_ND) for scorer in towers]
     config = config.model_copy(update={"seed": seed})
     out = trial.data.parent / f"{preset}-{hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:8]}"
     if preset != SINGLE:
-        return [_trained(trial, trial.data, out, config, has_boosts)] * num_measured
+        return [_trained(trial, trial.data, out, config, without)] * num_measured
     scorers = []
     for s in trial.measured_scenarios:
         data = single_scenario_data(trial.data, s, trial.data.parent / f"data-{trial.scenarios[s]}")
-        scorers.append(_trained(trial, data, out / trial.scenarios[s], config, has_boosts))
+        scorers.append(_trained(trial, data, out / trial.scenarios[s], config, without))
     return scorers
 
 
-def _trained(trial: Trial, data: Path, out: Path, config: Recipe, has_boosts: bool) -> Scorer:
+def _trained(trial: Trial, data: Path, out: Path, config: Recipe, without: str | None) -> Scorer:
     if not ModelFolder(out).manifest.exists():
         wall, cpu = time.perf_counter(), time.process_time()
         train(data, out, config)
         spent = {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
         (out / "spent.json").write_text(json.dumps(spent))
     model, towers = read_model(out), exported_towers(out, config.history)
-    return with_boosts(towers, trial.popularity, model.boosts, model.logit_scale) if has_boosts else towers
+    boosted = with_boosts(towers, trial.popularity, model.boosts, model.logit_scale)
+    served = with_ranker(boosted, Ranker.load(ModelFolder(out).ranker))
+    return {None: served, "ranker": boosted, "boosts": towers}[without]
 
 
 def rival_scorers(trial: Trial, rival: Rival, seed: int) -> list[Scorer]:
@@ -252,7 +257,7 @@ def main() -> None:
     parser.add_argument("--protocol", choices=get_args(Protocol), default="global_time")
     parser.add_argument("--scenario", help="the only one to measure, and to train single models for (default: all)")
     parser.add_argument("--items", choices=["words", "minilm"], default="words", help="the encoder (default: words)")
-    parser.add_argument("--no-boosts", action="store_true", help="the towers alone")
+    parser.add_argument("--without", choices=["ranker", "boosts"], help="boosts: the towers alone (default: as served)")
     parser.add_argument("--seeds", type=int, default=1, help="seeds 0 to SEEDS - 1 (default: 1)")
     parser.add_argument("--measured", choices=get_args(Measured), default="test", help="validation is for tuning")
     parser.add_argument(
@@ -281,8 +286,8 @@ def main() -> None:
 def row_name(arguments: argparse.Namespace) -> str:
     """Return the name of a row's rank files: preset, items, split, and what else is given."""
     described = [arguments.preset, arguments.items, arguments.measured, *arguments.change]
-    others = ["no-boosts" if arguments.no_boosts else "", arguments.candidate, arguments.scenario]
-    return "-".join([*described, *filter(None, others)])
+    less = f"without-{arguments.without}" if arguments.without else ""
+    return "-".join([*described, *filter(None, [less, arguments.candidate, arguments.scenario])])
 
 
 def _scorers_of_seed(arguments: argparse.Namespace) -> Callable[[Trial, int], list[Scorer]]:
@@ -293,7 +298,7 @@ def _scorers_of_seed(arguments: argparse.Namespace) -> Callable[[Trial, int], li
     config = recipe(preset, arguments.set, arguments.protocol, arguments.measured, changes)
     if arguments.items == "minilm":
         config = with_minilm(config, text_vectors(arguments.set, RESULTS))
-    return lambda trial, seed: scorers_of(trial, preset, seed, config, not arguments.no_boosts)
+    return lambda trial, seed: scorers_of(trial, preset, seed, config, arguments.without)
 
 
 if __name__ == "__main__":
