@@ -42,7 +42,7 @@ def save(
     folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: TrainingState, recipe: Recipe
 ) -> None:
     """Write the state; every process calls it, process 0 writes. The best weights so far are kept, until a refresh."""
-    weights, moments = _weights(model), _moments(model, optimizer)
+    weights, moments = whole_weights(model), _moments(model, optimizer)
     if not weights:
         return
     with replaced_folder(folder) as new:
@@ -86,7 +86,7 @@ def load_best(folder: Path, model: nn.Module) -> None:
     set_model_state_dict(model, load_file(path), options=WHOLE)
 
 
-def _weights(model: nn.Module) -> dict[str, torch.Tensor]:
+def whole_weights(model: nn.Module) -> dict[str, torch.Tensor]:
     """Return parameters by name, a shared one once; empty on processes other than 0."""
     whole = get_model_state_dict(model, options=WHOLE)
     return {name: whole[name].contiguous() for name, _ in model.named_parameters() if whole}

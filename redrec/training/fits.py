@@ -20,7 +20,7 @@ def has_validation(histories: Histories) -> bool:
 
 
 def fit_on_validation(
-    towers: Scorer, data: Path, recipe: Recipe, logit_scale: float
+    towers: Scorer, logit_scale: float, data: Path, recipe: Recipe
 ) -> tuple[tuple[BoostWeights, ...], Ranker]:
     """Return the weights of each scenario's boosts, and the ranker of what they find."""
     histories, scenarios = Histories(data), read_vocabulary(data).scenarios

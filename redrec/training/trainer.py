@@ -26,6 +26,7 @@ from redrec.data.histories import TRAIN, VALIDATION, Histories, train_counts
 from redrec.data.items import is_allowed
 from redrec.data.split import read_vocabulary
 from redrec.evaluation.popularity_share import popularity_prior, popularity_shares
+from redrec.evaluation.scorers import Scorer
 from redrec.evaluation.validation import Validation
 from redrec.folders import DataFolder, ModelFolder, read_json, write_json
 from redrec.hashing import file_hash
@@ -171,17 +172,30 @@ class TrainingRun:
     def _boosts(self) -> tuple[BoostWeights, ...]:
         """Return the weights of the boosts, fitted with the towers before a refresh; the ranker is fitted too."""
         if self.progress.step > self.recipe.optimizer.steps:
-            return tuple(BoostWeights.model_validate(weights) for weights in read_json(self.folder.boosts))
+            return self._stored_boosts()
         total(0)  # the first has written the checkpoint
         checkpoint.load_best(self.folder.checkpoint, self.towers)
-        scratch = self.folder.validation(self.shard.rank)
-        scorer = live_scorer(self.towers, self.content, self.recipe.history, scratch)
-        boosts, ranker = fit_on_validation(scorer, self.data.path, self.recipe, self.towers.logit_scale().item())
-        if self.is_first:
+        if served := self._served():
+            boosts, ranker = fit_on_validation(*served, self.data.path, self.recipe)
             ranker.save(self.folder.ranker)
             write_json(self.folder.boosts, [weights.model_dump() for weights in boosts])
         total(0)  # the other processes wait for the first
-        return boosts
+        return self._stored_boosts()
+
+    def _stored_boosts(self) -> tuple[BoostWeights, ...]:
+        return tuple(BoostWeights.model_validate(weights) for weights in read_json(self.folder.boosts))
+
+    def _served(self) -> tuple[Scorer, float] | None:
+        """Return the towers as they are now and their logit scale, on process 0; every process calls it."""
+        towers = self.towers
+        if self.shard.num_processes > 1:
+            weights = checkpoint.whole_weights(self.towers)
+            towers = Towers(self.recipe, self.vocabulary, self.content).to(device())
+            towers.load_state_dict(weights, strict=False)
+        scratch = self.folder.validation(self.shard.rank)
+        if not self.is_first:
+            return None
+        return live_scorer(towers, self.content, self.recipe.history, scratch), towers.logit_scale().item()
 
     def _drawn(self, batches: Batches, first: int, last: int) -> Iterator[list[Batch]]:
         """Return the micro-batches of steps `first` .. `last` - 1; the next step is drawn during the current one."""
@@ -238,9 +252,8 @@ class TrainingRun:
             return False
         if step % config.steps_between and not is_last:
             return False
-        scratch = self.folder.validation(self.shard.rank)
-        scorer = live_scorer(self.towers, self.content, self.recipe.history, scratch)
-        score = self.validation.score(scorer, self.towers.logit_scale().item())
+        served = self._served()
+        score = total(self.validation.score(*served) if served else 0)
         self.towers.train()
         if score > self.progress.best_score:
             self.progress = self.progress.model_copy(update={"best_step": step, "best_score": score})

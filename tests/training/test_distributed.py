@@ -1,6 +1,5 @@
 """Several processes learn what one learns: torchrun starts them, over gloo, on the generated world."""
 
-import json
 import os
 import subprocess
 import sys
@@ -13,7 +12,12 @@ from safetensors.torch import load_file
 
 from redrec.data.histories import Histories, train_counts
 from redrec.data.items import is_allowed
+from redrec.data.prepare import prepare
 from redrec.data.split import read_vocabulary
+from redrec.datasets.world import World
+from redrec.evaluation.validation import ValidationConfig
+from redrec.index.ranker import Ranker
+from redrec.model.manifest import read_model
 from redrec.model.transformer import TransformerConfig
 from redrec.model.user_tower import UserTowerConfig
 from redrec.training.batches import Batch, Batches, Shard
@@ -21,23 +25,27 @@ from redrec.training.distributed import ComputeConfig
 from redrec.training.optimizer import OptimizerConfig
 from redrec.training.presets import tiny
 from redrec.training.recipe import Recipe
-from tests.worlds import SMALL_WORLD, write_world
+from tests.worlds import SMALL_RECIPE, SMALL_WORLD
 
 NUM_STEPS = 4
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    return write_world(tmp_path_factory.mktemp("world"))
+    folder = tmp_path_factory.mktemp("world")
+    config = SMALL_RECIPE.data.model_copy(update={"has_validation": True})
+    prepare(*World(SMALL_WORLD).write(folder / "tables"), folder / "data", config)
+    return folder / "data"
 
 
 def recipe(sharding: str) -> Recipe:
-    """Without dropout, whose noise is each process's own, and with a plain rate, so that steps stay comparable."""
+    """Without dropout, whose noise is each process's own; it validates, fits boosts and refreshes."""
     no_dropout = UserTowerConfig(
         hidden_dim=16, dropout=0, backbone=TransformerConfig(num_layers=1, num_heads=2, dropout=0)
     )
     changes = {"user_tower": no_dropout, "compute": ComputeConfig(sharding=sharding)}
-    return tiny().model_copy(update={**changes, "optimizer": OptimizerConfig(num_steps=NUM_STEPS)})
+    changes |= {"validation": ValidationConfig(steps_between=NUM_STEPS // 2)}
+    return tiny().model_copy(update={**changes, "optimizer": OptimizerConfig(num_steps=NUM_STEPS, refresh_share=0.5)})
 
 
 def torchrun(data: Path, out: Path, recipe: Recipe, num_processes: int) -> None:
@@ -66,8 +74,12 @@ def test_two_processes_learn_what_one_learns(data, alone, tmp_path, sharding):
     assert one.keys() == two.keys()
     for name in one:
         torch.testing.assert_close(two[name], one[name], atol=2e-4, rtol=1e-3, msg=lambda m, name=name: f"{name}: {m}")
-    losses = [json.loads((out / "model.json").read_text())["figures"]["loss"] for out in (alone, tmp_path / "two")]
-    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+    first, second = (read_model(out) for out in (alone, tmp_path / "two"))
+    assert second.figures["loss"] == pytest.approx(first.figures["loss"], rel=1e-5)
+    for weights, expected in zip(second.boosts, first.boosts, strict=True):
+        assert weights.popularity == pytest.approx(expected.popularity, rel=0.05, abs=0.05)
+    assert any(weights.popularity for weights in first.boosts)
+    assert Ranker.load(tmp_path / "two/ranker.npz").num_contenders
     assert (tmp_path / "two" / "export" / "user_tower.onnx").exists()
 
 

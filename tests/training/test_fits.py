@@ -14,7 +14,7 @@ RECIPE = Recipe(ranker=RankerConfig(num_contenders=40))
 def test_both_are_fitted_where_there_is_a_validation_split(tmp_path):
     data = repeating_log(tmp_path, is_planted=True)
     assert has_validation(Histories(data))
-    (weights,), ranker = fit_on_validation(random_scorer(), data, RECIPE, logit_scale=10.0)
+    (weights,), ranker = fit_on_validation(random_scorer(), 10.0, data, RECIPE)
     assert weights.has_own
     assert (ranker.num_contenders, ranker.logit_scale) == (40, 10.0)
 
@@ -22,13 +22,13 @@ def test_both_are_fitted_where_there_is_a_validation_split(tmp_path):
 def test_without_one_the_boosts_are_the_recipes_and_nothing_is_ranked(tmp_path):
     histories = histories_of(tmp_path, [("a", f"i{n}", "ads", n) for n in range(9)], has_validation=False)
     assert not has_validation(histories)
-    (weights,), ranker = fit_on_validation(random_scorer(), tmp_path / "data", RECIPE, logit_scale=10.0)
+    (weights,), ranker = fit_on_validation(random_scorer(), 10.0, tmp_path / "data", RECIPE)
     assert weights == configured(BoostConfig())
     assert ranker.num_contenders == 0
 
 
 def test_boosts_that_a_recipe_gives_are_ranked_too(tmp_path):
     recipe = RECIPE.model_copy(update={"boosts": BoostConfig(is_fitted=False, own=1.0)})
-    (weights,), ranker = fit_on_validation(random_scorer(), repeating_log(tmp_path, True), recipe, logit_scale=10.0)
+    (weights,), ranker = fit_on_validation(random_scorer(), 10.0, repeating_log(tmp_path, True), recipe)
     assert weights == configured(recipe.boosts)
     assert ranker.num_contenders == 40
