@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from redrec.evaluation.scorers import Scorer
 from redrec.history import Ints
-from redrec.index.exact import NO_ITEM, best_scores, exact_search, top_k
+from redrec.index.exact import NO_ITEM, best_scores, top_k
 from redrec.index.merge import Merged, merge_max
 from redrec.index.ranker import RankedQuery, Ranker
 
@@ -26,17 +26,18 @@ def with_ranker(scorer: Scorer, ranker: Ranker) -> Scorer:
     return scorer._replace(ranker=ranker if ranker.num_contenders else None)
 
 
-def best_items(scorer: Scorer, query: RankedQuery, is_candidate_N: NDArray[np.bool_], k: int) -> Merged:
-    """Return the k best items for one query."""
-    boost_N = None
-    if scorer.boosts is not None:
-        boost_N = scorer.boosts.of_all(query.history, query.scenario, query.moment_ms)
-    num_searched = max(k, scorer.ranker.num_contenders) if scorer.ranker else k
-    result = exact_search(query.interests_QD, scorer.embeddings_ND, num_searched, is_candidate_N, boost_N)
-    best = merge_max(*result, num_searched)
-    if scorer.ranker:
-        best = scorer.ranker.ranked(best, query, popular_boosts(scorer, query)[best.items_K], scorer.embeddings_ND)
-    return best.of(slice(k))
+def best_items(
+    scorer: Scorer, queries: Sequence[RankedQuery], is_candidate_N: NDArray[np.bool_], k: int
+) -> list[Merged]:
+    """Return each query's k best items, as they are served; their interests are not told."""
+    ranker, embeddings_ND = scorer.ranker, scorer.embeddings_ND
+    if ranker is None:
+        return contenders(scorer, queries, is_candidate_N, k)
+    best = contenders(scorer, queries, is_candidate_N, max(k, ranker.num_contenders))
+    return [
+        ranker.ranked(of_query, query, popular_boosts(scorer, query)[of_query.items_K], embeddings_ND).of(slice(k))
+        for query, of_query in zip(queries, best, strict=True)
+    ]
 
 
 def popular_boosts(scorer: Scorer, query: RankedQuery) -> NDArray[np.float32]:
@@ -95,13 +96,10 @@ def reranked(
     is_candidate_N: NDArray[np.bool_],
 ) -> tuple[Ints, Ints]:
     """Return `rank_BT` and `rank_unseen_BT` with the ranker's order of each user's contenders."""
-    ranker = scorer.ranker
-    assert ranker is not None
+    assert scorer.ranker is not None
     rank_BT, rank_unseen_BT = rank_BT.copy(), rank_unseen_BT.copy()
-    best_B = contenders(scorer, queries, is_candidate_N, ranker.num_contenders)
-    for b, (query, best) in enumerate(zip(queries, best_B, strict=True)):
-        popular_C = popular_boosts(scorer, query)[best.items_K]
-        items_K = ranker.ranked(best, query, popular_C, scorer.embeddings_ND).items_K
+    for b, best in enumerate(best_items(scorer, queries, is_candidate_N, scorer.ranker.num_contenders)):
+        items_K = best.items_K
         num_unseen_K = np.cumsum(~np.isin(items_K, seen[b]))
         for t, k in np.argwhere(target_BT[b][:, None] == items_K):
             rank_BT[b, t] = 1 + k

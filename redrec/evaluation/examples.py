@@ -80,7 +80,7 @@ def _recommended(
     known, moment_ms = queried.known(histories), queried.moment_ms
     interests_QD = scorer.interests_of([known], scenario, np.array([moment_ms]))[0]
     query = RankedQuery(interests_QD, known, scenario, moment_ms)
-    best = best_items(scorer, query, is_candidate_N, NUM_RECOMMENDED)
+    (best,) = best_items(scorer, [query], is_candidate_N, NUM_RECOMMENDED)
     targets = set(case.target_T.tolist()) if case else set()
     return [
         {"title": titles_N[item], "score": round(float(score), 3), "hit": int(item) in targets}

@@ -21,7 +21,7 @@ from redrec.history import Ints
 from redrec.index.ranker import RankedQuery
 
 K = 10
-MAX_USERS = 200  # of a scenario: each is searched for alone
+MAX_USERS = 200  # of a scenario
 
 ListReport = dict[str, object]
 
@@ -40,10 +40,12 @@ def list_report(
     known = [case.known(histories) for case in cases]
     moment_ms_U = np.array([case.moment_ms for case in cases], dtype=np.int64)
     interests_UQD = scorer.interests_of(known, scenario, moment_ms_U) if cases else np.empty((0, 1, 1))
+    queries = [
+        RankedQuery(interests_QD, history, scenario, case.moment_ms)
+        for case, history, interests_QD in zip(cases, known, interests_UQD, strict=True)
+    ]
     is_shown_N, new_share_U = np.zeros(len(is_candidate_N), dtype=bool), np.full(len(cases), np.nan)
-    for u, (history, interests_QD) in enumerate(zip(known, interests_UQD, strict=True)):
-        query = RankedQuery(interests_QD, history, scenario, int(moment_ms_U[u]))
-        best = best_items(scorer, query, is_candidate_N, K)
+    for u, best in enumerate(best_items(scorer, queries, is_candidate_N, K)):
         is_shown_N[best.items_K] = True
         new_share_U[u] = (count_N[best.items_K] == 0).mean()
     (new_items,) = bootstrap_means(new_share_U[:, None], seed)
