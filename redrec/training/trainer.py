@@ -11,7 +11,6 @@ Process 0 logs the progress.
 
 import logging
 import math
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,6 +37,7 @@ from redrec.model.manifest import ModelManifest
 from redrec.prefetch import prefetch
 from redrec.training import checkpoint
 from redrec.training.batches import Batch, Batches, Shard
+from redrec.training.clock import Clock
 from redrec.training.distributed import device, processes, spread, total
 from redrec.training.export import export_towers, live_scorer
 from redrec.training.fits import fit_on_validation, has_validation
@@ -49,7 +49,6 @@ logger = logging.getLogger(__name__)
 
 STEPS_PER_LINE = 50
 STEPS_PER_CHECKPOINT = 200
-NUM_UNTIMED_STEPS = 10
 
 
 def train(data: Path, out: Path, recipe: Recipe, stop_after: int | None = None) -> dict[str, float]:
@@ -158,7 +157,9 @@ class TrainingRun:
             watched = self._step(self.progress.step, micro_batches)
             step = self.progress.step + 1
             self.progress = self.progress.model_copy(update={"step": step})
-            clock.tick(step, watched, is_shown=self.is_first and (step % STEPS_PER_LINE == 0 or step == last))
+            clock.tick(step)
+            if self.is_first and (step % STEPS_PER_LINE == 0 or step == last):
+                logger.info(clock.line(step, watched))
             is_over = self._validate(step)
             is_saved = step % STEPS_PER_CHECKPOINT == 0 or step == last or is_over or self.progress.best_step == step
             if is_over:
@@ -286,29 +287,3 @@ class TrainingRun:
             recipe=self.recipe.model_dump(mode="json"),
         )
         write_json(self.folder.manifest, manifest.model_dump(mode="json"))
-
-
-class Clock:
-    """Logs how fast a run is and how long it will take; the first steps, which are slower, are left out."""
-
-    def __init__(self, first_step: int, last: int, recipe: Recipe) -> None:
-        self.recipe, self.last = recipe, last
-        self.began, self.first_timed = time.monotonic(), first_step + NUM_UNTIMED_STEPS
-
-    def tick(self, step: int, watched: dict[str, float], is_shown: bool) -> None:
-        if step == self.first_timed:
-            self.began = time.monotonic()
-        if is_shown:
-            seconds = max(1e-9, time.monotonic() - self.began)
-            users_per_s = max(0, step - self.first_timed) * self.recipe.batch.num_users / seconds
-            logger.info(self._line(step, watched, users_per_s))
-
-    def _line(self, step: int, watched: dict[str, float], users_per_s: float) -> str:
-        optimizer = self.recipe.optimizer
-        rate = optimizer.learning_rate * schedule(step - 1, optimizer)
-        eta_s = (self.last - step) * self.recipe.batch.num_users / users_per_s if users_per_s else math.nan
-        return (
-            f"step {step:6d}/{self.last} | loss {watched['loss']:.3f} | "
-            f"in-batch recall@1 {watched['top1']:.3f} | interest cosine {watched['cosine']:.2f} | lr {rate:.1e} | "
-            f"{users_per_s:.0f} users/s | eta {eta_s:.0f} s"
-        )
