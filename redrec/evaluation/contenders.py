@@ -29,7 +29,7 @@ def with_ranker(scorer: Scorer, ranker: Ranker) -> Scorer:
 def best_items(
     scorer: Scorer, queries: Sequence[RankedQuery], is_candidate_N: NDArray[np.bool_], k: int
 ) -> list[Merged]:
-    """Return each query's k best items, as they are served; their interests are not told."""
+    """Return each query's k best items, as they are served, without the interests that score them best."""
     ranker, embeddings_ND = scorer.ranker, scorer.embeddings_ND
     if ranker is None:
         return contenders(scorer, queries, is_candidate_N, k)

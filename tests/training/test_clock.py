@@ -16,10 +16,9 @@ def test_a_line_tells_the_speed_and_the_time_left(monkeypatch):
     for step in range(first + 1, first + NUM_UNTIMED_STEPS + 6):
         now_s += 60 if step <= first + NUM_UNTIMED_STEPS else 2
         clock.tick(step)
-    assert clock.line(step, WATCHED).endswith(" | 8 users/s | eta 50 s")
-    assert "step     20/45 | loss 8.500 | in-batch recall@1 0.250 | interest cosine 0.50 | lr " in clock.line(
-        step, WATCHED
-    )
+    line = clock.line(step, WATCHED)
+    assert line.startswith("step     20/45 | loss 8.500 | in-batch recall@1 0.250 | interest cosine 0.50 | lr ")
+    assert line.endswith(" | 8 users/s | eta 50 s")
 
 
 def test_a_run_of_few_steps_names_no_speed():
