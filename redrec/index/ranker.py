@@ -43,7 +43,7 @@ MAX_DEVIATION = 5.0  # of what enters the hidden layer, in standard deviations f
 
 
 class RankerConfig(Config):
-    num_contenders: NonNegativeInt = 150  # items of a user that are ordered; 0: the order is that of the search
+    num_contenders: NonNegativeInt = 80  # items of a user that are ordered; 0: the order is that of the search
 
 
 class RankedQuery(NamedTuple):
