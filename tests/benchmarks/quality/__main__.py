@@ -295,7 +295,7 @@ def _scorers_of_seed(arguments: argparse.Namespace) -> Callable[[Trial, int], li
     if preset in CANDIDATES:
         rival = _rival(arguments)
         return lambda trial, seed: rival_scorers(trial, rival, seed)
-    config = recipe(preset, arguments.set, arguments.protocol, arguments.measured, changes)
+    config = recipe(preset, arguments.protocol, arguments.measured, changes)
     if arguments.items == "minilm":
         config = with_minilm(config, text_vectors(arguments.set, RESULTS))
     return lambda trial, seed: scorers_of(trial, preset, seed, config, arguments.without)
