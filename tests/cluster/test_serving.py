@@ -16,6 +16,8 @@ from feature_repo.online import OnlineHistories
 from redrec.bundle.reader import Bundle
 from redrec.folders import RunFolder
 from redrec.history import encode_history, tower_inputs
+from redrec.index.merge import Merged
+from redrec.index.ranker import RankedQuery
 from redrec.model.boosts import own_items
 from redrec.model.session import open_tower
 from serving.client import post
@@ -93,7 +95,7 @@ def test_both_protocols_give_the_same_items(service: Service, bundle: Bundle, us
 
 
 def exact_top_k(run_folder: Path, bundle: Bundle, user: str, scenario: str) -> list[str]:
-    """Rank the whole catalog for the user by the closest of their interests, without index and server."""
+    """Rank the whole catalog for the user, without index and server: the ranker orders the best by score."""
     history = OnlineHistories(RunFolder(run_folder).features).read(user)
     assert history is not None
     events = encode_history(**history, item_index=bundle.item_index, vocabulary=bundle.vocabulary)
@@ -103,11 +105,16 @@ def exact_top_k(run_folder: Path, bundle: Bundle, user: str, scenario: str) -> l
     interests_BQD = open_tower(bundle.folder.tower)(inputs)
     is_allowed_N = np.array([scenario in allowed for allowed in bundle.items["scenarios"].to_pylist()])
     score_N = (bundle.embeddings_ND.astype(np.float32) @ interests_BQD[0].T).max(axis=1)
-    score_N += popularity_boosts(run_folder, bundle, scenario, is_allowed_N)
+    popular_N = popularity_boosts(run_folder, bundle, scenario, is_allowed_N)
+    score_N += popular_N
     own = own_items(events, query_scenario, now_ms)
     score_N[own.items_T] += own.boosts(bundle.manifest.boosts[query_scenario], bundle.manifest.logit_scale)
-    best_K = np.argsort(-np.where(is_allowed_N, score_N, -np.inf), kind="stable")[:K]
-    return [bundle.item_ids[item] for item in best_K]
+    num_contenders = max(K, bundle.ranker.num_contenders)
+    best_C = np.argsort(-np.where(is_allowed_N, score_N, -np.inf), kind="stable")[:num_contenders]
+    best = Merged(best_C, score_N[best_C], np.zeros_like(best_C))
+    query = RankedQuery(interests_BQD[0], events, query_scenario, now_ms)
+    ranked = bundle.ranker.ranked(best, query, popular_N[best_C], bundle.embeddings_ND)
+    return [bundle.item_ids[item] for item in ranked.items_K[:K]]
 
 
 def popularity_boosts(run_folder: Path, bundle: Bundle, scenario: str, is_allowed_N: np.ndarray) -> np.ndarray:
