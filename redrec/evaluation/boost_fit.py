@@ -21,11 +21,13 @@ from redrec.data.items import is_allowed
 from redrec.data.split import read_vocabulary
 from redrec.evaluation.cases import Case, EvaluationConfig, cases_of
 from redrec.evaluation.choice_model import Choices, Floats, most_likely
+from redrec.evaluation.contenders import queries_of
 from redrec.evaluation.popularity import Popularity, last_hour
 from redrec.evaluation.scorers import Scorer
 from redrec.folders import DataFolder
-from redrec.history import History, Ints
+from redrec.history import Ints
 from redrec.index.exact import NO_ITEM, exact_search
+from redrec.index.ranker import RankedQuery
 from redrec.model.boosts import OWN_COUNTS, BoostWeights, own_items
 
 logger = logging.getLogger(__name__)
@@ -83,19 +85,18 @@ class ScenarioChoices:
         if not cases:
             return None
         cases = sorted(cases, key=lambda case: case.moment_ms)
-        known = [case.known(self.histories) for case in cases]
-        interests_UQD = self.scorer.interests_of(known, self.scenario, np.array([case.moment_ms for case in cases]))
         features, is_target = [], []
-        for case, history, interests_QD in zip(cases, known, interests_UQD, strict=True):
-            items_C, features_CF = self._of_user(history, interests_QD, case.moment_ms)
+        for case, query in zip(cases, queries_of(self.scorer, self.histories, cases, self.scenario), strict=True):
+            items_C, features_CF = self._of_user(query)
             features.append(features_CF)
             is_target.append(np.isin(items_C, case.target_T))
         return Choices.of(features, is_target)
 
-    def _of_user(self, known: History, interests_QD: Floats, moment_ms: int) -> tuple[Ints, Floats]:
+    def _of_user(self, query: RankedQuery) -> tuple[Ints, Floats]:
         """Return a user's contenders, sorted, and their features."""
+        interests_QD, moment_ms = query.interests_QD, query.moment_ms
         lift_N, popular = self.popularity.lifts(moment_ms, self.scenario), self.most_popular(last_hour(moment_ms))
-        own = own_items(known, self.scenario, moment_ms)
+        own = own_items(query.history, self.scenario, moment_ms)
         _, nearest_QK = exact_search(interests_QD, self.scorer.embeddings_ND, NUM_BEST, self.is_candidate_N)
         items_C = np.unique(np.concatenate([own.items_T, popular, nearest_QK[nearest_QK != NO_ITEM]]))
         items_C = items_C[self.is_candidate_N[items_C]]
@@ -103,8 +104,7 @@ class ScenarioChoices:
         embeddings_CD = self.scorer.embeddings_ND[items_C].astype(np.float32)
         features_CF[:, 0] = self.logit_scale * (interests_QD @ embeddings_CD.T).max(0)
         features_CF[:, 1] = lift_N[items_C]
-        is_own_C = np.isin(items_C, own.items_T)
-        features_CF[is_own_C, 2:] = own.log_counts_TF[self.is_candidate_N[own.items_T]]
+        features_CF[:, 2:] = own.log_counts_of(items_C)
         return items_C, features_CF
 
     def _most_popular(self, hour_ms: int) -> Ints:

@@ -1,9 +1,9 @@
-"""Contenders: the best items of a user in the order in which they are served, and the ranks of the targets
-among them.
+"""Contenders: the best items of a user in the order in which they are served, and the ranks of targets among them.
 
 Only a user's best `num_contenders` items are ordered by the ranker; below them the order is that of the boosted search.
 
-Shapes: B users, T targets or own items of a user, Q interests, D embedding, N items, M of them in a block, K results.
+Shapes: U users, B of them in a product, T targets or own items of a user, Q interests, D embedding, N items, M of them
+in a product, K results.
 """
 
 from collections.abc import Sequence
@@ -11,14 +11,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from redrec.data.histories import Histories
+from redrec.evaluation.cases import Case
 from redrec.evaluation.scorers import Scorer
 from redrec.history import Ints
-from redrec.index.exact import NO_ITEM, best_scores, top_k
+from redrec.index.exact import ITEMS_PER_PRODUCT, NO_ITEM, USERS_PER_PRODUCT, best_scores, top_k
 from redrec.index.merge import Merged, merge_max
 from redrec.index.ranker import RankedQuery, Ranker
-
-QUERIES_PER_PRODUCT = 64
-ITEMS_PER_BLOCK = 16_384
+from redrec.model.boosts import NOTHING, Own
 
 
 def with_ranker(scorer: Scorer, ranker: Ranker) -> Scorer:
@@ -47,43 +47,61 @@ def popular_boosts(scorer: Scorer, query: RankedQuery) -> NDArray[np.float32]:
     return scorer.boosts.popular(query.scenario, query.moment_ms)
 
 
+def queries_of(scorer: Scorer, histories: Histories, cases: Sequence[Case], scenario: int) -> list[RankedQuery]:
+    """Return what the scorer makes of each case's known events, in the order of the cases."""
+    if not cases:
+        return []
+    known = [case.known(histories) for case in cases]
+    interests_UQD = scorer.interests_of(known, scenario, np.array([case.moment_ms for case in cases]))
+    return [
+        RankedQuery(interests_QD, history, scenario, case.moment_ms)
+        for case, history, interests_QD in zip(cases, known, interests_UQD, strict=True)
+    ]
+
+
 def contenders(
     scorer: Scorer, queries: Sequence[RankedQuery], is_candidate_N: NDArray[np.bool_], k: int
 ) -> list[Merged]:
-    """Return each query's k best items before they are ranked, many queries in one product."""
-    best: list[Merged] = []
-    for start in range(0, len(queries), QUERIES_PER_PRODUCT):
-        best += _contenders(scorer, queries[start : start + QUERIES_PER_PRODUCT], is_candidate_N, k)
-    return best
-
-
-def _contenders(
-    scorer: Scorer, queries: Sequence[RankedQuery], is_candidate_N: NDArray[np.bool_], k: int
-) -> list[Merged]:
-    candidates, num_queries = np.flatnonzero(is_candidate_N), len(queries)
-    interests_BQD = np.stack([query.interests_QD for query in queries]).astype(np.float32)
-    scores_BK, items_BK = np.empty((num_queries, 0), np.float32), np.empty((num_queries, 0), np.int64)
-    scratch = np.empty((2, num_queries, min(ITEMS_PER_BLOCK, len(candidates))), dtype=np.float32)
-    for start in range(0, len(candidates), ITEMS_PER_BLOCK):
-        items_M = candidates[start : start + ITEMS_PER_BLOCK]
+    """Return each query's k best items before they are ranked; a block of the catalog is read once for all queries."""
+    if not queries:
+        return []
+    candidates, own = np.flatnonzero(is_candidate_N), [_own_boosts(scorer, query) for query in queries]
+    interests_UQD = np.stack([query.interests_QD for query in queries]).astype(np.float32)
+    user_slices = [slice(u, u + USERS_PER_PRODUCT) for u in range(0, len(queries), USERS_PER_PRODUCT)]
+    scores_UK, items_UK = np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
+    scratch = np.empty((2, USERS_PER_PRODUCT, min(ITEMS_PER_PRODUCT, len(candidates))), dtype=np.float32)
+    for start in range(0, len(candidates), ITEMS_PER_PRODUCT):
+        items_M, kept = candidates[start : start + ITEMS_PER_PRODUCT], []
         embeddings_DM = np.ascontiguousarray(scorer.embeddings_ND[items_M].T, dtype=np.float32)
-        scores_BM = best_scores(interests_BQD, embeddings_DM, scratch)
-        _add_boosts(scores_BM, scorer, queries, items_M)
-        items_BM = np.broadcast_to(items_M, scores_BM.shape)
-        scores_BK, items_BK = top_k(np.hstack([scores_BK, scores_BM]), np.hstack([items_BK, items_BM]), k)
-    return [merge_max(scores_K[None], items_K[None], k) for scores_K, items_K in zip(scores_BK, items_BK, strict=True)]
+        for users in user_slices:
+            scores_BM = best_scores(interests_UQD[users], embeddings_DM, scratch)
+            _add_boosts(scores_BM, scorer, queries[users], own[users], items_M)
+            items_BM = np.broadcast_to(items_M, scores_BM.shape)
+            both = np.hstack([scores_UK[users], scores_BM]), np.hstack([items_UK[users], items_BM])
+            kept.append(top_k(*both, k))
+        scores_UK, items_UK = (np.concatenate(values) for values in zip(*kept, strict=True))
+    return [merge_max(scores_K[None], items_K[None], k) for scores_K, items_K in zip(scores_UK, items_UK, strict=True)]
 
 
-def _add_boosts(scores_BM: NDArray[np.floating], scorer: Scorer, queries: Sequence[RankedQuery], items_M: Ints) -> None:
-    """Add each query's boosts to the scores of a block of items, which are sorted."""
+def _own_boosts(scorer: Scorer, query: RankedQuery) -> Own:
     if scorer.boosts is None:
-        return
-    for score_M, query in zip(scores_BM, queries, strict=True):
+        return NOTHING
+    return scorer.boosts.own(query.history, query.scenario, query.moment_ms)
+
+
+def _add_boosts(
+    scores_BM: NDArray[np.floating],
+    scorer: Scorer,
+    queries: Sequence[RankedQuery],
+    own: Sequence[Own],
+    items_M: Ints,
+) -> None:
+    """Add each query's boosts to the scores of a block of items, which are sorted."""
+    for score_M, query, (items_T, boost_T) in zip(scores_BM, queries, own, strict=True):
         score_M += popular_boosts(scorer, query)[items_M]
-        own = scorer.boosts.own(query.history, query.scenario, query.moment_ms)
-        at_T = np.searchsorted(items_M, own.items_T)
-        is_here_T = np.append(items_M, NO_ITEM)[at_T] == own.items_T
-        score_M[at_T[is_here_T]] += own.boost_T[is_here_T]
+        at_T = np.searchsorted(items_M, items_T)
+        is_here_T = np.append(items_M, NO_ITEM)[at_T] == items_T
+        score_M[at_T[is_here_T]] += boost_T[is_here_T]
 
 
 def reranked(

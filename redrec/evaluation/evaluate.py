@@ -100,7 +100,7 @@ def _scorers(
     recent, plain = Popularity(histories, allowed_SN), exported_towers(model, trained.history)
     boosted = with_boosts(plain, recent, trained.boosts, trained.logit_scale)
     return {
-        TOWERS: with_ranker(boosted, Ranker.load(ModelFolder(model).ranker)),
+        TOWERS: with_ranker(boosted, Ranker.load(ModelFolder(model).ranker, trained.logit_scale)),
         WITHOUT_RANKER: boosted,
         WITHOUT_BOOSTS: plain,
         "own_counts": own_counts(recent),

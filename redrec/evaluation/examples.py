@@ -8,10 +8,9 @@ from numpy.typing import NDArray
 
 from redrec.data.histories import Histories
 from redrec.evaluation.cases import Case
-from redrec.evaluation.contenders import best_items
+from redrec.evaluation.contenders import best_items, queries_of
 from redrec.evaluation.scorers import Scorer
 from redrec.history import History, Vocabulary
-from redrec.index.ranker import RankedQuery
 
 NUM_EXAMPLES = 3
 NUM_HISTORY_SHOWN = 8
@@ -77,10 +76,7 @@ def _recommended(
     titles_N: list[str],
 ) -> list[RecommendedItem]:
     queried = case or some_case
-    known, moment_ms = queried.known(histories), queried.moment_ms
-    interests_QD = scorer.interests_of([known], scenario, np.array([moment_ms]))[0]
-    query = RankedQuery(interests_QD, known, scenario, moment_ms)
-    (best,) = best_items(scorer, [query], is_candidate_N, NUM_RECOMMENDED)
+    (best,) = best_items(scorer, queries_of(scorer, histories, [queried], scenario), is_candidate_N, NUM_RECOMMENDED)
     targets = set(case.target_T.tolist()) if case else set()
     return [
         {"title": titles_N[item], "score": round(float(score), 3), "hit": int(item) in targets}

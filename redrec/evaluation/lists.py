@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 
 from redrec.data.histories import Histories
 from redrec.evaluation.cases import Case
-from redrec.evaluation.contenders import best_items
+from redrec.evaluation.contenders import best_items, queries_of
 from redrec.evaluation.intervals import bootstrap_means
 from redrec.evaluation.scorers import Scorer
 from redrec.history import Ints
-from redrec.index.ranker import RankedQuery
 
 K = 10
 MAX_USERS = 200  # of a scenario
@@ -37,13 +36,7 @@ def list_report(
 ) -> ListReport:
     """Return `coverage@10` and `new_items@10`; `count_N` are the items' events in the scenario before the test."""
     cases = cases[:MAX_USERS]
-    known = [case.known(histories) for case in cases]
-    moment_ms_U = np.array([case.moment_ms for case in cases], dtype=np.int64)
-    interests_UQD = scorer.interests_of(known, scenario, moment_ms_U) if cases else np.empty((0, 1, 1))
-    queries = [
-        RankedQuery(interests_QD, history, scenario, case.moment_ms)
-        for case, history, interests_QD in zip(cases, known, interests_UQD, strict=True)
-    ]
+    queries = queries_of(scorer, histories, cases, scenario)
     is_shown_N, new_share_U = np.zeros(len(is_candidate_N), dtype=bool), np.full(len(cases), np.nan)
     for u, best in enumerate(best_items(scorer, queries, is_candidate_N, K)):
         is_shown_N[best.items_K] = True

@@ -23,13 +23,11 @@ from redrec.evaluation.contenders import reranked
 from redrec.evaluation.popularity import last_hour
 from redrec.evaluation.scorers import Scorer
 from redrec.history import Ints
-from redrec.index.exact import best_scores
+from redrec.index.exact import ITEMS_PER_PRODUCT, USERS_PER_PRODUCT, best_scores
 from redrec.index.ranker import RankedQuery
 from redrec.model.boosts import Own
 
 USERS_PER_BLOCK = 1024  # per read of the catalog
-USERS_PER_PRODUCT = 64
-ITEMS_PER_BLOCK = 16_384
 ROUNDING = 1e-6  # of a float32 dot product, relative to the sum of its absolute terms
 
 Floats = NDArray[np.floating]
@@ -153,9 +151,9 @@ def rank_targets(
     known = _seen(pair_X, boost_X, is_candidate_N)
     above_BT, seen_above_BT = np.zeros_like(target_BT), np.zeros_like(target_BT)
     user_slices = [slice(b, b + USERS_PER_PRODUCT) for b in range(0, len(target_BT), USERS_PER_PRODUCT)]
-    scratch = np.empty((2, USERS_PER_PRODUCT, min(ITEMS_PER_BLOCK, len(candidates))), dtype=np.float32)
-    for start in range(0, len(candidates), ITEMS_PER_BLOCK):
-        items_M = candidates[start : start + ITEMS_PER_BLOCK]
+    scratch = np.empty((2, USERS_PER_PRODUCT, min(ITEMS_PER_PRODUCT, len(candidates))), dtype=np.float32)
+    for start in range(0, len(candidates), ITEMS_PER_PRODUCT):
+        items_M = candidates[start : start + ITEMS_PER_PRODUCT]
         embeddings_DM = np.ascontiguousarray(embeddings_ND[items_M].T, dtype=np.float32)
         for users in user_slices:
             scores_BM, of_users = best_scores(interests_BQD[users], embeddings_DM, scratch), targets.of(users)

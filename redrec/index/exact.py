@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 SearchResult = tuple[NDArray[np.float32], NDArray[np.int64]]  # scores_QK, items_QK
 
 BLOCK_ITEMS = 65_536  # 16 MiB of float32 at D = 64
+USERS_PER_PRODUCT, ITEMS_PER_PRODUCT = 64, 16_384  # of many users: their scores stay in the processor's cache
 NO_ITEM = -1  # pads a row that has fewer than K results; its score is -inf
 
 

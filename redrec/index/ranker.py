@@ -92,19 +92,19 @@ class Ranker(NamedTuple):
     networks: Networks
 
     def save(self, path: Path) -> None:
+        """Write all but the logit scale, which is the model's."""
         np.savez(
             path,
             num_contenders=self.num_contenders,
-            logit_scale=self.logit_scale,
             first_ms_N=self.first_ms_N,
             **self.networks._asdict(),
         )
 
     @classmethod
-    def load(cls, path: Path) -> Self:
+    def load(cls, path: Path, logit_scale: float) -> Self:
         with np.load(path, allow_pickle=False) as arrays:
             networks = Networks(*(arrays[name] for name in Networks._fields))
-            return cls(int(arrays["num_contenders"]), float(arrays["logit_scale"]), arrays["first_ms_N"], networks)
+            return cls(int(arrays["num_contenders"]), logit_scale, arrays["first_ms_N"], networks)
 
     def ranked(self, best: Merged, query: RankedQuery, popular_C: Floats, embeddings_ND: Floats) -> Merged:
         """Return the best items of a boosted search in the ranker's order, with its scores, comparable in one list.
@@ -132,7 +132,7 @@ class Ranker(NamedTuple):
             self.logit_scale * cosine_CQ.max(1),
             self.logit_scale * cosine_CQ.mean(1),
             self.logit_scale * popular_C,
-            *self._own(items_C, query).T,
+            *own_items(history, query.scenario, query.moment_ms).log_counts_of(items_C).T,
             np.where(age_days_C >= 0, np.log1p(np.maximum(age_days_C, 0)), -1),
             like_CL[:, -1],
             like_CL.max(1),
@@ -141,11 +141,3 @@ class Ranker(NamedTuple):
             np.full(len(items_C), np.log1p(max(0.0, idle_days))),
         ]
         return np.stack(columns, axis=1).astype(np.float32)
-
-    def _own(self, items_C: Ints, query: RankedQuery) -> Floats:
-        """Return `log(1 + count)` of the user's own counts of each item, zero for other items."""
-        own = own_items(query.history, query.scenario, query.moment_ms)
-        at_C = np.searchsorted(own.items_T, items_C)
-        is_own_C = np.append(own.items_T, -1)[at_C] == items_C
-        log_counts_CF = np.append(own.log_counts_TF, np.zeros((1, len(OWN_COUNTS)), np.float32), axis=0)[at_C]
-        return np.where(is_own_C[:, None], log_counts_CF, 0)

@@ -12,7 +12,7 @@ user's events with the item, in the scenario or in all, each halved with every h
 Boosts are never negative and few items have one. So the k best of a boosted search are among the k best by cosine, the
 popular items and the user's own: an index needs no boost, and search stays exact.
 
-Shapes: L events, T own items, F own counts, B users, X pairs of a user and an own item.
+Shapes: L events, T own items, C items to look at, F own counts, B users, X pairs of a user and an own item.
 """
 
 from itertools import product
@@ -71,6 +71,19 @@ class OwnItems(NamedTuple):
 
     items_T: Ints
     log_counts_TF: NDArray[np.float32]
+
+    def log_counts_of(self, items_C: Ints) -> NDArray[np.float32]:
+        """Return `log(1 + count)` of every own count of each of these items, zero for other people's.
+
+        >>> own = OwnItems(np.array([7, 9]), np.array([[1.5], [2.5]], np.float32))
+        >>> own.log_counts_of(np.array([9, 8, 7])).ravel().tolist()
+        [2.5, 0.0, 1.5]
+        """
+        at_C = np.searchsorted(self.items_T, items_C)
+        is_own_C = np.append(self.items_T, -1)[at_C] == items_C
+        nothing_1F = np.zeros((1, self.log_counts_TF.shape[1]), np.float32)
+        log_counts_CF: NDArray[np.float32] = np.vstack([self.log_counts_TF, nothing_1F])[np.where(is_own_C, at_C, -1)]
+        return log_counts_CF
 
     def boosts(self, weights: BoostWeights, logit_scale: float) -> NDArray[np.float32]:
         """Return what is added to each item's cosine, `boost_T`."""

@@ -24,10 +24,10 @@ from redrec.data.histories import TRAIN, VALIDATION, Histories, first_ms
 from redrec.data.items import is_allowed
 from redrec.data.split import read_vocabulary
 from redrec.evaluation.cases import Case, EvaluationConfig, cases_of
-from redrec.evaluation.contenders import contenders, popular_boosts
+from redrec.evaluation.contenders import contenders, popular_boosts, queries_of
 from redrec.evaluation.scorers import Scorer
 from redrec.folders import DataFolder
-from redrec.index.ranker import FEATURES, MAX_DEVIATION, Networks, RankedQuery, Ranker
+from redrec.index.ranker import FEATURES, MAX_DEVIATION, Networks, Ranker
 
 logger = logging.getLogger(__name__)
 
@@ -94,13 +94,7 @@ def _observed(
 ) -> list[User]:
     """Return the users of a scenario with a target among their contenders."""
     cases = sorted(cases, key=lambda case: case.moment_ms)
-    known = [case.known(histories) for case in cases]
-    moment_ms_U = np.array([case.moment_ms for case in cases], dtype=np.int64)
-    interests_UQD = scorer.interests_of(known, scenario, moment_ms_U) if cases else np.empty((0, 1, 1))
-    queries = [
-        RankedQuery(interests_QD, history, scenario, case.moment_ms)
-        for case, history, interests_QD in zip(cases, known, interests_UQD, strict=True)
-    ]
+    queries = queries_of(scorer, histories, cases, scenario)
     best_U = contenders(scorer, queries, is_candidate_N, ranker.num_contenders)
     users = []
     for case, query, best in zip(cases, queries, best_U, strict=True):

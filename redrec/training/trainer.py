@@ -30,7 +30,6 @@ from redrec.evaluation.validation import Validation
 from redrec.folders import DataFolder, ModelFolder, read_json, write_json
 from redrec.hashing import file_hash
 from redrec.history import Vocabulary
-from redrec.index.ranker import Ranker
 from redrec.model.boosts import BoostWeights
 from redrec.model.item_tower import ItemContent, write_item_content
 from redrec.model.manifest import ModelManifest
@@ -188,14 +187,14 @@ class TrainingRun:
 
     def _served(self) -> tuple[Scorer, float] | None:
         """Return the towers as they are now and their logit scale, on process 0; every process calls it."""
-        towers = self.towers
-        if self.shard.num_processes > 1:
-            weights = checkpoint.whole_weights(self.towers)
+        towers, is_alone = self.towers, self.shard.num_processes == 1
+        weights = {} if is_alone else checkpoint.whole_weights(self.towers)
+        if not self.is_first:
+            return None
+        if not is_alone:
             towers = Towers(self.recipe, self.vocabulary, self.content).to(device())
             towers.load_state_dict(weights, strict=False)
         scratch = self.folder.validation(self.shard.rank)
-        if not self.is_first:
-            return None
         return live_scorer(towers, self.content, self.recipe.history, scratch), towers.logit_scale().item()
 
     def _drawn(self, batches: Batches, first: int, last: int) -> Iterator[list[Batch]]:
@@ -269,8 +268,6 @@ class TrainingRun:
             return
         towers = load_towers(self.folder.path, self.vocabulary)
         export_towers(towers, self.content, len(self.vocabulary.scenarios), self.folder.path)
-        ranker = Ranker.load(self.folder.ranker)
-        ranker._replace(logit_scale=towers.logit_scale().item()).save(self.folder.ranker)
         manifest = ModelManifest(
             vocabulary=self.vocabulary,
             items_hash=file_hash(self.data.items),

@@ -6,7 +6,7 @@ import pytest
 from redrec.data.histories import TEST, Histories
 from redrec.evaluation import contenders as module
 from redrec.evaluation.cases import cases_of
-from redrec.evaluation.contenders import best_items, contenders, with_ranker
+from redrec.evaluation.contenders import best_items, contenders, queries_of, with_ranker
 from redrec.evaluation.popularity import Popularity
 from redrec.evaluation.ranking import rank_cases
 from redrec.evaluation.scorers import Scorer, with_boosts
@@ -30,11 +30,8 @@ def boosted(histories: Histories) -> Scorer:
     return with_boosts(random_scorer(), Popularity(histories, ALLOWED), [WEIGHTS], 10.0)
 
 
-def queries_of(histories: Histories, scorer: Scorer) -> list[RankedQuery]:
-    cases = cases_of(histories, 0, TEST, num_targets=3, max_users=1000, seed=0)
-    known, moment_ms_U = [case.known(histories) for case in cases], np.array([case.moment_ms for case in cases])
-    interests_UQD = scorer.interests_of(known, 0, moment_ms_U)
-    return [RankedQuery(i, h, 0, int(ms)) for i, h, ms in zip(interests_UQD, known, moment_ms_U, strict=True)]
+def all_queries(histories: Histories, scorer: Scorer) -> list[RankedQuery]:
+    return queries_of(scorer, histories, cases_of(histories, 0, TEST, num_targets=3, max_users=1000, seed=0), 0)
 
 
 def all_scores(scorer: Scorer, query: RankedQuery) -> np.ndarray:
@@ -45,11 +42,11 @@ def all_scores(scorer: Scorer, query: RankedQuery) -> np.ndarray:
     return np.where(ALLOWED_N, scores_N, -np.inf).round(5)
 
 
-@pytest.mark.parametrize("items_per_block", [module.ITEMS_PER_BLOCK, 7])
+@pytest.mark.parametrize("items_per_block", [module.ITEMS_PER_PRODUCT, 7])
 def test_the_contenders_are_the_best_of_a_full_sort(histories, boosted, monkeypatch, items_per_block):
-    monkeypatch.setattr(module, "ITEMS_PER_BLOCK", items_per_block)
-    queries = queries_of(histories, boosted)
-    assert len(queries) > module.QUERIES_PER_PRODUCT
+    monkeypatch.setattr(module, "ITEMS_PER_PRODUCT", items_per_block)
+    queries = all_queries(histories, boosted)
+    assert len(queries) > module.USERS_PER_PRODUCT
     for query, best in zip(queries, contenders(boosted, queries, ALLOWED_N, NUM_CONTENDERS), strict=True):
         expected = np.argsort(-all_scores(boosted, query), kind="stable")[:NUM_CONTENDERS]
         assert best.items_K.tolist() == expected.tolist()
@@ -57,7 +54,7 @@ def test_the_contenders_are_the_best_of_a_full_sort(histories, boosted, monkeypa
 
 def test_a_target_ranks_where_the_ranked_list_shows_it_and_below_it_where_the_search_does(histories, boosted):
     ranker = random_ranker(NUM_ITEMS, 1, NUM_CONTENDERS)
-    ranked, queries = with_ranker(boosted, ranker), queries_of(histories, boosted)
+    ranked, queries = with_ranker(boosted, ranker), all_queries(histories, boosted)
     cases = cases_of(histories, 0, TEST, num_targets=3, max_users=1000, seed=0)
     ranks, plain = (rank_cases(scorer, histories, cases, 0, ALLOWED_N) for scorer in (ranked, boosted))
     num_listed = num_below = 0
@@ -83,7 +80,7 @@ def test_a_target_ranks_where_the_ranked_list_shows_it_and_below_it_where_the_se
 
 def test_a_list_longer_than_the_contenders_is_ranked_whole(histories, boosted):
     ranker = random_ranker(NUM_ITEMS, 1, num_contenders=5)
-    queries = queries_of(histories, boosted)[:9]
+    queries = all_queries(histories, boosted)[:9]
     whole = with_ranker(boosted, ranker._replace(num_contenders=20))
     few = best_items(with_ranker(boosted, ranker), queries, ALLOWED_N, 20)
     for best, expected in zip(few, best_items(whole, queries, ALLOWED_N, 20), strict=True):

@@ -51,7 +51,7 @@ def expected_ranks(world: dict) -> tuple[list, list]:
 
 @pytest.mark.parametrize("items_per_block", [1, 3, 16, 1000])
 def test_ranks_equal_those_of_a_stable_sort_for_blocks_of_any_size(monkeypatch, items_per_block):
-    monkeypatch.setattr(ranking, "ITEMS_PER_BLOCK", items_per_block)
+    monkeypatch.setattr(ranking, "ITEMS_PER_PRODUCT", items_per_block)
     monkeypatch.setattr(ranking, "USERS_PER_PRODUCT", 3)  # of 7 users
     for seed in range(20):
         world = planted(seed)

@@ -79,7 +79,7 @@ def test_two_processes_learn_what_one_learns(data, alone, tmp_path, sharding):
     for weights, expected in zip(second.boosts, first.boosts, strict=True):
         assert weights.popularity == pytest.approx(expected.popularity, rel=0.05, abs=0.05)
     assert any(weights.popularity for weights in first.boosts)
-    assert Ranker.load(tmp_path / "two/ranker.npz").num_contenders
+    assert Ranker.load(tmp_path / "two/ranker.npz", second.logit_scale).num_contenders
     assert (tmp_path / "two" / "export" / "user_tower.onnx").exists()
 
 

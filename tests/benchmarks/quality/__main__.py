@@ -163,7 +163,7 @@ def _trained(trial: Trial, data: Path, out: Path, config: Recipe, without: str |
         (out / "spent.json").write_text(json.dumps(spent))
     model, towers = read_model(out), exported_towers(out, config.history)
     boosted = with_boosts(towers, trial.popularity, model.boosts, model.logit_scale)
-    served = with_ranker(boosted, Ranker.load(ModelFolder(out).ranker))
+    served = with_ranker(boosted, Ranker.load(ModelFolder(out).ranker, model.logit_scale))
     return {None: served, "ranker": boosted, "boosts": towers}[without]
 
 
