@@ -57,7 +57,7 @@ class Query(Config):
     scenario: str
     k: int = Field(default=10, ge=1, le=MAX_K)
     history: list[Event] | None = Field(default=None, max_length=MAX_HISTORY)  # absent: the feature store's
-    exclude_seen: bool = False
+    exclude_seen: bool | None = None  # absent: as the scenario does (`redrec.evaluation.seen_items`)
     category: str | None = None
 
 

@@ -111,7 +111,7 @@ class Retriever:
         item_filter = ItemFilter(scenario=query.scenario, category=query.category)
         try:
             history = await self._history(query)
-            if query.exclude_seen:
+            if self._excludes_seen(query):
                 seen = np.unique(history.item_L)
                 item_filter = item_filter._replace(exclude_ids=tuple(self.bundle.item_ids[i] for i in seen))
             user = await self._on_tower_thread(self._user, history, query.scenario, item_filter)
@@ -141,6 +141,11 @@ class Retriever:
         if len(history.item_L) == 0:
             raise StageError("no_known_events")
         return history
+
+    def _excludes_seen(self, query: Query) -> bool:
+        manifest = self.bundle.manifest
+        is_default: bool = manifest.boosts[manifest.scenarios.index(query.scenario)].excludes_seen
+        return is_default if query.exclude_seen is None else query.exclude_seen
 
     async def _read(self, source: HistorySource, user_id: str) -> Any:
         read = asyncio.get_running_loop().run_in_executor(self.feature_thread, source.read, user_id)

@@ -18,7 +18,7 @@ from redrec.history import Ints
 from redrec.index.exact import ITEMS_PER_PRODUCT, NO_ITEM, USERS_PER_PRODUCT, best_scores, top_k
 from redrec.index.merge import Merged, merge_max
 from redrec.index.ranker import RankedQuery, Ranker
-from redrec.model.boosts import NOTHING, Own
+from redrec.model.boosts import LEFT_OUT, NOTHING, Own
 
 
 def with_ranker(scorer: Scorer, ranker: Ranker) -> Scorer:
@@ -80,6 +80,7 @@ def contenders(
             both = np.hstack([scores_UK[users], scores_BM]), np.hstack([items_UK[users], items_BM])
             kept.append(top_k(*both, k))
         scores_UK, items_UK = (np.concatenate(values) for values in zip(*kept, strict=True))
+    items_UK = np.where(scores_UK > LEFT_OUT / 2, items_UK, NO_ITEM)
     return [merge_max(scores_K[None], items_K[None], k) for scores_K, items_K in zip(scores_UK, items_UK, strict=True)]
 
 

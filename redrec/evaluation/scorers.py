@@ -19,7 +19,7 @@ from redrec.evaluation.popularity import Popularity
 from redrec.folders import ModelFolder
 from redrec.history import History, HistoryConfig, Ints, tower_inputs
 from redrec.index.ranker import Ranker
-from redrec.model.boosts import BoostWeights, Own, own_boosts
+from redrec.model.boosts import BoostWeights, Own, left_out, own_boosts
 from redrec.model.session import open_tower
 
 # histories, the queried scenario, and each user's moment of the query in milliseconds -> interests_BQD
@@ -85,6 +85,8 @@ def with_boosts(
         return popularity.lifts(moment_ms, scenario) * np.float32(weights[scenario].popularity / logit_scale)
 
     def own(known: History, scenario: int, moment_ms: int) -> Own:
+        if weights[scenario].excludes_seen:
+            return left_out(known)
         return own_boosts(known, scenario, moment_ms, weights[scenario], logit_scale)
 
     return scorer._replace(boosts=Boosts(popular, own))

@@ -9,6 +9,9 @@ An item that the user had is boosted by the sum over `OWN_COUNTS` of weight time
 user's events with the item, in the scenario or in all, each halved with every half-life of its age. The newest
 `MAX_COUNTED` events of each scenario count, since a feature store keeps no more.
 
+In a scenario where users rarely come back to an item, their own items are left out (`excludes_seen`): this too is
+decided on the validation split (`redrec.evaluation.seen_items`).
+
 Boosts are never negative and few items have one. So the k best of a boosted search are among the k best by cosine, the
 popular items and the user's own: an index needs no boost, and search stays exact.
 
@@ -37,13 +40,15 @@ class BoostConfig(Config):
     is_fitted: bool = True
     popularity: NonNegativeFloat = 0.25
     own: NonNegativeFloat = 0.0  # of the plain count in the scenario
+    excludes_seen: bool = False  # whether a user's own items are left out
 
 
 class BoostWeights(Record):
-    """The weights of one scenario, in logits."""
+    """The weights of one scenario, in logits, and whether it leaves out the user's own items."""
 
     popularity: NonNegativeFloat
     own: tuple[NonNegativeFloat, ...]  # in order of `OWN_COUNTS`
+    excludes_seen: bool = False
 
     @property
     def has_own(self) -> bool:
@@ -53,7 +58,7 @@ class BoostWeights(Record):
 def configured(config: BoostConfig) -> BoostWeights:
     """Return the weights that a recipe gives, the same for every scenario."""
     own = tuple(config.own * (count == (True, np.inf)) for count in OWN_COUNTS)
-    return BoostWeights(popularity=config.popularity, own=own)
+    return BoostWeights(popularity=config.popularity, own=own, excludes_seen=config.excludes_seen)
 
 
 class Own(NamedTuple):
@@ -64,6 +69,7 @@ class Own(NamedTuple):
 
 
 NOTHING = Own(np.empty(0, np.int64), np.empty(0, np.float32))
+LEFT_OUT = np.float32(-1e4)  # below any score; infinity would make the rounding of a score not a number
 
 
 class OwnItems(NamedTuple):
@@ -117,3 +123,9 @@ def own_boosts(history: History, scenario: int, moment_ms: int, weights: BoostWe
         return NOTHING
     own = own_items(history, scenario, moment_ms)
     return Own(own.items_T, own.boosts(weights, logit_scale))
+
+
+def left_out(history: History) -> Own:
+    """Return boosts that put a user's own items below all others, where evaluation leaves them out as serving does."""
+    items_T = np.unique(history.item_L)
+    return Own(items_T, np.full(len(items_T), LEFT_OUT))

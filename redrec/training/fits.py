@@ -8,6 +8,7 @@ from redrec.data.split import read_vocabulary
 from redrec.evaluation.boost_fit import fit_boosts
 from redrec.evaluation.popularity import Popularity
 from redrec.evaluation.scorers import Scorer, with_boosts
+from redrec.evaluation.seen_items import with_exclusion
 from redrec.folders import DataFolder
 from redrec.index.ranker import Ranker
 from redrec.model.boosts import BoostWeights, configured
@@ -24,10 +25,12 @@ def fit_on_validation(
 ) -> tuple[tuple[BoostWeights, ...], Ranker]:
     """Return the weights of each scenario's boosts, and the ranker of what they find."""
     histories, scenarios = Histories(data), read_vocabulary(data).scenarios
+    popularity = Popularity(histories, is_allowed(DataFolder(data).items, scenarios))
     boosts = (configured(recipe.boosts),) * len(scenarios)
     if recipe.boosts.is_fitted and has_validation(histories):
         boosts = fit_boosts(towers, data, recipe.evaluation, logit_scale)
-    popularity = Popularity(histories, is_allowed(DataFolder(data).items, scenarios))
+        boosted = with_boosts(towers, popularity, boosts, logit_scale)
+        boosts = with_exclusion(boosts, boosted, data, recipe.evaluation)
     boosted = with_boosts(towers, popularity, boosts, logit_scale)
     num_contenders = recipe.ranker.num_contenders
     return boosts, fit_ranker(boosted, data, recipe.evaluation, num_contenders, logit_scale, recipe.seed)

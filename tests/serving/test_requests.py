@@ -11,7 +11,7 @@ INSTANCE = {"user_id": "u1", "scenario": "ads"}
 
 def test_an_instance_with_two_fields_is_enough():
     (query,) = parse_instances([INSTANCE], VOCABULARY)
-    assert (query.user_id, query.scenario, query.k, query.history, query.exclude_seen) == ("u1", "ads", 10, None, False)
+    assert (query.user_id, query.scenario, query.k, query.history, query.exclude_seen) == ("u1", "ads", 10, None, None)
 
 
 @pytest.mark.parametrize(

@@ -177,9 +177,12 @@ def test_an_index_swapped_between_requests_is_refused_with_both_ids(bundle: Bund
 
 
 @pytest.mark.parametrize("max_search_ms", [20_000, 0])
-def test_the_answer_is_in_the_rankers_order_as_evaluation_ranks_it(tmp_path: Path, monkeypatch, max_search_ms: int):
+@pytest.mark.parametrize("excludes_seen", [False, True])
+def test_the_answer_is_in_the_rankers_order_as_evaluation_ranks_it(
+    tmp_path: Path, monkeypatch, max_search_ms: int, excludes_seen: bool
+):
     """By the index and by exact search; boosts as in `test_popularity_boost`."""
-    boosts = BoostWeights(popularity=0.3, own=(0, 0, 0.7, 0, 0, 0))
+    boosts = BoostWeights(popularity=0.3, own=(0, 0, 0.7, 0, 0, 0), excludes_seen=excludes_seen)
     bundle, features = tiny_run(tmp_path, boosts=boosts, num_contenders=12), RunFolder(tmp_path).features
     histories, queried = Histories(tmp_path / "data"), query()
     moment_ms = int(np.asarray(histories.timestamp_ms_N).max()) + MS_PER_HOUR
@@ -206,3 +209,15 @@ def test_the_answer_is_in_the_rankers_order_as_evaluation_ranks_it(tmp_path: Pat
     assert item_ids(answer) == [bundle.item_ids[item] for item in ranked.items_K]
     assert [item.score for item in answer.items] == pytest.approx(ranked.scores_K.tolist(), abs=1e-3)
     assert ranked.items_K.tolist() != searched.items_K.tolist()
+    assert (set(item_ids(answer)) & {event.item_id for event in queried.history} != set()) != excludes_seen
+
+
+def test_a_request_may_ask_for_what_its_scenario_leaves_out(tmp_path: Path):
+    boosts = BoostWeights(popularity=0.0, own=(0, 0, 9.0, 0, 0, 0), excludes_seen=True)
+    bundle, queried = tiny_run(tmp_path, boosts=boosts), query()
+    assert queried.history
+    seen = {event.item_id for event in queried.history}
+    for exclude_seen, is_shown in ((None, False), (True, False), (False, True)):
+        variant = queried.model_copy(update={"exclude_seen": exclude_seen})
+        answer = answers(bundle, lambda retriever, variant=variant: retriever.answer(variant))
+        assert bool(seen & set(item_ids(answer))) == is_shown

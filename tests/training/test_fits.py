@@ -15,7 +15,7 @@ def test_both_are_fitted_where_there_is_a_validation_split(tmp_path):
     data = repeating_log(tmp_path, is_planted=True)
     assert has_validation(Histories(data))
     (weights,), ranker = fit_on_validation(random_scorer(), 10.0, data, RECIPE)
-    assert weights.has_own
+    assert weights.has_own and not weights.excludes_seen
     assert (ranker.num_contenders, ranker.logit_scale) == (40, 10.0)
 
 

@@ -1,0 +1,58 @@
+"""Seen items: whether a scenario leaves out what a user has had, decided on the validation split.
+
+Where users come back to the same items, as in groceries, a list without them misses most of what they take. Where they
+do not, an item that they have had is a wasted place in the list.
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from redrec.data.histories import VALIDATION, Histories
+from redrec.data.items import is_allowed
+from redrec.data.split import read_vocabulary
+from redrec.evaluation.cases import EvaluationConfig, cases_of
+from redrec.evaluation.ranking import Ranks, rank_cases
+from redrec.evaluation.scorers import Scorer
+from redrec.folders import DataFolder
+from redrec.history import Ints
+from redrec.model.boosts import BoostWeights
+
+logger = logging.getLogger(__name__)
+
+MAX_USERS = 2000  # per scenario
+LIST_LENGTH = 10
+
+
+def with_exclusion(
+    boosts: Sequence[BoostWeights], scorer: Scorer, data: Path, config: EvaluationConfig
+) -> tuple[BoostWeights, ...]:
+    """Return the boosts with `excludes_seen` where the validation users lose nothing by it; `scorer` has the boosts."""
+    histories, scenarios = Histories(data), read_vocabulary(data).scenarios
+    allowed_SN = is_allowed(DataFolder(data).items, scenarios)
+    decided = []
+    for s, name in enumerate(scenarios):
+        cases = cases_of(histories, s, VALIDATION, config.num_targets, MAX_USERS, seed=0)
+        excludes = excludes_seen(rank_cases(scorer, histories, cases, s, allowed_SN[s]))
+        logger.info("seen items | %s | %d users | %s", name, len(cases), "left out" if excludes else "shown")
+        decided.append(boosts[s].model_copy(update={"excludes_seen": excludes}))
+    return tuple(decided)
+
+
+def excludes_seen(ranks: Ranks) -> bool:
+    """Return whether lists without the seen items hit a target of as many users or more.
+
+    One user has an unseen target behind two seen items and finds it in the shorter list; another loses a seen target:
+
+    >>> import numpy as np
+    >>> none = np.empty(0)
+    >>> excludes_seen(Ranks(np.array([[12]]), np.array([[10]]), none, none))
+    True
+    >>> excludes_seen(Ranks(np.array([[3]]), np.array([[0]]), none, none))
+    False
+    """
+    return len(ranks.rank_UT) > 0 and _num_hit(ranks.rank_unseen_UT) >= _num_hit(ranks.rank_UT)
+
+
+def _num_hit(rank_UT: Ints) -> int:
+    return int(((rank_UT > 0) & (rank_UT <= LIST_LENGTH)).any(1).sum())
