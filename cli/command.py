@@ -5,11 +5,14 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+
+from redrec.config import Config, validated
 
 if TYPE_CHECKING:
     from redrec.training.recipe import Recipe
 
+ConfigT = TypeVar("ConfigT", bound=Config)
 EXAMPLE_TABLES = "--events demo/input/events.parquet --items demo/input/items.parquet"  # `redrec demo` writes these
 
 
@@ -79,3 +82,31 @@ def load_recipe(path: Path) -> "Recipe":
 def recipe_json(path: Path | None) -> str:
     """Return the checked recipe as JSON, or "" if no recipe is given."""
     return load_recipe(path).model_dump_json() if path else ""
+
+
+def add_fields(parser: argparse.ArgumentParser, cls: type[Config]) -> None:
+    """Add one option for each field of a config, whose description is the option's help."""
+    for name, field in cls.model_fields.items():
+        is_required = field.is_required()
+        default = "none" if field.default is None else field.default
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            required=is_required,
+            default=argparse.SUPPRESS,  # the config has the defaults
+            help=field.description if is_required else f"{field.description} (default: {default})",
+        )
+
+
+def given_fields(arguments: argparse.Namespace, cls: type[ConfigT]) -> ConfigT:
+    """Return the config of what the options of `add_fields` gave."""
+    given = {name: value for name, value in vars(arguments).items() if name in cls.model_fields}
+    return validated(cls, given, "options")
+
+
+def objects_outcome(objects: list[dict[str, Any]]) -> Outcome:
+    """Return Kubernetes objects as `kubectl apply -f -` takes them."""
+    import yaml
+
+    return Outcome(
+        {"apiVersion": "v1", "kind": "List", "items": objects}, yaml.safe_dump_all(objects, sort_keys=False).rstrip()
+    )

@@ -11,7 +11,23 @@ import sys
 from collections.abc import Sequence
 
 from cli import compile as compile_
-from cli import demo, forget, gate, push, query, release, run, serve, train_job, validate, worth
+from cli import (
+    demo,
+    fetch,
+    forget,
+    gate,
+    load_job,
+    publish,
+    push,
+    query,
+    release,
+    retain,
+    run,
+    serve,
+    train_job,
+    validate,
+    worth,
+)
 from cli.command import Command, Outcome, say
 from cli.table import indented
 from pipelines.progress import RunError
@@ -30,6 +46,10 @@ COMMANDS: dict[str, Command] = {
     "gate": gate,
     "compile": compile_,
     "train-job": train_job,
+    "publish": publish,
+    "fetch": fetch,
+    "retain": retain,
+    "load-job": load_job,
     "demo": demo,
 }
 

@@ -6,37 +6,22 @@ restarts a failed pod, and training resumes from the last checkpoint; so does a 
 output folder. The recipe is stored in the job itself, so it cannot change while the job runs.
 """
 
-import re
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt, StringConstraints, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, StringConstraints, model_validator
 
 from components.images import PIPELINE_IMAGE, TELEMETRY_OFF
+from jobs.pod import CONTAINER_SECURITY, POD_SECURITY, VOLUME, ClaimName, Folder, Memory
 from redrec.config import Config
 
 SERVICE_ACCOUNT = "redrec-training"
 LABELS = {"app.kubernetes.io/name": "redrec", "app.kubernetes.io/component": "training"}
-USER_ID = 10001  # as in the serving image
-VOLUME, RECIPE = PurePosixPath("/mnt/volume"), PurePosixPath("/etc/redrec/recipe.json")
+RECIPE = PurePosixPath("/etc/redrec/recipe.json")
 RECIPE_ANNOTATION = "redrec/recipe"
 
-
-def _inside_the_volume(path: str) -> str:
-    """Return `path` if it names a folder inside the volume.
-
-    >>> _inside_the_volume("runs/first")
-    'runs/first'
-    """
-    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)*", path, re.ASCII) or {".", ".."} & set(path.split("/")):
-        raise ValueError(f"{path!r} is no folder inside the volume; give a path relative to its root, as in runs/first")
-    return path
-
-
-Folder = Annotated[str, AfterValidator(_inside_the_volume)]
 # Names of pods and their host name, `<name>-node-0-<node>-<suffix>`, have 63 characters at most.
 JobName = Annotated[str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$")]
-ClaimName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$", max_length=253)]
 
 
 class TrainJobConfig(Config):
@@ -50,9 +35,7 @@ class TrainJobConfig(Config):
     num_processes: PositiveInt = Field(1, description="processes per node")
     num_gpus: NonNegativeInt = Field(0, description="GPUs per node: none, or one per process")
     cpu: PositiveInt = Field(4, description="CPU cores per node")
-    memory: Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*(Mi|Gi|Ti)$")] = Field(
-        "16Gi", description="memory per node"
-    )
+    memory: Memory = Field("16Gi", description="memory per node")
 
     @model_validator(mode="after")
     def _each_process_has_its_gpu(self) -> "TrainJobConfig":
@@ -134,14 +117,7 @@ def _pod(claim: str, recipe: str) -> dict[str, Any]:
         },
         "spec": {
             "serviceAccountName": SERVICE_ACCOUNT,
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": USER_ID,
-                "runAsGroup": USER_ID,
-                "fsGroup": USER_ID,
-                "fsGroupChangePolicy": "OnRootMismatch",  # otherwise every start visits all files of the volume
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
+            "securityContext": POD_SECURITY,
             "volumes": [
                 {"name": "volume", "persistentVolumeClaim": {"claimName": claim}},
                 {"name": "recipe", "downwardAPI": {"items": [{"path": RECIPE.name, "fieldRef": recipe_field}]}},
@@ -151,11 +127,7 @@ def _pod(claim: str, recipe: str) -> dict[str, Any]:
             "containers": [
                 {
                     "name": "node",
-                    "securityContext": {
-                        "allowPrivilegeEscalation": False,
-                        "readOnlyRootFilesystem": True,
-                        "capabilities": {"drop": ["ALL"]},
-                    },
+                    "securityContext": CONTAINER_SECURITY,
                     "volumeMounts": [{"name": name, "mountPath": str(path)} for name, path in mounts.items()],
                 }
             ],

@@ -18,6 +18,7 @@ GIVEN = {
     "redrec.training.recipe.Recipe": "--recipe FILE of validate, run, release, train-job and demo; the pipelines' `recipe`",
     "serving.config.ServingConfig": "redrec serve --config FILE",
     "jobs.train_job.TrainJobConfig": "the options of redrec train-job",
+    "jobs.load_job.LoadJobConfig": "the options of redrec load-job",
     "redrec.experiments.gate.Plan": "redrec gate --plan FILE",
     "cli.demo_run.DemoConfig": "redrec demo --config FILE",
     "serving.requests.Query": "a request",

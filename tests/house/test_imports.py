@@ -24,7 +24,7 @@ PLATFORM = {"kfp", "kserve", "feast", "evidently", "kubernetes"}
 # The floors of redrec/, lowest first: a file imports from its own folder and from lower floors.
 FLOORS = (
     ("config", "hashing", "prefetch", "cpus", "atomic", "folders"),
-    ("history",),
+    ("history", "store"),
     ("data",),
     ("datasets", "model", "drift", "experiments"),
     ("index",),
@@ -37,6 +37,8 @@ HOMES = {
     "torch": ("redrec/model/", "redrec/training/"),
     "transformers": ("redrec/model/", "redrec/training/"),
     "tea_tasting": ("redrec/experiments/",),
+    "boto3": ("redrec/store/",),
+    "botocore": ("redrec/store/",),
 }
 # What a process that starts here may not load, followed through all imports.
 LIGHT = {
