@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.command import Outcome
+from redrec.bundle.check import check_run
 from redrec.folders import RunFolder
 
 SUMMARY = "add new events to the online histories of a run"
@@ -22,14 +23,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> Outcome:
-    from feature_repo.push import Pusher, events_of
+    check_run(arguments.run)
+    from feature_repo.event_table import events_of
+
+    blocks = events_of(arguments.events)
+    from feature_repo.push import Pusher
     from redrec.bundle.reader import Bundle
 
     folder = RunFolder(arguments.run)
     pusher = Pusher(folder.features, Bundle.load(folder.bundle).item_index)
     counts = {"added": 0, "known": 0, "late": 0}
     refused: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for block in events_of(arguments.events):
+    for block in blocks:
         pushed = pusher.push(block)
         for name in counts:
             counts[name] += getattr(pushed, name)

@@ -34,6 +34,6 @@ def answer_text(answer: Mapping[str, Any]) -> str:
     for rank, item in enumerate(answer["items"], start=1):
         score = "-" if item["score"] is None else f"{item['score']:.4f}"
         interest = "-" if item["interest"] is None else str(item["interest"])
-        rows.append([str(rank), item["item_id"], score, interest, item["title"]])
+        rows.append([str(rank), item["item_id"], score, interest, item["title"] or "-"])
     why = f" ({answer['reason']})" if answer["reason"] else ""
     return f"{table(rows)}\n\nsource: {answer['source']}{why}, bundle {answer['bundle_id']}"

@@ -7,14 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cli.command import Outcome, program, say
+from redrec.bundle.check import check_run
 from redrec.folders import RunFolder
 
 SUMMARY = "serve a release bundle over HTTP, by KServe's V1 and V2 inference protocols"
-EXAMPLE = "# after `redrec demo`\nredrec serve --bundle demo/run/bundle"
+EXAMPLE = "# after `redrec demo`\nredrec serve --run demo/run"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--bundle", type=Path, required=True, help="release bundle: the folder `bundle` of a run")
+    served = parser.add_mutually_exclusive_group(required=True)
+    served.add_argument("--run", type=Path, help="run folder, as `redrec run` writes it: its bundle is served")
+    served.add_argument("--bundle", type=Path, help="release bundle: the folder `bundle` of a run, or a copy of it")
     parser.add_argument(
         "--features",
         type=Path,
@@ -30,19 +33,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> Outcome:
     from serving.config import serving_config
+    from serving.start import check_start
 
-    serve = import_serve()
+    bundle, features = served_folders(arguments)
     config = serving_config(arguments.config, os.environ)
-    features, features_of_run = arguments.features, RunFolder(arguments.bundle.parent).features
-    if features is None and features_of_run.is_dir():
-        features = features_of_run
+    check_start(bundle, features, arguments.port)
     url = f"http://localhost:{arguments.port}"
-    say(
-        f"Serving {arguments.bundle} at {url}. Query it from another terminal:\n"
+    say(f"Loading {bundle}, which takes some seconds.")
+    import_serve()(bundle, features, arguments.port, config=config, when_ready=lambda: say(serving_text(bundle, url)))
+    return Outcome({"bundle": str(bundle), "url": url}, f"Stopped serving {bundle}.")
+
+
+def served_folders(arguments: argparse.Namespace) -> tuple[Path, Path | None]:
+    """Return the bundle and the feature folder, which by default is the one next to the bundle, if there is one."""
+    if arguments.run:
+        check_run(arguments.run)
+    bundle = RunFolder(arguments.run).bundle if arguments.run else arguments.bundle
+    features_of_run = RunFolder(bundle.parent).features
+    return bundle, arguments.features or (features_of_run if features_of_run.is_dir() else None)
+
+
+def serving_text(bundle: Path, url: str) -> str:
+    return (
+        f"Serving {bundle} at {url}. Query it from another terminal:\n"
         f"  {program()} query --user U --scenario S --url {url}"
     )
-    serve(arguments.bundle, features, arguments.port, config=config)
-    return Outcome({"bundle": str(arguments.bundle), "url": url}, f"Stopped serving {arguments.bundle}.")
 
 
 def import_serve() -> Callable[..., None]:

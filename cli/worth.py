@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from cli.command import Outcome, write_page
+from redrec.config import InputError
+from redrec.folders import RunFolder, read_json
 
 SUMMARY = "show what each scenario's events are worth to every scenario, of a finished run"
 EXAMPLE = "# after `redrec demo`\nredrec worth --run demo/run --html worth.html"
@@ -17,13 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> Outcome:
-    from cli.run_result import value_text
-    from redrec.config import InputError
-    from redrec.folders import RunFolder, read_json
-
     path = RunFolder(arguments.run).metrics
     if not path.exists():
         raise InputError(f"{arguments.run} has no {path.name}. Give the folder of a finished `redrec run` as --run.")
+    from cli.run_result import value_text  # it imports pymilvus: after the check of the folder
+
     metrics = read_json(path)
     text = value_text(metrics)
     if arguments.html:

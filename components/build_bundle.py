@@ -39,7 +39,7 @@ def build_bundle(
     from redrec.bundle.builder import build_bundle
     from redrec.config import section
     from redrec.folders import EvaluationFolder, RunFolder
-    from redrec.index.milvus import IndexConfig
+    from redrec.index.config import IndexConfig
 
     out = RunFolder(Path(release.path))
     shutil.copytree(features.path, out.features)

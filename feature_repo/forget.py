@@ -22,9 +22,9 @@ def forget_features(folder: Path, person: Person) -> dict[str, Forgotten]:
         InputError: The store has no such scenario, or a source may not be rewritten; then a second call completes it.
         StoreUnavailableError: The online store does not answer or may not be written; no other file was changed.
     """
-    from feature_repo.definitions import source_path
-
     online = OnlineHistories(folder)
+    from feature_repo.definitions import source_path  # it imports Feast: after the check of the folder
+
     if person.scenario is not None and person.scenario not in online.view_of_scenario:
         raise InputError(f"Unknown scenario {person.scenario!r}; of this store: {', '.join(online.view_of_scenario)}.")
     scenarios = list(online.view_of_scenario) if person.scenario is None else [person.scenario]

@@ -8,14 +8,14 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from feature_repo.feast_isolation import isolated
-from feature_repo.store import answering, open_store, read_config, store_name
-from redrec.config import InputError
+from feature_repo.store import answering, checked_config, open_store, store_name
 from redrec.history import tie_keys
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class OnlineHistory(TypedDict):
@@ -42,8 +42,7 @@ class OnlineHistories:
     """Users' histories of one feature store folder; `feature_hash` is that of its definitions."""
 
     def __init__(self, folder: Path) -> None:
-        config = read_config(folder, os.environ)
-        _require_files(folder, config)
+        config = checked_config(folder, os.environ)
         self.store_name = store_name(config)
         self.store = open_store(folder, os.environ, is_read_offline=False)
         with isolated():
@@ -80,10 +79,12 @@ class OnlineHistories:
     def write_scenario(self, scenario: str, events_of: Mapping[str, Sequence[StoredEvent]]) -> None:
         """Replace each user's events of one scenario; each user has at least one, and they are oldest first."""
         if events_of:
+            import pandas as pd
+
             rows = pd.DataFrame([_row(user_id, events) for user_id, events in events_of.items()])
             self.write_rows(self.view_of_scenario[scenario], rows)
 
-    def write_rows(self, view: str, rows: pd.DataFrame) -> None:
+    def write_rows(self, view: str, rows: "pd.DataFrame") -> None:
         """Write rows in the columns of the view's source; readers see them at once."""
         with answering(self.store_name), isolated():
             self.store.write_to_online_store(view, rows)
@@ -120,17 +121,6 @@ def newest(events: Iterable[StoredEvent], max_events: int) -> list[StoredEvent]:
     keys = tie_keys(times_ms, [event.item_id for event in stored])
     oldest_first = sorted(zip(times_ms, keys, stored, strict=True))
     return [event for _, _, event in oldest_first[-max_events:]]
-
-
-def _require_files(folder: Path, config: Mapping[str, Any]) -> None:
-    """Raise InputError if a file of the folder itself is missing: the store's client would create an empty one."""
-    paths = [config["registry"]["path"], config["online_store"].get("path")]
-    missing = [path for path in paths if path and "://" not in path and not (folder / path).is_file()]
-    if missing:
-        raise InputError(
-            f"Feature folder {folder} has no {', '.join(missing)}. Give the `features` folder of a run, or make one "
-            "with `feature_repo.materialize`."
-        )
 
 
 def _row(user_id: str, events: Sequence[StoredEvent]) -> dict[str, Any]:

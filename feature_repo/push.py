@@ -11,22 +11,13 @@ a stream keyed by user); inside it a lock keeps them in order.
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import NamedTuple
 
-import pyarrow.parquet as pq
-
 from feature_repo.online import OnlineHistories, StoredEvent, newest
-from redrec.data import columns as c
 from redrec.data import validity
-from redrec.data.checks import typed_events
-from redrec.data.mapping import EVENT_MAPPINGS, recognise
-from redrec.data.tables import connect, epoch_ms, read, write
-
-EVENTS_PER_BLOCK = 10_000
 
 
 class PushedEvent(NamedTuple):
@@ -49,18 +40,6 @@ class Pushed(NamedTuple):
     known: int
     late: int
     refused: tuple[Refused, ...]
-
-
-def events_of(path: Path) -> Iterator[list[PushedEvent]]:
-    """Yield the rows of an event table in blocks; a missing text is empty, and a push refuses the event."""
-    raw = read(connect(), path, "events")
-    typed = typed_events(recognise(raw, EVENT_MAPPINGS, "events").apply(raw))
-    text = {name: typed[name].fill_null("") for name in (c.USER_ID, c.ITEM_ID, c.SCENARIO, c.ACTION)}
-    rows = typed.select(**text, timestamp_ms=epoch_ms(typed[c.TIMESTAMP]))
-    with TemporaryDirectory() as scratch:
-        write(rows, Path(scratch) / "rows.parquet")
-        for batch in pq.ParquetFile(Path(scratch) / "rows.parquet").iter_batches(EVENTS_PER_BLOCK):
-            yield [PushedEvent(**row) for row in batch.to_pylist()]
 
 
 class Pusher:

@@ -32,6 +32,7 @@ REDIS, REGISTRY, REGISTRY_TYPE = "REDREC_REDIS", "REDREC_REGISTRY", "REDREC_REGI
 VARIABLES = (REDIS, REGISTRY, "FEAST_S3_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 SECRET = "redrec-features"
 OBJECT_STORES = ("s3", "gs")
+UNUSED = {"type": "remote", "host": "unused"}  # of all offline stores the lightest to import; nothing connects to it
 
 
 class StoreUnavailableError(ConnectionError):
@@ -52,11 +53,11 @@ def open_store(folder: Path, environment: Mapping[str, str], *, is_read_offline:
         InputError: The folder has no configuration, or the configuration names a variable that is not set.
     """
     with isolated():
-        from feast import FeatureStore, RepoConfig  # 6 s of imports
+        from feast import FeatureStore, RepoConfig  # 2 s of imports
 
         config = read_config(folder, environment)
         if not is_read_offline:
-            del config["offline_store"]
+            config["offline_store"] = UNUSED
         root = folder.resolve()  # the configured paths are relative to it
         return FeatureStore(repo_path=str(root), config=RepoConfig(**config, repo_path=root))
 
@@ -77,6 +78,19 @@ def read_config(folder: Path, environment: Mapping[str, str]) -> dict[str, Any]:
         return _filled(yaml.safe_load(path.read_text(encoding="utf-8")), values)
     except KeyError as error:
         raise InputError(f"{path} asks for the environment variable {error}, which is not set. Set it.") from error
+
+
+def checked_config(folder: Path, environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return what `read_config` returns, if the files are there: the store's client would create empty ones."""
+    config = read_config(folder, environment)
+    paths = [config["registry"]["path"], config["online_store"].get("path")]
+    missing = [path for path in paths if path and "://" not in path and not (folder / path).is_file()]
+    if missing:
+        raise InputError(
+            f"Feature folder {folder} has no {', '.join(missing)}. Give the `features` folder of a run, or make one "
+            "with `feature_repo.materialize`."
+        )
+    return config
 
 
 def _filled(content: Any, values: Mapping[str, str]) -> Any:

@@ -36,11 +36,14 @@ def main() -> int:
     arguments = parse_arguments(sys.argv[1:])
     limit_threads(os.environ)  # before the server imports a library that computes
     from redrec.config import InputError
-    from serving.app import serve
     from serving.config import serving_config
+    from serving.start import check_start
 
     try:
         config = serving_config(arguments.serving_config, os.environ)
+        check_start(arguments.bundle, arguments.features, arguments.http_port)
+        from serving.app import serve  # it takes seconds: after the checks
+
         serve(
             arguments.bundle,
             arguments.features,

@@ -9,6 +9,7 @@ import logging
 import logging.config
 import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import fastapi
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 MODEL_NAME = "redrec"
 HTTP_PORT = 8080
 MAX_BODY_BYTES = 16 * 1024 * 1024  # 64 instances of 2000 events of 120 bytes fit
+LISTEN_SECONDS, POLL_SECONDS = 60, 0.05
 GRACE_SECONDS = 10  # several times the sum of all stages' budgets
 
 
@@ -85,8 +87,11 @@ def serve(
     *,
     model_name: str = MODEL_NAME,
     config: ServingConfig | None = None,
+    when_ready: Callable[[], None] | None = None,
 ) -> None:
     """Serve a bundle until SIGTERM or SIGINT; without `config`, with the configuration of the environment.
+
+    `when_ready` is called once, when the server answers queries.
 
     Raises:
         InputError: The bundle is incomplete, or its index or features belong to another bundle.
@@ -97,7 +102,15 @@ def serve(
     asyncio.set_event_loop(uvloop.new_event_loop())  # KServe 0.21 runs one worker on plain asyncio otherwise
     predictor = Predictor(model_name, bundle, features, config or serving_config(None, os.environ))
     predictor.load()
-    logger.info("bundle %s: %s items, port %s", predictor.bundle.manifest.id, len(predictor.bundle.item_ids), port)
+
+    async def announce() -> None:
+        await listening(port)
+        loaded = predictor.bundle
+        logger.info("bundle %s: %s items, port %s", loaded.manifest.id, len(loaded.item_ids), port)
+        if when_ready is not None:
+            when_ready()
+
+    predictor.when_ready = announce
     app.add_exception_handler(RequestValidationError, bad_request)
     app.max_body_size = MAX_BODY_BYTES
     server = ModelServer(
@@ -109,3 +122,16 @@ def serve(
     )
     server.model_repository_extension = ClosedRepository(server.registered_models)
     server.start([predictor])
+
+
+async def listening(port: int) -> None:
+    """Return once the server listens; it does so while the predictor warms up, so there is hardly a wait."""
+    async with asyncio.timeout(LISTEN_SECONDS):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("localhost", port)
+            except OSError:
+                await asyncio.sleep(POLL_SECONDS)
+                continue
+            writer.close()
+            return

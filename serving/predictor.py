@@ -5,6 +5,7 @@ A bad request gets 400, an index of another bundle 503 with both ids, any other 
 
 import asyncio
 import struct
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ class Predictor(Model):
         super().__init__(name)
         self.engine = True  # KServe then awaits start_engine together with the server
         self.bundle_path, self.features, self.config = bundle, features, config
+        self.when_ready: Callable[[], Awaitable[None]] | None = None
 
     def load(self) -> bool:
         """Open and check everything; before it listens, KServe registers only models that are ready."""
@@ -50,6 +52,8 @@ class Predictor(Model):
         try:
             await self.retriever.start()
             self.ready = True
+            if self.when_ready is not None:
+                await self.when_ready()
             await self.stopped.wait()
         finally:
             await self.retriever.close()

@@ -21,7 +21,8 @@ from redrec.data.split import read_vocabulary
 from redrec.folders import ModelFolder, write_json
 from redrec.hashing import file_hash
 from redrec.history import HistoryConfig
-from redrec.index.milvus import IndexConfig, build_collection, collection_name, connect
+from redrec.index.config import IndexConfig
+from redrec.index.milvus import build_collection, collection_name, connect
 from redrec.index.ranker import FEATURES, Networks, Ranker
 from redrec.model.boosts import OWN_COUNTS, BoostWeights
 from redrec.model.manifest import ModelManifest

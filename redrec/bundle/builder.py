@@ -25,8 +25,8 @@ from redrec.folders import BundleFolder, DataFolder, ModelFolder, read_json, wri
 from redrec.hashing import file_hash
 from redrec.history import Vocabulary
 from redrec.index import milvus
+from redrec.index.config import IndexConfig
 from redrec.index.filters import Catalog
-from redrec.index.milvus import IndexConfig
 from redrec.index.recall import recall_by_scenario
 from redrec.index.search import ItemIndex
 from redrec.model.manifest import check_model_fits, read_model

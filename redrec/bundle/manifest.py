@@ -9,12 +9,12 @@ import json
 
 from pydantic import JsonValue
 
+from redrec.bundle.check import FORMAT
 from redrec.config import Record
 from redrec.history import HistoryConfig, Vocabulary
-from redrec.index.milvus import IndexConfig
+from redrec.index.config import IndexConfig
 from redrec.model.boosts import BoostWeights
 
-FORMAT = 4  # of the manifest; an older one has no ranker
 ID_DIGITS = 16  # 64 bits: the chance that two of a million bundles share an id is 3e-8
 
 

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from redrec.bundle.manifest import FORMAT, BundleManifest, content_id
+from redrec.bundle.check import check_bundle
+from redrec.bundle.manifest import BundleManifest, content_id
 from redrec.config import InputError, load_config
 from redrec.folders import BundleFolder, read_json
 from redrec.hashing import file_hash
@@ -54,24 +55,10 @@ class Bundle(NamedTuple):
             InputError: There is no manifest, or a file or the id is not what the manifest says.
         """
         folder = BundleFolder(path)
-        if not folder.manifest.is_file():
-            raise InputError(
-                f"{path} is no bundle: it has no {folder.manifest.name}. Give the folder that build_bundle wrote."
-            )
-        _check_format(folder.manifest)
+        check_bundle(path)
         manifest = load_config(BundleManifest, folder.manifest)
         _check_files(folder, manifest)
         return _read(folder, manifest)
-
-
-def _check_format(manifest: Path) -> None:
-    content = read_json(manifest)
-    number = content.get("format") if isinstance(content, dict) else None
-    if number != FORMAT:
-        raise InputError(
-            f"{manifest} has the format {number}, and this version of redrec reads {FORMAT}. Build the bundle again, "
-            "or serve it with the version that built it."
-        )
 
 
 def _check_files(folder: BundleFolder, manifest: BundleManifest) -> None:

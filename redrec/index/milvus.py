@@ -17,16 +17,15 @@ Shapes: N items, D embedding.
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
 from urllib.parse import urlsplit
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pydantic import Field, PositiveInt
 from pymilvus import CollectionSchema, DataType, MilvusClient, MilvusException
 
-from redrec.config import Config, InputError
+from redrec.config import InputError
+from redrec.index.config import IndexConfig
 from redrec.index.filters import scenario_field
 
 METRIC = "IP"  # embeddings have unit norm, so this is the cosine, as in exact search up to rounding
@@ -35,27 +34,7 @@ MAX_VARCHAR = 65_535  # Milvus's own limit, in bytes
 MAX_SCENARIOS = 50  # a collection has at most 64 fields
 SERVER_SCHEMES = ("http", "https")
 SHOWN_COLLECTIONS = 5
-
-
-class IndexConfig(Config):
-    """The index types that embedded and server Milvus both build as named, and their parameters.
-
-    A further type is a name here, and its parameters in the two methods.
-    """
-
-    index_type: Literal["FLAT", "HNSW"] = "FLAT"
-    hnsw_m: int = Field(default=16, ge=2, le=2048)
-    hnsw_ef_construction: PositiveInt = 200
-    hnsw_min_ef: PositiveInt = 200  # of a search; recall@100 is 0.97 on 100 k clustered vectors, with 100 it is 0.95
-    min_recall: float = Field(default=0.9, ge=0, le=1)  # at 10; FLAT has 1.0, HNSW 0.99 on clustered vectors
-
-    @property
-    def build_params(self) -> dict[str, int]:
-        is_hnsw = self.index_type == "HNSW"
-        return {"M": self.hnsw_m, "efConstruction": self.hnsw_ef_construction} if is_hnsw else {}
-
-    def search_params(self, k: int) -> dict[str, int]:
-        return {"ef": max(self.hnsw_min_ef, k)} if self.index_type == "HNSW" else {}
+NEVER_MS = 2**31 - 1  # gRPC's own value for no pings
 
 
 class BundleMismatchError(InputError):
@@ -82,6 +61,12 @@ def check_server_uri(uri: str) -> str:
             "or none to use the bundle's embedded index."
         )
     return uri
+
+
+def client_options(uri: str) -> dict[str, dict[str, int]]:
+    """Return options of a client: none of its pings, every 10 s, for the embedded server, which refuses them."""
+    is_server = urlsplit(uri).scheme in SERVER_SCHEMES
+    return {} if is_server else {"grpc_options": {"grpc.keepalive_time_ms": NEVER_MS}}
 
 
 def release_embedded(path: Path) -> None:
@@ -123,7 +108,7 @@ def build_collection(
 
 def connect(uri: str) -> MilvusClient:
     try:
-        return MilvusClient(uri, timeout=30)
+        return MilvusClient(uri, timeout=30, **client_options(uri))
     except MilvusException as error:
         raise InputError(f"Milvus at {uri} cannot be opened: {error.message}. Is it running, and reachable?") from error
 

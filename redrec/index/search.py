@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from pymilvus import AsyncMilvusClient, MilvusException
 
 from redrec.config import InputError
+from redrec.index.config import IndexConfig
 from redrec.index.exact import NO_ITEM, SearchResult
 from redrec.index.filters import ItemFilter
-from redrec.index.milvus import BundleMismatchError, IndexConfig, collection_name, connect, verify_collection
+from redrec.index.milvus import BundleMismatchError, client_options, collection_name, connect, verify_collection
 
 
 class IndexUnavailableError(RuntimeError):
@@ -48,7 +49,7 @@ class AsyncItemIndex:
 
     def __init__(self, uri: str, bundle_id: str, item_index: Mapping[str, int], config: IndexConfig) -> None:
         self.bundle_id, self.item_index, self.config = bundle_id, item_index, config
-        self.client = AsyncMilvusClient(uri)
+        self.client = AsyncMilvusClient(uri, **client_options(uri))
 
     async def search(self, queries_QD: NDArray[np.floating], k: int, item_filter: ItemFilter) -> SearchResult:
         """Return `scores_QK, items_QK`, best first.

@@ -6,7 +6,7 @@ from redrec.drift.verdicts import DriftConfig
 from redrec.evaluation.cases import EvaluationConfig
 from redrec.evaluation.validation import ValidationConfig
 from redrec.history import HistoryConfig
-from redrec.index.milvus import IndexConfig
+from redrec.index.config import IndexConfig
 from redrec.index.ranker import RankerConfig
 from redrec.model.boosts import BoostConfig
 from redrec.model.item_tower import ItemTowerConfig

@@ -9,7 +9,7 @@ import pytest
 
 from redrec.bundle.reader import Bundle
 from redrec.config import InputError
-from redrec.index.milvus import IndexConfig
+from redrec.index.config import IndexConfig
 from tests.bundle.runs import build, other_model
 
 

@@ -23,6 +23,12 @@ def test_an_answer_of_the_model_has_score_and_interest():
     assert source == "source: model, bundle b1"
 
 
+def test_an_item_without_a_title_is_shown_by_its_id():
+    items = [{"item_id": "i1", "title": None, "score": 0.5, "interest": 2}]
+    answer = {"items": items, "source": "model", "reason": None, "bundle_id": "b1"}
+    assert answer_text(answer).splitlines()[1].split() == ["1", "i1", "0.5000", "2", "-"]
+
+
 def test_without_a_server_the_command_says_what_to_start(capsys: pytest.CaptureFixture[str]):
     url = f"http://127.0.0.1:{free_port()}"
     status, error = status_and_error(capsys, "query", "--user", "u1", "--scenario", "ads", "--url", url)

@@ -23,7 +23,7 @@ def test_the_config_file_sets_the_budgets_of_the_stages(
     config.write_text(
         "features_budget_ms: 20000\ntower_budget_ms: 20000\nsearch_budget_ms: 1\nmax_exact_items: 0\ntower_threads: 1\n"
     )
-    options = ["--bundle", str(bundle), "--port", str(port), "--config", str(config)]
+    options = ["--run", str(tiny_run.folder), "--port", str(port), "--config", str(config)]
     server = subprocess.Popen(
         [sys.executable, "-m", "cli.main", "serve", *options],
         stdout=subprocess.DEVNULL,
@@ -34,9 +34,12 @@ def test_the_config_file_sets_the_budgets_of_the_stages(
         wait_until_ready(f"http://127.0.0.1:{port}", server)
         url = f"http://127.0.0.1:{port}"
         assert main(["query", "--url", url, "--user", "u00000001", "--scenario", "ads", "--k", "3", "--json"]) == 0
+        answer = json.loads(capsys.readouterr().out)
+        status, error = status_and_error(capsys, "serve", "--bundle", bundle, "--port", port)
+        assert (status, f"cannot listen on port {port}" in error) == (2, True)
     finally:
         end(server)
-    answer, fallback = json.loads(capsys.readouterr().out), read_json(BundleFolder(bundle).fallback)
+    fallback = read_json(BundleFolder(bundle).fallback)
     assert (answer["source"], answer["reason"]) == ("fallback", "index_timeout")  # so the user's history was read
     assert [item["item_id"] for item in answer["items"]] == fallback["ads"][:3]
 
@@ -47,3 +50,8 @@ def test_an_unknown_field_of_the_config_file_is_named(tmp_path: Path, capsys: py
     status, error = status_and_error(capsys, "serve", "--bundle", tmp_path, "--config", config)
     assert status == 2
     assert "search_budget" in error and "search_budget_ms" in error
+
+
+def test_a_run_folder_given_as_bundle_is_refused_with_its_bundle(tiny_run: TinyRun, capsys: pytest.CaptureFixture[str]):
+    status, error = status_and_error(capsys, "serve", "--bundle", tiny_run.folder)
+    assert (status, f"Give its bundle: {RunFolder(tiny_run.folder).bundle}" in error) == (2, True)

@@ -1,9 +1,11 @@
 """Isolation: Feast's side effects end with the context."""
 
 import os
+import sys
 import warnings
 
 import pytest
+import typeguard
 
 from feature_repo.feast_isolation import isolated
 
@@ -26,3 +28,15 @@ def test_they_are_restored_after_an_error(monkeypatch):
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = "inside"
         raise OSError
     assert "PROMETHEUS_MULTIPROC_DIR" not in os.environ
+
+
+def test_feast_is_imported_without_torch_and_type_checks_and_both_are_back_at_the_end(monkeypatch):
+    monkeypatch.delitem(sys.modules, "feast", raising=False)
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    checked = typeguard.typechecked
+    with isolated():
+        assert typeguard.typechecked(len) is len
+        with pytest.raises(ModuleNotFoundError):
+            import torch  # noqa: F401
+    assert typeguard.typechecked is checked
+    assert "torch" not in sys.modules

@@ -7,9 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from feature_repo.event_table import events_of
 from feature_repo.materialize import materialize
 from feature_repo.online import OnlineHistories
-from feature_repo.push import Pusher, events_of
+from feature_repo.push import Pusher
 from redrec.data.histories import TEST, Histories
 from redrec.data.prepare import DataConfig, prepare
 from redrec.data.split import read_vocabulary

@@ -5,9 +5,10 @@ import time
 import pyarrow.parquet as pq
 import pytest
 
+from feature_repo.event_table import events_of
 from feature_repo.materialize import materialize
 from feature_repo.online import OnlineHistories
-from feature_repo.push import PushedEvent, Pusher, events_of
+from feature_repo.push import PushedEvent, Pusher
 
 MAX_EVENTS = 8
 

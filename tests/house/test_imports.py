@@ -44,13 +44,17 @@ HOMES = {
 LIGHT = {
     "redrec.evaluation.evaluate": {"torch", "pymilvus"},
     "redrec.bundle.builder": {"torch"},
-    "redrec.bundle.reader": {"torch", "ibis", "duckdb"},
+    "redrec.bundle.reader": {"torch", "ibis", "duckdb", "pymilvus"},
     "redrec.data.prepare": {"torch", "pymilvus"},
     "redrec.data.validity": {"ibis", "duckdb", "pydantic", "pyarrow"},  # the serving image has no DuckDB
     "redrec.history": {"torch", "pyarrow"},
     "feature_repo.materialize": {"torch", "pymilvus"},
+    "feature_repo.definitions": {"torch", "dask"},  # it imports Feast
+    "feature_repo.event_table": {"feast", "pandas", "torch", "pymilvus"},  # a push says what is wrong with its file
+    "feature_repo.push": {"ibis", "duckdb"},
     "monitoring.reports": {"torch", "pymilvus"},
     "serving.retriever": {"torch", "ibis", "duckdb", "kfp"},
+    "serving.start": {"kserve", "fastapi", "numpy", "feast"},
     "serving.app": {"torch", "ibis", "duckdb", "kfp"},
     "cli.main": {"torch", "numpy", "pyarrow", "kfp", "feast", "evidently", "pandas"},
 }

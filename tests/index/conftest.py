@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from redrec.index.milvus import IndexConfig, build_collection, collection_name, connect, release_embedded
+from redrec.index.config import IndexConfig
+from redrec.index.milvus import build_collection, collection_name, connect, release_embedded
 from tests.index.planted import EMBEDDINGS, ITEMS, SCENARIOS
 
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pyarrow as pa
 
+from redrec.index.config import IndexConfig
 from redrec.index.filters import Catalog
-from redrec.index.milvus import IndexConfig, build_collection, collection_name, connect
+from redrec.index.milvus import build_collection, collection_name, connect
 
 NUM_ITEMS, DIM, K = 60, 8, 10
 SCENARIOS = ("homefeed", "ads", "Kitchen & Bar")  # the last shows nothing

@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 
 from redrec.config import InputError
+from redrec.index.config import IndexConfig
 from redrec.index.filters import ItemFilter
 from redrec.index.milvus import (
     BundleMismatchError,
-    IndexConfig,
     build_collection,
     check_server_uri,
+    client_options,
     collection_name,
     connect,
     release_embedded,
@@ -85,3 +86,8 @@ def test_only_a_server_uri_is_a_server_uri():
 def test_a_closed_port_is_named(unused_port: int):
     with pytest.raises(InputError, match=f"127.0.0.1:{unused_port} cannot be opened"):
         connect(f"http://127.0.0.1:{unused_port}")
+
+
+def test_the_embedded_server_gets_no_pings_since_it_logs_them_as_too_many():
+    assert client_options("/run/milvus.db") == {"grpc_options": {"grpc.keepalive_time_ms": 2**31 - 1}}
+    assert client_options("http://milvus:19530") == {}

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from redrec.index.milvus import IndexConfig, build_collection, release_embedded
+from redrec.index.config import IndexConfig
+from redrec.index.milvus import build_collection, release_embedded
 from redrec.index.recall import recall_by_scenario
 from redrec.index.search import ItemIndex
 from tests.index.planted import CATALOG, EMBEDDINGS, ITEM_INDEX, ITEMS, NUM_ITEMS, SCENARIOS, random_unit

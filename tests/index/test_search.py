@@ -5,9 +5,10 @@ import asyncio
 import numpy as np
 import pytest
 
+from redrec.index.config import IndexConfig
 from redrec.index.exact import exact_search
 from redrec.index.filters import ItemFilter
-from redrec.index.milvus import BundleMismatchError, IndexConfig, collection_name, connect
+from redrec.index.milvus import BundleMismatchError, collection_name, connect
 from redrec.index.search import AsyncItemIndex, IndexUnavailableError, ItemIndex, read_hits
 from tests.index.planted import CATALOG, CATEGORIES, DIM, EMBEDDINGS, ITEM_INDEX, QUERIES, K, swap
 
