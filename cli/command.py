@@ -4,16 +4,18 @@ import argparse
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
-from redrec.config import Config, validated
+from redrec.config import Config, InputError, changed, read_mapping, validated
 
 if TYPE_CHECKING:
     from redrec.training.recipe import Recipe
 
 ConfigT = TypeVar("ConfigT", bound=Config)
 EXAMPLE_TABLES = "--events demo/input/events.parquet --items demo/input/items.parquet"  # `redrec demo` writes these
+PRESETS = ("redrec", "hllm", "sasrec", "complete_journey", "tiny")  # of redrec.training.presets, which imports torch
 
 
 class Outcome(NamedTuple):
@@ -64,24 +66,43 @@ def add_tables(parser: argparse.ArgumentParser) -> None:
 def add_recipe(parser: argparse.ArgumentParser, default: str = "redrec") -> None:
     parser.add_argument(
         "--recipe",
-        type=Path,
-        help="preset (redrec, hllm, sasrec), or YAML or JSON file with fields of redrec.training.recipe.Recipe "
-        f"(default: {default})",
+        help=f"preset ({', '.join(PRESETS)}), or YAML or JSON file as `redrec recipe` prints it (default: {default})",
+    )
+    add_settings(parser)
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        metavar="KEY=VALUE[,KEY=VALUE]",
+        action="append",
+        default=[],
+        help="set fields of the recipe, as in --set optimizer.num_steps=2000,seed=1; may be repeated (default: none)",
     )
 
 
-def load_recipe(path: Path) -> "Recipe":
-    """Return the preset of that name, or the recipe in that file."""
-    from redrec.config import load_config
-    from redrec.training.presets import PRESETS
+def load_recipe(recipe: str, settings: Sequence[str]) -> "Recipe":
+    """Return the preset of that name, or the recipe in that file, with the settings of the command."""
+    if recipe in PRESETS:
+        from redrec.training import presets
+
+        return changed(presets.PRESETS[recipe](), settings, "--set")
+    return changed(_recipe_in(Path(recipe)), settings, "--set")
+
+
+def _recipe_in(path: Path) -> "Recipe":
+    if not path.exists():
+        raise InputError(f"--recipe {path} is no file and no preset. Give a file, or one of {', '.join(PRESETS)}.")
+    content = read_mapping(path)  # before the import, which takes seconds
     from redrec.training.recipe import Recipe
 
-    return PRESETS[str(path)]() if str(path) in PRESETS else load_config(Recipe, path)
+    return validated(Recipe, content, str(path))
 
 
-def recipe_json(path: Path | None) -> str:
-    """Return the checked recipe as JSON, or "" if no recipe is given."""
-    return load_recipe(path).model_dump_json() if path else ""
+def recipe_json(recipe: str | None, settings: Sequence[str]) -> str:
+    """Return the checked recipe as JSON, or "" if neither a recipe nor a setting is given."""
+    return load_recipe(recipe or "redrec", settings).model_dump_json() if recipe or settings else ""
 
 
 def add_fields(parser: argparse.ArgumentParser, cls: type[Config]) -> None:

@@ -30,10 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> Outcome:
-    from cli.demo_run import DemoConfig, demo, own_recipe
+    from cli.demo_run import OWN_RECIPES, DemoConfig, demo
     from redrec.config import load_config
 
-    recipe = load_recipe(arguments.recipe) if arguments.recipe else own_recipe(arguments.data)
+    recipe = load_recipe(arguments.recipe or OWN_RECIPES[arguments.data], arguments.settings)
     config = load_config(DemoConfig, arguments.config) if arguments.config else DemoConfig()
     result = demo(arguments.data, arguments.out, recipe, config, say)
     return Outcome(result.as_json(), result.text())

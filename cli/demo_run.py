@@ -29,6 +29,7 @@ CAVEATS = {
     "complete-journey": CAVEAT,
     "world": "The world is generated: what a model should find is planted, and the oracle knows it.",
 }
+OWN_RECIPES = {"complete-journey": "complete_journey", "world": "redrec"}  # preset made for a data set
 PLANTED_EFFECTS = (0.15, 0.0, -0.15)  # relative change of the click rate, by scenario in turn
 SEED = 1  # decides as 11 of the first 12 seeds do; seed 0 has a false alarm of the guardrail, due in 2.5 % of tests
 
@@ -113,14 +114,6 @@ def demo(data: str, out: Path, recipe: "Recipe", config: DemoConfig, progress: C
     log, plan = simulate(simulation), plan_of(simulation)
     write_experiment(log, plan, files)
     return Demo(data, result, simulation, fixed_horizon_gate(log, plan))
-
-
-def own_recipe(data: str) -> "Recipe":
-    """Return the recipe made for a data set."""
-    from redrec.training.presets import complete_journey
-    from redrec.training.recipe import Recipe
-
-    return complete_journey() if data == "complete-journey" else Recipe()
 
 
 def write_tables(data: str, world: WorldConfig, folder: Path) -> tuple[Path, Path]:

@@ -20,6 +20,7 @@ from cli import (
     publish,
     push,
     query,
+    recipe,
     release,
     retain,
     run,
@@ -31,6 +32,7 @@ from cli import (
 from cli.command import Command, Outcome, say
 from cli.table import indented
 from pipelines.progress import RunError
+from redrec import __version__
 from redrec.config import InputError
 from redrec.cpus import limit_threads
 
@@ -38,6 +40,7 @@ COMMANDS: dict[str, Command] = {
     "validate": validate,
     "run": run,
     "worth": worth,
+    "recipe": recipe,
     "release": release,
     "serve": serve,
     "query": query,
@@ -82,6 +85,7 @@ def parser() -> argparse.ArgumentParser:
         description="Cross-scenario item retrieval: one model reads the events of all scenarios and serves each.",
         epilog="Begin with `redrec demo`; most examples in the commands' help use its files.",
     )
+    top.add_argument("--version", action="version", version=f"redrec {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
         subparser = commands.add_parser(

@@ -2,10 +2,12 @@
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from cli.command import EXAMPLE_TABLES, Outcome, add_recipe, recipe_json, say
 from cli.run import run_outcome
+from redrec.config import changed, validated
 
 SUMMARY = "evaluate and bundle a model that was trained elsewhere"
 EXAMPLE = f"""# after `redrec demo`
@@ -25,7 +27,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> Outcome:
     from pipelines.local import run_release
+
+    recipe = released_recipe(arguments.recipe, arguments.settings, arguments.model)
+    return run_outcome(run_release(arguments.data, arguments.model, arguments.out, recipe, say))
+
+
+def released_recipe(recipe: str | None, settings: Sequence[str], model: Path) -> str:
+    """Return the given recipe, or the one the model was trained with, with the settings of the command, as JSON."""
     from redrec.model.manifest import read_model
 
-    recipe = recipe_json(arguments.recipe) or json.dumps(read_model(arguments.model).recipe)
-    return run_outcome(run_release(arguments.data, arguments.model, arguments.out, recipe, say))
+    if recipe:
+        return recipe_json(recipe, settings)
+    trained = read_model(model).recipe
+    if not settings:
+        return json.dumps(trained)
+    from redrec.training.recipe import Recipe
+
+    return changed(validated(Recipe, trained, f"the recipe of {model}"), settings, "--set").model_dump_json()

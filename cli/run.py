@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> Outcome:
     from pipelines.local import run_training
 
-    recipe = recipe_json(arguments.recipe)
+    recipe = recipe_json(arguments.recipe, arguments.settings)
     return run_outcome(run_training(arguments.events, arguments.items, arguments.out, recipe, say))
 
 

@@ -97,6 +97,8 @@ def files_text(result: RunResult) -> str:
         run.bundle: f"release bundle {result.bundle_id}",
         run.metrics: "metrics of all models with intervals; cold, light and heavy users; collapse of the interests",
         run.users: "the ranks of every user's targets, by model",
+        run.examples: "the last events of three users, and what each scenario recommends to them",
+        run.recipe: "all choices of the training; give it as --recipe to train so again",
         run.quality: f"rows kept and quarantined; the quarantined rows are in {run.quarantine.name}",
         run.drift: "a report per scenario, for the browser",
         run.features: "users' histories, as the server reads them",

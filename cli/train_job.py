@@ -15,5 +15,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> Outcome:
-    recipe = recipe_json(arguments.recipe) or "{}"
+    recipe = recipe_json(arguments.recipe, arguments.settings) or "{}"
     return objects_outcome(train_job(given_fields(arguments, TrainJobConfig), recipe))

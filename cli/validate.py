@@ -4,7 +4,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from cli.command import EXAMPLE_TABLES, Outcome, add_recipe, add_tables, load_recipe, program
+from cli.command import EXAMPLE_TABLES, Outcome, add_recipe, add_tables, program, recipe_json
 
 SUMMARY = "check an event log and an item table, and report their quality"
 EXAMPLE = f"# after `redrec demo`\nredrec validate {EXAMPLE_TABLES}"
@@ -19,9 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> Outcome:
     from cli.quality import quality_page, quality_text
+    from redrec.config import section
     from redrec.data.prepare import DataConfig, prepare
 
-    config = load_recipe(arguments.recipe).data if arguments.recipe else DataConfig()
+    recipe = recipe_json(arguments.recipe, arguments.settings)
+    config = section(recipe, "data", DataConfig)
     with tempfile.TemporaryDirectory() as scratch:
         quality = prepare(arguments.events, arguments.items, arguments.out or Path(scratch) / "data", config)
     kept = f"The checked tables are in {arguments.out}.\n\n" if arguments.out else ""

@@ -17,7 +17,7 @@ def evaluate_model(
     Args:
         data: Folder written by prepare_data.
         model: Folder written by train_towers.
-        evaluation: Folder with metrics.json, users.parquet and examples.json.
+        evaluation: Folder with metrics.json, users.parquet, examples.json and recipe.yaml.
         metrics: hit_rate@10 per scenario and model.
     """
     from pathlib import Path

@@ -103,6 +103,7 @@ def publish(outputs: Path, data: DataFolder, run: RunFolder) -> None:
         evaluation.metrics: run.metrics,
         evaluation.users: run.users,
         evaluation.examples: run.examples,
+        evaluation.recipe: run.recipe,
         release.bundle: run.bundle,
         release.features: run.features,
         outputs / "report-drift" / "drift": run.drift,

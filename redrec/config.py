@@ -5,12 +5,15 @@ config is saved with the result.
 """
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+from redrec.problems import problems_text
 
 
 class InputError(ValueError):
@@ -34,15 +37,43 @@ def load_config(cls: type[ConfigT], path: Path) -> ConfigT:
     Raises:
         InputError: The file is absent or broken, is no mapping, or holds a key or value that `cls` does not allow.
     """
+    return validated(cls, read_mapping(path), str(path))
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """Return what a YAML or JSON file holds.
+
+    Raises:
+        InputError: The file is absent or broken, or is no mapping.
+    """
     if not path.is_file():
-        raise InputError(f"Config file {path} does not exist. Give the path of a YAML or JSON file.")
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise InputError(f"Config file {path} {what}. Give the path of a YAML or JSON file.")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+        content = parsed(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # or a file that is no text
         raise InputError(f"Config file {path} cannot be read: {error}. Give a YAML or JSON file.") from error
     if not isinstance(content, dict):
         raise InputError(f"Config file {path} holds {type(content).__name__}, not a mapping of keys to values.")
-    return validated(cls, content, str(path))
+    return content
+
+
+def parsed(text: str) -> Any:
+    """Return the value of a YAML or JSON text.
+
+    >>> parsed("num_steps: [1, 2")
+    Traceback (most recent call last):
+    ...
+    ValueError: line 1, column 17: expected ',' or ']', but got '<stream end>'
+    """
+    try:
+        return yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise ValueError(f"{where}{error.problem}") from error
+    except yaml.YAMLError as error:  # a character that no text has
+        raise ValueError(str(error).splitlines()[0]) from error
 
 
 def section(recipe: str, name: str, cls: type[ConfigT]) -> ConfigT:
@@ -62,7 +93,7 @@ def section(recipe: str, name: str, cls: type[ConfigT]) -> ConfigT:
     return validated(cls, content.get(name, {}), f"recipe, section {name}")
 
 
-def validated(cls: type[ConfigT], content: dict[str, object], source: str) -> ConfigT:
+def validated(cls: type[ConfigT], content: Mapping[str, object], source: str) -> ConfigT:
     """Return `content` as a `cls`; `source` names it in the error.
 
     >>> class Window(Config):
@@ -70,17 +101,54 @@ def validated(cls: type[ConfigT], content: dict[str, object], source: str) -> Co
     >>> validated(Window, {"dayz": 7}, "window.yaml")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    redrec.config.InputError: window.yaml: days: Field required; dayz: Extra inputs ... Allowed keys: days.
+    redrec.config.InputError: window.yaml: days: missing; dayz: unknown key, did you mean days? Allowed keys: days.
     """
     try:
         return cls.model_validate(content)
     except ValidationError as error:
-        problems, keys = [], ""
-        for problem in error.errors():
-            problems.append(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}")
-            if problem["type"] in ("missing", "extra_forbidden") and len(problem["loc"]) == 1:
-                keys = f" Allowed keys: {', '.join(cls.model_fields)}."
-        raise InputError(f"{source}: {'; '.join(problems)}.{keys}") from error
+        raise InputError(f"{source}: {problems_text(cls, content, error)}") from error
+
+
+def changed(config: ConfigT, changes: Sequence[str], source: str = "change") -> ConfigT:
+    """Return the config with fields set, each change being `path.of.field=VALUE` with a value in YAML or JSON.
+
+    Several changes may be one text, with commas between them. A new `kind` brings fields of its own, so those of the
+    old one are dropped. `source` names the changes in the error.
+
+    >>> class Window(Config):
+    ...     days: int = 7
+    ...     names: tuple[str, ...] = ()
+    >>> changed(Window(), ["days=3,names=[a, b]"], "--set")
+    Window(days=3, names=('a', 'b'))
+
+    Raises:
+        InputError: A change is no assignment, or gives a key or value that the config does not allow.
+    """
+    content = config.model_dump(mode="json")
+    for change in changes:
+        for assignment in re.split(r",(?=[\w.]+=)", change):
+            _assign(content, assignment, source)
+    return validated(type(config), content, source)
+
+
+def _assign(content: dict[str, Any], assignment: str, source: str) -> None:
+    path, equals, text = assignment.partition("=")
+    *sections, key = path.split(".")
+    if not equals or not all((*sections, key)):
+        raise InputError(f"{source} {assignment!r} is no assignment. Give it as in {source} optimizer.num_steps=2000.")
+    try:
+        value = parsed(text)
+    except ValueError as error:
+        raise InputError(f"{source} {assignment!r} has no YAML or JSON after the =: {error}.") from error
+    for section in sections:
+        if content.get(section) is None:
+            content[section] = {}
+        content = content[section]
+        if not isinstance(content, dict):
+            raise InputError(f"{source} {assignment!r}: {section} is a value without fields of its own.")
+    if key == "kind" and value != content.get(key):
+        content.clear()
+    content[key] = value
 
 
 def config_of_kind(value: Any, classes: Mapping[str, type[ConfigT]]) -> ConfigT:

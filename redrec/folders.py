@@ -85,6 +85,7 @@ class EvaluationFolder:
         self.metrics = path / "metrics.json"
         self.users = path / "users.parquet"  # the ranks of every user, scenario and model
         self.examples = path / "examples.json"
+        self.recipe = path / "recipe.yaml"  # of the evaluated model
 
 
 class DriftFolder:

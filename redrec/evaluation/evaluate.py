@@ -1,7 +1,8 @@
 """Evaluate: the exported towers against the baselines, full catalog, per scenario, with intervals.
 
-Writes three files: `metrics.json`, `users.parquet` (the ranks of every user, scenario and model, from which all
-metrics follow) and `examples.json` (three users to look at). The keys of `metrics.json`; estimates are
+Writes four files: `metrics.json`, `users.parquet` (the ranks of every user, scenario and model, from which all
+metrics follow), `examples.json` (three users to look at) and `recipe.yaml` (the model's, to train it again). The keys
+of `metrics.json`; estimates are
 `{metric: {"value", "low", "high", "users"}}`:
 
 - `scenarios`: `{scenario: {model: estimates}}`, the model as served, without its ranker, the towers without boosts, and
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
 from redrec.data.histories import TEST, VALIDATION, Histories, train_counts
@@ -54,7 +56,7 @@ Metrics = dict[str, dict[str, Any]]
 
 
 def evaluate(data: Path, model: Path, out: Path) -> Metrics:
-    """Measure `model` on `data`, write the three files into `out`, and return the metrics."""
+    """Measure `model` on `data`, write the four files into `out`, and return the metrics."""
     trained = read_model(model)
     vocabulary, histories = read_vocabulary(data), Histories(data)
     check_model_fits(trained, model, data, vocabulary)
@@ -88,6 +90,7 @@ def evaluate(data: Path, model: Path, out: Path) -> Metrics:
             metrics["scenario_value"][name] = dict(zip(vocabulary.scenarios, lost, strict=True))
 
     write_json(files.metrics, metrics)
+    files.recipe.write_text(yaml.safe_dump(trained.recipe, sort_keys=False, allow_unicode=True), encoding="utf-8")
     item_titles = titles(DataFolder(data).items)
     write_json(files.examples, examples(scorers[TOWERS], histories, cases, vocabulary, allowed_SN, item_titles))
     return metrics

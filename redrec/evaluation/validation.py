@@ -26,7 +26,7 @@ from redrec.model.boosts import BoostConfig, configured
 
 class ValidationConfig(Config):
     metric: str = Field(default="ndcg@10", pattern=METRIC_PATTERN)
-    steps_between: PositiveInt | None = None  # and after the last step; None: no validation, all steps are trained
+    steps_between: PositiveInt | None = None  # and after the last step; absent: no validation, all steps are trained
     patience: PositiveInt = 5  # validations without a new best before training stops
     max_users: PositiveInt = 2000  # per scenario
 

@@ -35,7 +35,7 @@ MADE_OF, IDS, ENCODED, IMAGES = "made_of.json", "ids.npy", "encoded", "images"
 
 
 class ItemTowerConfig(Config):
-    encoder: RegisteredConfig = HashedConfig()
+    encoder: RegisteredConfig = HashedConfig()  # of kind hashed, vectors, text or ids_only
     vision: VisionConfig | None = None  # absent: images are not used
     num_id_buckets: PositiveInt | None = None  # absent: no id embedding; no collisions from the catalog's size up
     item_dim: PositiveInt = 64

@@ -53,7 +53,7 @@ class UserTowerConfig(Config):
     hidden_dim: PositiveInt = 64
     features: tuple[Feature, ...] = ("action", "scenario", "hour", "gap")  # of an event, in addition to its item
     dropout: float = Field(default=0.1, ge=0, lt=1)  # of the backbone's input
-    backbone: RegisteredConfig = TransformerConfig()
+    backbone: RegisteredConfig = TransformerConfig()  # of kind transformer or decoder
 
 
 class Sizes(Record):

@@ -15,7 +15,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed._functional_collectives import all_gather_single_autograd
-from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 from redrec.config import Config
@@ -55,6 +54,8 @@ def spread(model: nn.Module, shard: Shard, config: ComputeConfig) -> nn.Module:
     if shard.num_processes == 1:
         return model
     if config.sharding == "sharded":
+        from torch.distributed.fsdp import fully_shard  # a CPU second, which one process does not need
+
         fully_shard(model)
         return model
     return DistributedDataParallel(model)

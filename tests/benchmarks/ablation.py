@@ -29,17 +29,18 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cli.demo_run import DemoConfig, own_recipe, write_tables
+from cli.demo_run import OWN_RECIPES, DemoConfig, write_tables
+from redrec.config import changed
 from redrec.data.prepare import prepare
 from redrec.data.split import read_vocabulary
 from redrec.evaluation.evaluate import TOWERS, WITHOUT_BOOSTS, evaluate
 from redrec.evaluation.metrics import user_metrics
 from redrec.folders import EvaluationFolder
 from redrec.model.user_tower import Queries
+from redrec.training.presets import PRESETS
 from redrec.training.recipe import Recipe
 from redrec.training.trainer import train
 from tests.benchmarks.measure import METRICS, ROOT, commit, over_users_and_seeds, say
-from tests.benchmarks.quality.recipes import changed
 
 RESULTS = ROOT / "tests" / "benchmarks" / "results" / "ablation"
 WHOLE = "whole"
@@ -65,7 +66,7 @@ def shared_queries() -> Iterator[None]:
 
 
 def recipe_of(data: str, without: str, seed: int) -> Recipe:
-    recipe = own_recipe(data).model_copy(update={"seed": seed})
+    recipe = PRESETS[OWN_RECIPES[data]]().model_copy(update={"seed": seed})
     history = recipe.history
     num_events = len(read_vocabulary(folder_of(data)).scenarios) * history.max_events_per_scenario
     recipe = recipe.model_copy(update={"history": history.model_copy(update={"max_events": num_events})})
@@ -75,7 +76,9 @@ def recipe_of(data: str, without: str, seed: int) -> Recipe:
 def folder_of(data: str) -> Path:
     folder = RESULTS / data / "data"
     if not folder.exists():
-        prepare(*write_tables(data, DemoConfig().world, RESULTS / data / "input"), folder, own_recipe(data).data)
+        prepare(
+            *write_tables(data, DemoConfig().world, RESULTS / data / "input"), folder, PRESETS[OWN_RECIPES[data]]().data
+        )
     return folder
 
 

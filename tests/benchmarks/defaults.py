@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cli.demo_run import DemoConfig, write_tables
+from redrec.config import changed
 from redrec.data.prepare import prepare
 from redrec.evaluation.evaluate import evaluate
 from redrec.folders import EvaluationFolder, read_json
@@ -25,7 +26,6 @@ from redrec.training.recipe import Recipe
 from redrec.training.trainer import train
 from tests.benchmarks.measure import METRICS, ROOT, commit, say
 from tests.benchmarks.quality import datasets
-from tests.benchmarks.quality.recipes import changed
 
 RESULTS = ROOT / "tests" / "benchmarks" / "results" / "defaults"
 GENERATED = ("world", "complete-journey")

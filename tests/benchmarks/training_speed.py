@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import torch
 
+from redrec.config import changed
 from redrec.data.histories import TRAIN
 from redrec.evaluation.scorers import exported_towers
 from redrec.training.batches import Shard
@@ -23,7 +24,6 @@ from redrec.training.recipe import Recipe
 from redrec.training.trainer import TrainingRun
 from tests.benchmarks.measure import main, say
 from tests.benchmarks.quality.__main__ import RESULTS, Trial
-from tests.benchmarks.quality.recipes import changed
 from tests.benchmarks.quality.referee import events_of
 from tests.benchmarks.referees.contract import RefereeConfig, write_inputs
 from tests.benchmarks.referees.throughput import recbole_evaluation_speed, train_throughput

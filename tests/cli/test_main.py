@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from cli.main import COMMANDS, main, parser
+from redrec import __version__
 from tests.cli.conftest import EVENTS, status_and_error
 
 
@@ -33,6 +34,12 @@ def test_unusable_input_exits_with_2_and_writes_nothing(
     assert "Traceback" not in error
     left = {p.name for p in path.parent.rglob("*")} - {"events.csv", "items.csv"}
     assert left <= {"out", "log.txt"}
+
+
+def test_the_version_is_said(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out == f"redrec {__version__}\n"
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -11,7 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from cli.main import main
+from cli.release import released_recipe
 from redrec.bundle.reader import Bundle
+from redrec.config import changed
 from redrec.data.prepare import prepare
 from redrec.data.split import read_split
 from redrec.folders import DataFolder, DriftFolder, ModelFolder, RunFolder, read_json
@@ -70,6 +72,11 @@ def test_without_a_recipe_option_the_models_own_recipe_is_used(trained, tiny_run
     assert release(trained / "data", trained / "model", tmp_path / "run") == 0
     assert recipes == [read_model(trained / "model").recipe]
     assert Recipe.model_validate(recipes[0]) == tiny()
+
+
+def test_settings_change_the_models_own_recipe(trained):
+    recipe = json.loads(released_recipe(None, ["drift.min_users=150"], trained / "model"))
+    assert Recipe.model_validate(recipe) == changed(tiny(), ["drift.min_users=150"])
 
 
 def not_finished(data: Path, model: Path) -> None:

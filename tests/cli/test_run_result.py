@@ -8,4 +8,5 @@ from tests.worlds import TinyRun
 def test_the_report_of_a_run_can_be_read_by_a_person(tiny_run: TinyRun):
     text = run_result.run_text(run_result.read_run(tiny_run.folder))
     assert "hit_rate@10" in text and "mean_of_last_n" in text and "without homefeed" in text
+    assert "examples.json" in text and "recipe.yaml" in text
     assert f"serve --bundle {RunFolder(tiny_run.folder).bundle}" in text

@@ -15,7 +15,7 @@ from tests.house.source import classes, files_of_tests, module_name, tree
 
 # What a command, the environment or a request reads: the class, and how a person gives it.
 GIVEN = {
-    "redrec.training.recipe.Recipe": "--recipe FILE of validate, run, release, train-job and demo; the pipelines' `recipe`",
+    "redrec.training.recipe.Recipe": "--recipe FILE and --set of validate, run, release, train-job and demo; the pipelines' `recipe`",
     "serving.config.ServingConfig": "redrec serve --config FILE",
     "jobs.train_job.TrainJobConfig": "the options of redrec train-job",
     "jobs.load_job.LoadJobConfig": "the options of redrec load-job",

@@ -116,7 +116,7 @@ def test_what_cannot_run_is_refused(given: dict[str, Any], remedy: str):
 
 
 def test_a_claim_is_required():
-    with pytest.raises(InputError, match="claim: Field required"):
+    with pytest.raises(InputError, match="claim: missing"):
         validated(TrainJobConfig, {}, "options")
 
 

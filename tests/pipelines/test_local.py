@@ -14,10 +14,11 @@ import pytest
 from pipelines.local import run_training
 from pipelines.progress import RunError
 from redrec.bundle.reader import Bundle
-from redrec.config import InputError
+from redrec.config import InputError, load_config
 from redrec.folders import RunFolder, read_json
 from redrec.training.optimizer import OptimizerConfig
 from redrec.training.presets import tiny
+from redrec.training.recipe import Recipe
 from tests.worlds import TinyRun
 
 
@@ -33,6 +34,10 @@ def test_the_bundle_of_a_run_loads_and_carries_its_metrics(tiny_run: TinyRun):
     for models in metrics["scenarios"].values():
         assert {"redrec", "popularity", "mean_of_last_n"} <= set(models)
         assert set(models["redrec"]["hit_rate@10"]) == {"value", "low", "high", "users"}
+
+
+def test_the_recipe_of_a_run_trains_the_same_model(tiny_run: TinyRun):
+    assert load_config(Recipe, RunFolder(tiny_run.folder).recipe) == tiny()
 
 
 def test_progress_names_each_step_once_and_no_internals(tiny_run: TinyRun):
@@ -74,7 +79,7 @@ def test_a_new_run_replaces_the_earlier_one_as_a_whole(tiny_run: TinyRun, tmp_pa
         shutil.copytree(run.features, release.features)
         shutil.copytree(run.drift, outputs / "report-drift" / "drift")
         for step, names in {
-            "evaluate-model/evaluation": ("metrics.json", "users.parquet", "examples.json"),
+            "evaluate-model/evaluation": ("metrics.json", "users.parquet", "examples.json", "recipe.yaml"),
             "prepare-data/data": ("data_quality.json", "quarantine.parquet"),
         }.items():
             (outputs / step).mkdir(parents=True)

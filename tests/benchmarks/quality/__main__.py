@@ -31,7 +31,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from redrec.config import InputError
+from redrec.config import InputError, changed
 from redrec.data.histories import TEST, TRAIN, VALIDATION, Histories, train_counts
 from redrec.data.items import is_allowed
 from redrec.data.split import read_vocabulary
@@ -60,7 +60,7 @@ from tests.benchmarks.quality.datasets import (
     trains_on_validation,
 )
 from tests.benchmarks.quality.next_ids import next_ids
-from tests.benchmarks.quality.recipes import PRESETS, SINGLE, changed, recipe, with_minilm
+from tests.benchmarks.quality.recipes import PRESETS, SINGLE, recipe, with_minilm
 from tests.benchmarks.quality.referee import Referee
 from tests.benchmarks.quality.rivals import CANDIDATES, Rival, candidate, with_checkout
 from tests.benchmarks.quality.ties import without_ties

@@ -3,18 +3,15 @@
 `single_scenario` is `redrec`, trained on one scenario's events alone.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
-from redrec.config import Config
+from redrec.config import changed
 from redrec.model.encoders.vectors import VectorsConfig
 from redrec.training.presets import PRESETS as OF_THE_PRODUCT
 from redrec.training.recipe import Recipe
 from tests.benchmarks.quality.datasets import Measured, Protocol, trains_on_validation
 
-ConfigT = TypeVar("ConfigT", bound=Config)
 SINGLE = "single_scenario"
 PRESETS = ("redrec", SINGLE, "hllm", "sasrec")
 NUM_IDS = 2**20  # above every set's catalog
@@ -31,16 +28,3 @@ def with_minilm(config: Recipe, vectors: Path) -> Recipe:
     encoder = VectorsConfig(path=vectors, max_absent_share=1)
     item_tower = config.item_tower.model_copy(update={"encoder": encoder, "num_id_buckets": NUM_IDS})
     return config.model_copy(update={"item_tower": item_tower})
-
-
-def changed(config: ConfigT, changes: Sequence[str]) -> ConfigT:
-    """Return the recipe or the rival with fields set, each change being `path.of.field=JSON`."""
-    content = config.model_dump(mode="json")
-    for change in changes:
-        path, value = change.split("=", 1)
-        *parents, field = path.split(".")
-        fields = content
-        for parent in parents:
-            fields = fields[parent]
-        fields[field] = json.loads(value)
-    return type(config).model_validate(content)
