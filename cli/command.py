@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from redrec.training.recipe import Recipe
 
 ConfigT = TypeVar("ConfigT", bound=Config)
+HEADLINE = "hit_rate@10"  # the metric that texts show
 EXAMPLE_TABLES = "--events demo/input/events.parquet --items demo/input/items.parquet"  # `redrec demo` writes these
 PRESETS = ("redrec", "hllm", "sasrec", "complete_journey", "tiny")  # of redrec.training.presets, which imports torch
 

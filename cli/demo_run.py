@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cli import run_result
+from cli.learned import learned_text
 from cli.quality import quality_text
 from cli.table import indented, table
 from redrec.config import Config, InputError
@@ -73,6 +74,7 @@ class Demo(NamedTuple):
         return "\n\n".join(
             [
                 CAVEATS[self.data],
+                learned_text(result.metrics),
                 quality_text(result.data_quality),
                 run_result.metrics_text(result.metrics),
                 run_result.value_text(result.metrics),

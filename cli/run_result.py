@@ -5,15 +5,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cli.command import program
+from cli.command import HEADLINE, program
 from cli.quality import quality_text
 from cli.table import indented, interval, table
 from redrec.bundle.manifest import BundleManifest
 from redrec.config import load_config
 from redrec.data.prepare import DataQuality
 from redrec.folders import BundleFolder, DriftFolder, RunFolder, read_json
-
-HEADLINE = "hit_rate@10"
 
 
 class RunResult(NamedTuple):
@@ -75,6 +73,8 @@ def value_text(metrics: Mapping[str, Any]) -> str:
 
 def examples_text(examples: Sequence[Mapping[str, Any]]) -> str:
     """Return each user's last events and what each scenario recommends; `*` marks an item of the test window."""
+    if not examples:
+        return "No user has an event in the test window, so there is no example."
     lines = ["Three users, newest event first; * marks an item that the user interacted with in the test window:"]
     for user in examples:
         lines += ["", f"  user {user['user_id']}"]
@@ -112,7 +112,8 @@ def files_text(result: RunResult) -> str:
 
 
 def next_text(result: RunResult) -> str:
-    user, scenario = result.examples[0]["user_id"], next(iter(result.metrics["scenarios"]))
+    user = result.examples[0]["user_id"] if result.examples else "U"
+    scenario = next(iter(result.metrics["scenarios"]))
     return (
         "Next, serve it, and query it from another terminal:\n"
         f"  {program()} serve --bundle {RunFolder(result.folder).bundle}\n"

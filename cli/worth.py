@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cli.command import Outcome, write_page
+from cli.command import HEADLINE, Outcome, write_page
 from redrec.config import InputError
 from redrec.folders import RunFolder, read_json
 
@@ -34,8 +34,6 @@ def run(arguments: argparse.Namespace) -> Outcome:
 
 def worth_page(metrics: Mapping[str, Any], out: Path) -> None:
     """Write the values as one HTML file; the strongest colour is the greatest value."""
-    from cli.run_result import HEADLINE
-
     values, sizes = {}, [0.0]
     for queried, of_queried in metrics["scenario_value"].items():
         values[queried] = {removed: estimates[HEADLINE] for removed, estimates in of_queried.items()}

@@ -18,7 +18,7 @@ def evaluate_model(
         data: Folder written by prepare_data.
         model: Folder written by train_towers.
         evaluation: Folder with metrics.json, users.parquet, examples.json and recipe.yaml.
-        metrics: hit_rate@10 per scenario and model.
+        metrics: hit_rate@10 per scenario with test users and model.
     """
     from pathlib import Path
 
@@ -30,4 +30,5 @@ def evaluate_model(
     results = evaluate(Path(data.path), Path(model.path), Path(evaluation.path))
     for scenario, models in results["scenarios"].items():
         for name, figures in models.items():
-            metrics.log_metric(f"{scenario}/{name}/hit_rate@10", figures["hit_rate@10"]["value"])
+            if figures["hit_rate@10"]["users"]:  # without users there is no value, and KFP takes numbers only
+                metrics.log_metric(f"{scenario}/{name}/hit_rate@10", figures["hit_rate@10"]["value"])

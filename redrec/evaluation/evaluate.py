@@ -2,8 +2,8 @@
 
 Writes four files: `metrics.json`, `users.parquet` (the ranks of every user, scenario and model, from which all
 metrics follow), `examples.json` (three users to look at) and `recipe.yaml` (the model's, to train it again). The keys
-of `metrics.json`; estimates are
-`{metric: {"value", "low", "high", "users"}}`:
+of `metrics.json`; estimates are `{metric: {"value", "low", "high", "users"}}`, without low and high where there are too
+few users for an interval (`redrec.evaluation.intervals`):
 
 - `scenarios`: `{scenario: {model: estimates}}`, the model as served, without its ranker, the towers without boosts, and
   the baselines (`redrec.evaluation.baselines`). `hit_rate@10` ranks all items of the scenario, `hit_rate@10_unseen`

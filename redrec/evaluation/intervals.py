@@ -13,12 +13,14 @@ from redrec.config import Record
 NUM_RESAMPLES = 1000
 LEVEL = 0.95
 RESAMPLES_PER_BLOCK = 50
+# Without a hit among n users the interval would be [0, 0], though a hit rate of up to 3 / n is likely then: 15 % of 20.
+MIN_USERS = 20
 
 Floats = NDArray[np.floating]
 
 
 class Estimate(Record):
-    """A mean over users and its percentile interval; all None if there are no users."""
+    """A mean over users and its percentile interval; all None without users, no interval below `MIN_USERS` users."""
 
     value: float | None
     low: float | None
@@ -64,6 +66,8 @@ def paired_gain(model_U: Floats, rival_U: Floats, seed: int) -> Gain:
 def _estimate(value: float, values_R: Floats, num_users: int) -> Estimate:
     if not np.isfinite(value):
         return Estimate(value=None, low=None, high=None, users=num_users)
+    if num_users < MIN_USERS:
+        return Estimate(value=value, low=None, high=None, users=num_users)
     tail = (1 - LEVEL) / 2
     low, high = np.nanquantile(values_R, [tail, 1 - tail])
     return Estimate(value=value, low=low, high=high, users=num_users)

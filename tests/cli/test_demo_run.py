@@ -52,6 +52,7 @@ def test_the_text_has_figures_users_drift_gate_and_the_caveat(tiny_run: TinyRun)
         " query --user",
     ):
         assert section in text
+    assert text.index("What was learned: ") < text.index("rows kept")
     assert text.count("\n  user ") == 3
     assert demo.as_json()["gate"]["decisions"]["homefeed"]["verdict"] == "promote"
 

@@ -10,3 +10,9 @@ def test_the_report_of_a_run_can_be_read_by_a_person(tiny_run: TinyRun):
     assert "hit_rate@10" in text and "mean_of_last_n" in text and "without homefeed" in text
     assert "examples.json" in text and "recipe.yaml" in text
     assert f"serve --bundle {RunFolder(tiny_run.folder).bundle}" in text
+
+
+def test_a_run_without_test_users_has_no_example_and_still_a_next_command(tiny_run: TinyRun):
+    run = run_result.read_run(tiny_run.folder)._replace(examples=[])
+    assert "no example" in run_result.examples_text(run.examples)
+    assert "query --user U --scenario homefeed" in run_result.next_text(run)

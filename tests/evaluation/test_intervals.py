@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from redrec.evaluation.intervals import bootstrap_means, paired_gain
+from redrec.evaluation.intervals import MIN_USERS, bootstrap_means, paired_gain
 
 
 def test_the_interval_holds_the_truth_about_as_often_as_it_says():
@@ -48,3 +48,19 @@ def test_a_model_has_no_gain_over_its_equal():
 def test_a_rival_without_a_hit_gives_no_relative_gain():
     gain = paired_gain(np.array([1.0, 0.0]), np.zeros(2), seed=0)
     assert (gain.relative.value, gain.difference.value) == (None, 0.5)
+
+
+def test_too_few_users_have_a_value_and_no_interval():
+    """Without a hit among 19 users an interval of [0, 0] would look certain."""
+    few = bootstrap_means(np.zeros((MIN_USERS - 1, 1)), seed=0)[0]
+    enough = bootstrap_means(np.zeros((MIN_USERS, 1)), seed=0)[0]
+    assert (few.value, few.low, few.high, few.users) == (0, None, None, 19)
+    assert (enough.low, enough.high) == (0, 0)
+
+
+def test_a_user_without_a_value_does_not_make_enough():
+    values_U = np.append(np.ones(MIN_USERS - 1), np.nan)
+    assert bootstrap_means(values_U[:, None], seed=0)[0].low is None
+    gain = paired_gain(values_U, np.ones(MIN_USERS), seed=0)
+    assert (gain.difference.value, gain.difference.low, gain.difference.users) == (0, None, 19)
+    assert (gain.relative.value, gain.relative.low) == (0, None)
