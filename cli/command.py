@@ -55,6 +55,14 @@ def write_page(out: Path, template: str, **values: Any) -> None:
     out.write_text(page.render(**values), encoding="utf-8")
 
 
+def check_file(option: str, path: Path | None) -> None:
+    """Raise InputError, before the work, if no file can be written to `path`."""
+    if path is not None and path.is_dir():
+        raise InputError(f"{option} {path} is a folder. Give a file.")
+    if path is not None and not path.parent.is_dir():
+        raise InputError(f"{option} {path} cannot be written: there is no folder {path.parent}. Make it first.")
+
+
 def add_tables(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--events", type=Path, required=True, help="event log: Parquet, CSV or CSV.gz, one row per interaction"

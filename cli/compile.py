@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from cli.command import Outcome
+from redrec.config import InputError
 
 SUMMARY = "compile a pipeline for Kubeflow Pipelines"
 EXAMPLE = "redrec compile --out training.yaml"
@@ -22,6 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> Outcome:
+    if arguments.out.suffix not in {".yaml", ".yml"}:  # said before the imports that compiling needs
+        named = arguments.out.with_suffix(".yaml")
+        raise InputError(f"--out is {arguments.out}, but a compiled pipeline is a .yaml file. Try --out {named}.")
+    if arguments.out.is_dir():
+        raise InputError(f"--out {arguments.out} is a folder. Give a file.")
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
     from pipelines.compile import compile_pipeline
 
     out = compile_pipeline(arguments.pipeline, arguments.out)

@@ -16,12 +16,12 @@ from cli import run_result
 from cli.learned import learned_text
 from cli.quality import quality_text
 from cli.table import indented, table
-from redrec.config import Config, InputError
+from redrec.config import Config
 from redrec.datasets.complete_journey import CAVEAT
 from redrec.datasets.world import World, WorldConfig
 from redrec.experiments.gate import Decision, Plan, fixed_horizon_gate
 from redrec.experiments.simulation import SimulatedScenario, Simulation, simulate
-from redrec.folders import RunFolder, write_json
+from redrec.folders import RunFolder, check_replaceable, write_json
 
 if TYPE_CHECKING:
     from redrec.training.recipe import Recipe
@@ -101,9 +101,8 @@ def demo(data: str, out: Path, recipe: "Recipe", config: DemoConfig, progress: C
     """Write example tables, run on them, and decide a generated experiment; all files are in `out`."""
     from pipelines.local import run_training
 
-    if out.is_file():
-        raise InputError(f"--out {out} is a file. Give a folder.")
     files = DemoFolder(out)
+    check_replaceable(out, {files.input.name, files.run.name, files.log.parent.name}, "demo")
     progress(f"Writing the example tables to {files.input}")
     events, items = write_tables(data, config.world, files.input)
     folder = run_training(events, items, files.run, recipe.model_dump_json(), progress)

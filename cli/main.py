@@ -69,6 +69,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (RunError, ConnectionError) as error:
         say(f"{name}: {error}")
         return 1
+    except OSError as error:
+        if error.filename is None:
+            raise
+        say(f"{name}: {error.filename}: {error.strerror}. Give a path that you may read and write.")
+        return 2
     except ModuleNotFoundError as error:
         say(f"{name} needs the Python package {error.name}. Install it: pip install 'redrec[all]'")
         return 1

@@ -4,7 +4,8 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from cli.command import EXAMPLE_TABLES, Outcome, add_recipe, add_tables, program, recipe_json
+from cli.command import EXAMPLE_TABLES, Outcome, add_recipe, add_tables, check_file, program, recipe_json
+from redrec.folders import DataFolder, check_replaceable
 
 SUMMARY = "check an event log and an item table, and report their quality"
 EXAMPLE = f"# after `redrec demo`\nredrec validate {EXAMPLE_TABLES}"
@@ -22,6 +23,9 @@ def run(arguments: argparse.Namespace) -> Outcome:
     from redrec.config import section
     from redrec.data.prepare import DataConfig, prepare
 
+    check_file("--html", arguments.html)
+    if arguments.out:
+        check_replaceable(arguments.out, DataFolder(arguments.out).names, "validation")
     recipe = recipe_json(arguments.recipe, arguments.settings)
     config = section(recipe, "data", DataConfig)
     with tempfile.TemporaryDirectory() as scratch:

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cli.command import HEADLINE, Outcome, write_page
-from redrec.config import InputError
-from redrec.folders import RunFolder, read_json
+from cli.command import HEADLINE, Outcome, check_file, write_page
+from redrec.config import InputError, read_mapping
+from redrec.folders import RunFolder
 
 SUMMARY = "show what each scenario's events are worth to every scenario, of a finished run"
 EXAMPLE = "# after `redrec demo`\nredrec worth --run demo/run --html worth.html"
@@ -19,17 +19,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> Outcome:
-    path = RunFolder(arguments.run).metrics
-    if not path.exists():
-        raise InputError(f"{arguments.run} has no {path.name}. Give the folder of a finished `redrec run` as --run.")
+    check_file("--html", arguments.html)
+    metrics = read_metrics(arguments.run)
     from cli.run_result import value_text  # it imports pymilvus: after the check of the folder
 
-    metrics = read_json(path)
     text = value_text(metrics)
     if arguments.html:
         worth_page(metrics, arguments.html)
         text += f"\n\nThe picture is in {arguments.html}."
     return Outcome(metrics["scenario_value"], text)
+
+
+def read_metrics(run_folder: Path) -> dict[str, Any]:
+    path = RunFolder(run_folder).metrics
+    if not path.exists():
+        raise InputError(f"{run_folder} has no {path.name}. Give the folder of a finished `redrec run` as --run.")
+    metrics = read_mapping(path)
+    if "scenario_value" not in metrics:
+        raise InputError(f"{path} has no scenario_value. Run `redrec run` again with this version.")
+    return metrics
 
 
 def worth_page(metrics: Mapping[str, Any], out: Path) -> None:

@@ -6,17 +6,11 @@ from kfp import compiler
 
 from pipelines.release import release_pipeline
 from pipelines.training import training_pipeline
-from redrec.config import InputError
 
 PIPELINES = {"training": training_pipeline, "release": release_pipeline}
 
 
 def compile_pipeline(name: str, out: Path) -> Path:
     """Write one of `PIPELINES` to `out` (.yaml) and return `out`."""
-    if out.suffix not in {".yaml", ".yml"}:
-        raise InputError(
-            f"--out is {out}, but a compiled pipeline is a .yaml file. Try --out {out.with_suffix('.yaml')}."
-        )
-    out.parent.mkdir(parents=True, exist_ok=True)
     compiler.Compiler().compile(PIPELINES[name], package_path=str(out))
     return out

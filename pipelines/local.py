@@ -18,9 +18,10 @@ from pathlib import Path
 from components.images import TELEMETRY_OFF
 from pipelines.progress import RunError, StepFailedError, find_failure, last_step_output, progress_lines
 from redrec.atomic import replaced_folder
-from redrec.config import InputError
+from redrec.config import InputError, section
+from redrec.data.prepare import DataConfig, check_sources
 from redrec.data.split import read_vocabulary
-from redrec.folders import DataFolder, RunFolder
+from redrec.folders import DataFolder, RunFolder, check_replaceable
 from redrec.model.manifest import check_model_fits, read_model
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")  # terminal colours
@@ -43,6 +44,8 @@ def run_training(
         InputError: The input or `out` is unusable; nothing but the log was written.
         RunError: A step failed; the message ends with the tail of the log and its path.
     """
+    check_replaceable(out, RunFolder(out).names, "run")
+    check_sources(events, items, section(recipe, "data", DataConfig))  # before the processes of the steps are started
     arguments = {"events": str(events.resolve()), "items": str(items.resolve()), "recipe": recipe}
     return _run("training", arguments, None, out, progress)
 
@@ -55,6 +58,7 @@ def run_release(
     Raises:
         InputError: As in `run_training`, or the model does not fit the data.
     """
+    check_replaceable(out, RunFolder(out).names, "run")
     check_model_fits(read_model(model), model, data, read_vocabulary(data))
     arguments = {"data": str(data.resolve()), "model": str(model.resolve()), "recipe": recipe}
     return _run("release", arguments, data, out, progress)
@@ -68,7 +72,6 @@ def _run(
     progress: Callable[[str], None],
 ) -> Path:
     """Run a pipeline and write its results to `out`; `data` is None if the step prepare-data makes the data folder."""
-    check_run_folder(out)
     with replaced_folder(out) as new:
         run, steps = RunFolder(new), new / "steps"
         try:
@@ -80,19 +83,6 @@ def _run(
         publish(outputs, DataFolder(data or outputs / "prepare-data" / "data"), run)
         shutil.rmtree(steps)
     return out
-
-
-def check_run_folder(out: Path) -> None:
-    """Raise InputError if `out` is no folder, or has a file that no run writes: `out` is replaced."""
-    if out.exists() and not out.is_dir():
-        raise InputError(f"--out {out} is a file. Give a folder, new or of an earlier run.")
-    names = {path.name for path in out.iterdir()} if out.exists() else set()
-    foreign = sorted(names - RunFolder(out).names)
-    if foreign:
-        raise InputError(
-            f"--out {out} contains {', '.join(foreign[:3])}, which no run wrote, and the whole folder is replaced. "
-            "Give a new folder, or one of an earlier run."
-        )
 
 
 def publish(outputs: Path, data: DataFolder, run: RunFolder) -> None:

@@ -6,10 +6,12 @@ A feature store folder belongs to `feature_repo`, the files of `histories` to `r
 """
 
 import json
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
 from redrec.atomic import replaced_file
+from redrec.config import InputError
 
 ITEMS, QUARANTINE, QUALITY = "items.parquet", "quarantine.parquet", "data_quality.json"  # in more than one folder
 TOWER, VECTORS, EMBEDDINGS, RANKER = "user_tower.onnx", "item_vectors.npy", "item_embeddings.npy", "ranker.npz"
@@ -33,6 +35,11 @@ class DataFolder(TablesFolder):
         self.quality = path / QUALITY
         self.split = path / "split.json"
         self.histories = path / "histories"
+
+    @property
+    def names(self) -> set[str]:
+        """The names of all its files and folders."""
+        return names_in(self)
 
 
 class ModelFolder:
@@ -111,7 +118,26 @@ class RunFolder(EvaluationFolder):
     @property
     def names(self) -> set[str]:
         """The names of all files and folders that a run may write."""
-        return {path.name for path in vars(self).values() if path != self.path}
+        return names_in(self)
+
+
+def names_in(folder: "DataFolder | RunFolder") -> set[str]:
+    return {path.name for path in vars(folder).values() if path != folder.path}
+
+
+def check_replaceable(out: Path, names: Set[str], writer: str) -> None:
+    """Raise InputError if `out` is no folder, or has a file that is not one of `names`: `out` is replaced.
+
+    `writer` says in the error what writes such a folder, as in "run".
+    """
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out} is a file. Give a folder, new or of an earlier {writer}.")
+    foreign = sorted({path.name for path in out.iterdir()} - names) if out.exists() else []
+    if foreign:
+        raise InputError(
+            f"--out {out} contains {', '.join(foreign[:3])}, which no {writer} wrote, and the whole folder is replaced. "
+            f"Give a new folder, or one of an earlier {writer}."
+        )
 
 
 def read_json(path: Path) -> Any:

@@ -91,6 +91,19 @@ def prepare(events: Path, items: Path, out: Path, config: DataConfig = DEFAULTS)
         return _prepare(connection, events, items, folder, Path(scratch), config)
 
 
+def check_sources(events: Path, items: Path, config: DataConfig) -> None:
+    """Raise InputError if a table cannot be read or its columns are of no known schema; takes no more than a look.
+
+    Spark, which takes half a minute to start, is left to `prepare`.
+    """
+    if config.engine != "duckdb":
+        return
+    with TemporaryDirectory() as scratch:
+        connection = connect(config.engine, Path(scratch))
+        _source(connection, items, ITEM_MAPPINGS, "items")
+        _source(connection, events, EVENT_MAPPINGS, "events")
+
+
 def _prepare(
     connection: SQLBackend, events: Path, items: Path, out: Path, scratch: Path, config: DataConfig
 ) -> DataQuality:
