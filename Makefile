@@ -17,7 +17,11 @@ else
 MARKERS := -m "not cluster"
 endif
 
-.PHONY: help demo test check format bench clean
+# The images' names are in components/images.py.
+ENGINE ?= $(firstword $(notdir $(shell command -v podman docker)))
+COMMIT ?= $(shell git describe --always --exclude '*' --abbrev=12 --dirty)
+
+.PHONY: help demo test check format bench images clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -41,6 +45,13 @@ format: $(VENV)/.installed ## Format the code, and fix what the linter can fix
 bench: $(VENV)/.installed ## Run one benchmark: make bench NAME=<file or folder of tests/benchmarks>
 	@test -n "$(NAME)" || { echo "Give its name: make bench NAME=<$(BENCH)>"; exit 2; }
 	$(BIN)/python -m tests.benchmarks.$(NAME) --json $(ARGS)
+
+images: ## Build both images, with the commit in their tags (REGISTRY; ENGINE: podman or docker; BUILD: its options)
+	@test -n "$(ENGINE)" || { echo "Building images needs podman or docker. Install one of them."; exit 1; }
+	@names=$$($(PYTHON) -m components.images "$(REGISTRY)" "$(COMMIT)") && echo "$$names" | while read -r folder image; do \
+	  $(ENGINE) build --quiet --tag "$$image" --build-arg IMAGE="$$image" --build-arg COMMIT="$(COMMIT)" $(BUILD) \
+	    --file "$$folder/Dockerfile" . >/dev/null </dev/null && echo "$$image" || exit 1; \
+	done
 
 clean: ## Remove the environment and build files
 	rm -rf $(VENV) build *.egg-info

@@ -6,6 +6,7 @@ files are named in `redrec.folders.BundleFolder`.
 Shapes: N items, E item vector, D embedding.
 """
 
+import os
 import shutil
 import subprocess
 from datetime import UTC, datetime
@@ -187,7 +188,9 @@ def _check_rows(items: pa.Table, folder: BundleFolder) -> None:
 
 
 def git_commit() -> str | None:
-    """Return the commit of the source tree, None if it is no checkout."""
+    """Return the commit of the code: of the source tree, or as the image says; None if nobody knows."""
+    if commit := os.environ.get("REDREC_COMMIT"):
+        return commit
     here = Path(__file__).parent
     try:
         result = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True)

@@ -73,3 +73,9 @@ def test_an_index_below_its_minimal_recall_is_refused(run: Path, built: Bundle):
     assert Bundle.load(run / "bundle").manifest.id == built.manifest.id
     recall = build(run, index=config.model_copy(update={"min_recall": 0.9})).manifest.index.recall
     assert all(0.9 <= value < 1 for value in recall.values())
+
+
+def test_a_bundle_built_in_an_image_names_the_commit_of_the_image(run: Path, monkeypatch: pytest.MonkeyPatch):
+    """An image has no git and no checkout."""
+    monkeypatch.setenv("REDREC_COMMIT", "4f2a")
+    assert build(run).manifest.git_commit == "4f2a"
