@@ -30,10 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> Outcome:
-    from cli.demo_run import OWN_RECIPES, DemoConfig, demo
+    from cli.demo_run import OWN_RECIPES, DemoConfig, DemoFolder, demo
     from redrec.config import load_config
+    from redrec.folders import check_replaceable
 
-    recipe = load_recipe(arguments.recipe or OWN_RECIPES[arguments.data], arguments.settings)
+    check_replaceable(arguments.out, DemoFolder(arguments.out).names, "demo")
     config = load_config(DemoConfig, arguments.config) if arguments.config else DemoConfig()
+    recipe = load_recipe(arguments.recipe or OWN_RECIPES[arguments.data], arguments.settings)
     result = demo(arguments.data, arguments.out, recipe, config, say)
     return Outcome(result.as_json(), result.text())

@@ -21,7 +21,7 @@ from redrec.datasets.complete_journey import CAVEAT
 from redrec.datasets.world import World, WorldConfig
 from redrec.experiments.gate import Decision, Plan, fixed_horizon_gate
 from redrec.experiments.simulation import SimulatedScenario, Simulation, simulate
-from redrec.folders import RunFolder, check_replaceable, write_json
+from redrec.folders import RunFolder, write_json
 
 if TYPE_CHECKING:
     from redrec.training.recipe import Recipe
@@ -48,6 +48,11 @@ class DemoFolder:
         self.run = path / "run"
         self.log = path / "experiment" / "log.parquet"
         self.plan = path / "experiment" / "plan.json"
+
+    @property
+    def names(self) -> set[str]:
+        """The names of all its files and folders."""
+        return {self.input.name, self.run.name, self.log.parent.name}
 
 
 class Demo(NamedTuple):
@@ -102,7 +107,6 @@ def demo(data: str, out: Path, recipe: "Recipe", config: DemoConfig, progress: C
     from pipelines.local import run_training
 
     files = DemoFolder(out)
-    check_replaceable(out, {files.input.name, files.run.name, files.log.parent.name}, "demo")
     progress(f"Writing the example tables to {files.input}")
     events, items = write_tables(data, config.world, files.input)
     folder = run_training(events, items, files.run, recipe.model_dump_json(), progress)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cli.command import Outcome, program
 from cli.table import indented, table
 from pipelines.progress import RunError
+from redrec.config import InputError
 from redrec.folders import RunFolder
 
 if TYPE_CHECKING:
@@ -32,13 +33,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> Outcome:
-    from feature_repo.forget import forget_features
+    features = RunFolder(arguments.run).features
+    if not features.is_dir():
+        raise InputError(f"{arguments.run} has no {features.name}. Give the folder that `redrec run --out` wrote.")
     from redrec.data.forget import check_logs, forget_in_run
     from redrec.data.person import Person
 
     person = Person(arguments.user, arguments.scenario)
     check_logs(arguments.log, person)
-    removed = forget_features(RunFolder(arguments.run).features, person)
+    from feature_repo.forget import forget_features  # it imports Feast: after the checks
+
+    removed = forget_features(features, person)
     removed |= forget_in_run(arguments.run, arguments.log, person)
     still = [name for name, counts in removed.items() if counts.left]
     if still:

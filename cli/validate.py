@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 from cli.command import EXAMPLE_TABLES, Outcome, add_recipe, add_tables, check_file, program, recipe_json
+from redrec.config import InputError
 from redrec.folders import DataFolder, check_replaceable
 
 SUMMARY = "check an event log and an item table, and report their quality"
@@ -26,6 +27,9 @@ def run(arguments: argparse.Namespace) -> Outcome:
     check_file("--html", arguments.html)
     if arguments.out:
         check_replaceable(arguments.out, DataFolder(arguments.out).names, "validation")
+        for table in (arguments.events, arguments.items):
+            if table.resolve().is_relative_to(arguments.out.resolve()):
+                raise InputError(f"--out {arguments.out} holds {table}, and is replaced. Give a new folder.")
     recipe = recipe_json(arguments.recipe, arguments.settings)
     config = section(recipe, "data", DataConfig)
     with tempfile.TemporaryDirectory() as scratch:

@@ -17,11 +17,10 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from redis.exceptions import RedisError
 
 from feature_repo.feast_isolation import isolated
-from redrec.config import InputError
+from redrec.config import InputError, read_mapping
 
 if TYPE_CHECKING:
     from feast import FeatureStore
@@ -74,8 +73,10 @@ def read_config(folder: Path, environment: Mapping[str, str]) -> dict[str, Any]:
     scheme = registry.partition("://")[0] if "://" in registry else ""
     registry_type = "sql" if scheme and scheme not in OBJECT_STORES else "file"
     values = {**environment, REGISTRY: registry, REGISTRY_TYPE: registry_type}
+    content = read_mapping(path)
     try:
-        return _filled(yaml.safe_load(path.read_text(encoding="utf-8")), values)
+        filled: dict[str, Any] = _filled(content, values)
+        return filled
     except KeyError as error:
         raise InputError(f"{path} asks for the environment variable {error}, which is not set. Set it.") from error
 

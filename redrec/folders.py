@@ -135,7 +135,7 @@ def check_replaceable(out: Path, names: Set[str], writer: str) -> None:
     foreign = sorted({path.name for path in out.iterdir()} - names) if out.exists() else []
     if foreign:
         raise InputError(
-            f"--out {out} contains {', '.join(foreign[:3])}, which no {writer} wrote, and the whole folder is replaced. "
+            f"--out {out} contains {', '.join(foreign[:3])}, which no {writer} wrote, and the folder is replaced. "
             f"Give a new folder, or one of an earlier {writer}."
         )
 

@@ -1,6 +1,9 @@
 """What a new user gets wrong: each is one line that says what to do, and no file is lost."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -8,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cli.main import main
+from redrec.bundle.check import FORMAT
 from tests.cli.conftest import EVENTS, ITEMS
 
 LOG = {
@@ -42,6 +46,11 @@ FILES = {
     "backwards.json": json.dumps(PLAN | {"num_days": -7}),
     "elsewhere.json": json.dumps(PLAN | {"scenarios": ["radio"]}),
     "foreign/letter.txt": "to keep",
+    "mine/events.parquet": "a table",
+    "mine/items.parquet": "a table",
+    "run/bundle/bundle.json": json.dumps({"format": FORMAT}),
+    "run/features/feature_store.yaml": "",
+    "lone/bundle/bundle.json": json.dumps({"format": FORMAT}),
     "brokenrun/metrics.json": "{",
     "halfrun/metrics.json": "{}",
 }
@@ -81,6 +90,10 @@ WRONG = [
     ("validate --events others.csv --items items.csv", "item"),
     (f"validate {TABLES} --out items.csv", "--out items.csv is a file. Give a folder"),
     (f"validate {TABLES} --out foreign", "letter.txt, which no validation wrote"),
+    (
+        "validate --events mine/events.parquet --items items.csv --out mine",
+        "holds mine/events.parquet, and is replaced",
+    ),
     (f"validate {TABLES} --html foreign", "--html foreign is a folder. Give a file"),
     (f"validate {TABLES} --html nosuch/page.html", "--html nosuch/page.html"),
     # recipes
@@ -117,11 +130,27 @@ WRONG = [
     ("demo --config nosuch.yaml", "nosuch.yaml does not exist"),
     ("demo --config unknown.yaml", "optimizer: unknown key. Allowed keys: world, experiment"),
     ("forget --run nosuch --user u1", "nosuch"),
-    ("forget --run foreign --user u1 --log nosuch.parquet", "nosuch.parquet"),
-    ("forget --run foreign --user u1 --log events.csv", "no Parquet file and no data folder"),
+    ("forget --run foreign --user u1", "foreign"),
+    ("forget --run run --user u1 --log nosuch.parquet", "nosuch.parquet"),
+    ("forget --run run --user u1 --log events.csv", "no Parquet file and no data folder"),
+    ("push --run nosuch --events events.csv", "nosuch"),
+    ("push --run foreign --events events.csv", "foreign"),
+    ("push --run run --events nosuch.csv", "nosuch.csv"),
+    ("push --run run --events items.csv", "missing; seen: item_id, title"),
     # serving
     ("serve --bundle nosuch --config broken.yaml", "broken.yaml cannot be read: line 2, column "),
     ("serve --bundle nosuch --config list.yaml", "not a mapping"),
+    ("serve --bundle nosuch", "nosuch"),
+    ("serve --bundle foreign", "foreign"),
+    ("serve --bundle run", "run/bundle"),
+    ("serve --run nosuch", "nosuch"),
+    ("serve --run run", "feature_store.yaml holds NoneType, not a mapping"),
+    ("serve --bundle lone/bundle --port 99999", "99999"),
+    ("serve --bundle lone/bundle --port -1", "-1"),
+    ("query --user u1 --scenario ads --k 0", "0"),
+    ("query --user u1 --scenario ads --url http://localhost:1", "Is `redrec serve` running there?"),
+    ("fetch nosuch out", "Give one like s3://bucket/releases"),
+    ("publish foreign http://host/x", "Give one like s3://bucket/releases"),
     ("query --user u1 --scenario ads --url localhost:8080", "Give http://HOST:PORT"),
     ("query --user u1 --scenario ads --url ftp://localhost", "Give http://HOST:PORT"),
     # experiments
@@ -153,7 +182,7 @@ WRONG = [
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with what may be given by mistake."""
     for name, content in FILES.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_text(content)
     pq.write_table(pa.table(LOG), tmp_path / "log.parquet")
     (tmp_path / "folder.yaml").mkdir()
@@ -183,3 +212,19 @@ def test_an_option_that_is_wrong_is_named(command: str, says: str, capsys: pytes
     with pytest.raises(SystemExit, match="2"):
         main(command.split())
     assert says in capsys.readouterr().err.splitlines()[-1]
+
+
+LATE = ("--set", "unknown.yaml", "/proc/nosuch/training.yaml")  # what a recipe may hold is known to torch's modules
+
+
+def test_a_mistake_that_can_be_seen_at_once_is_said_before_the_slow_imports(folder: Path):
+    commands = [command.split() for command, _ in WRONG if not any(late in command for late in LATE)]
+    script = (
+        "import json, sys; from cli.main import main; [main(argv) for argv in json.loads(sys.argv[1])]; "
+        "print(*{'torch', 'feast', 'kfp', 'kserve', 'pymilvus', 'transformers', 'evidently'} & set(sys.modules))"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    argv = [sys.executable, "-c", script, json.dumps(commands)]
+    ran = subprocess.run(argv, capture_output=True, text=True, check=True, env=environment, cwd=folder)
+    assert len(ran.stderr.splitlines()) == len(commands)
+    assert ran.stdout == "\n"

@@ -11,7 +11,6 @@ from kfp.pipeline_spec import pipeline_spec_pb2 as spec_pb2
 from components.images import TELEMETRY_OFF
 from feature_repo.store import SECRET, VARIABLES
 from pipelines.compile import compile_pipeline
-from redrec.config import InputError
 
 
 @pytest.fixture(scope="module")
@@ -109,11 +108,6 @@ def test_every_pipeline_parameter_is_described(compiled: dict[str, Any]):
     parameters = compiled["root"]["inputDefinitions"]["parameters"]
     assert set(parameters) == {"events", "items", "recipe", "milvus_uri", "deploy", "namespace"}
     assert all(parameter["description"] for parameter in parameters.values())
-
-
-def test_a_pipeline_file_ends_in_yaml(tmp_path: Path):
-    with pytest.raises(InputError, match=r"Try --out .*training\.yaml"):
-        compile_pipeline("training", tmp_path / "training.json")
 
 
 def test_the_address_of_the_online_store_comes_from_the_secret(tmp_path: Path):

@@ -66,3 +66,9 @@ def test_the_table_has_a_row_for_each_own_bucket_and_else_its_size_is_that_of_th
         encoder = make_encoder(CONFIG, content, item_dim=8)
         assert encoder.bags.weight.shape == (num_rows, 8)
         assert len(torch.unique(encode(encoder, content), dim=0)) == len(titles)
+
+
+def test_a_catalog_without_any_text_is_its_ids(tmp_path):
+    content = write_hashed(write_items(tmp_path, titled(None, None, None)), tmp_path / "content", CONFIG)
+    encoder = make_encoder(CONFIG, content, item_dim=8)
+    assert len(torch.unique(encode(encoder, content), dim=0)) == 3
