@@ -1,6 +1,7 @@
 """Data quality report: as text, and as one HTML page."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cli.command import write_page
@@ -14,11 +15,24 @@ def quality_text(quality: DataQuality) -> str:
     """Return mapping, counts, and each reason for quarantine with example rows."""
     lines = [
         *table_quality_lines("events", quality.events, {m.name: m.meaning for m in EVENT_MAPPINGS}),
+        f"  timestamp: {quality.times.what}",
         *table_quality_lines("items", quality.items, {m.name: m.meaning for m in ITEM_MAPPINGS}),
     ]
-    counts = [["scenario", "events", "users", "items"]]
-    counts += [[name, f"{s.events:,}", f"{s.users:,}", f"{s.items:,}"] for name, s in quality.scenarios.items()]
+    counts = [["scenario", "events", "users", "items", "first event", "last event (UTC)"]]
+    for name, s in quality.scenarios.items():
+        counts.append(
+            [name, f"{s.events:,}", f"{s.users:,}", f"{s.items:,}", utc_text(s.first_ms), utc_text(s.last_ms)]
+        )
     return "\n".join([*lines, "", table(counts), *finding_lines(quality.findings)])
+
+
+def utc_text(time_ms: int) -> str:
+    """Return the time to the minute.
+
+    >>> utc_text(1_709_296_215_123)
+    '2024-03-01 12:30'
+    """
+    return f"{datetime.fromtimestamp(time_ms // 1000, UTC):%Y-%m-%d %H:%M}"
 
 
 def finding_lines(findings: Sequence[Finding]) -> Iterable[str]:
@@ -31,7 +45,7 @@ def finding_lines(findings: Sequence[Finding]) -> Iterable[str]:
 def quality_page(quality: DataQuality, out: Path) -> None:
     """Write the report as one HTML file."""
     meanings = {mapping.name: mapping.meaning for mapping in (*EVENT_MAPPINGS, *ITEM_MAPPINGS)}
-    write_page(out, "quality.html", quality=quality, meanings=meanings)
+    write_page(out, "quality.html", quality=quality, meanings=meanings, utc_text=utc_text)
 
 
 def table_quality_lines(name: str, quality: TableQuality, meanings: Mapping[str, str]) -> Iterable[str]:

@@ -15,6 +15,7 @@ from redrec.data import columns as c
 from redrec.data.checks import typed_events
 from redrec.data.mapping import EVENT_MAPPINGS, recognise
 from redrec.data.tables import connect, epoch_ms, read, write
+from redrec.data.times import time_format
 
 EVENTS_PER_BLOCK = 10_000
 
@@ -26,7 +27,8 @@ def events_of(path: Path) -> Iterator[list[PushedEvent]]:
         InputError: The file cannot be read, or lacks a column; this is known at once, before the first block.
     """
     raw = read(connect(), path, "events")
-    typed = typed_events(recognise(raw, EVENT_MAPPINGS, "events").apply(raw))
+    mapped = recognise(raw, EVENT_MAPPINGS, "events").apply(raw)
+    typed = typed_events(mapped, time_format(mapped).unit)
     text = {name: typed[name].fill_null("") for name in (c.USER_ID, c.ITEM_ID, c.SCENARIO, c.ACTION)}
     return _blocks(typed.select(**text, timestamp_ms=epoch_ms(typed[c.TIMESTAMP])))
 

@@ -6,7 +6,7 @@ block: memory grows with the users, not with their events.
 Shapes: N events, U users, S scenarios, I items, G groups (of a user, or of a user in a scenario), V values of a column.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +20,10 @@ from numpy.typing import NDArray
 from redrec.data import columns as c
 from redrec.data.histories import EVENTS_PER_BLOCK, FIELDS, TEST, TRAIN, USERS, VALIDATION, events_file
 from redrec.data.split import SplitRule
+from redrec.data.times import OLDEST
 from redrec.history import MS_PER_DAY, Ints
+
+OLDEST_MS = int(OLDEST.timestamp()) * 1000
 
 
 class Tally(NamedTuple):
@@ -34,8 +37,10 @@ class Tally(NamedTuple):
     users: int
     one_event_users: int
     one_scenario_users: int
-    midnight_events: int  # to the second, UTC
-    newest_ms: int
+    midnight_events: int  # to the millisecond, UTC
+    old_events: int  # before `redrec.data.times.OLDEST`
+    first_ms_S: Ints
+    last_ms_S: Ints
 
 
 class TieOrder(NamedTuple):
@@ -116,7 +121,8 @@ class HistoryArrays:
         num_scenarios = len(self.numbers[c.SCENARIO])
         is_seen_SI = np.zeros((num_scenarios, num_items), dtype=bool)
         counts = [self._tally_block(block, is_seen_SI) for block in self._user_blocks()]
-        events_S, users_S, one_scenario_users, midnight_events, newest_ms = zip(*counts, strict=True)
+        events_S, users_S, one_scenario_users = zip(*counts, strict=True)
+        first_ms_S, last_ms_S = self._time_spans(num_scenarios)
         return Tally(
             scenarios=tuple(self.numbers[c.SCENARIO]),
             events_S=np.sum(events_S, axis=0),
@@ -126,19 +132,32 @@ class HistoryArrays:
             users=len(num_events_U),
             one_event_users=int((num_events_U == 1).sum()),
             one_scenario_users=sum(one_scenario_users),
-            midnight_events=sum(midnight_events),
-            newest_ms=max(newest_ms),
+            midnight_events=self._count_times(lambda time_ms_N: time_ms_N % MS_PER_DAY == 0),
+            old_events=self._count_times(lambda time_ms_N: time_ms_N < OLDEST_MS),
+            first_ms_S=first_ms_S,
+            last_ms_S=last_ms_S,
         )
 
-    def _tally_block(self, block: UserBlock, is_seen_SI: NDArray[np.bool_]) -> tuple[Ints, Ints, int, int, int]:
-        scenario_N, item_N, time_ms_N = (self._map(name, *block.span) for name in ("scenario", "item", "timestamp_ms"))
+    def _tally_block(self, block: UserBlock, is_seen_SI: NDArray[np.bool_]) -> tuple[Ints, Ints, int]:
+        scenario_N, item_N = (self._map(name, *block.span) for name in ("scenario", "item"))
         is_in_US = np.zeros((block.num_users, len(is_seen_SI)), dtype=bool)
         is_in_US[block.user_N, scenario_N] = True
         is_seen_SI[scenario_N, item_N] = True
         events_S = np.bincount(scenario_N, minlength=len(is_seen_SI))
-        num_midnight = int((time_ms_N % MS_PER_DAY < 1000).sum())
         num_one_scenario = int((is_in_US.sum(axis=1) == 1).sum())
-        return events_S, is_in_US.sum(axis=0), num_one_scenario, num_midnight, int(time_ms_N.max())
+        return events_S, is_in_US.sum(axis=0), num_one_scenario
+
+    def _time_spans(self, num_scenarios: int) -> tuple[Ints, Ints]:
+        """Return the time of each scenario's first and last event, `first_ms_S` and `last_ms_S`."""
+        first_ms_S = np.full(num_scenarios, np.iinfo(np.int64).max)
+        last_ms_S = np.full(num_scenarios, np.iinfo(np.int64).min)
+        for scenario_N, time_ms_N in zip(self.blocks("scenario"), self.blocks("timestamp_ms"), strict=True):
+            np.minimum.at(first_ms_S, scenario_N, time_ms_N)
+            np.maximum.at(last_ms_S, scenario_N, time_ms_N)
+        return first_ms_S, last_ms_S
+
+    def _count_times(self, is_counted: Callable[[NDArray], NDArray]) -> int:
+        return sum(int(np.count_nonzero(is_counted(block))) for block in self.blocks("timestamp_ms"))
 
     def tie_order(self, id_rank_I: Ints) -> TieOrder:
         """Count the ties; `id_rank_I` is the position of each item in the order of ids."""

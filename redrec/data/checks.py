@@ -11,21 +11,26 @@ import ibis.expr.types as ir
 
 from redrec.data import columns as c
 from redrec.data import validity
-from redrec.data.tables import event_order, from_epoch_ms
+from redrec.data.tables import event_order
+from redrec.data.times import Unit, utc_times
 
 EDGES = r"""^[\s'"]+|[\s'"]+$"""  # of a word in a list
 REASON = "reason"
 GIVEN_TIME = "given_time"  # the timestamp as it came
 
 
-def typed_events(mapped: ir.Table) -> ir.Table:
+def typed_events(mapped: ir.Table, unit: Unit | None) -> ir.Table:
     """Cast to the contract's types; a value that cannot be cast becomes null, and `checked_events` finds it.
 
-    Times are cut to milliseconds, as in histories: with finer ones, training and serving would sort events differently.
+    `unit` is that of numbers in the column of times. Times are cut to milliseconds, as in histories: with finer ones,
+    training and serving would sort events differently.
     """
+    time = utc_times(mapped[c.TIMESTAMP], unit)
+    if c.ORDER in mapped.columns:
+        time += ibis.interval(milliseconds=1) * mapped[c.ORDER].fill_null(0)
     return mapped.select(
         **{name: mapped[name].cast("string") for name in (c.USER_ID, c.ITEM_ID, c.SCENARIO, c.ACTION)},
-        **{c.TIMESTAMP: _time(mapped[c.TIMESTAMP]).truncate("ms"), GIVEN_TIME: mapped[c.TIMESTAMP]},
+        **{c.TIMESTAMP: time, GIVEN_TIME: mapped[c.TIMESTAMP]},
     )
 
 
@@ -43,16 +48,6 @@ def typed_items(mapped: ir.Table) -> ir.Table:
         **{name: words(name) for name in (c.TAGS, c.SCENARIOS)},
         row=_row_text({name: mapped[name] for name in (c.ITEM_ID, c.TITLE)}),
     )
-
-
-def _time(column: ir.Value) -> ir.TimestampValue:
-    """Return the time of a column of times, of epoch milliseconds, or of texts of either."""
-    if column.type().is_integer():
-        return from_epoch_ms(column).cast("timestamp(6)")
-    if not column.type().is_string():
-        return column.try_cast("timestamp(6)")
-    zoned = column.try_cast("timestamp('UTC', 6)")  # without a zone DuckDB drops the offset of 10:00+02:00
-    return ibis.coalesce(zoned.cast("timestamp(6)"), from_epoch_ms(column.try_cast("int64")).cast("timestamp(6)"))
 
 
 def _words(column: ir.Value) -> ir.ArrayValue:

@@ -11,6 +11,7 @@ TAGS = "tags"
 CATEGORY = "category"
 IMAGE = "image"
 SCENARIOS = "scenarios"
+ORDER = "order_ms"  # of a mapping: milliseconds that keep the order of events of one time
 
 EVENT_COLUMNS = (USER_ID, ITEM_ID, SCENARIO, ACTION, TIMESTAMP)
 ITEM_COLUMNS = (ITEM_ID, TITLE, BODY, TAGS, CATEGORY, IMAGE, SCENARIOS)

@@ -3,18 +3,16 @@
 A finding neither removes rows nor stops a run; `LimitsConfig` says above which share it is reported.
 """
 
-from datetime import UTC, datetime
-
 from pydantic import Field
 
 from redrec.config import Config, Record
 from redrec.data.arrays import Tally, TieOrder
+from redrec.data.times import OLDEST
 
-OLDEST_YEAR = 1990  # a log that ends earlier probably has seconds where milliseconds are expected
 MIN_TIES = 0.01  # of the events; fewer change no metric
 NUM_DEVIATIONS = 4  # by chance, one log in 16,000 is so far from one half
 
-MIDNIGHT = "The order of events inside a day is lost. Give finer times, or the order as milliseconds."
+MIDNIGHT = "The order of events inside a day is lost. Give finer times, or the order inside the day as milliseconds."
 ONE_SCENARIO = "The model learns little across scenarios. Check that a person has the same user_id in all of them."
 ONE_EVENT = "They are served and evaluated, but give no training target. A longer log has more events per user."
 ORPHAN = "The model knows only their text. Check that item_id means the same in both tables."
@@ -22,7 +20,10 @@ UNTITLED = (
     "The default encoder learns an item without any text by its id alone: it knows nothing of new items and little of "
     "rare ones. Give titles, or vectors (item_tower)."
 )
-TOO_OLD = "They look like seconds. An integer timestamp is read as epoch milliseconds: multiply seconds by 1000."
+TOO_OLD = (
+    "If they are no times, splits, trends and drift are wrong. Numbers of days, or since another year than 1970, must "
+    "be changed to times."
+)
 TIE_ORDER = (
     "Models that know ids can learn this order, so the metrics of the leave_last_out splits are too high. "
     "Measure with the split global_time, or give finer times."
@@ -58,7 +59,6 @@ def findings_of(
     """Return the findings beyond their limits, the largest share first."""
     t, num_events = tally, int(tally.events_S.sum())
     num_idle = num_items - t.items_with_events
-    num_too_old = num_events * (datetime.fromtimestamp(t.newest_ms / 1000, UTC).year < OLDEST_YEAR)
     findings = [
         *_above(limits.max_midnight_share, t.midnight_events, num_events, "events are at midnight UTC", MIDNIGHT),
         *_above(
@@ -67,7 +67,7 @@ def findings_of(
         *_above(limits.max_one_event_share, t.one_event_users, t.users, "users have one event", ONE_EVENT),
         *_above(limits.max_orphan_share, num_idle, num_items, "items have no event", ORPHAN),
         *_above(limits.max_untitled_share, num_untitled, num_items, "items have no title", UNTITLED),
-        *_above(0, num_too_old, num_events, f"events are before {OLDEST_YEAR}", TOO_OLD),
+        *_above(0, t.old_events, num_events, f"events are before {OLDEST.year}", TOO_OLD),
         *_tie_order(tie_order, num_events, limits.max_tie_order_share),
     ]
     for name, count in events_of_scenario.items():

@@ -11,7 +11,7 @@ import ibis
 import ibis.expr.types as ir
 
 from redrec.data import columns as c
-from redrec.data.tables import from_epoch_ms, require_columns
+from redrec.data.tables import require_columns
 
 
 class ColumnMapping(NamedTuple):
@@ -24,21 +24,19 @@ class ColumnMapping(NamedTuple):
 
 
 def _amazon_events(table: ir.Table) -> ir.Table:
-    """Days become milliseconds, and `position` keeps the order of the events of one day."""
-    position = table["position"] if "position" in table.columns else ibis.literal(0)
-    time = from_epoch_ms(_whole(table["timestamp"]) * 1000 + _whole(position))
-    return _events(table, c.USER_ID, c.ITEM_ID, table["domain"], ibis.literal("review"), time)
+    """The times are days; `position` keeps the order of the events of one day."""
+    order = {c.ORDER: _whole(table["position"])} if "position" in table.columns else {}
+    return _events(table, c.USER_ID, c.ITEM_ID, table["domain"], ibis.literal("review"), table["timestamp"], **order)
 
 
 def _movielens_events(table: ir.Table) -> ir.Table:
-    time = from_epoch_ms(_whole(table["timestamp"]) * 1000)
-    return _events(table, "userId", "movieId", ibis.literal("movies"), ibis.literal("rating"), time)
+    return _events(table, "userId", "movieId", ibis.literal("movies"), ibis.literal("rating"), table["timestamp"])
 
 
 def _kuairand_events(table: ir.Table) -> ir.Table:
     scenario = ibis.literal("tab_") + table["tab"].cast("string")
     action = (_whole(table["is_click"]) == 1).ifelse("click", "view")
-    return _events(table, "user_id", "video_id", scenario, action, from_epoch_ms(_whole(table["time_ms"])))
+    return _events(table, "user_id", "video_id", scenario, action, table["time_ms"])
 
 
 def _red_mmu_events(lists: dict[str, str]) -> Callable[[ir.Table], ir.Table]:
@@ -56,15 +54,14 @@ def _red_mmu_list(table: ir.Table, name: str, scenario: str) -> ir.Table:
     rows = rows.mutate(item=rows.event[_first_of(fields, RED_MMU_ITEMS)])
     flags = [(rows.event[flag].cast("int64") == 1, action) for flag, action in RED_MMU_ACTIONS if flag in fields]
     action = ibis.cases(*flags, else_="view") if flags else ibis.literal("view")
-    time = from_epoch_ms(_whole(rows.event["timestamp"]) * 1000)
-    return _events(rows, "user", "item", ibis.literal(scenario), action, time)
+    return _events(rows, "user", "item", ibis.literal(scenario), action, rows.event["timestamp"])
 
 
 def _events(
-    table: ir.Table, user: str, item: str, scenario: ir.Value, action: ir.Value, time: ir.TimestampValue
+    table: ir.Table, user: str, item: str, scenario: ir.Value, action: ir.Value, time: ir.Value, **more: ir.Value
 ) -> ir.Table:
     values = (table[user], table[item], scenario, action, time)
-    return table.select(**dict(zip(c.EVENT_COLUMNS, values, strict=True)))
+    return table.select(**dict(zip(c.EVENT_COLUMNS, values, strict=True)), **more)
 
 
 def _whole(column: ir.Value) -> ir.IntegerValue:
@@ -113,13 +110,13 @@ EVENT_MAPPINGS = (
     ColumnMapping(
         "amazon-reviews",
         frozenset({c.USER_ID, c.ITEM_ID, "domain", "timestamp"}),
-        "scenario <- domain; action <- 'review'; timestamp <- timestamp (Unix seconds) plus position (as milliseconds)",
+        "scenario <- domain; action <- 'review'; timestamp <- timestamp, and position as its milliseconds",
         _amazon_events,
     ),
     ColumnMapping(
         "movielens",
         frozenset({"userId", "movieId", "rating", "timestamp"}),
-        "user_id <- userId; item_id <- movieId; scenario <- 'movies'; action <- 'rating'; timestamp (Unix seconds)",
+        "user_id <- userId; item_id <- movieId; scenario <- 'movies'; action <- 'rating'",
         _movielens_events,
     ),
     ColumnMapping(

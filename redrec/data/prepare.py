@@ -1,8 +1,8 @@
 """Prepare: write the data folder that every later step reads, from an event log and an item table.
 
 The contract with the user. `events`: user_id, item_id, scenario, action (strings), timestamp (UTC; a time, or
-an integer of epoch milliseconds), one row per interaction. `items`: item_id, title; optional body, tags (list),
-category, image (a path or file:// URI), scenarios (list: where the item may be shown; absent = in all).
+a number since 1970, see `redrec.data.times`), one row per interaction. `items`: item_id, title; optional body, tags
+(list), category, image (a path or file:// URI), scenarios (list: where the item may be shown; absent = in all).
 
 The folder holds `events.parquet`, `items.parquet` (row = item index), `quarantine.parquet`, `histories/`,
 `split.json` and `data_quality.json`. It is written under another name and renamed at the end.
@@ -38,6 +38,7 @@ from redrec.data.items import id_ranks
 from redrec.data.mapping import EVENT_MAPPINGS, ITEM_MAPPINGS, ColumnMapping, recognise
 from redrec.data.split import SplitPolicy, SplitRule
 from redrec.data.tables import Engine, batches, connect, read, write
+from redrec.data.times import TimeFormat, time_format
 from redrec.folders import DataFolder, write_json
 
 NUM_EXAMPLES = 3
@@ -70,11 +71,14 @@ class ScenarioQuality(Record):
     events: int
     users: int
     items: int
+    first_ms: int  # the time of its first event
+    last_ms: int
 
 
 class DataQuality(Record):
     events: TableQuality
     items: TableQuality
+    times: TimeFormat
     scenarios: dict[str, ScenarioQuality]
     users_with_one_event: int  # kept: they can be served and evaluated, but give no training target
     findings: tuple[Finding, ...]
@@ -109,8 +113,10 @@ def _prepare(
 ) -> DataQuality:
     item_source = _source(connection, items, ITEM_MAPPINGS, "items")
     event_source = _source(connection, events, EVENT_MAPPINGS, "events")
+    times = time_format(event_source.table)
+    typed = event_source._replace(table=typed_events(event_source.table, times.unit))
     catalog, bad_items, item_quality = _checked_catalog(connection, item_source, scratch, config)
-    arrays, bad_events, event_quality = _write_good_events(connection, event_source, catalog, out, scratch, config)
+    arrays, bad_events, event_quality = _write_good_events(connection, typed, catalog, out, scratch, config)
 
     tally = arrays.tally(item_quality.kept)
     scenarios = _scenarios(tally, config)
@@ -123,6 +129,7 @@ def _prepare(
     quality = DataQuality(
         events=event_quality,
         items=item_quality,
+        times=times,
         scenarios=scenarios,
         users_with_one_event=tally.one_event_users,
         findings=_findings(tally, tie_order, scenarios, catalog, item_quality.kept, config.limits),
@@ -132,7 +139,7 @@ def _prepare(
 
 
 class _Source(NamedTuple):
-    table: ir.Table  # with the contract's columns, as they came
+    table: ir.Table  # with the contract's columns
     mapping: str
 
 
@@ -154,17 +161,16 @@ def _checked_catalog(
 
 
 def _write_good_events(
-    connection: SQLBackend, source: _Source, catalog: ir.Table, out: Path, scratch: Path, config: DataConfig
+    connection: SQLBackend, typed: _Source, catalog: ir.Table, out: Path, scratch: Path, config: DataConfig
 ) -> tuple[HistoryArrays, ir.Table, TableQuality]:
     """Write the good events, sorted; return their arrays, reason and row of the bad ones, and the counts of both."""
-    typed = typed_events(source.table)
-    checked = checked_events(typed, _indexed(catalog), config.scenarios, datetime.now(UTC))
+    checked = checked_events(typed.table, _indexed(catalog), config.scenarios, datetime.now(UTC))
     folder = DataFolder(out)
     arrays = HistoryArrays(folder.histories)
     files = EventFiles(folder.events, scratch / "bad.parquet", scratch / "repeats.parquet")
     counts = write_events(batches(sorted_events(checked), scratch), files, arrays)
-    bad = _bad_events(connection, typed, files, counts, scratch)
-    quality = _quality(counts.rows, bad, source.mapping)
+    bad = _bad_events(connection, typed.table, files, counts, scratch)
+    quality = _quality(counts.rows, bad, typed.mapping)
     _require_enough(quality, "events", config.max_quarantined_share)
     return arrays, bad, quality
 
@@ -232,9 +238,10 @@ def _require_enough(quality: TableQuality, name: str, max_share: float) -> None:
 
 
 def _scenarios(tally: Tally, config: DataConfig) -> dict[str, ScenarioQuality]:
-    counts = zip(tally.scenarios, tally.events_S, tally.users_S, tally.items_S, strict=True)
+    fields = (tally.events_S, tally.users_S, tally.items_S, tally.first_ms_S, tally.last_ms_S)
+    counts = [dict(zip(ScenarioQuality.model_fields, values, strict=True)) for values in zip(*fields, strict=True)]
     qualities = {
-        name: ScenarioQuality(events=events, users=users, items=items) for name, events, users, items in counts
+        name: ScenarioQuality(**of_scenario) for name, of_scenario in zip(tally.scenarios, counts, strict=True)
     }
     seen = dict(sorted(qualities.items(), key=lambda item: (-item[1].events, item[0])))
     empty = [name for name in config.scenarios or () if name not in seen]

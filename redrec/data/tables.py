@@ -45,6 +45,7 @@ def connect(engine: Engine = "duckdb", scratch: Path | None = None) -> SQLBacken
 
     session = SparkSession.builder.appName("redrec").getOrCreate()
     session.conf.set("spark.sql.session.timeZone", "UTC")
+    session.conf.set("spark.sql.legacy.parquet.nanosAsLong", "true")  # as numbers, which are read as such
     session.conf.set("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")  # the default, INT96, has no unit
     return ibis.pyspark.connect(session)
 
@@ -125,12 +126,6 @@ def require_columns(table: ir.Table, columns: tuple[str, ...], name: str) -> Non
             f"{name}: column {', '.join(missing)} is missing; seen: {', '.join(table.columns)}. "
             f"Rename the columns to {', '.join(columns)}; `redrec validate` names the schemas that it maps by itself."
         )
-
-
-def from_epoch_ms(milliseconds: ir.IntegerValue) -> ir.TimestampValue:
-    """Return the time of epoch milliseconds; engines differ on units other than seconds."""
-    seconds = milliseconds // 1000
-    return seconds.as_timestamp("s") + ibis.interval(milliseconds=1) * (milliseconds - seconds * 1000)
 
 
 def epoch_ms(time: ir.TimestampValue) -> ir.IntegerValue:

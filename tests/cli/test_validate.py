@@ -22,6 +22,8 @@ def test_validate_says_what_it_read_and_why_rows_are_set_aside(
     assert "59 of 60 rows kept" in text
     assert "mapping contract" in text
     assert "1 in quarantine" in text and "absent" in text
+    assert "timestamp: texts of times (UTC where they have no zone)" in text
+    assert "2024-01-01 00:00  2024-01-01 00:00" in text  # first and last event
     assert "redrec run --events" in text
 
 
@@ -36,9 +38,17 @@ def test_validate_writes_its_report_as_one_page(tables: tuple[Path, Path], tmp_p
     assert "59 of 60 events kept" in text
     assert "user_id=&lt;b&gt;" in text  # rows as they came are text, not markup
     assert "59 of 59 events are at midnight UTC" in text
+    assert "The column timestamp has texts of times" in text
+    assert text.count("<td>2024-01-01 00:00</td>") == 2  # first and last event
 
 
 def test_validate_prints_one_json_document(tables: tuple[Path, Path], capsys: pytest.CaptureFixture[str]):
     events, items = tables
     assert main(["validate", "--events", str(events), "--items", str(items), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["scenarios"]["ads"] == {"events": 1, "users": 1, "items": 1}
+    assert json.loads(capsys.readouterr().out)["scenarios"]["ads"] == {
+        "events": 1,
+        "users": 1,
+        "items": 1,
+        "first_ms": 1_704_067_200_000,
+        "last_ms": 1_704_067_200_000,
+    }

@@ -45,6 +45,13 @@ def test_movielens(tmp_path):
     assert [item["tags"] for item in items_of(tmp_path)] == [["Crime", "Drama"], ["(no genres listed)"]]
 
 
+@pytest.mark.parametrize("form", ["{}", "{}.0", "{}000", "{}000000", "{}000000000"])
+def test_movielens_with_times_of_any_unit(tmp_path, form):
+    events = f"userId,movieId,rating,timestamp\n7,1,4.5,{form.format(SECONDS)}\n7,2,3.0,{form.format(SECONDS + 60)}\n"
+    rows = mapped(tmp_path, events, "movieId,title,genres\n1,Heat,Crime\n2,Sabrina,Drama\n")
+    assert [row[-1] for row in rows] == [0, 60]
+
+
 def test_kuairand(tmp_path):
     events = f"user_id,video_id,date,hourmin,time_ms,is_click,tab\n3,9,20240101,0,{SECONDS}000,1,1\n3,8,20240101,0,{SECONDS}250,0,15\n"
     items = 'video_id,author_id,video_type,tag\n9,1,NORMAL,"12,65"\n8,1,AD,\n'

@@ -77,6 +77,29 @@ def test_amazon_columns_are_mapped_and_keep_the_order_of_a_day(tmp_path):
     events = pq.read_table(tmp_path / "data" / "events.parquet").to_pylist()
     assert [row["item_id"] for row in events] == ["i3", "i2", "i1", "i0"]
     assert {row["scenario"] for row in events} == {"Food"}
+    assert [f.what for f in quality.findings if "midnight" in f.what] == []  # the positions keep the order
+
+
+def test_amazon_columns_without_positions_lose_the_order_of_a_day(tmp_path):
+    rows = [{"user_id": "u", "item_id": f"i{n}", "domain": "Food", "timestamp": 1_381_536_000} for n in range(4)]
+    pa_csv.write_csv(pa.Table.from_pylist(rows), tmp_path / "events.csv")
+    pq.write_table(pa.Table.from_pylist(ITEMS), tmp_path / "items.parquet")
+    quality = prepare(tmp_path / "events.csv", tmp_path / "items.parquet", tmp_path / "data")
+    assert [(f.what, f.count) for f in quality.findings if "midnight" in f.what] == [("events are at midnight UTC", 4)]
+
+
+def test_the_report_has_the_format_of_times_and_the_span_of_each_scenario(tmp_path):
+    seconds = [round(at(day).timestamp()) for day in (3, 1, 2, 5, 4)]
+    scenarios = ["ads", "ads", "ads", "feed", "feed"]
+    events = [event(scenario=s, timestamp=t, item_id=f"i{t % 4}") for s, t in zip(scenarios, seconds, strict=True)]
+
+    quality = prepared(tmp_path, events)
+
+    assert quality.times.model_dump() == {"what": "numbers of seconds since 1970", "unit": "s"}
+    assert {name: (s.first_ms, s.last_ms) for name, s in quality.scenarios.items()} == {
+        "ads": (seconds[1] * 1000, seconds[0] * 1000),
+        "feed": (seconds[4] * 1000, seconds[3] * 1000),
+    }
 
 
 @pytest.mark.skipif(not FOOD_KITCHEN.is_dir(), reason="the Food-Kitchen set is not next to the checkout")

@@ -67,7 +67,7 @@ def reason_of_table(event: dict[str, Any]) -> str | None:
     row = {**event, "timestamp": event["timestamp_ms"]}
     del row["timestamp_ms"]
     catalog = ibis.memtable([{"item_index": n, "item_id": item_id} for n, item_id in enumerate(ITEM_IDS)])
-    events = typed_events(ibis.memtable([row]))
+    events = typed_events(ibis.memtable([row]), "ms")
     return checked_events(events, catalog, VOCABULARY.scenarios, datetime.now(UTC)).to_pyarrow()["reason"][0].as_py()
 
 
@@ -122,6 +122,6 @@ def test_an_unknown_action_is_refused_by_requests_alone(pusher):
 def test_a_missing_time_gets_the_same_text_in_tables_and_pushed_events(pusher):
     table = ibis.memtable([{**GOOD, "timestamp": "soon"}]).drop("timestamp_ms")
     catalog = ibis.memtable([{"item_index": 0, "item_id": "i1"}])
-    checked = checked_events(typed_events(table), catalog, None, datetime.now(UTC))
+    checked = checked_events(typed_events(table, unit=None), catalog, None, datetime.now(UTC))
     reason = checked.to_pyarrow()["reason"][0].as_py()
     assert reason == reason_of_push(pusher, {**GOOD, "timestamp_ms": None}) == "timestamp is missing or not a time"
