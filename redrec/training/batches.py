@@ -3,10 +3,10 @@
 A step takes B users. It takes one stretch of each user's training events and cuts it at C positions, or before every
 event. A cut sees what serving would show at that moment, so the events of a row are those that the first cut sees and
 all up to the last cut; `redrec.model.visibility` hides from each cut what has expired. Each cut is queried for one
-scenario. It is drawn evenly among the scenarios of the user's later events, so that a sparse scenario is trained as
-often as a busy one, or it is the scenario of the next event, as in next-item models. The targets of a cut are the next
-W events of its scenario, and the query time is that of the event after the cut. Since users' interests drift, older
-positions can be cut less often (`half_life_days`).
+scenario: that of the next event, or one that is drawn evenly among the scenarios of the user's later events, so that a
+sparse scenario is trained as often as a busy one. The targets of a cut are the next W events of its scenario, and the
+query time is that of the event after the cut. Since users' interests drift, older positions can be cut less often
+(`half_life_days`).
 
 Negatives are drawn per scenario, for the whole step, among the items that may be shown there and occur in training. No
 user could have chosen an item that came later: it would be a negative only, and the model would learn that nobody wants
@@ -45,8 +45,8 @@ NO_SHARE = np.inf  # offset of a negative that only pads a process's share: its 
 
 class BatchConfig(Config):
     num_users: PositiveInt = 128  # of all processes together
-    num_cuts: PositiveInt | None = 4  # absent: before every event
-    queried: Literal["balanced", "next"] = "balanced"  # scenario of a cut: drawn evenly, or the next event's
+    num_cuts: PositiveInt | None = 24  # absent: before every event
+    queried: Literal["next", "balanced"] = "next"  # scenario of a cut: the next event's, or drawn evenly
     target_window: PositiveInt = 5  # the paper has 10
     half_life_days: PositiveFloat | None = (
         None  # a cut's chance halves with each such age of its target; absent: all stay
