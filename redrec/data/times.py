@@ -95,7 +95,7 @@ def _number(column: ir.Value) -> ir.NumericValue:
 
 
 def _of_text(column: ir.StringValue) -> ir.TimestampValue:
-    with_point = column.strip().replace(",", ".")  # Python's logging writes 13:45:00,123
+    with_point = column.replace(",", ".")  # Python's logging writes 13:45:00,123
     return with_point.try_cast(UTC_TIME).cast(TIME)  # a cast to a time without a zone drops the offset of 10:00+02:00
 
 
@@ -108,7 +108,7 @@ def _seen(column: ir.Value) -> dict[str, Any]:
         is_of_unit = (number >= smallest) & (number < limit)
         counts |= {unit: is_of_unit.sum(), f"example_{unit}": number.min(where=is_of_unit)}
     if column.type().is_string():
-        is_text = number.isnull() & (column.strip() != "")
+        is_text = number.isnull() & (column != "")
         counts |= {"texts": is_text.sum(), "example": column.min(where=is_text)}
         counts |= {"times": _of_text(column).count(where=is_text)}
     table: pa.Table = column.as_table().aggregate(**counts).to_pyarrow()
