@@ -20,6 +20,7 @@ def report_drift(
         summary: Verdict per scenario, as a Markdown table.
         recipe: Fields of `redrec.training.recipe.Recipe` as JSON; only its section drift, the thresholds, is used.
     """
+    from html import escape
     from pathlib import Path
 
     from components.start import start_step
@@ -30,5 +31,6 @@ def report_drift(
     from redrec.drift.verdicts import DriftConfig
 
     verdicts = report_drift(Path(data.path), Path(drift.path), section(recipe, "drift", DriftConfig))
-    rows = "".join(f"| {scenario} | {of_scenario['verdict']} |\n" for scenario, of_scenario in verdicts.items())
+    names = {scenario: escape(scenario).replace("|", "&#124;") for scenario in verdicts}
+    rows = "".join(f"| {names[scenario]} | {of_scenario['verdict']} |\n" for scenario, of_scenario in verdicts.items())
     Path(summary.path).write_text(f"| scenario | verdict |\n|---|---|\n{rows}", encoding="utf-8")

@@ -10,13 +10,12 @@ All paths are relative to the folder of `feature_store.yaml`, so the folder can 
 
 import hashlib
 import json
-import re
 from collections.abc import Sequence
 from itertools import chain
 
 from feature_repo.feast_isolation import isolated
-from redrec.config import InputError
 from redrec.data.columns import WINDOWS_DAYS, events_in, users_in
+from redrec.data.scenarios import slug
 
 with isolated():
     from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType
@@ -52,37 +51,23 @@ def _path(view: str) -> str:
 
 
 def view_name(scenario: str) -> str:
-    """Return the scenario's feature view of users; Feast ignores the case of names.
+    """Return the scenario's feature view of users.
 
-    >>> view_name("Home & Kitchen"), item_view_name("ads")
-    ('history_home_kitchen', 'items_ads')
+    >>> view_name("ads"), item_view_name("ads")
+    ('history_ads', 'items_ads')
     """
-    return f"history_{_name(scenario)}"
+    return f"history_{slug(scenario)}"
 
 
 def item_view_name(scenario: str) -> str:
-    return f"items_{_name(scenario)}"
-
-
-def _name(scenario: str) -> str:
-    return re.sub("[^a-z0-9]+", "_", scenario.lower()).strip("_")
+    return f"items_{slug(scenario)}"
 
 
 def history_views(scenarios: Sequence[str], max_events: int) -> list[FeatureView]:
-    """Return one view per scenario, in the order given; its tags hold the scenario and the maximum length of a history.
-
-    Raises:
-        InputError: Two scenarios would share one view.
-    """
-    names = [view_name(scenario) for scenario in scenarios]
-    if len(set(names)) < len(names):
-        raise InputError(
-            f"Scenarios {', '.join(map(repr, scenarios))} give the feature views {', '.join(names)}; each needs its "
-            "own. Rename scenarios so that they differ in more than case and punctuation."
-        )
+    """Return one view per scenario, in order; its tags hold the scenario and the maximum length of a history."""
     user, _ = entities()
     tags = [{"scenario": scenario, "max_events": str(max_events)} for scenario in scenarios]
-    return [_view(name, user, SCHEMA, tag) for name, tag in zip(names, tags, strict=True)]
+    return [_view(view_name(scenario), user, SCHEMA, tag) for scenario, tag in zip(scenarios, tags, strict=True)]
 
 
 def item_views(scenarios: Sequence[str]) -> list[FeatureView]:

@@ -60,7 +60,7 @@ def materialize(data: Path, out: Path, max_events: int = MAX_EVENTS, engine: Eng
     """Write the histories and statistics of `data` to the online store, and the folder `out`.
 
     Raises:
-        InputError: `data` lacks its event table, or two scenarios share one feature view name.
+        InputError: `data` lacks its event table.
         StoreUnavailableError: The online store does not answer; call again when it does.
     """
     started = time.monotonic()

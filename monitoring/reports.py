@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from redrec.atomic import replaced_folder
+from redrec.data.scenarios import slug
 from redrec.drift.verdicts import DriftConfig, ScenarioDrift, column_rule, scenario_drift, shortage
 from redrec.drift.windows import CATEGORICAL, NUMERIC, ScenarioWindows, Windows, load_windows
 from redrec.folders import DriftFolder, write_json
@@ -36,7 +37,7 @@ def _scenario(scenario: str, windows: Windows, folder: Path, config: DriftConfig
     reason = shortage(windows, users, config)
     if reason:
         return scenario_drift(windows, users, {}, reason, config)
-    report = scenario.replace("/", "_") + ".html"
+    report = slug(scenario) + ".html"
     scores = _evidently_report(scenario, users, folder / report, config)
     return scenario_drift(windows, users, scores, None, config).model_copy(update={"report": report})
 

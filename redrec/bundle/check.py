@@ -6,7 +6,7 @@ from pathlib import Path
 from redrec.config import InputError
 from redrec.folders import BundleFolder, RunFolder, read_json
 
-FORMAT = 4  # of the manifest; an older one has no ranker
+FORMAT = 5  # of the manifest; the index of an older one names the fields of scenarios differently
 
 
 def check_bundle(path: Path) -> None:

@@ -29,7 +29,8 @@ def typed_events(mapped: ir.Table, unit: Unit | None) -> ir.Table:
     if c.ORDER in mapped.columns:
         time += ibis.interval(milliseconds=1) * mapped[c.ORDER].fill_null(0)
     return mapped.select(
-        **{name: mapped[name].cast("string") for name in (c.USER_ID, c.ITEM_ID, c.SCENARIO, c.ACTION)},
+        **{name: mapped[name].cast("string") for name in (c.USER_ID, c.ITEM_ID)},
+        **{name: mapped[name].cast("string").strip() for name in (c.SCENARIO, c.ACTION)},
         **{c.TIMESTAMP: time, GIVEN_TIME: mapped[c.TIMESTAMP]},
     )
 
@@ -71,9 +72,9 @@ def checked_events(events: ir.Table, catalog: ir.Table, scenarios: tuple[str, ..
     reason = ibis.cases(
         *_id_checks(joined, c.USER_ID),
         *((is_unknown & is_bad, reason) for is_bad, reason in _id_checks(joined, c.ITEM_ID)),
-        (_is_absent(joined[c.SCENARIO]), validity.missing(c.SCENARIO)),
+        *_word_checks(joined, c.SCENARIO),
         (~is_allowed, validity.unknown(c.SCENARIO, scenarios or ())),
-        (_is_absent(joined[c.ACTION]), validity.missing(c.ACTION)),
+        *_word_checks(joined, c.ACTION),
         (joined[c.TIMESTAMP].isnull(), validity.NO_TIME),
         (joined[c.TIMESTAMP] < _literal(datetime.fromtimestamp(0, UTC)), validity.BEFORE_1970),
         (joined[c.TIMESTAMP] > _literal(latest), validity.IN_FUTURE),
@@ -109,6 +110,15 @@ def _id_checks(table: ir.Table, name: str) -> list[tuple[ir.BooleanValue, str]]:
     return [
         (_is_absent(column), validity.missing(name)),
         (column.re_search(validity.NOT_IN_ID), validity.not_printable(name)),
+        (column.length() > validity.MAX_ID_LENGTH, validity.too_long(name)),
+    ]
+
+
+def _word_checks(table: ir.Table, name: str) -> list[tuple[ir.BooleanValue, str]]:
+    column = table[name]
+    return [
+        (_is_absent(column), validity.missing(name)),
+        (column.re_search(validity.NOT_IN_WORD), validity.not_printable_word(name)),
         (column.length() > validity.MAX_ID_LENGTH, validity.too_long(name)),
     ]
 

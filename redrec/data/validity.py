@@ -10,8 +10,12 @@ from collections.abc import Collection
 from redrec.data import columns as c
 
 MAX_ID_LENGTH = 128
-# Ids are printable ASCII without blanks: bucketing hashes bytes, and other characters hash differently elsewhere.
-NOT_IN_ID = "[^!-~]"
+# Blanks, control and invisible characters, and the sign of a broken encoding. RE2, Java and Python read both classes
+# alike. Letters of any script are allowed, and an id is its UTF-8 bytes: all stores, both engines and hashes see these.
+INVISIBLE = "\u00ad\u1680\u180e\u2000-\u200b\u200e\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff\ufff9-\ufffd"
+NOT_IN_ID = f"[\\x00-\\x20\\x7f-\u00a0{INVISIBLE}]"
+NOT_IN_WORD = "[\\x00-\\x1f\\x7f-\u009f\u2028\u2029\ufeff\ufff9-\ufffd]"  # of a scenario or an action
+HALVES = "[\ud800-\udfff]"  # of a UTF-16 pair: JSON can hold one alone, a table cannot
 MAX_CLOCK_DIFFERENCE_MS = 60_000  # by which the clock that wrote an event may be later than ours
 
 NO_TIME = "timestamp is missing or not a time"
@@ -25,7 +29,11 @@ def missing(name: str) -> str:
 
 
 def not_printable(name: str) -> str:
-    return f"{name} is not printable ASCII without blanks"
+    return f"{name} has blanks or control characters"
+
+
+def not_printable_word(name: str) -> str:
+    return f"{name} has control characters"
 
 
 def too_long(name: str) -> str:
@@ -40,19 +48,23 @@ def id_fault(name: str, value: str) -> str | None:
     """Return why `value` is no valid id, None if it is one.
 
     >>> id_fault("user_id", "u1"), id_fault("user_id", "u 1")
-    (None, 'user_id is not printable ASCII without blanks')
+    (None, 'user_id has blanks or control characters')
     """
     if not value:
         return missing(name)
-    if re.search(NOT_IN_ID, value):
+    if re.search(NOT_IN_ID, value) or re.search(HALVES, value):
         return not_printable(name)
     return too_long(name) if len(value) > MAX_ID_LENGTH else None
 
 
 def word_fault(name: str, value: str, allowed: Collection[str] | None = None) -> str | None:
-    """Return why `value` is no scenario or action; without `allowed`, every text that is not empty is one."""
+    """Return why `value` is no scenario or action; without `allowed`, every name that a person would give is one."""
     if not value:
         return missing(name)
+    if re.search(NOT_IN_WORD, value) or re.search(HALVES, value):
+        return not_printable_word(name)
+    if len(value) > MAX_ID_LENGTH:
+        return too_long(name)
     return unknown(name, allowed) if allowed is not None and value not in allowed else None
 
 

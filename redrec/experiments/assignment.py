@@ -1,9 +1,10 @@
 """Assignment: a user id in, a bucket in 0..1 and an arm out, the same on every machine and every day.
 
 The hash is GrowthBook's version 2, bit for bit, so GrowthBook's SDKs may assign an experiment that is
-read here. Version 1 is not offered: its buckets are correlated between parallel experiments. Ids are ASCII,
-since some SDKs hash code units and others UTF-8 bytes, and a user must not change arms with the language of
-the client.
+read here. Version 1 is not offered: its buckets are correlated between parallel experiments.
+
+Of other than ASCII ids the UTF-8 bytes are hashed. GrowthBook's SDKs differ there: some hash code units. So that a user
+keeps their arm in every client, assign such users here alone, or log the hexadecimal SHA-1 of their ids.
 
 The seed is the experiment's name if a shared model changes (a user has one arm in all scenarios), and
 `experiment:scenario` if only the model of one scenario changes.
@@ -31,12 +32,12 @@ def bucket(seed: str, value: str) -> float:
     >>> bucket("", "a"), bucket("b", "ef"), bucket("exp1:ads", "u123")
     (0.0216, 0.4549, 0.9318)
     """
-    return _fnv1a32(str(_fnv1a32(_ascii(seed + value))).encode()) % NUM_BUCKETS / NUM_BUCKETS
+    return _fnv1a32(str(_fnv1a32((seed + value).encode())).encode()) % NUM_BUCKETS / NUM_BUCKETS
 
 
 def buckets(seed: str, values: Sequence[str]) -> NDArray[np.float64]:
     """Return `bucket(seed, value)` of every value, `bucket_N`, for logs of millions of users."""
-    first_N = _fnv1a32_many([_ascii(seed + value) for value in values])
+    first_N = _fnv1a32_many([(seed + value).encode() for value in values])
     second_N = _fnv1a32_many([str(number).encode() for number in first_N.tolist()])
     return second_N % NUM_BUCKETS / NUM_BUCKETS
 
@@ -72,15 +73,6 @@ def choose_arms(bucket_N: NDArray[np.float64], ranges: Sequence[Range]) -> NDArr
     for position, (low, high) in enumerate(ranges):
         arm_N[(bucket_N >= low) & (bucket_N < high)] = position
     return arm_N
-
-
-def _ascii(text: str) -> bytes:
-    if not text.isascii():
-        raise InputError(
-            f"Id {text!r} cannot be assigned: bucketing takes ASCII ids only, since hashes of other characters differ "
-            "between GrowthBook SDKs. Map such ids to ASCII (for example to their hexadecimal SHA-1) before logging."
-        )
-    return text.encode("ascii")
 
 
 def _fnv1a32(data: bytes) -> int:

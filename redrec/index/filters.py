@@ -12,7 +12,6 @@ Shapes: N items.
 """
 
 import json
-import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -20,6 +19,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+
+from redrec.data.scenarios import slug
 
 
 class ItemFilter(NamedTuple):
@@ -46,12 +47,8 @@ class ItemFilter(NamedTuple):
 
 
 def scenario_field(scenario: str) -> str:
-    """Return the name of the scenario's field; different scenarios never share one.
-
-    >>> scenario_field("Home & Garden"), scenario_field("Home_Garden")
-    ('shown_in_Home_20__26__20_Garden', 'shown_in_Home_5f_Garden')
-    """
-    return "shown_in_" + re.sub("[^A-Za-z0-9]", lambda character: f"_{ord(character[0]):x}_", scenario)
+    """Return the name of the scenario's field; different scenarios never share one."""
+    return f"shown_in_{slug(scenario)}"
 
 
 def literal(text: str) -> str:

@@ -18,18 +18,20 @@ from serving.requests import parse_instances
 from tests.worlds import write_log
 
 LONG = "x" * 128
-ITEM_IDS = ["i1", "~", LONG]
+ITEM_IDS = ["i1", "~", LONG, "商品😀"]
 NOW_MS = time.time_ns() // 1_000_000
 VOCABULARY = Vocabulary(scenarios=("shop",), actions=("buy",))
 GOOD = {"user_id": "u1", "item_id": "i1", "scenario": "shop", "action": "buy", "timestamp_ms": 1_700_000_000_000}
-NOT_ASCII, TOO_LONG = "is not printable ASCII without blanks", "is longer than 128 characters"
+NOT_PRINTABLE, TOO_LONG = "has blanks or control characters", "is longer than 128 characters"
 ID_FAULTS = [
     ("", "is missing"),
-    ("a b", NOT_ASCII),
-    ("a\n", NOT_ASCII),
-    ("\t", NOT_ASCII),
-    ("zażółć", NOT_ASCII),
-    ("a\x7f", NOT_ASCII),
+    ("a b", NOT_PRINTABLE),
+    ("a\n", NOT_PRINTABLE),
+    ("\t", NOT_PRINTABLE),
+    ("zażółć\u200b", NOT_PRINTABLE),
+    ("首\u3000页", NOT_PRINTABLE),
+    ("\ufffd", NOT_PRINTABLE),
+    ("a\x7f", NOT_PRINTABLE),
     ("x" * 129, TOO_LONG),
     ("x" * 200, TOO_LONG),
 ]
@@ -38,6 +40,7 @@ FAULTS = [
     *[({"item_id": value}, f"item_id {text}") for value, text in ID_FAULTS],
     ({"scenario": ""}, "scenario is missing"),
     ({"scenario": "radio"}, "unknown scenario (allowed: shop)"),
+    ({"scenario": "a\nb"}, "scenario has control characters"),
     ({"action": ""}, "action is missing"),
     ({"timestamp_ms": -1}, "timestamp is before 1970"),
     ({"timestamp_ms": NOW_MS + 3_600_000}, "timestamp is in the future"),
@@ -47,6 +50,7 @@ VALID = [
     {"user_id": LONG},
     {"item_id": LONG},
     {"user_id": "!", "item_id": "~"},
+    {"user_id": "jürgen1", "item_id": "商品😀"},
     {"timestamp_ms": 0},
     {"timestamp_ms": NOW_MS + 30_000},
 ]

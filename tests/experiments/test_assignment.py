@@ -28,11 +28,15 @@ def test_buckets_of_two_experiments_are_uniform_and_unrelated():
     assert stats.pearsonr(first_N, second_N).pvalue > 0.001
 
 
-def test_ids_outside_ascii_are_refused_with_the_remedy():
-    with pytest.raises(InputError, match=r"'exp1zażółć' cannot be assigned.*Map such ids to ASCII"):
-        bucket("exp1", "zażółć")
-    with pytest.raises(InputError, match="ASCII ids only"):
-        buckets("exp1", ["u1", "zażółć"])
+def test_of_other_ids_the_utf_8_bytes_are_hashed():
+    hashed = 0
+    for text in ("zażółć", None):
+        digits = (text or str(hashed)).encode()
+        hashed = 0x811C9DC5
+        for byte in digits:
+            hashed = (hashed ^ byte) * 0x01000193 % 2**32
+    assert bucket("", "zażółć") == hashed % 10_000 / 10_000
+    assert buckets("exp1", ["u1", "zażółć"]).tolist() == [bucket("exp1", "u1"), bucket("exp1", "zażółć")]
 
 
 def test_growing_coverage_leaves_every_user_in_the_same_arm():

@@ -13,6 +13,8 @@ import pytest
 from feature_repo.materialize import MAX_EVENTS, materialize
 from feature_repo.online import OnlineHistories
 from redrec.config import InputError
+from tests.data.logs import event as log_event
+from tests.data.logs import prepared
 
 PR_CAPBSET_DROP, CAP_DAC_OVERRIDE = 24, 1  # from Linux' prctl.h and capability.h
 
@@ -137,6 +139,18 @@ def test_nothing_is_printed_and_the_working_directory_is_kept(data, tmp_path, ca
     assert Path.cwd() == before
 
 
+def test_scenarios_of_any_name_are_stored_apart(tmp_path):
+    """Feast ignores case, and these names have no letter in common, or the same ones."""
+    names = ["首页", "搜索", "ads", "Ads", "a/b", "a_b", "Home & Kitchen", "🙂"]
+    rows = [log_event(user_id="jürgen1", scenario=name, item_id=f"i{n % 4}") for n, name in enumerate(names)]
+    prepared(tmp_path, rows)
+    materialize(tmp_path / "data", tmp_path / "features")
+    read = OnlineHistories(tmp_path / "features").read("jürgen1")
+    assert dict(zip(read["scenarios"], read["item_ids"], strict=True)) == {
+        name: f"i{n % 4}" for n, name in enumerate(names)
+    }
+
+
 def test_a_second_run_replaces_the_folder(data, tmp_path):
     materialize(data, tmp_path / "features", max_events=64)
     materialize(data, tmp_path / "features", max_events=2)
@@ -145,13 +159,12 @@ def test_a_second_run_replaces_the_folder(data, tmp_path):
 
 
 def test_a_failure_leaves_nothing_and_keeps_the_folder_before_it(data, tmp_path):
-    """Scenarios `ads` and `Ads` would share one view; the error comes after the sources were written."""
+    """The error comes after the definitions were written."""
     bad = Path(shutil.copytree(data, tmp_path / "bad"))
-    split = json.loads((bad / "split.json").read_text())
-    (bad / "split.json").write_text(json.dumps({**split, "scenarios": ["ads", "Ads"]}))
+    (bad / "events.parquet").unlink()
     (tmp_path / "features").mkdir()
     (tmp_path / "features" / "kept").touch()
-    with pytest.raises(InputError, match="each needs its own"):
+    with pytest.raises(InputError, match="does not exist"):
         materialize(bad, tmp_path / "features")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad", "features"]
     assert (tmp_path / "features" / "kept").exists()

@@ -86,7 +86,7 @@ def test_the_same_event_twice_is_known(pusher, item_ids):
 def test_bad_events_are_refused_with_their_reason_and_the_others_kept(pusher, item_ids):
     good = click(item_ids[0], now_ms())
     bad = {
-        good._replace(user_id="u 3"): "user_id is not printable",
+        good._replace(user_id="u 3"): "user_id has blanks",
         good._replace(scenario="shop"): "unknown scenario (allowed: homefeed, search, ads)",
         good._replace(action=""): "action is missing",
         good._replace(timestamp_ms=now_ms() + 120_000): "timestamp is in the future",
