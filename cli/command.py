@@ -1,7 +1,9 @@
 """Command: the interface of every `redrec` subcommand, what it returns, and options that several share."""
 
 import argparse
+import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Sequence
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
 ConfigT = TypeVar("ConfigT", bound=Config)
 HEADLINE = "hit_rate@10"  # the metric that texts show
+CONSTANT = re.compile("(^|,)(scenario|action)=")  # columns that all events may share
 EXAMPLE_TABLES = "--events demo/input/events.parquet --items demo/input/items.parquet"  # `redrec demo` writes these
 PRESETS = ("redrec", "hllm", "sasrec", "complete_journey", "tiny")  # of redrec.training.presets, which imports torch
 
@@ -63,13 +66,34 @@ def check_file(option: str, path: Path | None) -> None:
         raise InputError(f"{option} {path} cannot be written: there is no folder {path.parent}. Make it first.")
 
 
-def add_tables(parser: argparse.ArgumentParser) -> None:
+def add_tables(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    sources = "Parquet, CSV, TSV or JSONL file; folder or glob of such; s3://...; postgres://...#TABLE"
+    parser.add_argument("--events", required=required, help=f"event log, one row per interaction: {sources}")
+    parser.add_argument("--items", required=required, help="item table, one row per item: as --events")
     parser.add_argument(
-        "--events", type=Path, required=True, help="event log: Parquet, CSV or CSV.gz, one row per interaction"
+        "--map",
+        dest="columns",
+        metavar="THEIRS=OURS[,THEIRS=OURS]",
+        action="append",
+        default=[],
+        help="names of columns, as in --map user=user_id,ts=timestamp; may be repeated (default: the same names)",
     )
-    parser.add_argument(
-        "--items", type=Path, required=True, help="item table: Parquet, CSV or CSV.gz, one row per item"
-    )
+
+
+def settings_of(arguments: argparse.Namespace) -> list[str]:
+    """Return the settings of a command, those of columns among them, as fields of the recipe.
+
+    >>> settings_of(argparse.Namespace(columns=["user=user_id"], settings=["scenario=web,seed=1"]))
+    ['data.columns={"user": "user_id"}', 'data.constants.scenario=web,seed=1']
+    """
+    settings = [CONSTANT.sub(r"\1data.constants.\2=", setting) for setting in arguments.settings]
+    columns = {}
+    for pair in ",".join(arguments.columns).split(",") if arguments.columns else ():
+        theirs, _, ours = pair.partition("=")
+        if not theirs or not ours:
+            raise InputError(f"--map {','.join(arguments.columns)} is no list of names. Write --map ts=timestamp.")
+        columns[theirs] = ours
+    return [f"data.columns={json.dumps(columns)}", *settings] if columns else settings
 
 
 def add_recipe(parser: argparse.ArgumentParser, default: str = "redrec") -> None:
@@ -87,7 +111,8 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE[,KEY=VALUE]",
         action="append",
         default=[],
-        help="set fields of the recipe, as in --set optimizer.num_steps=2000,seed=1; may be repeated (default: none)",
+        help="set fields of the recipe, as in --set optimizer.num_steps=2000,seed=1; scenario=NAME and action=NAME "
+        "are for events without such a column; may be repeated (default: none)",
     )
 
 

@@ -5,11 +5,14 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cli.command import Outcome
 from redrec.bundle.check import check_run
-from redrec.folders import RunFolder
+from redrec.folders import BundleFolder, RunFolder, read_json
+
+if TYPE_CHECKING:
+    from redrec.data.inputs import ColumnChoices
 
 SUMMARY = "add new events to the online histories of a run"
 EXAMPLE = r"""# after `redrec demo`
@@ -19,18 +22,18 @@ redrec push --run demo/run --events new.csv"""
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", type=Path, required=True, help="run folder, as `redrec run` writes it")
-    parser.add_argument("--events", type=Path, required=True, help="new events: Parquet, CSV or CSV.gz")
+    parser.add_argument("--events", required=True, help="new events, in the columns and types of the run's events")
 
 
 def run(arguments: argparse.Namespace) -> Outcome:
     check_run(arguments.run)
     from feature_repo.event_table import events_of
 
-    blocks = events_of(arguments.events)
+    folder = RunFolder(arguments.run)
+    blocks = events_of(arguments.events, choices_of(folder.bundle))
     from feature_repo.push import Pusher
     from redrec.bundle.reader import Bundle
 
-    folder = RunFolder(arguments.run)
     pusher = Pusher(folder.features, Bundle.load(folder.bundle).item_index)
     counts = {"added": 0, "known": 0, "late": 0}
     refused: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -41,6 +44,15 @@ def run(arguments: argparse.Namespace) -> Outcome:
         for event, reason in pushed.refused:
             refused[reason].append(event._asdict())
     return Outcome({**counts, "refused": refused}, pushed_text(counts, refused))
+
+
+def choices_of(bundle: Path) -> "ColumnChoices":
+    """Return how the run read the columns of its events."""
+    from redrec.config import section
+    from redrec.data.prepare import DataConfig
+
+    recipe = read_json(BundleFolder(bundle).manifest)["config"]
+    return section(json.dumps(recipe), "data", DataConfig).choices
 
 
 def pushed_text(counts: Mapping[str, int], refused: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:

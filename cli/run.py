@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from cli.command import EXAMPLE_TABLES, Outcome, add_recipe, add_tables, recipe_json, say
+from cli.command import EXAMPLE_TABLES, Outcome, add_recipe, add_tables, recipe_json, say, settings_of
 
 SUMMARY = "train a model, evaluate it and build its release bundle, on this machine"
 EXAMPLE = f"# after `redrec demo`\nredrec run {EXAMPLE_TABLES} --out runs/first"
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> Outcome:
     from pipelines.local import run_training
 
-    recipe = recipe_json(arguments.recipe, arguments.settings)
+    recipe = recipe_json(arguments.recipe, settings_of(arguments))
     return run_outcome(run_training(arguments.events, arguments.items, arguments.out, recipe, say))
 
 

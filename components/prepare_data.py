@@ -16,8 +16,8 @@ def prepare_data(
     """Check and clean an event log and an item table, quarantine bad rows, and fix the time split.
 
     Args:
-        events: Event log, a Parquet or CSV file.
-        items: Item table, a Parquet or CSV file.
+        events: Event log: a path or URL, see `redrec.data.sources`.
+        items: Item table, likewise.
         data: Folder with clean tables, histories, split and data quality.
         metrics: Rows kept and quarantined.
         recipe: Fields of `redrec.training.recipe.Recipe` as JSON; empty for the defaults.
@@ -30,7 +30,7 @@ def prepare_data(
     from redrec.config import section
     from redrec.data.prepare import DataConfig, prepare
 
-    quality = prepare(Path(events), Path(items), Path(data.path), section(recipe, "data", DataConfig))
+    quality = prepare(events, items, Path(data.path), section(recipe, "data", DataConfig))
     for table in ("events", "items"):
         counts = getattr(quality, table)
         metrics.log_metric(f"{table}_kept", counts.kept)

@@ -29,13 +29,17 @@ TAIL_LINES = 20
 
 
 def run_training(
-    events: Path, items: Path, out: Path, recipe: str = "", progress: Callable[[str], None] = lambda line: None
+    events: str | Path,
+    items: str | Path,
+    out: Path,
+    recipe: str = "",
+    progress: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Run the training pipeline and write its results to `out`; return `out`.
 
     Args:
-        events: Event log.
-        items: Item table.
+        events: Event log, a path or a URL (`redrec.data.sources`).
+        items: Item table, likewise.
         out: Run folder; created, or replaced if it is an earlier run.
         recipe: Fields of the recipe as JSON; empty for the defaults.
         progress: Called with each line to show to the user.
@@ -46,8 +50,13 @@ def run_training(
     """
     check_replaceable(out, RunFolder(out).names, "run")
     check_sources(events, items, section(recipe, "data", DataConfig))  # before the processes of the steps are started
-    arguments = {"events": str(events.resolve()), "items": str(items.resolve()), "recipe": recipe}
+    arguments = {"events": address(events), "items": address(items), "recipe": recipe}
     return _run("training", arguments, None, out, progress)
+
+
+def address(source: str | Path) -> str:
+    """Return a table's path as a step in another folder finds it; a URL stays as it is."""
+    return str(source) if "://" in str(source) else str(Path(source).absolute())
 
 
 def run_release(

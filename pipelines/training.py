@@ -23,8 +23,8 @@ def training_pipeline(
     3. release_steps evaluates the model, builds its bundle, and serves it if `deploy` is true.
 
     Args:
-        events: Event log, a Parquet or CSV file.
-        items: Item table, a Parquet or CSV file.
+        events: Event log: a path or URL, see `redrec.data.sources`.
+        items: Item table, likewise.
         recipe: Fields of `redrec.training.recipe.Recipe` as JSON; empty for the defaults.
         milvus_uri: Milvus server; empty for the embedded index inside the bundle.
         deploy: Whether to serve the bundle as a KServe InferenceService.

@@ -52,10 +52,12 @@ def typed_items(mapped: ir.Table) -> ir.Table:
 
 
 def _words(column: ir.Value) -> ir.ArrayValue:
-    """Return the lists of a column of lists, or of texts like `[a, b]` or `a, b`."""
+    """Return the lists of a column of lists, or of texts like `[a, b]`, `a, b` or `a|b`."""
     if not column.type().is_string():
         return column.try_cast("array<string>")
-    words = column.re_replace(r"^\s*\[|\]\s*$", "").split(",").map(lambda word: word.re_replace(EDGES, ""))
+    bare = column.re_replace(r"^\s*\[|\]\s*$", "")
+    split = bare.contains("|").ifelse(bare.re_split("[|]"), bare.split(","))  # for Spark's `split`, | is a pattern
+    words = split.map(lambda word: word.re_replace(EDGES, ""))
     return (column.strip() == "").ifelse(ibis.null("array<string>"), words.filter(lambda word: word != ""))
 
 

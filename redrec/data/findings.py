@@ -3,12 +3,19 @@
 A finding neither removes rows nor stops a run; `LimitsConfig` says above which share it is reported.
 """
 
+from pathlib import Path
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from pydantic import Field
 
 from redrec.config import Config, Record
+from redrec.data import columns as c
 from redrec.data.arrays import Tally, TieOrder
+from redrec.data.items import is_allowed, unknown_scenarios
 from redrec.data.times import OLDEST
 
+NUM_EXAMPLES = 3
 MIN_TIES = 0.01  # of the events; fewer change no metric
 NUM_DEVIATIONS = 4  # by chance, one log in 16,000 is so far from one half
 
@@ -27,6 +34,11 @@ TOO_OLD = (
 TIE_ORDER = (
     "Models that know ids can learn this order, so the metrics of the leave_last_out splits are too high. "
     "Measure with the split global_time, or give finer times."
+)
+NOWHERE = "They are shown nowhere. Use the scenarios of the events, or leave the field empty for all of them."
+DECOMPOSED = (
+    "They look like ids of other bytes, which are other ids. Write both tables and requests in one form, best NFC "
+    "(Python: unicodedata.normalize)."
 )
 SPARSE = "Its metrics will have wide intervals. Give more of its events, or remove it from data.scenarios."
 
@@ -74,6 +86,20 @@ def findings_of(
         if count < limits.min_scenario_share * num_events:
             findings.append(Finding(what=f"events are of scenario {name}", count=count, of=num_events, advice=SPARSE))
     return tuple(sorted(findings, key=lambda finding: -finding.count / finding.of))
+
+
+def item_findings(items: Path, users: Path, scenarios: tuple[str, ...]) -> tuple[Finding, ...]:
+    """Return the findings about the ids and the scenarios of single items and users, in the written tables."""
+    num_nowhere = int((~is_allowed(items, scenarios).any(axis=0)).sum())
+    names = unknown_scenarios(items, scenarios)[:NUM_EXAMPLES]
+    what = f"items name no scenario of the events ({', '.join(names)}; the events have {', '.join(scenarios)})"
+    num_items = pq.ParquetFile(items).metadata.num_rows
+    findings = _above(0, num_nowhere, num_items, what if names else "items may be shown in no scenario", NOWHERE)
+    for file, column in ((items, c.ITEM_ID), (users, c.USER_ID)):
+        ids = pq.read_table(file, columns=[column])[column]
+        num_decomposed = pc.sum(pc.not_equal(pc.utf8_normalize(ids, "NFC"), ids)).as_py() or 0
+        findings += _above(0, num_decomposed, len(ids), f"values of {column} have letters of several signs", DECOMPOSED)
+    return tuple(findings)
 
 
 def _above(limit: float, count: int, of: int, what: str, advice: str) -> list[Finding]:

@@ -28,6 +28,14 @@ def is_allowed(items: Path, scenarios: tuple[str, ...]) -> NDArray[np.bool_]:
     return allowed_SN
 
 
+def unknown_scenarios(items: Path, scenarios: tuple[str, ...]) -> list[str]:
+    """Return the names in the items' scenarios that are none of `scenarios`, sorted."""
+    names: set[str] = set()
+    for block in pq.ParquetFile(items).iter_batches(columns=[c.SCENARIOS]):
+        names |= set(pc.unique(pc.list_flatten(block[c.SCENARIOS])).to_pylist())
+    return sorted(name for name in names - set(scenarios) if name)
+
+
 def titles(items: Path) -> list[str]:
     """Return the title of every item, or its id if it has no title."""
     table = pq.read_table(items, columns=[c.ITEM_ID, c.TITLE])

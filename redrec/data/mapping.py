@@ -1,7 +1,16 @@
 """Column mappings: from the columns of known public schemas to those of the contract.
 
 A mapping is recognised by its columns alone; the data quality report names it, so users can see which column became the
-scenario.
+scenario. The columns are those of the published files:
+
+| schema           | files                                                                                          |
+|------------------|------------------------------------------------------------------------------------------------|
+| `amazon-2023`    | reviews and metadata of 2023: JSONL, or CSV with a header                                      |
+| `amazon-2018`    | reviews and metadata of 2014 and 2018: JSONL; the metadata of 2014 are no JSON                 |
+| `amazon-reviews` | reviews of several domains in one CSV, as of the cross-domain papers                           |
+| `movielens`      | `ratings.csv` and `movies.csv` of 20M, 25M, 32M and latest; older ones have no header          |
+| `kuairand`       | `log_*.csv` and `video_features_basic_*.csv`                                                   |
+| `red-mmu`        | `multiscene_lastn` and `note_embeddings`                                                       |
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -10,8 +19,8 @@ from typing import NamedTuple
 import ibis
 import ibis.expr.types as ir
 
+from redrec.config import InputError
 from redrec.data import columns as c
-from redrec.data.tables import require_columns
 
 
 class ColumnMapping(NamedTuple):
@@ -21,12 +30,21 @@ class ColumnMapping(NamedTuple):
     needs: frozenset[str]
     meaning: str
     apply: Callable[[ir.Table], ir.Table]
+    optional: frozenset[str] = frozenset()  # columns that are used if they are there
 
 
-def _amazon_events(table: ir.Table) -> ir.Table:
+def _amazon_domains(table: ir.Table) -> ir.Table:
     """The times are days; `position` keeps the order of the events of one day."""
     order = {c.ORDER: _whole(table["position"])} if "position" in table.columns else {}
     return _events(table, c.USER_ID, c.ITEM_ID, table["domain"], ibis.literal("review"), table["timestamp"], **order)
+
+
+def _amazon_reviews(user: str, item: str, time: str) -> Callable[[ir.Table], ir.Table]:
+    def apply(table: ir.Table) -> ir.Table:
+        scenario = table["domain"] if "domain" in table.columns else ibis.literal("reviews")
+        return _events(table, user, item, scenario, ibis.literal("review"), table[time])
+
+    return apply
 
 
 def _movielens_events(table: ir.Table) -> ir.Table:
@@ -73,13 +91,44 @@ def _first_of(columns: Iterable[str], names: Sequence[str]) -> str:
     return next((name for name in names if name in set(columns)), names[0])
 
 
-def _amazon_items(table: ir.Table) -> ir.Table:
-    mapped = table.mutate(**{c.SCENARIOS: ibis.array([table["domain"]])})
-    return mapped.select(*[name for name in c.ITEM_COLUMNS if name in mapped.columns])
+def _contract_events(table: ir.Table) -> ir.Table:
+    return table.select(*c.EVENT_COLUMNS)
+
+
+def _contract_items(table: ir.Table) -> ir.Table:
+    return table.select(*[name for name in c.ITEM_COLUMNS if name in table.columns])
+
+
+def _amazon_domain_items(table: ir.Table) -> ir.Table:
+    kept = [name for name in c.ITEM_COLUMNS if name in table.columns and name != c.SCENARIOS]
+    return table.select(*kept, **{c.SCENARIOS: ibis.array([table["domain"]])})
+
+
+def _amazon_items(item: str, category: str, tags: Sequence[str]) -> Callable[[ir.Table], ir.Table]:
+    def apply(table: ir.Table) -> ir.Table:
+        optional = {
+            c.BODY: _text(table["description"]) if "description" in table.columns else None,
+            c.CATEGORY: table[category] if category in table.columns else None,
+            c.TAGS: next((_flat(table[name]) for name in tags if name in table.columns), None),
+        }
+        known = {name: column for name, column in optional.items() if column is not None}
+        return table.select(**{c.ITEM_ID: table[item], c.TITLE: table[c.TITLE], **known})
+
+    return apply
+
+
+def _text(column: ir.Value) -> ir.Value:
+    """Return the paragraphs of a list as one text."""
+    return column.cast("array<string>").join(" ") if column.type().is_array() else column
+
+
+def _flat(column: ir.Value) -> ir.Value:
+    """Return the words of a list of lists as one list."""
+    return column.flatten() if column.type().is_array() and column.type().value_type.is_array() else column
 
 
 def _movielens_items(table: ir.Table) -> ir.Table:
-    return table.select(item_id=table["movieId"], title=table[c.TITLE], tags=table["genres"].split("|"))
+    return table.select(item_id=table["movieId"], title=table[c.TITLE], tags=table["genres"].re_split("[|]"))
 
 
 def _kuairand_items(table: ir.Table) -> ir.Table:
@@ -105,13 +154,29 @@ RED_MMU_LISTS = (  # the release names them in three ways
     {"homefeed": "homefeed_noteid_lastn", "ads": "ads_click_noteid_lastn"},
     {"ads": "ads_click_noteid_list"},
 )
+REVIEW = "scenario <- domain, else 'reviews'; action <- 'review'"
 EVENT_MAPPINGS = (
-    ColumnMapping("contract", frozenset(c.EVENT_COLUMNS), "columns as in the contract", lambda table: table),
+    ColumnMapping("contract", frozenset(c.EVENT_COLUMNS), "columns as in the contract", _contract_events),
     ColumnMapping(
         "amazon-reviews",
         frozenset({c.USER_ID, c.ITEM_ID, "domain", "timestamp"}),
         "scenario <- domain; action <- 'review'; timestamp <- timestamp, and position as its milliseconds",
-        _amazon_events,
+        _amazon_domains,
+        frozenset({"position"}),
+    ),
+    ColumnMapping(
+        "amazon-2023",
+        frozenset({c.USER_ID, "parent_asin", "rating", "timestamp"}),
+        f"item_id <- parent_asin; {REVIEW}",
+        _amazon_reviews(c.USER_ID, "parent_asin", "timestamp"),
+        frozenset({"domain"}),
+    ),
+    ColumnMapping(
+        "amazon-2018",
+        frozenset({"reviewerID", "asin", "unixReviewTime"}),
+        f"user_id <- reviewerID; item_id <- asin; timestamp <- unixReviewTime; {REVIEW}",
+        _amazon_reviews("reviewerID", "asin", "unixReviewTime"),
+        frozenset({"domain"}),
     ),
     ColumnMapping(
         "movielens",
@@ -131,6 +196,7 @@ EVENT_MAPPINGS = (
             frozenset(lists.values()),
             "one event per struct of a user's lists of homefeed and ads; action <- the first flag set, else view",
             _red_mmu_events(lists),
+            frozenset(RED_MMU_USERS),
         )
         for lists in RED_MMU_LISTS
     ),
@@ -140,9 +206,30 @@ ITEM_MAPPINGS = (
         "amazon-reviews",
         frozenset({c.ITEM_ID, "domain", c.TITLE}),
         "scenarios <- [domain]; title <- title",
-        _amazon_items,
+        _amazon_domain_items,
+        frozenset(c.ITEM_COLUMNS),
     ),
-    ColumnMapping("contract", frozenset({c.ITEM_ID, c.TITLE}), "columns as in the contract", lambda table: table),
+    ColumnMapping(
+        "contract",
+        frozenset({c.ITEM_ID, c.TITLE}),
+        "columns as in the contract",
+        _contract_items,
+        frozenset(c.ITEM_COLUMNS),
+    ),
+    ColumnMapping(
+        "amazon-2023",
+        frozenset({"parent_asin", c.TITLE}),
+        "item_id <- parent_asin; body <- description; category <- main_category; tags <- categories",
+        _amazon_items("parent_asin", "main_category", ("categories",)),
+        frozenset({"description", "main_category", "categories"}),
+    ),
+    ColumnMapping(
+        "amazon-2018",
+        frozenset({"asin", c.TITLE}),
+        "item_id <- asin; body <- description; category <- main_cat; tags <- category, else categories",
+        _amazon_items("asin", "main_cat", (c.CATEGORY, "categories")),
+        frozenset({"description", "main_cat", c.CATEGORY, "categories"}),
+    ),
     ColumnMapping(
         "movielens",
         frozenset({"movieId", c.TITLE, "genres"}),
@@ -173,7 +260,12 @@ def recognise(table: ir.Table, mappings: tuple[ColumnMapping, ...], name: str) -
     for mapping in mappings:
         if mapping.needs <= set(table.columns):
             return mapping
-    contract = next(mapping for mapping in mappings if mapping.name == "contract")
-    order = c.EVENT_COLUMNS if name == "events" else (c.ITEM_ID, c.TITLE)
-    require_columns(table, tuple(column for column in order if column in contract.needs), name)
-    raise AssertionError("require_columns names what is missing")
+    needed = c.EVENT_COLUMNS if name == "events" else (c.ITEM_ID, c.TITLE)
+    missing = [column for column in needed if column not in table.columns]
+    constants = [f"{column}=NAME" for column in missing if column in (c.SCENARIO, c.ACTION)]
+    without = f" If it is the same in all rows: --set {','.join(constants)}." if constants else ""
+    raise InputError(
+        f"{name}: column {', '.join(missing)} is missing; seen: {', '.join(table.columns)}. If a column has another "
+        f"name: --map ITS_NAME={missing[0]}.{without} In a recipe these are data.columns and data.constants; "
+        "`redrec validate --schemas` lists the schemas that are read as they are."
+    )

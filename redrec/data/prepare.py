@@ -11,17 +11,18 @@ The folder holds `events.parquet`, `items.parquet` (row = item index), `quaranti
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 from ibis.backends.sql import SQLBackend
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from redrec.atomic import replaced_folder
 from redrec.config import Config, InputError, Record
 from redrec.data import columns as c
+from redrec.data import validity
 from redrec.data.arrays import HistoryArrays, Tally, TieOrder
 from redrec.data.checks import (
     REASON,
@@ -33,11 +34,13 @@ from redrec.data.checks import (
     typed_items,
 )
 from redrec.data.event_writer import EventCounts, EventFiles, write_events
-from redrec.data.findings import Finding, LimitsConfig, findings_of
+from redrec.data.findings import Finding, LimitsConfig, findings_of, item_findings
+from redrec.data.histories import USERS
+from redrec.data.inputs import ColumnChoices, Input, check_columns, read_input
 from redrec.data.items import id_ranks
-from redrec.data.mapping import EVENT_MAPPINGS, ITEM_MAPPINGS, ColumnMapping, recognise
+from redrec.data.sources import Source
 from redrec.data.split import SplitPolicy, SplitRule
-from redrec.data.tables import Engine, batches, connect, read, write
+from redrec.data.tables import Engine, batches, connect, write
 from redrec.data.times import TimeFormat, time_format
 from redrec.folders import DataFolder, write_json
 
@@ -46,6 +49,8 @@ NUM_EXAMPLES = 3
 
 class DataConfig(Config):
     engine: Engine = "duckdb"  # or spark, if the log is too large for one machine
+    columns: dict[str, str] = Field(default_factory=dict)  # their name of a column: ours, in the tables that have it
+    constants: dict[str, str] = Field(default_factory=dict)  # scenario or action, of events without such a column
     scenarios: tuple[str, ...] | None = None  # absent: all scenarios of the events, the most frequent first
     split: SplitPolicy = "global_time"
     test_share: float = Field(default=0.1, gt=0, lt=1)  # of all events, the newest
@@ -53,14 +58,46 @@ class DataConfig(Config):
     max_quarantined_share: float = Field(default=0.05, ge=0, le=1)
     limits: LimitsConfig = LimitsConfig()
 
+    @field_validator("columns")
+    @classmethod
+    def known_columns(cls, columns: dict[str, str]) -> dict[str, str]:
+        allowed = dict.fromkeys((*c.EVENT_COLUMNS, *c.ITEM_COLUMNS))
+        for theirs, ours in columns.items():
+            if ours not in allowed:
+                raise ValueError(f"{theirs}={ours}: {ours} is none of our columns, which are {', '.join(allowed)}")
+        return columns
+
+    @field_validator("constants")
+    @classmethod
+    def constant_columns(cls, constants: dict[str, str]) -> dict[str, str]:
+        unknown = [column for column in constants if column not in (c.SCENARIO, c.ACTION)]
+        if unknown:
+            raise ValueError(f"{', '.join(unknown)} cannot be constant; allowed are {c.SCENARIO}, {c.ACTION}")
+        return constants
+
+    @property
+    def choices(self) -> ColumnChoices:
+        return ColumnChoices(self.columns, self.constants)
+
 
 DEFAULTS = DataConfig()
+
+
+class BadRowsError(InputError):
+    """Too many rows of a table are bad; `quality` has its counts and examples."""
+
+    def __init__(self, message: str, name: str, quality: "TableQuality") -> None:
+        super().__init__(message)
+        self.name, self.quality = name, quality
 
 
 class TableQuality(Record):
     """Counts of one table's rows; `examples` are quarantined rows as they came, by reason."""
 
     mapping: str
+    used: tuple[str, ...]  # columns
+    ignored: tuple[str, ...]
+    notices: tuple[str, ...]  # what was changed in all rows
     rows: int
     kept: int
     quarantined: dict[str, int]
@@ -84,8 +121,10 @@ class DataQuality(Record):
     findings: tuple[Finding, ...]
 
 
-def prepare(events: Path, items: Path, out: Path, config: DataConfig = DEFAULTS) -> DataQuality:
+def prepare(events: Source, items: Source, out: Path, config: DataConfig = DEFAULTS) -> DataQuality:
     """Check both tables, write the data folder `out`, and return the data quality report.
+
+    A table is a path, a URL or a data frame, see `redrec.data.sources`.
 
     Raises:
         InputError: A file or column is missing, too many rows are bad, or a configured scenario is empty.
@@ -95,24 +134,26 @@ def prepare(events: Path, items: Path, out: Path, config: DataConfig = DEFAULTS)
         return _prepare(connection, events, items, folder, Path(scratch), config)
 
 
-def check_sources(events: Path, items: Path, config: DataConfig) -> None:
+def check_sources(events: str | Path, items: str | Path, config: DataConfig) -> None:
     """Raise InputError if a table cannot be read or its columns are of no known schema; takes no more than a look.
 
-    Spark, which takes half a minute to start, is left to `prepare`.
+    Spark, which takes half a minute to start, and what has to be copied first are left to `prepare`.
     """
-    if config.engine != "duckdb":
+    if config.engine != "duckdb" or any("://" in str(source) for source in (events, items)):
         return
     with TemporaryDirectory() as scratch:
         connection = connect(config.engine, Path(scratch))
-        _source(connection, items, ITEM_MAPPINGS, "items")
-        _source(connection, events, EVENT_MAPPINGS, "events")
+        item_source = read_input(connection, items, "items", config.choices, Path(scratch))
+        event_source = read_input(connection, events, "events", config.choices, Path(scratch))
+        check_columns(config.columns, (event_source, item_source))
 
 
 def _prepare(
-    connection: SQLBackend, events: Path, items: Path, out: Path, scratch: Path, config: DataConfig
+    connection: SQLBackend, events: Source, items: Source, out: Path, scratch: Path, config: DataConfig
 ) -> DataQuality:
-    item_source = _source(connection, items, ITEM_MAPPINGS, "items")
-    event_source = _source(connection, events, EVENT_MAPPINGS, "events")
+    item_source = read_input(connection, items, "items", config.choices, scratch)
+    event_source = read_input(connection, events, "events", config.choices, scratch)
+    check_columns(config.columns, (event_source, item_source))
     times = time_format(event_source.table)
     typed = event_source._replace(table=typed_events(event_source.table, times.unit))
     catalog, bad_items, item_quality = _checked_catalog(connection, item_source, scratch, config)
@@ -132,36 +173,28 @@ def _prepare(
         times=times,
         scenarios=scenarios,
         users_with_one_event=tally.one_event_users,
-        findings=_findings(tally, tie_order, scenarios, catalog, item_quality.kept, config.limits),
+        findings=(
+            *item_findings(DataFolder(out).items, DataFolder(out).histories / USERS, split.scenarios),
+            *_findings(tally, tie_order, scenarios, catalog, item_quality.kept, config.limits),
+        ),
     )
     write_json(DataFolder(out).quality, quality.model_dump())
     return quality
 
 
-class _Source(NamedTuple):
-    table: ir.Table  # with the contract's columns
-    mapping: str
-
-
-def _source(connection: SQLBackend, path: Path, mappings: tuple[ColumnMapping, ...], name: str) -> _Source:
-    raw = read(connection, path, name)
-    mapping = recognise(raw, mappings, name)
-    return _Source(mapping.apply(raw), mapping.name)
-
-
 def _checked_catalog(
-    connection: SQLBackend, source: _Source, scratch: Path, config: DataConfig
+    connection: SQLBackend, source: Input, scratch: Path, config: DataConfig
 ) -> tuple[ir.Table, ir.Table, TableQuality]:
     """Return the good items, reason and row of the bad ones, and the counts of both."""
     checked = _stored(connection, checked_items(typed_items(source.table)), scratch / "items.parquet")
     bad = checked.filter(checked[REASON].notnull()).select(REASON, "row")
-    quality = _quality(_num_rows(checked), bad, source.mapping)
+    quality = _quality(_num_rows(checked), bad, source)
     _require_enough(quality, "items", config.max_quarantined_share)
     return checked.filter(checked[REASON].isnull()).drop(REASON, "row"), bad, quality
 
 
 def _write_good_events(
-    connection: SQLBackend, typed: _Source, catalog: ir.Table, out: Path, scratch: Path, config: DataConfig
+    connection: SQLBackend, typed: Input, catalog: ir.Table, out: Path, scratch: Path, config: DataConfig
 ) -> tuple[HistoryArrays, ir.Table, TableQuality]:
     """Write the good events, sorted; return their arrays, reason and row of the bad ones, and the counts of both."""
     checked = checked_events(typed.table, _indexed(catalog), config.scenarios, datetime.now(UTC))
@@ -170,9 +203,16 @@ def _write_good_events(
     files = EventFiles(folder.events, scratch / "bad.parquet", scratch / "repeats.parquet")
     counts = write_events(batches(sorted_events(checked), scratch), files, arrays)
     bad = _bad_events(connection, typed.table, files, counts, scratch)
-    quality = _quality(counts.rows, bad, typed.mapping)
+    quality = _quality(counts.rows, bad, typed)
+    if validity.UNKNOWN_ITEM in quality.quarantined:
+        quality = quality.model_copy(update={"notices": (*quality.notices, _known_ids(catalog))})
     _require_enough(quality, "events", config.max_quarantined_share)
     return arrays, bad, quality
+
+
+def _known_ids(catalog: ir.Table) -> str:
+    ids = catalog.order_by(c.ITEM_ID).limit(NUM_EXAMPLES)[c.ITEM_ID].to_pyarrow().to_pylist()
+    return f"item_id in the item table is such as {', '.join(ids)}"
 
 
 def _stored(connection: SQLBackend, table: ir.Table, path: Path) -> ir.Table:
@@ -203,14 +243,17 @@ def _num_rows(table: ir.Table) -> int:
     return int(counted["num"][0].as_py())
 
 
-def _quality(num_rows: int, bad: ir.Table, mapping: str) -> TableQuality:
+def _quality(num_rows: int, bad: ir.Table, source: Input) -> TableQuality:
     position = ibis.row_number().over(group_by=REASON, order_by=bad.row)
     counted = bad.mutate(position=position, num=bad.count().over(group_by=REASON))
     first = counted.filter(counted.position < NUM_EXAMPLES).order_by(REASON, "position")
     rows = first.select(REASON, "row", "num").to_pyarrow().to_pylist()
     quarantined = {row[REASON]: row["num"] for row in rows}
     return TableQuality(
-        mapping=mapping,
+        mapping=source.mapping,
+        used=source.used,
+        ignored=source.ignored,
+        notices=source.notices,
         rows=num_rows,
         kept=num_rows - sum(quarantined.values()),
         quarantined=quarantined,
@@ -231,9 +274,12 @@ def _require_enough(quality: TableQuality, name: str, max_share: float) -> None:
             f"{count:,} x {reason} (such as: {quality.examples[reason][0]})"
             for reason, count in quality.quarantined.items()
         )
-        raise InputError(
-            f"{name}: {num_bad:,} of {quality.rows:,} rows are bad, allowed is a share of {max_share}: {reasons}. "
-            "Correct the table, or raise data.max_quarantined_share in the recipe."
+        noticed = f" Notice: {'; '.join(quality.notices)}." if quality.notices else ""
+        raise BadRowsError(
+            f"{name}: {num_bad:,} of {quality.rows:,} rows are bad, allowed is a share of {max_share}: {reasons}."
+            f"{noticed} Correct the table, or raise data.max_quarantined_share in the recipe.",
+            name,
+            quality,
         )
 
 

@@ -24,7 +24,6 @@ from redrec.history import TIE_KEY_LENGTH
 from redrec.prefetch import prefetch
 
 Engine = Literal["duckdb", "spark"]
-READABLE = (".parquet", ".csv", ".csv.gz", ".tsv", ".tsv.gz")
 MAX_MEMORY = "2GB"  # of DuckDB; its default is 80 % of the machine; it sorts 10 million events as fast with 1 GB
 ROWS_PER_BATCH = 200_000  # some 20 MB of events
 
@@ -83,49 +82,27 @@ def _join(files: Sequence[Path], path: Path) -> None:
 
 
 def read(connection: SQLBackend, path: Path, name: str) -> ir.Table:
-    """Return the table in a Parquet, CSV or TSV file; `name` is its name in errors.
+    """Return the table in a Parquet file that an earlier step wrote; `name` is its name in errors.
 
     Raises:
-        InputError: The file is absent, empty, of another type, or cannot be parsed.
+        InputError: The file is absent or cannot be read.
     """
     if not path.is_file():
-        raise InputError(f"{name}: {path} does not exist. Give the path of a file ({', '.join(READABLE)}).")
-    if path.stat().st_size == 0:
-        raise InputError(f"{name}: {path} has 0 bytes. Give a file with a header and at least one row.")
-    if not path.name.endswith(READABLE):
-        raise InputError(f"{name}: {path} is of no known type. Allowed: {', '.join(READABLE)}.")
+        raise InputError(f"{name}: {path} does not exist. Give the folder that an earlier step wrote.")
     try:
-        return connection.read_parquet(path) if path.suffix == ".parquet" else _read_text(connection, path)
-    except _errors(connection) as error:
+        return connection.read_parquet(path)
+    except errors_of(connection) as error:
         first_line = str(error).splitlines()[0]
         raise InputError(f"{name}: {path} cannot be read: {first_line}. Check that it is a whole file.") from error
 
 
-def _errors(connection: SQLBackend) -> type[Exception]:
+def errors_of(connection: SQLBackend) -> type[Exception]:
+    """Return what an engine raises."""
     if connection.name == "duckdb":
         return duckdb.Error
     from pyspark.errors import PySparkException
 
     return PySparkException
-
-
-def _read_text(connection: SQLBackend, path: Path) -> ir.Table:
-    """Return every column as text, since an id may look like a number, such as 007."""
-    separator = "\t" if ".tsv" in path.suffixes else ","
-    if connection.name == "duckdb":
-        return connection.read_csv(path, all_varchar=True, delim=separator)
-    options = {"header": True, "inferSchema": False, "quote": '"', "escape": '"', "multiLine": True}
-    return connection.read_csv(path, sep=separator, **options)
-
-
-def require_columns(table: ir.Table, columns: tuple[str, ...], name: str) -> None:
-    """Raise InputError, with the columns seen, if one of `columns` is missing."""
-    missing = [column for column in columns if column not in table.columns]
-    if missing:
-        raise InputError(
-            f"{name}: column {', '.join(missing)} is missing; seen: {', '.join(table.columns)}. "
-            f"Rename the columns to {', '.join(columns)}; `redrec validate` names the schemas that it maps by itself."
-        )
 
 
 def epoch_ms(time: ir.TimestampValue) -> ir.IntegerValue:

@@ -24,7 +24,7 @@ def test_what_is_wrong_is_said_before_feast_is_imported(tmp_path: Path, capsys: 
     """So the online store is not opened; it is not even there."""
     RunFolder(tmp_path).bundle.mkdir()
     manifest = BundleFolder(RunFolder(tmp_path).bundle).manifest
-    manifest.write_text(json.dumps({"format": FORMAT}))
+    manifest.write_text(json.dumps({"format": FORMAT, "config": {}}))
     nowhere = tmp_path / "nowhere"
     status, error = status_and_error(capsys, "push", "--run", nowhere, "--events", nowhere)
     assert (status, "Run folder" in error and "does not exist" in error) == (2, True)

@@ -63,8 +63,8 @@ SEEN_BY_THE_PARSER = [
     ("", "required: COMMAND"),
     ("trian", "invalid choice: 'trian' (choose from 'validate', 'run'"),
     ("run --events events.csv --items items.csv", "required: --out"),
-    ("validate --events events.csv", "required: --items"),
-    ("validate --event events.csv --itemz items.csv", "required: --items"),
+    ("run --events events.csv --out out", "required: --items"),
+    ("validate --event events.csv --itemz items.csv", "unrecognized arguments: --itemz"),
     ("serve --bundle foreign --port eighty", "--port: invalid"),
     ("query --user u1 --scenario ads --k ten", "--k: invalid"),
     ("query --scenario ads", "required: --user"),
@@ -75,7 +75,11 @@ SEEN_BY_THE_PARSER = [
 ]
 WRONG = [
     # tables
+    ("validate --events events.csv", "required: --items"),
     ("validate --events nosuch.csv --items items.csv", "nosuch.csv"),
+    (f"validate {TABLES} --map user", "--map user is no list of names"),
+    (f"validate {TABLES} --map nosuch=user_id", "--map renames nosuch, and no table has this column"),
+    (f"validate {TABLES} --set scenario=web", "the table has a column scenario. Leave it out of --set"),
     ("validate --events events.csv --items nosuch.csv", "nosuch.csv"),
     ("validate --events empty.csv --items items.csv", "0 bytes. Give a file with a header"),
     ("validate --events header.csv --items items.csv", "no rows. Give at least one row"),

@@ -63,3 +63,14 @@ def test_a_csv_table_keeps_its_ids_and_reads_times_and_lists(tmp_path, time):
     assert event["timestamp"].replace(microsecond=0) == at(1)
     assert (plate["title"], plate["tags"], plate["scenarios"]) == ('9" plate', ["a b", "c"], ["ads", "feed"])
     assert (untagged["tags"], untagged["scenarios"]) == ([], ["ads"])
+
+
+def test_texts_with_bars_or_commas_are_lists(tmp_path):
+    items = 'item_id,title,tags,scenarios\ni0,a,x|y z,ads|feed\ni1,b,"x, y","[ads, \'feed\']"\n'
+    (tmp_path / "items.csv").write_text(items)
+    rows = "".join(f"u,i{n},{name},click,170000000{n}\n" for n, name in enumerate(["ads", "feed"]))
+    (tmp_path / "events.csv").write_text(f"user_id,item_id,scenario,action,timestamp\n{rows}")
+    prepare(tmp_path / "events.csv", tmp_path / "items.csv", tmp_path / "data")
+    items = pq.read_table(tmp_path / "data" / "items.parquet").to_pylist()
+    assert [item["tags"] for item in items] == [["x", "y z"], ["x", "y"]]
+    assert [item["scenarios"] for item in items] == [["ads", "feed"]] * 2

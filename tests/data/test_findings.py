@@ -10,6 +10,7 @@ import pytest
 
 from redrec.data.findings import Finding, LimitsConfig
 from redrec.data.prepare import DataConfig, prepare
+from tests.data.logs import ITEMS, event
 
 START = datetime(2024, 1, 1, 7, 30, tzinfo=UTC)
 
@@ -135,3 +136,14 @@ def test_the_shares_are_fields_of_a_recipe():
     given |= {"max_tie_order_share": 0.7}
     limits = DataConfig.model_validate({"limits": given}).limits
     assert limits.model_dump() == LimitsConfig().model_dump() | given
+
+
+def test_items_that_name_no_scenario_of_the_events_are_found_with_examples(tmp_path):
+    rows = [event(user_id="u1"), event(user_id="e\u0301")]
+    items = [ITEMS[0] | {"scenarios": ["Ads", "shop"]}, ITEMS[1] | {"scenarios": ["ads", "shop"]}, ITEMS[2]]
+    quality = prepare(pa.Table.from_pylist(rows), pa.Table.from_pylist(items), tmp_path / "data")
+    what = [(finding.count, finding.of, finding.what) for finding in quality.findings[:2]]
+    assert what == [
+        (1, 3, "items name no scenario of the events (Ads, shop; the events have ads)"),
+        (1, 2, "values of user_id have letters of several signs"),
+    ]

@@ -1,5 +1,6 @@
 """Mapping: tables of known schemas get the contract's columns, recognised by their columns alone."""
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from redrec.data.prepare import prepare
+from redrec.data.prepare import DataConfig, prepare
 
 AT = datetime(2024, 1, 1, tzinfo=UTC)
 SECONDS = int(AT.timestamp())
@@ -34,6 +35,121 @@ def mapped(
     return [(*list(row.values())[:4], (row["timestamp"] - AT).total_seconds()) for row in rows]
 
 
+def amazon(folder: Path, name: str, *rows: dict[str, Any]) -> Path:
+    """Write rows as the published files have them, one JSON object per line."""
+    path = folder / f"{name}.jsonl"
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return path
+
+
+def prepared_events(folder: Path) -> list[tuple[Any, ...]]:
+    return [tuple(row.values()) for row in pq.read_table(folder / "data" / "events.parquet").to_pylist()]
+
+
+REVIEW_2014 = {
+    "reviewerID": "A2SUAM1J3GNN3B",
+    "asin": "0000013714",
+    "reviewerName": "J. McDonald",
+    "helpful": [2, 3],
+    "reviewText": "I bought this for my husband who plays the piano.",
+    "overall": 5.0,
+    "summary": "Heavenly Highway Hymns",
+    "unixReviewTime": 1252800000,
+    "reviewTime": "09 13, 2009",
+}
+REVIEW_2018 = {
+    "overall": 5.0,
+    "vote": "2",
+    "verified": True,
+    "reviewTime": "01 1, 2018",
+    "reviewerID": "AUI6WTTT0QZYS",
+    "asin": "5120053084",
+    "style": {"Size:": "Large", "Color:": "Charcoal"},
+    "reviewerName": "Abbey",
+    "reviewText": "I now have 4 of the 5 available colors of this shirt.",
+    "summary": "Comfy, flattering, discreet--highly recommended!",
+    "unixReviewTime": 1514764800,
+}
+META_2018 = {
+    "category": ["Clothing", "Shirts"],
+    "tech1": "",
+    "description": ["A shirt.", "With pockets."],
+    "title": "Shirt",
+    "also_buy": [],
+    "brand": "Coxlures",
+    "main_cat": "Clothing, Shoes & Jewelry",
+    "price": "$3.17",
+    "asin": "5120053084",
+    "imageURL": ["https://images-na.ssl-images-amazon.com/images/I/x.jpg"],
+}
+REVIEW_2023 = {
+    "rating": 5.0,
+    "title": "Such a lovely scent but not overpowering.",
+    "text": "This spray is really nice.",
+    "images": [],
+    "asin": "B00YQ6X8EO",
+    "parent_asin": "B00PARENT0",
+    "user_id": "AGKHLEW2SOWHNMFQIJGBECAF7INQ",
+    "timestamp": 1588687728923,
+    "helpful_vote": 0,
+    "verified_purchase": True,
+}
+META_2023 = {
+    "main_category": "All Beauty",
+    "title": "Howard LC0008 Leather Conditioner",
+    "average_rating": 4.8,
+    "rating_number": 10,
+    "features": [],
+    "description": [],
+    "price": None,
+    "images": [{"thumb": "https://m.media-amazon.com/images/I/x.jpg", "variant": "MAIN"}],
+    "videos": [],
+    "store": "Howard Products",
+    "categories": [],
+    "details": "{}",
+    "parent_asin": "B00PARENT0",
+    "bought_together": None,
+}
+
+
+@pytest.mark.parametrize("review", [REVIEW_2014, REVIEW_2018])
+def test_amazon_reviews_of_2014_and_2018(tmp_path, review):
+    items = amazon(tmp_path, "meta", META_2018 | {"asin": review["asin"]})
+    quality = prepare(amazon(tmp_path, "reviews", review), items, tmp_path / "data")
+    at = datetime.fromtimestamp(review["unixReviewTime"], UTC)
+    assert prepared_events(tmp_path) == [(review["reviewerID"], review["asin"], "reviews", "review", at)]
+    assert "reviewText" in quality.events.ignored
+    (item,) = items_of(tmp_path)
+    assert (item["body"], item["category"]) == ("A shirt. With pockets.", "Clothing, Shoes & Jewelry")
+    assert item["tags"] == ["Clothing", "Shirts"]
+
+
+def test_amazon_metadata_with_nested_categories(tmp_path):
+    nested = {key: value for key, value in META_2018.items() if key != "category"} | {"categories": [["A", "B"], ["C"]]}
+    prepare(amazon(tmp_path, "reviews", REVIEW_2018), amazon(tmp_path, "meta", nested), tmp_path / "data")
+    assert items_of(tmp_path)[0]["tags"] == ["A", "B", "C"]
+
+
+@pytest.mark.parametrize("meta", [META_2023, META_2023 | {"categories": ["Beauty"], "description": ["Soft."]}])
+def test_amazon_reviews_of_2023(tmp_path, meta):
+    prepare(
+        amazon(tmp_path, "reviews", REVIEW_2023),
+        amazon(tmp_path, "meta", meta),
+        tmp_path / "data",
+        DataConfig(constants={"scenario": "beauty"}),
+    )
+    at = datetime(2020, 5, 5, 14, 8, 48, 923_000, UTC)
+    assert prepared_events(tmp_path) == [(REVIEW_2023["user_id"], "B00PARENT0", "beauty", "review", at)]
+    (item,) = items_of(tmp_path)
+    assert (item["category"], item["tags"] or []) == ("All Beauty", meta["categories"])
+
+
+def test_amazon_ratings_of_2023_as_csv(tmp_path):
+    (tmp_path / "events.csv").write_text("user_id,parent_asin,rating,timestamp\nu,B00PARENT0,5.0,1588687728923\n")
+    prepare(tmp_path / "events.csv", amazon(tmp_path, "meta", META_2023), tmp_path / "data")
+    assert prepared_events(tmp_path)[0][:2] == ("u", "B00PARENT0")
+
+
 def items_of(folder: Path) -> list[dict[str, Any]]:
     return pq.read_table(folder / "data" / "items.parquet").to_pylist()
 
@@ -53,8 +169,17 @@ def test_movielens_with_times_of_any_unit(tmp_path, form):
 
 
 def test_kuairand(tmp_path):
-    events = f"user_id,video_id,date,hourmin,time_ms,is_click,tab\n3,9,20240101,0,{SECONDS}000,1,1\n3,8,20240101,0,{SECONDS}250,0,15\n"
-    items = 'video_id,author_id,video_type,tag\n9,1,NORMAL,"12,65"\n8,1,AD,\n'
+    events = (
+        "user_id,video_id,date,hourmin,time_ms,is_click,is_like,is_follow,is_comment,is_forward,is_hate,long_view,"
+        "play_time_ms,duration_ms,profile_stay_time,comment_stay_time,is_profile_enter,is_rand,tab\n"
+        f"3,9,20240101,0,{SECONDS}000,1,0,0,0,0,0,1,9000,8000,0,0,0,0,1\n"
+        f"3,8,20240101,0,{SECONDS}250,0,0,0,0,0,0,0,0,8000,0,0,0,0,15\n"
+    )
+    items = (
+        "video_id,author_id,video_type,upload_dt,upload_type,visible_status,video_duration,server_width,server_height,"
+        'music_id,music_type,tag\n9,1,NORMAL,2024-01-01,LongImport,0,8000,720,1280,7,9,"12,65"\n'
+        "8,1,AD,2024-01-01,ShortImport,0,8000,720,1280,7,9,\n"
+    )
     assert mapped(tmp_path, events, items) == [("3", "9", "tab_1", "click", 0), ("3", "8", "tab_15", "view", 0.25)]
     assert [(item["tags"], item["category"]) for item in items_of(tmp_path)] == [(None, "AD"), (["12", "65"], "NORMAL")]
 

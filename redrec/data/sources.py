@@ -1,0 +1,237 @@
+"""Sources: a table where a person has it, as an Ibis table: files of several formats, URLs, databases, data frames.
+
+Local files are read where they are. The rest is copied to a scratch folder first, in blocks: files of an object store
+as they are, a database's table or a data frame as one Parquet file. The columns of CSV files are text, since an id may
+look like a number, such as 007.
+
+| source             | such as                                                                                 |
+|--------------------|-----------------------------------------------------------------------------------------|
+| file               | `events.parquet`, `events.csv`, `events.tsv`, `events.jsonl`; text also as .gz or .zst  |
+| folder or glob     | `events/`, `'events/2024-*.parquet'`: one table in several files of one type            |
+| object store       | `s3://bucket/events.parquet`, with folders and globs; the login is the environment's    |
+| table of a database| `duckdb://shop.db#events`, `sqlite://shop.db#events`, `postgres://host/shop#app.events` |
+| data frame         | of pandas, Polars or PyArrow, from Python                                               |
+"""
+
+import fnmatch
+import glob
+import re
+import shutil
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+import pyarrow.parquet as pq
+from ibis.backends.sql import SQLBackend
+from ibis.common.exceptions import IbisError, TableNotFound
+from pyarrow import fs
+
+from redrec.config import InputError
+from redrec.data.tables import ROWS_PER_BATCH, errors_of
+
+Source = str | Path | Any  # Any: a data frame, by the Arrow stream that it exports
+TYPE = re.compile(r"\.(?:(?P<parquet>parquet)|(?:(?P<text>csv|tsv)|(?P<json>jsonl|ndjson|json))(?:\.gz|\.zst)?)$")
+TYPES = ".parquet, .csv, .tsv, .jsonl; text also as .gz or .zst"
+OBJECT_STORES = ("s3", "gs", "gcs", "hdfs", "abfs")
+SEPARATORS = (",", ";", "\t", "|")
+HEADER_BYTES = 65_536
+COPY_BYTES = 2**20
+HIDDEN = ("_", ".")  # files of Spark and of editors begin so
+
+
+def open_source(connection: SQLBackend, source: Source, name: str, scratch: Path) -> ir.Table:
+    """Return the table; `name`, events or items, is its name in errors; `scratch` must outlive the table.
+
+    Raises:
+        InputError: The source does not exist, is empty or of another type, or cannot be read.
+    """
+    if not isinstance(source, str | Path):
+        return connection.read_parquet(_copied(_frame(source, name), scratch / f"{name}-source.parquet", name))
+    scheme, is_url, rest = str(source).partition("://")
+    if not is_url or scheme == "file":
+        return _read_files(connection, _local_files(rest if is_url else str(source), name), name)
+    if scheme in OBJECT_STORES:
+        return _read_files(connection, _downloaded(str(source), name, scratch / f"{name}-source"), name)
+    return connection.read_parquet(_copied(_rows(str(source), name), scratch / f"{name}-source.parquet", name))
+
+
+def _local_files(text: str, name: str) -> list[Path]:
+    path = Path(text)
+    if path.is_dir():
+        files = [file for file in sorted(path.rglob("*")) if file.is_file() and _is_table(file.relative_to(path))]
+        if not files:
+            raise InputError(f"{name}: {path} holds no table. Give a folder with files of one type: {TYPES}.")
+        return files
+    files = [path] if path.is_file() else sorted(Path(file) for file in glob.glob(text, recursive=True))
+    if not files:
+        raise InputError(f"{name}: {path} does not exist. Give a file, folder, glob or URL ({TYPES}).")
+    return files
+
+
+def _is_table(path: Path) -> bool:
+    return TYPE.search(path.name) is not None and not any(name.startswith(HIDDEN) for name in path.parts)
+
+
+def _read_files(connection: SQLBackend, files: Sequence[Path], name: str) -> ir.Table:
+    shown = str(files[0]) if len(files) == 1 else f"{files[0]} and {len(files) - 1} more"
+    if sum(file.stat().st_size for file in files) == 0:
+        raise InputError(f"{name}: {shown} has 0 bytes. Give a file with a header and at least one row.")
+    types = {_type(file, name) for file in files}
+    if len(types) > 1:
+        raise InputError(f"{name}: {shown} are of several types: {', '.join(sorted(types))}. Give a glob of one type.")
+    if connection.name != "duckdb" and any(file.suffix == ".zst" for file in files):
+        raise InputError(f"{name}: Spark cannot read {shown}. Decompress it, or set data.engine to duckdb.")
+    try:
+        return _READERS[types.pop()](connection, files)
+    except (OSError, UnicodeDecodeError, errors_of(connection)) as error:
+        first_line = str(error).splitlines()[0]
+        raise InputError(f"{name}: {shown} cannot be read: {first_line}. Check that it is a whole file.") from error
+
+
+def _type(file: Path, name: str) -> str:
+    match = TYPE.search(file.name)
+    if match is None:
+        raise InputError(f"{name}: {file} is of no known type. Allowed: {TYPES}.")
+    return next(type_ for type_, suffix in match.groupdict().items() if suffix)
+
+
+def _read_parquet(connection: SQLBackend, files: Sequence[Path]) -> ir.Table:
+    if connection.name == "duckdb":
+        return connection.read_parquet([str(file) for file in files], union_by_name=len(files) > 1)
+    frame = connection._session.read.option("mergeSchema", len(files) > 1).parquet(*map(str, files))
+    view = ibis.util.gen_name("read_parquet")
+    frame.createOrReplaceTempView(view)
+    return connection.table(view)
+
+
+def _read_text(connection: SQLBackend, files: Sequence[Path]) -> ir.Table:
+    paths, separator = [str(file) for file in files], _separator(files[0])
+    if connection.name == "duckdb":
+        return connection.read_csv(paths, all_varchar=True, header=True, delim=separator)
+    options = {"header": True, "inferSchema": False, "quote": '"', "escape": '"', "multiLine": True}
+    return connection.read_csv(paths, sep=separator, **options)
+
+
+def _separator(file: Path) -> str:
+    """Return the separator that is most frequent in the header, outside quotes."""
+    if ".tsv" in file.suffixes:
+        return "\t"
+    with pa.input_stream(str(file), compression="detect") as stream:
+        header = stream.read(HEADER_BYTES).decode(errors="replace").lstrip("\r\n").partition("\n")[0]
+    unquoted = re.sub('"[^"]*"', "", header)
+    return max(SEPARATORS, key=unquoted.count)
+
+
+def _read_json(connection: SQLBackend, files: Sequence[Path]) -> ir.Table:
+    paths = [str(file) for file in files]
+    table = connection.read_json(paths)
+    uuids = [column for column, dtype in table.schema().items() if dtype.is_uuid()]
+    if not uuids:
+        return table
+    described = connection.con.execute("SELECT name, type FROM pragma_table_info(?)", [table.get_name()]).fetchall()
+    columns = dict(described) | dict.fromkeys(uuids, "VARCHAR")  # as UUID, an id would lose its capitals
+    return connection.read_json(paths, columns=columns)
+
+
+_READERS = {"parquet": _read_parquet, "text": _read_text, "json": _read_json}
+
+
+def _downloaded(url: str, name: str, folder: Path) -> list[Path]:
+    """Copy the files that an object's URL, a folder's, or a glob names."""
+    fixed = re.split(r"[*?\[]", url, maxsplit=1)[0]
+    base = url if fixed == url else fixed.rpartition("/")[0]
+    try:
+        system, root = fs.FileSystem.from_uri(base)
+        return [_download(system, file, root, folder) for file in _objects(system, root, url, name)]
+    except (OSError, pa.ArrowInvalid) as error:
+        raise InputError(
+            f"{name}: {url} cannot be read: {str(error).splitlines()[0]} Check the address, and the login in the "
+            "environment (for S3 AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL)."
+        ) from error
+
+
+def _objects(system: fs.FileSystem, root: str, url: str, name: str) -> list[str]:
+    info = system.get_file_info(root)
+    if info.type == fs.FileType.File:
+        return [root]
+    pattern = url.partition("://")[2]
+    below = system.get_file_info(fs.FileSelector(root, recursive=True, allow_not_found=True))
+    paths = sorted(file.path for file in below if file.type == fs.FileType.File)
+    if re.search(r"[*?\[]", pattern):
+        paths = [path for path in paths if fnmatch.fnmatchcase(path, pattern)]
+    else:
+        paths = [path for path in paths if _is_table(Path(path).relative_to(root))]
+    if not paths:
+        raise InputError(f"{name}: {url} does not exist, or holds no table ({TYPES}).")
+    return paths
+
+
+def _download(system: fs.FileSystem, path: str, root: str, folder: Path) -> Path:
+    relative = Path(path).relative_to(root)
+    target = folder / (relative if relative.name else Path(path).name)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with system.open_input_stream(path, compression=None) as source, target.open("wb") as file:
+        shutil.copyfileobj(source, file, COPY_BYTES)
+    return target
+
+
+def _rows(url: str, name: str) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a database's table."""
+    address, _, table = url.partition("#")
+    shown = re.sub("//[^/@]*@", "//", address)  # without a password
+    scheme, _, path = address.partition("://")
+    if TYPE.search(address):
+        raise InputError(
+            f"{name}: {shown} is a file at a {scheme} address, which is not read. Download it first; of addresses "
+            f"those of {', '.join(OBJECT_STORES)} are read."
+        )
+    if not table:
+        raise InputError(f"{name}: {shown} names no table. Add it after a #, such as {shown}#{name}.")
+    if scheme in ("duckdb", "sqlite") and not Path(path).is_file():
+        raise InputError(f"{name}: {path} does not exist. Give the path of the database's file.")
+    try:
+        if scheme == "duckdb":  # Ibis calls a method that DuckDB 2 has not
+            yield from duckdb.connect(path, read_only=True).table(table).to_arrow_reader(ROWS_PER_BATCH)
+            return
+        *schema, table = table.split(".")
+        backend = ibis.connect(address)
+        yield from backend.table(table, database=schema[0] if schema else None).to_pyarrow_batches()
+    except ImportError as error:
+        install = f"pip install 'ibis-framework[{scheme}]'"
+        raise InputError(f"{name}: {shown} needs packages that are not installed. Install them: {install}") from error
+    except (ValueError, OSError, IbisError, TableNotFound, duckdb.Error, sqlite3.Error) as error:
+        first_line = str(error).partition("\n")[0].replace(address, shown)
+        raise InputError(
+            f"{name}: {shown}#{table} cannot be read: {first_line}. Allowed are files ({TYPES}), object stores "
+            f"({', '.join(OBJECT_STORES)}) and the databases of Ibis, such as postgres://host/database#table."
+        ) from error
+
+
+def _frame(frame: Any, name: str) -> Iterator[pa.RecordBatch]:
+    if not hasattr(frame, "__arrow_c_stream__"):
+        raise InputError(
+            f"{name}: a {type(frame).__name__} is no table. Give a path, a URL, or a data frame of pandas, Polars or "
+            "PyArrow."
+        )
+    try:
+        yield from pa.RecordBatchReader.from_stream(frame)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise InputError(
+            f"{name}: {' '.join(error.args)}. Give each column one type, such as with astype(str)."
+        ) from error
+
+
+def _copied(rows: Iterator[pa.RecordBatch], path: Path, name: str) -> Path:
+    first = next(rows, None)
+    if first is None:
+        raise InputError(f"{name}: the table has no rows. Give at least one row.")
+    with pq.ParquetWriter(path, first.schema) as writer:
+        writer.write_batch(first)
+        for batch in rows:
+            writer.write_batch(batch)
+    return path
