@@ -1,13 +1,20 @@
 """All commands: bad input exits with status 2 and a remedy, nothing is half-written, and each help has an example."""
 
+import json
+import os
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from cli.main import COMMANDS, main, parser
 from redrec import __version__
 from tests.cli.conftest import EVENTS, status_and_error
+from tests.cli.wrong_usages import FILES, LATE, LOG, SEEN_BY_THE_PARSER, WRONG
 
 
 @pytest.mark.parametrize("command", ["validate", "run"])
@@ -51,3 +58,52 @@ def test_help_shows_a_command_that_parses(command: str, capsys: pytest.CaptureFi
     assert words[:2] == ["redrec", command]
     parsed = parser().parse_args([*words[1:], "--json"])
     assert parsed.command == command and parsed.json
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with what may be given by mistake."""
+    for name, content in FILES.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).write_text(content)
+    pq.write_table(pa.table(LOG), tmp_path / "log.parquet")
+    (tmp_path / "folder.yaml").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(("command", "says"), WRONG, ids=[command for command, _ in WRONG])
+def test_a_wrong_usage_is_one_line_that_says_what_to_do(
+    command: str, says: str, folder: Path, capsys: pytest.CaptureFixture[str]
+):
+    before = contents(folder)
+    assert main(command.split()) == 2
+    shown = capsys.readouterr()
+    *progress, line = shown.err.splitlines()
+    assert says in line and line.startswith(f"redrec {command.split()[0]}: ") and line.endswith((".", "?"))
+    assert (progress, shown.out) == ([], "")
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize(("command", "says"), SEEN_BY_THE_PARSER)
+def test_an_option_that_is_wrong_is_named(command: str, says: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit, match="2"):
+        main(command.split())
+    assert says in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_mistake_that_can_be_seen_at_once_is_said_before_the_slow_imports(folder: Path):
+    commands = [command.split() for command, _ in WRONG if not any(late in command for late in LATE)]
+    script = (
+        "import json, sys; from cli.main import main; [main(argv) for argv in json.loads(sys.argv[1])]; "
+        "print(*{'torch', 'feast', 'kfp', 'kserve', 'pymilvus', 'transformers', 'evidently'} & set(sys.modules))"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    argv = [sys.executable, "-c", script, json.dumps(commands)]
+    ran = subprocess.run(argv, capture_output=True, text=True, check=True, env=environment, cwd=folder)
+    assert len(ran.stderr.splitlines()) == len(commands)
+    assert ran.stdout == "\n"

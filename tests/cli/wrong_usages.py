@@ -1,16 +1,7 @@
-"""What a new user gets wrong: each is one line that says what to do, and no file is lost."""
+"""What a new user gets wrong, with a part of the answer; `tests/cli/test_main.py` runs them."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-import pytest
-
-from cli.main import main
 from redrec.bundle.check import FORMAT
 from tests.cli.conftest import EVENTS, ITEMS
 
@@ -181,54 +172,4 @@ WRONG = [
     ("train-job --claim My_Data", "claim"),
 ]
 
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with what may be given by mistake."""
-    for name, content in FILES.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
-        (tmp_path / name).write_text(content)
-    pq.write_table(pa.table(LOG), tmp_path / "log.parquet")
-    (tmp_path / "folder.yaml").mkdir()
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def contents(folder: Path) -> dict[Path, bytes]:
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-@pytest.mark.parametrize(("command", "says"), WRONG, ids=[command for command, _ in WRONG])
-def test_a_wrong_usage_is_one_line_that_says_what_to_do(
-    command: str, says: str, folder: Path, capsys: pytest.CaptureFixture[str]
-):
-    before = contents(folder)
-    assert main(command.split()) == 2
-    shown = capsys.readouterr()
-    *progress, line = shown.err.splitlines()
-    assert says in line and line.startswith(f"redrec {command.split()[0]}: ") and line.endswith((".", "?"))
-    assert (progress, shown.out) == ([], "")
-    assert contents(folder) == before
-
-
-@pytest.mark.parametrize(("command", "says"), SEEN_BY_THE_PARSER)
-def test_an_option_that_is_wrong_is_named(command: str, says: str, capsys: pytest.CaptureFixture[str]):
-    with pytest.raises(SystemExit, match="2"):
-        main(command.split())
-    assert says in capsys.readouterr().err.splitlines()[-1]
-
-
 LATE = ("--set", "unknown.yaml", "/proc/nosuch/training.yaml")  # what a recipe may hold is known to torch's modules
-
-
-def test_a_mistake_that_can_be_seen_at_once_is_said_before_the_slow_imports(folder: Path):
-    commands = [command.split() for command, _ in WRONG if not any(late in command for late in LATE)]
-    script = (
-        "import json, sys; from cli.main import main; [main(argv) for argv in json.loads(sys.argv[1])]; "
-        "print(*{'torch', 'feast', 'kfp', 'kserve', 'pymilvus', 'transformers', 'evidently'} & set(sys.modules))"
-    )
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    argv = [sys.executable, "-c", script, json.dumps(commands)]
-    ran = subprocess.run(argv, capture_output=True, text=True, check=True, env=environment, cwd=folder)
-    assert len(ran.stderr.splitlines()) == len(commands)
-    assert ran.stdout == "\n"
