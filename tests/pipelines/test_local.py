@@ -21,6 +21,8 @@ from redrec.training.presets import tiny
 from redrec.training.recipe import Recipe
 from tests.worlds import TinyRun
 
+BAD_EVENTS = "user_id,item_id,scenario,action,timestamp\nu1,absent,ads,click,2024-01-01 00:00:00\n"
+
 
 def test_a_run_writes_exactly_the_files_of_a_run_folder(tiny_run: TinyRun):
     assert {p.name for p in tiny_run.folder.iterdir()} == RunFolder(tiny_run.folder).names
@@ -58,11 +60,11 @@ def test_a_failed_run_keeps_the_earlier_one_and_adds_its_log(tiny_run: TinyRun, 
     out, log = tmp_path / "run", RunFolder(tmp_path / "run").log
     shutil.copytree(tiny_run.folder, out)
     before = {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file() and p != log}
-    empty = tmp_path / "events.csv"
-    empty.touch()
+    bad = tmp_path / "events.csv"  # it is read, and only then refused
+    bad.write_text(BAD_EVENTS)
 
     with pytest.raises(InputError):
-        run_training(empty, tiny_run.items, out)
+        run_training(bad, tiny_run.items, out)
 
     assert {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file() and p != log} == before
     assert "InputError" in log.read_text()
@@ -131,8 +133,8 @@ def test_what_a_killed_run_left_is_removed_by_the_next_run_of_the_same_folder(ti
         os.kill(pid, signal.SIGKILL)
     assert len(list(tmp_path.glob(".run-*"))) == 1
 
-    (tmp_path / "events.csv").touch()
-    with pytest.raises(InputError, match="0 bytes"):
+    (tmp_path / "events.csv").write_text(BAD_EVENTS)
+    with pytest.raises(InputError, match="1 of 1 rows are bad"):
         run_training(tmp_path / "events.csv", tiny_run.items, tmp_path / "run")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["events.csv", "run"]
 
