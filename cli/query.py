@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from cli.command import Outcome
+from cli.history import read_history
 from cli.table import table
 
 SUMMARY = "get items for a user from a running server"
-EXAMPLE = """# after `redrec demo`, while `redrec serve --bundle demo/run/bundle` runs in another terminal
+EXAMPLE = """# after `redrec demo`, while `redrec serve --run demo/run` runs in another terminal
 redrec query --user h1 --scenario organic"""
 
 
@@ -17,6 +18,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scenario", required=True, help="queried scenario, one of the bundle's")
     parser.add_argument("--k", type=int, default=10, help="maximum number of items (default: 10)")
     parser.add_argument(
+        "--history",
+        metavar="FILE|JSON",
+        help="the user's events, instead of those that the server has: a JSON or CSV file, or a JSON list, of item_id, "
+        "action, scenario, and timestamp or timestamp_ms",
+    )
+    parser.add_argument(
+        "--exclude-seen",
+        action=argparse.BooleanOptionalAction,
+        help="leave out the items of the history, or keep them (default: as the scenario does)",
+    )
+    parser.add_argument("--category", help="only items of this category (default: of all)")
+    parser.add_argument(
         "--url", default="http://localhost:8080", help="address of the server (default: http://localhost:8080)"
     )
 
@@ -24,7 +37,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> Outcome:
     from serving.client import query
 
-    answer = query(arguments.url, arguments.user, arguments.scenario, arguments.k)
+    answer = query(
+        arguments.url,
+        arguments.user,
+        arguments.scenario,
+        arguments.k,
+        history=None if arguments.history is None else read_history(arguments.history),
+        exclude_seen=arguments.exclude_seen,
+        category=arguments.category,
+    )
     return Outcome(answer, answer_text(answer))
 
 

@@ -2,10 +2,12 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from cli.command import HEADLINE, program
+from cli.labels import labels
 from cli.quality import quality_text
 from cli.table import indented, interval, table
 from redrec.bundle.manifest import BundleManifest
@@ -77,11 +79,12 @@ def examples_text(examples: Sequence[Mapping[str, Any]]) -> str:
         return "No user has an event in the test window, so there is no example."
     lines = ["Three users, newest event first; * marks an item that the user interacted with in the test window:"]
     for user in examples:
+        label = labels([*user["history"], *chain.from_iterable(user["recommended"].values())])
         lines += ["", f"  user {user['user_id']}"]
-        lines += [f"    {event['scenario']} {event['action']}: {event['title']}" for event in user["history"]]
+        lines += [f"    {event['scenario']} {event['action']}: {label[event['item_id']]}" for event in user["history"]]
         for scenario, items in user["recommended"].items():
             lines += [f"    recommended in {scenario}:"]
-            lines += [f"      {'*' if item['hit'] else ' '} {item['title']}" for item in items]
+            lines += [f"      {'*' if item['hit'] else ' '} {label[item['item_id']]}" for item in items]
     return "\n".join(lines)
 
 

@@ -17,7 +17,7 @@ def query(
     k: int = 10,
     *,
     history: Sequence[dict[str, object]] | None = None,
-    exclude_seen: bool = False,
+    exclude_seen: bool | None = None,
     category: str | None = None,
     model_name: str = "redrec",
     timeout_s: float = 10,
@@ -27,8 +27,8 @@ def query(
     Raises:
         InputError: The server refused the request, or did not answer; the message has its reason.
     """
-    instance = {"user_id": user_id, "scenario": scenario, "k": k, "exclude_seen": exclude_seen}
-    optional = {"history": history, "category": category}
+    instance = {"user_id": user_id, "scenario": scenario, "k": k}
+    optional = {"history": history, "exclude_seen": exclude_seen, "category": category}
     instance |= {name: value for name, value in optional.items() if value is not None}
     body = post(f"{url.rstrip('/')}/v1/models/{quote(model_name)}:predict", {"instances": [instance]}, timeout_s)
     prediction: dict[str, Any] = body["predictions"][0]

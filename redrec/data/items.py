@@ -36,11 +36,10 @@ def unknown_scenarios(items: Path, scenarios: tuple[str, ...]) -> list[str]:
     return sorted(name for name in names - set(scenarios) if name)
 
 
-def titles(items: Path) -> list[str]:
-    """Return the title of every item, or its id if it has no title."""
-    table = pq.read_table(items, columns=[c.ITEM_ID, c.TITLE])
-    rows = zip(table[c.ITEM_ID].to_pylist(), table[c.TITLE].to_pylist(), strict=True)
-    return [title or item_id for item_id, title in rows]
+def descriptions(items: Path) -> list[dict[str, str | None]]:
+    """Return what a list shows of every item: id, title (the id if it has none) and category."""
+    table = pq.read_table(items, columns=[c.ITEM_ID, c.TITLE, c.CATEGORY])
+    return [row | {c.TITLE: row[c.TITLE] or row[c.ITEM_ID]} for row in table.to_pylist()]
 
 
 def id_ranks(items: Path) -> Ints:

@@ -27,7 +27,7 @@ import yaml
 from numpy.typing import NDArray
 
 from redrec.data.histories import TEST, VALIDATION, Histories, train_counts
-from redrec.data.items import is_allowed, titles
+from redrec.data.items import descriptions, is_allowed
 from redrec.data.split import read_vocabulary
 from redrec.evaluation.baselines import mean_of_last_n, own_counts, popularity, recent_popularity
 from redrec.evaluation.cases import MAX_USERS, SLICES, Case, EvaluationConfig, cases_of
@@ -91,8 +91,8 @@ def evaluate(data: Path, model: Path, out: Path) -> Metrics:
 
     write_json(files.metrics, metrics)
     files.recipe.write_text(yaml.safe_dump(trained.recipe, sort_keys=False, allow_unicode=True), encoding="utf-8")
-    item_titles = titles(DataFolder(data).items)
-    write_json(files.examples, examples(scorers[TOWERS], histories, cases, vocabulary, allowed_SN, item_titles))
+    items_N = descriptions(DataFolder(data).items)
+    write_json(files.examples, examples(scorers[TOWERS], histories, cases, vocabulary, allowed_SN, items_N))
     return metrics
 
 

@@ -16,6 +16,7 @@ NUM_EXAMPLES = 3
 NUM_HISTORY_SHOWN = 8
 NUM_RECOMMENDED = 5
 
+Description = dict[str, str | None]  # of an item: id, title, category
 ShownUser = dict[str, object]
 RecommendedItem = dict[str, object]
 
@@ -26,7 +27,7 @@ def examples(
     cases: dict[int, list[Case]],
     vocabulary: Vocabulary,
     allowed_SN: NDArray[np.bool_],
-    titles_N: list[str],
+    items_N: list[Description],
 ) -> list[ShownUser]:
     """Return the users with targets in most scenarios: newest history and, per scenario, the top of the catalog.
 
@@ -41,15 +42,15 @@ def examples(
     for user in users:
         some_case = next(iter(by_user[user].values()))
         recommended = {
-            name: _recommended(scorer, by_user[user].get(s), some_case, s, histories, allowed_SN[s], titles_N)
+            name: _recommended(scorer, by_user[user].get(s), some_case, s, histories, allowed_SN[s], items_N)
             for s, name in enumerate(vocabulary.scenarios)
         }
-        history = _history_shown(some_case.known(histories), vocabulary, titles_N)
+        history = _history_shown(some_case.known(histories), vocabulary, items_N)
         shown.append({"user_id": histories.user_ids[user], "history": history, "recommended": recommended})
     return shown
 
 
-def _history_shown(history: History, vocabulary: Vocabulary, titles_N: list[str]) -> list[dict[str, str]]:
+def _history_shown(history: History, vocabulary: Vocabulary, items_N: list[Description]) -> list[dict[str, str | None]]:
     """Return the newest events, newest first, with at least one of each scenario that the user acted in."""
     newest_of_scenario = {int(s): i for i, s in enumerate(history.scenario_L)}
     num_events = len(history.item_L)
@@ -60,7 +61,7 @@ def _history_shown(history: History, vocabulary: Vocabulary, titles_N: list[str]
         {
             "scenario": vocabulary.scenarios[history.scenario_L[i]],
             "action": vocabulary.actions[history.action_L[i]],
-            "title": titles_N[history.item_L[i]],
+            **items_N[history.item_L[i]],
         }
         for i in shown
     ]
@@ -73,12 +74,12 @@ def _recommended(
     scenario: int,
     histories: Histories,
     is_candidate_N: NDArray[np.bool_],
-    titles_N: list[str],
+    items_N: list[Description],
 ) -> list[RecommendedItem]:
     queried = case or some_case
     (best,) = best_items(scorer, queries_of(scorer, histories, [queried], scenario), is_candidate_N, NUM_RECOMMENDED)
     targets = set(case.target_T.tolist()) if case else set()
     return [
-        {"title": titles_N[item], "score": round(float(score), 3), "hit": int(item) in targets}
+        {**items_N[item], "score": round(float(score), 3), "hit": int(item) in targets}
         for item, score in zip(best.items_K, best.scores_K, strict=True)
     ]

@@ -16,3 +16,18 @@ def test_a_run_without_test_users_has_no_example_and_still_a_next_command(tiny_r
     run = run_result.read_run(tiny_run.folder)._replace(examples=[])
     assert "no example" in run_result.examples_text(run.examples)
     assert "query --user U --scenario homefeed" in run_result.next_text(run)
+
+
+def test_items_of_one_title_are_distinguished_in_the_examples():
+    def item(item_id: str, category: str | None, **more: object) -> dict:
+        return {"item_id": item_id, "title": "Soup", "category": category} | more
+
+    history = [item("i1", "cans", scenario="ads", action="buy")]
+    recommended = {"ads": [item("i1", "cans", hit=True), item("i2", None, hit=False)]}
+    lines = run_result.examples_text([{"user_id": "u1", "history": history, "recommended": recommended}]).splitlines()
+    assert lines[3:] == [
+        "    ads buy: Soup (cans)",
+        "    recommended in ads:",
+        "      * Soup (cans)",
+        "        Soup (i2)",
+    ]

@@ -35,6 +35,16 @@ def test_the_config_file_sets_the_budgets_of_the_stages(
         url = f"http://127.0.0.1:{port}"
         assert main(["query", "--url", url, "--user", "u00000001", "--scenario", "ads", "--k", "3", "--json"]) == 0
         answer = json.loads(capsys.readouterr().out)
+        best = answer["items"][0]["item_id"]
+        event = {"item_id": best, "action": "click", "scenario": "ads", "timestamp_ms": 1_700_000_000_000}
+        query = ["query", "--url", url, "--user", "u", "--scenario", "ads", "--history", json.dumps([event]), "--json"]
+        is_first = []
+        for option in ("--exclude-seen", "--no-exclude-seen"):
+            assert main([*query, option]) == 0
+            is_first.append(json.loads(capsys.readouterr().out)["items"][0]["item_id"] == best)
+        assert is_first == [False, True]
+        assert main([*query, "--category", "no such"]) == 0
+        assert json.loads(capsys.readouterr().out)["items"] == []
         status, error = status_and_error(capsys, "serve", "--bundle", bundle, "--port", port)
         assert (status, f"cannot listen on port {port}" in error) == (2, True)
     finally:

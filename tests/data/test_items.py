@@ -4,15 +4,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from redrec.data.items import id_ranks, is_allowed, titles
+from redrec.data.items import descriptions, id_ranks, is_allowed
 
 
 def test_an_item_is_allowed_in_its_scenarios_and_named_by_title_or_id(tmp_path):
-    items = {"item_id": ["i1", "i2", "i3"], "title": ["one", "", None], "scenarios": [["ads"], ["feed", "ads"], []]}
+    items = {"item_id": ["i1", "i2", "i3"], "title": ["one", "", None], "category": ["tools", None, None]}
+    items["scenarios"] = [["ads"], ["feed", "ads"], []]
     pq.write_table(pa.table(items), tmp_path / "items.parquet", row_group_size=1)
     allowed_SN = is_allowed(tmp_path / "items.parquet", ("feed", "ads"))
     assert allowed_SN.tolist() == [[False, True, False], [True, True, False]]
-    assert titles(tmp_path / "items.parquet") == ["one", "i2", "i3"]
+    named = descriptions(tmp_path / "items.parquet")
+    assert [(item["title"], item["category"]) for item in named] == [("one", "tools"), ("i2", None), ("i3", None)]
 
 
 @pytest.mark.parametrize(

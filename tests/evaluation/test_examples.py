@@ -3,7 +3,7 @@
 import numpy as np
 
 from redrec.data.histories import TEST
-from redrec.data.items import is_allowed, titles
+from redrec.data.items import descriptions, is_allowed
 from redrec.data.split import read_vocabulary
 from redrec.evaluation.cases import cases_of
 from redrec.evaluation.examples import examples
@@ -19,15 +19,16 @@ def shown_users(tmp_path, events) -> list[dict]:
     scenarios = range(len(vocabulary.scenarios))
     cases = {s: cases_of(histories, s, TEST, num_targets=5, max_users=9, seed=0) for s in scenarios}
     scorer = Scorer(lambda users, s, moment_ms_B: np.tile(np.eye(10)[9], (len(users), 1, 1)), np.eye(10))
-    return examples(scorer, histories, cases, vocabulary, is_allowed(items, vocabulary.scenarios), titles(items))
+    return examples(scorer, histories, cases, vocabulary, is_allowed(items, vocabulary.scenarios), descriptions(items))
 
 
 def test_the_best_item_is_recommended_and_is_a_hit_if_it_is_a_target(tmp_path):
     (user,) = shown_users(tmp_path, [("a", f"i{n}", "feed" if n == 0 else "ads", n) for n in range(10)])
+    item = {"item_id": "i9", "title": "i9", "category": None}
     best = {scenario: items[0] for scenario, items in user["recommended"].items()}
     assert best == {
-        "ads": {"title": "i9", "score": 1.0, "hit": True},
-        "feed": {"title": "i9", "score": 1.0, "hit": False},
+        "ads": item | {"score": 1.0, "hit": True},
+        "feed": item | {"score": 1.0, "hit": False},
     }
 
 

@@ -41,7 +41,7 @@ def url() -> Iterator[str]:
 
 def test_only_given_options_are_sent(url: str):
     assert query(url, "u1", "ads", 3, category="tools", model_name="a b") == PREDICTION
-    instance = {"user_id": "u1", "scenario": "ads", "k": 3, "exclude_seen": False, "category": "tools"}
+    instance = {"user_id": "u1", "scenario": "ads", "k": 3, "category": "tools"}
     assert REQUESTS[-1] == ("/v1/models/a%20b:predict", {"instances": [instance]})
 
 
