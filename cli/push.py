@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> Outcome:
 
     folder = RunFolder(arguments.run)
     blocks = events_of(arguments.events, choices_of(folder.bundle))
-    from feature_repo.push import Pusher
+    from feature_repo.push import Pusher, by_reason
     from redrec.bundle.reader import Bundle
 
     pusher = Pusher(folder.features, Bundle.load(folder.bundle).item_index)
@@ -41,8 +41,8 @@ def run(arguments: argparse.Namespace) -> Outcome:
         pushed = pusher.push(block)
         for name in counts:
             counts[name] += getattr(pushed, name)
-        for event, reason in pushed.refused:
-            refused[reason].append(event._asdict())
+        for reason, events in by_reason(pushed.refused).items():
+            refused[reason] += events
     return Outcome({**counts, "refused": refused}, pushed_text(counts, refused))
 
 

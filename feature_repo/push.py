@@ -14,7 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from threading import Lock
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from feature_repo.online import OnlineHistories, StoredEvent, newest
 from redrec.data import validity
@@ -40,6 +40,14 @@ class Pushed(NamedTuple):
     known: int
     late: int
     refused: tuple[Refused, ...]
+
+
+def by_reason(refused: Iterable[Refused]) -> dict[str, list[dict[str, Any]]]:
+    """Return the refused events, as mappings, by the reason."""
+    events: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for event, reason in refused:
+        events[reason].append(event._asdict())
+    return dict(events)
 
 
 class Pusher:

@@ -42,7 +42,12 @@ def _what(problem: ErrorDetails, model: type[BaseModel] | None, key: str) -> str
         return f"unknown key{_suggestion(key, model)}"
     message = problem["msg"].removeprefix("Value error, ")
     is_shown = isinstance(problem["input"], str | int | float) and problem["type"] != "value_error"
-    return f"{message}, not {reprlib.repr(problem['input'])}" if is_shown else message
+    return f"{message}, not {reprlib.repr(problem['input'])}" if is_shown and not _is_secret(model, key) else message
+
+
+def _is_secret(model: type[BaseModel] | None, key: str) -> bool:
+    """Return whether the field is left out where its model is printed, as a token is."""
+    return model is not None and key in model.model_fields and not model.model_fields[key].repr
 
 
 def _suggestion(key: str, model: type[BaseModel] | None) -> str:

@@ -22,6 +22,8 @@ from kserve.model_server import app
 from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 
 from serving.config import ServingConfig, serving_config
+from serving.description import EVENTS, describe
+from serving.events import EventsRoute
 from serving.predictor import MAX_REASON, Predictor
 
 logger = logging.getLogger(__name__)
@@ -112,6 +114,10 @@ def serve(
 
     predictor.when_ready = announce
     app.add_exception_handler(RequestValidationError, bad_request)
+    if predictor.config.push_token is not None:
+        events = EventsRoute(features, predictor.bundle, predictor.config.push_token)
+        app.add_api_route(EVENTS, events.post, methods=["POST"], response_model=None)
+    describe(app, model_name, predictor.bundle.manifest.scenarios[0])
     app.max_body_size = MAX_BODY_BYTES
     server = ModelServer(
         http_port=port,

@@ -1,19 +1,22 @@
-"""Serving configuration: time budgets per stage, and the address of the index."""
+"""Serving configuration: time budgets per stage, the address of the index, and the token of the events route."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
-from redrec.config import Config, load_config
+from redrec.config import Config, load_config, validated
 
-MILVUS_URI = "REDREC_MILVUS_URI"
+MILVUS_URI, PUSH_TOKEN = "REDREC_MILVUS_URI", "REDREC_PUSH_TOKEN"
 
 
 class ServingConfig(Config):
     """A stage over its budget leads to a degraded answer, marked as such. A healthy stage takes under 100 ms."""
 
     milvus_uri: str | None = None  # of a Milvus server; None: a private copy of the bundle's embedded index
+    push_token: str | None = Field(
+        default=None, min_length=16, pattern="^[!-~]+$", repr=False
+    )  # None: no events by POST
     features_budget_ms: PositiveInt = 1000
     tower_budget_ms: PositiveInt = 1000
     search_budget_ms: PositiveInt = 1000
@@ -22,8 +25,8 @@ class ServingConfig(Config):
 
 
 def serving_config(path: Path | None, environment: Mapping[str, str]) -> ServingConfig:
-    """Return the configuration of the file, if any, with the Milvus address of the environment, if set."""
+    """Return the configuration of the file, if any, with what the environment sets."""
     config = ServingConfig() if path is None else load_config(ServingConfig, path)
-    if MILVUS_URI in environment:
-        config = config.model_copy(update={"milvus_uri": environment[MILVUS_URI]})
-    return config
+    variables = {"milvus_uri": MILVUS_URI, "push_token": PUSH_TOKEN}
+    given = {field: environment[variable] for field, variable in variables.items() if environment.get(variable)}
+    return validated(ServingConfig, config.model_dump() | given, "environment")

@@ -27,6 +27,7 @@ from redrec.folders import DataFolder, RunFolder
 from redrec.index.exact import exact_search
 from redrec.index.filters import Catalog, ItemFilter
 from redrec.index.merge import merge_max
+from serving.bodies import PushAnswer, V1Answer
 from serving.client import query
 from tests.bundles import numpy_interests, swap, tiny_run, write_tiny_model
 from tests.redis_server import MISSING, free_port, is_installed, start_redis, stop
@@ -37,6 +38,7 @@ HISTORY = [
     {"item_id": item, "action": "click", "scenario": "homefeed", "timestamp_ms": 1_700_000_000_000 + i}
     for i, item in enumerate(SEEN)
 ]
+TOKEN = "0123456789abcdef"
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +59,7 @@ def server(run: RunFolder) -> Iterator[tuple[str, subprocess.Popen]]:
     port, config = free_port(), run.path / "serving.json"
     config.write_text(PATIENT.model_dump_json())
     folders = ("--bundle", str(run.bundle), "--features", str(run.features))
-    process = start(*folders, "--serving_config", str(config), "--http_port", str(port))
+    process = start(*folders, "--serving_config", str(config), "--http_port", str(port), REDREC_PUSH_TOKEN=TOKEN)
     try:
         url = f"http://127.0.0.1:{port}"
         wait_until_ready(url, process)
@@ -71,10 +73,10 @@ def url(server: tuple[str, subprocess.Popen]) -> str:
     return server[0]
 
 
-def post(url: str, body: object) -> tuple[int, Any]:
+def post(url: str, body: object, **headers: str) -> tuple[int, Any]:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     try:
-        with urlopen(Request(url, content, {"Content-Type": "application/json"}), timeout=30) as response:
+        with urlopen(Request(url, content, {"Content-Type": "application/json"} | headers), timeout=30) as response:
             return response.status, json.load(response)
     except HTTPError as error:
         return error.code, json.load(error)
@@ -124,6 +126,35 @@ def test_a_pushed_event_counts_in_the_next_answer(url: str, run: RunFolder, bund
     event = PushedEvent("user-7", before[0], "ads", bundle.vocabulary.actions[0], time.time_ns() // 1_000_000)
     assert pusher.push([event]).added == 1
     assert before[0] not in predict()  # what the user has seen is not recommended again
+
+
+def test_a_posted_event_counts_in_the_next_answer_and_a_bad_one_is_refused(url: str, bundle: Bundle):
+    instance = {"user_id": "user-8", "scenario": "ads", "k": 4, "exclude_seen": True}
+    (first, *_) = item_ids(v1(url, instance)[1]["predictions"][0])
+    event = {"user_id": "user-8", "item_id": first, "scenario": "ads", "action": bundle.vocabulary.actions[0]}
+    event["timestamp_ms"] = time.time_ns() // 1_000_000
+    bad = event | {"item_id": "nowhere"}
+    status, answer = post(f"{url}/events", [event, bad], Authorization=f"Bearer {TOKEN}")
+    assert status == 200 and PushAnswer.model_validate(answer)
+    assert (answer["added"], answer["refused"]) == (1, {"item_id is not in the item table": [bad]})
+    assert first not in item_ids(v1(url, instance)[1]["predictions"][0])
+    status, answer = post(f"{url}/events", {}, Authorization=f"bearer {TOKEN}")
+    assert status == 400 and "JSON list of events" in answer["error"]
+
+
+@pytest.mark.parametrize("authorization", ["", f"Basic {TOKEN}", "Bearer", f"Bearer {TOKEN}0", "Bearer \xe9"])
+def test_events_without_the_token_are_refused(url: str, authorization: str):
+    status, answer = post(f"{url}/events", [], Authorization=authorization)
+    assert status == 401 and "Bearer TOKEN" in answer["error"]
+
+
+def test_answers_are_as_described(url: str):
+    _, body = v1(url, {"user_id": "nobody", "scenario": "ads"}, {"user_id": "u", "scenario": "ads", "history": HISTORY})
+    assert [p.source for p in V1Answer.model_validate(body).predictions] == ["fallback", "model"]
+    with urlopen(f"{url}/openapi.json", timeout=30) as response:
+        assert "V1Request" in json.load(response)["components"]["schemas"]
+    with urlopen(f"{url}/docs", timeout=30) as response:
+        assert "/v1/models/redrec:predict" in response.read().decode()
 
 
 def test_v1_and_v2_give_the_same_items(url: str):
@@ -298,6 +329,7 @@ def test_a_milvus_server_is_used_and_refused_when_swapped_and_replaced_when_down
         url = f"http://127.0.0.1:{port}"
         wait_until_ready(url, server)
         instance = {"user_id": "u", "scenario": "search", "history": HISTORY}
+        assert post(f"{url}/events", [])[0] == 404  # no token, no route
         from_index = v1(url, instance)[1]["predictions"][0]
         assert from_index["source"] == "model"
 

@@ -1,0 +1,69 @@
+"""Bodies of the HTTP interface, for /openapi.json; requests are checked by `serving.requests`, answers not again."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from serving.requests import MAX_INSTANCES, Query
+
+MAX_EVENTS = 10_000  # of one request
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class V1Request(Body):
+    """Queries of one or many users."""
+
+    instances: list[Query] = Field(min_length=1, max_length=MAX_INSTANCES)
+
+
+class RecommendedItem(Body):
+    item_id: str
+    title: str | None
+    score: float | None = Field(description="null in a fallback")
+    interest: int | None = Field(description="number of the user's interest that found the item; null in a fallback")
+
+
+class Prediction(Body):
+    items: list[RecommendedItem] = Field(description="best first")
+    source: Literal["model", "exact", "fallback"]
+    reason: str | None = Field(description="why the source is not `model`")
+    bundle_id: str
+
+
+class V1Answer(Body):
+    """One prediction per query, in their order."""
+
+    predictions: list[Prediction]
+
+
+class NewEvent(Body):
+    """An event of the log."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    user_id: str
+    item_id: str
+    scenario: str
+    action: str
+    timestamp_ms: int = Field(description="milliseconds since 1970")
+
+
+NewEvents = Annotated[list[NewEvent], Field(min_length=1, max_length=MAX_EVENTS)]
+
+
+class PushAnswer(Body):
+    """What became of the events; a refused one does not hold up the others."""
+
+    added: int
+    known: int = Field(description="stored before")
+    late: int = Field(description="older than all that are kept")
+    refused: dict[str, list[NewEvent]] = Field(description="by reason")
+
+
+class Error(Body):
+    """Why there is no answer."""
+
+    error: str
