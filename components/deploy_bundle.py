@@ -6,18 +6,23 @@ from components.images import PIPELINE_IMAGE
 
 
 @dsl.component(base_image=PIPELINE_IMAGE, install_kfp_package=False)
-def deploy_bundle(release: dsl.Input[dsl.Model], namespace: str, name: str = "redrec", timeout_s: int = 600) -> str:
-    """Apply the InferenceService for this bundle, wait until it is ready, and return its address.
+def deploy_bundle(
+    release: dsl.Input[dsl.Model], namespace: str = "", name: str = "redrec", timeout_s: int = 600
+) -> str:
+    """Point the InferenceService to this bundle, wait until it answers with it, and return its address.
 
     Args:
         release: Folder with bundle and features; its URI becomes the service's storageUri.
-        namespace: Namespace of the service.
-        name: Name of the InferenceService.
-        timeout_s: How many seconds to wait until the service is ready.
+        namespace: Namespace of the service; empty for the run's own.
+        name: Name of the InferenceService; it is created if there is none.
+        timeout_s: How many seconds to wait until the service answers with the bundle.
     """
+    from pathlib import Path
+
     from components.start import start_step
 
     start_step()
-    from serving.deploy import deploy
+    from serving.deploy import Release, deploy
 
-    return deploy(release.uri, name=name, namespace=namespace, timeout_s=timeout_s)
+    deployed = Release.read(Path(release.path), release.uri)
+    return deploy(deployed, name=name, namespace=namespace or None, timeout_s=timeout_s)

@@ -1,91 +1,219 @@
-"""Deploy: a release folder's URI in, a ready InferenceService and its address out.
+"""Deploy: a release in, the address of a service that answers with its bundle out.
 
-The InferenceService is that of serving/manifests with name and storageUri set. ServingRuntime and ServiceAccount belong
-to the platform and are installed once, by the chart or kubectl. With server-side apply a second call with the same
-release changes nothing; KServe's own client has no such call.
+An existing InferenceService gets a new `storageUri` and keeps everything else, which belongs to the chart, kubectl or
+its operator; where there is none, that of serving/manifests is created. ServingRuntime and ServiceAccount belong to the
+platform and are installed once. With server-side apply a second call with the same release changes nothing; KServe's
+own client has no such call.
 """
 
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
+from redrec.bundle.manifest import BundleManifest
+from redrec.config import InputError, load_config
+from redrec.folders import BundleFolder, RunFolder
+from serving.client import query
+from serving.rollout import DeployError, State, failure, is_rolled_out, progress
+
 MANIFEST = Path(__file__).parent / "manifests" / "inferenceservice.yaml"
-FIELD_MANAGER = "redrec-pipeline"
-# Only a new spec resolves these. KServe 0.20 in Standard mode does not report a crashing pod this way: the wait then
-# lasts until the time limit (observed with its own controller).
-FAILED = {"BlockedByFailedLoad", "InvalidSpec"}
+FIELD_MANAGER = "redrec-deploy"
+POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+USER_ID = "redrec-deploy"  # of the query that asks for the bundle's id; nobody has this history
+KSERVE = "serving.kserve.io/v1beta1"
 POLL_S = 2.0
-GRACE_S = 10.0  # KServe never counts a refused spec as observed; after this time, the refusal is of the newest spec
 
 
-class DeployError(RuntimeError):
-    """The InferenceService cannot become ready, or did not in time."""
+class Release(NamedTuple):
+    """A run folder in an object store or on a claim."""
+
+    storage_uri: str
+    bundle_id: str
+    scenario: str  # one of the bundle's
+
+    @staticmethod
+    def read(folder: Path, uri: str) -> "Release":
+        """Return the release of a run folder; Kubeflow Pipelines writes minio:// for what KServe reads as s3://."""
+        manifest = load_config(BundleManifest, BundleFolder(RunFolder(folder).bundle).manifest)
+        return Release(uri.replace("minio://", "s3://", 1), manifest.id, manifest.scenarios[0])
 
 
-def deploy(storage_uri: str, *, name: str, namespace: str, timeout_s: float) -> str:
-    """Apply the InferenceService for the release at `storage_uri` and return its address once it is ready.
+def deploy(release: Release, *, name: str, timeout_s: float, namespace: str | None = None) -> str:
+    """Serve the release by the InferenceService `name`, and return its address once it answers with the release.
+
+    Without `namespace` it is the pod's own.
 
     Raises:
-        DeployError: KServe refuses the spec, the server cannot load the bundle, or the time limit is reached.
+        InputError: KServe, the namespace or a right is missing; nothing was changed.
+        DeployError: The new pods cannot start or serve another bundle, or the time limit is reached.
     """
-    from kubernetes import client, config, dynamic
+    from kubernetes import client, config
 
+    namespace = namespace or own_namespace()
     config.load_config()  # the pod's service account, or the kubeconfig
-    services = dynamic.DynamicClient(client.ApiClient()).resources.get(
-        api_version="serving.kserve.io/v1beta1", kind="InferenceService"
-    )
-    services.server_side_apply(
-        inference_service(storage_uri, name),
-        namespace=namespace,
-        field_manager=FIELD_MANAGER,
-        force_conflicts=True,
-    )
-    return wait_until_ready(lambda: services.get(name=name, namespace=namespace).to_dict(), timeout_s)
+    with plain_refusals(namespace):
+        cluster = Cluster(client.ApiClient(), namespace)
+        cluster.serve(release.storage_uri, name)
+        return wait_until_served(lambda: cluster.state(name), release, timeout_s)
+
+
+def own_namespace(file: Path = POD_NAMESPACE) -> str:
+    if not file.is_file():
+        raise InputError(f"No namespace is given, and this is no pod: {file} does not exist. Give a namespace.")
+    return file.read_text(encoding="utf-8").strip()
+
+
+class Cluster:
+    """The four objects that a deployment reads or writes; `helm/redrec/templates/deployer.yaml` has its rights."""
+
+    def __init__(self, api: Any, namespace: str) -> None:
+        self.client, self.namespace = require_kserve(api), namespace
+
+    def resource(self, api_version: str, kind: str) -> Any:
+        return self.client.resources.get(api_version=api_version, kind=kind)
+
+    def read(self, api_version: str, kind: str, name: str) -> dict[str, Any] | None:
+        from kubernetes.dynamic.exceptions import NotFoundError
+
+        try:
+            result: dict[str, Any] = self.resource(api_version, kind).get(name=name, namespace=self.namespace).to_dict()
+        except NotFoundError:
+            return None
+        return result
+
+    def serve(self, storage_uri: str, name: str) -> None:
+        """Set the storageUri of the service, or create the service."""
+        services = self.resource(KSERVE, "InferenceService")
+        manifest = inference_service(storage_uri, name)
+        if self.read(KSERVE, "InferenceService", name) is None:
+            services.create(manifest, namespace=self.namespace, field_manager=FIELD_MANAGER)
+        else:
+            owned = only_storage_uri(manifest)
+            services.server_side_apply(
+                owned, namespace=self.namespace, field_manager=FIELD_MANAGER, force_conflicts=True
+            )
+
+    def state(self, name: str) -> State:
+        pods = self.resource("v1", "Pod").get(
+            namespace=self.namespace, label_selector=f"serving.kserve.io/inferenceservice={name}"
+        )
+        return State(
+            self.read(KSERVE, "InferenceService", name) or {},
+            self.read("apps/v1", "Deployment", f"{name}-predictor") or {},
+            pods.to_dict()["items"],
+        )
+
+
+def require_kserve(api: Any) -> Any:
+    """Return a dynamic client of a cluster that has KServe.
+
+    Raises:
+        InputError: The custom resource InferenceService does not exist.
+    """
+    from kubernetes import dynamic
+    from kubernetes.dynamic.exceptions import ResourceNotFoundError
+
+    client = dynamic.DynamicClient(api)
+    try:
+        client.resources.get(api_version=KSERVE, kind="InferenceService")
+    except ResourceNotFoundError as error:
+        raise InputError(
+            f"The cluster has no InferenceService ({KSERVE}). Install KServe 0.15 or newer: "
+            "https://kserve.github.io/website"
+        ) from error
+    return client
 
 
 def inference_service(storage_uri: str, name: str) -> dict[str, Any]:
-    """Return the manifest for one release.
-
-    >>> inference_service("minio://mlpipeline/v2/release", "redrec")["spec"]["predictor"]["model"]["storageUri"]
-    's3://mlpipeline/v2/release'
-    """
+    """Return the manifest for one release."""
     manifest: dict[str, Any] = yaml.safe_load(MANIFEST.read_text(encoding="utf-8"))
     manifest["metadata"]["name"] = name
-    # Kubeflow Pipelines writes minio:// for its own object store; KServe reads the same objects as s3://.
-    manifest["spec"]["predictor"]["model"]["storageUri"] = storage_uri.replace("minio://", "s3://", 1)
+    manifest["spec"]["predictor"]["model"]["storageUri"] = storage_uri
     return manifest
 
 
-def wait_until_ready(
-    read: Callable[[], dict[str, Any]], timeout_s: float, poll_s: float = POLL_S, grace_s: float = GRACE_S
+def only_storage_uri(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Return the only field that a deployment owns of an existing service.
+
+    >>> only_storage_uri(inference_service("s3://releases/7", "redrec"))["spec"]
+    {'predictor': {'model': {'storageUri': 's3://releases/7'}}}
+    """
+    return {
+        "apiVersion": manifest["apiVersion"],
+        "kind": manifest["kind"],
+        "metadata": {"name": manifest["metadata"]["name"]},
+        "spec": {"predictor": {"model": {"storageUri": manifest["spec"]["predictor"]["model"]["storageUri"]}}},
+    }
+
+
+@contextmanager
+def plain_refusals(namespace: str) -> Iterator[None]:
+    """Turn what the API refuses into one sentence."""
+    from kubernetes.client import ApiException
+
+    try:
+        yield
+    except ApiException as error:
+        reason = api_message(error.body, error.reason)
+        advice = ""
+        if error.status == 403:
+            advice = f" Give its ServiceAccount the Role of the chart (values `deployers`) in namespace {namespace}."
+        elif error.status == 401:
+            advice = " Log in again: the token is expired or of another cluster."
+        raise InputError(f"The cluster refuses with {error.status}: {reason.rstrip('.')}.{advice}") from error
+
+
+def api_message(body: str | bytes | None, reason: str | None) -> str:
+    r"""Return the API's own message.
+
+    >>> api_message('{"message": "namespaces \\"shop\\" not found"}', "Not Found")
+    'namespaces "shop" not found'
+    """
+    try:
+        content = json.loads(body or "")
+    except json.JSONDecodeError:
+        content = None
+    return str(content["message"] if isinstance(content, Mapping) and "message" in content else reason)
+
+
+def wait_until_served(
+    read: Callable[[], State],
+    release: Release,
+    timeout_s: float,
+    *,
+    query_bundle: Callable[[str, str, str], str] | None = None,
+    poll_s: float = POLL_S,
 ) -> str:
-    """Return the service's address once the controller has observed the newest spec and it is ready."""
-    started = time.monotonic()
+    """Return the service's address once its newest pods are rolled out and it answers with the release's bundle.
+
+    Raises:
+        DeployError: The roll-out failed, or the time limit is reached.
+    """
+    started, query_bundle = time.monotonic(), query_bundle or served_bundle
     while True:
-        service = read()
-        status = service.get("status") or {}
+        state, answer = read(), ""
         waited_s = time.monotonic() - started
-        is_observed = status.get("observedGeneration", 0) >= service["metadata"]["generation"]
-        if is_observed and condition(status, "Ready").get("status") == "True":
-            return str((status.get("address") or status)["url"])
-        model = status.get("modelStatus") or {}
-        if model.get("transitionStatus") in FAILED and (is_observed or waited_s > grace_s):
-            failure = (model.get("lastFailureInfo") or {}).get("message", "no message")
-            raise DeployError(
-                f"InferenceService {service['metadata']['name']}: {model['transitionStatus']}: {failure}. "
-                "Look at the predictor pod's log, correct the release or the ServingRuntime, and deploy again."
-            )
-        if waited_s > timeout_s:
-            ready = condition(status, "Ready")
-            raise DeployError(
-                f"InferenceService {service['metadata']['name']} was not ready after {timeout_s:.0f} s: "
-                f"{ready.get('reason', 'no condition yet')} {ready.get('message', '')}".rstrip()
-            )
+        if is_rolled_out(state, release.storage_uri):
+            url = state.address
+            try:
+                answer = query_bundle(url, state.name, release.scenario)
+            except InputError as error:
+                answer = str(error)
+            if answer == release.bundle_id:
+                return url
+        failed = failure(state, release.storage_uri, waited_s)
+        if failed is None and waited_s > timeout_s:
+            failed = f"not served after {timeout_s:.0f} s: {progress(state, release.storage_uri, answer)}"
+        if failed:
+            raise DeployError(f"InferenceService {state.name}: {failed}")
         time.sleep(poll_s)
 
 
-def condition(status: dict[str, Any], name: str) -> dict[str, Any]:
-    return next((c for c in status.get("conditions") or [] if c["type"] == name), {})
+def served_bundle(url: str, model_name: str, scenario: str) -> str:
+    """Return the id of the bundle that answers a query."""
+    return str(query(url, USER_ID, scenario, k=1, model_name=model_name)["bundle_id"])

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import pytest
 
+from redrec.bundle.reader import Bundle
 from redrec.folders import RunFolder
 from tests.cluster.tools import HOME, ROOT, TOOLS, require_pods, run
 
@@ -80,6 +81,11 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def bundle(run_folder: Path) -> Bundle:
+    return Bundle.load(RunFolder(run_folder).bundle)
+
+
+@pytest.fixture(scope="session")
 def claim(cluster: Cluster, run_folder: Path) -> None:
     """Copy the run to the folder `demo` of the claim, as an operator copies a release to shared storage."""
     cluster.kubectl("apply", "--server-side", "-f", "serving/manifests/pvc.yaml")
@@ -94,7 +100,7 @@ def claim(cluster: Cluster, run_folder: Path) -> None:
 @pytest.fixture(scope="session")
 def service(cluster: Cluster, image: str, claim: None) -> Service:
     """Apply serving/manifests unchanged, and wait until KServe's controller reports Ready."""
-    cluster.kubectl("apply", "--server-side", "-f", "serving/manifests")
+    cluster.kubectl("apply", "--server-side", "-k", "serving/manifests")
     label = "serving.kserve.io/inferenceservice=redrec"
     try:
         cluster.kubectl("wait", "--for=condition=Ready", "isvc/redrec", f"--timeout={START_S}s")

@@ -1,44 +1,41 @@
-"""Deployment as in a pipeline: one call, with KServe's own controller, until the service is ready."""
+"""Deployment as in a pipeline: one call, with KServe's own controller, until the service answers with the bundle."""
 
-import json
 import sys
 import time
-import urllib.request
 
 import pytest
 
+from redrec.bundle.reader import Bundle
 from tests.cluster.conftest import Cluster, Service
+from tests.cluster.deploy import TIMEOUT_S
 from tests.cluster.tools import run
 
 pytestmark = pytest.mark.cluster
 
-TIMEOUT_S = 120
-CALL = f"from serving.deploy import deploy; print(deploy({{!r}}, name={{!r}}, namespace={{!r}}, timeout_s={TIMEOUT_S}))"
+
+def deploy(cluster: Cluster, storage_uri: str, bundle: Bundle, name: str, namespace: str = "default") -> str:
+    words = [storage_uri, bundle.manifest.id, bundle.manifest.scenarios[0], name, namespace]
+    environment = {"ADMIN_KUBECONFIG": cluster.env["KUBECONFIG"]} | cluster.env
+    return run(sys.executable, "-m", "tests.cluster.deploy", *words, env=environment).strip()
 
 
-def deploy(cluster: Cluster, storage_uri: str, name: str, namespace: str = "default") -> str:
-    """Deploy in a separate process: the Kubernetes client reads KUBECONFIG when it is imported."""
-    return run(sys.executable, "-c", CALL.format(storage_uri, name, namespace), env=cluster.env).strip()
-
-
-def test_a_deployed_release_is_ready_when_the_call_returns_and_again_at_once(cluster: Cluster, service: Service):
+def test_a_deployed_release_answers_when_the_call_returns_and_again_at_once(
+    cluster: Cluster, service: Service, bundle: Bundle
+):
     try:
-        first = deploy(cluster, "pvc://redrec-bundles/demo", "deployed")
-        assert deploy(cluster, "pvc://redrec-bundles/demo", "deployed") == first
-        label = "serving.kserve.io/inferenceservice=deployed"
-        address = cluster.kubectl("get", "svc", "-l", label, "-o", "jsonpath={.items[0].spec.clusterIP}")
-        with urllib.request.urlopen(f"http://{address}/v2/models/redrec/ready", timeout=10) as answer:
-            assert json.load(answer)["ready"] is True
+        first = deploy(cluster, "pvc://redrec-bundles/demo", bundle, "deployed")
+        assert deploy(cluster, "pvc://redrec-bundles/demo", bundle, "deployed") == first
+        assert first == "http://deployed-predictor.default.svc.cluster.local"
     finally:
         cluster.kubectl("delete", "isvc", "deployed")
 
 
-def test_a_namespace_without_the_serving_runtime_is_refused_at_once(cluster: Cluster):
+def test_a_namespace_without_the_serving_runtime_is_refused_early(cluster: Cluster, bundle: Bundle):
     cluster.kubectl("create", "namespace", "bare")
     started = time.monotonic()
     try:
         with pytest.raises(AssertionError, match="DeployError: InferenceService lonely: InvalidSpec"):
-            deploy(cluster, "pvc://redrec-bundles/demo", "lonely", "bare")
+            deploy(cluster, "pvc://redrec-bundles/demo", bundle, "lonely", "bare")
         assert time.monotonic() - started < TIMEOUT_S / 2
     finally:
         cluster.kubectl("delete", "namespace", "bare", "--wait=false")

@@ -67,11 +67,6 @@ def scores(prediction: dict[str, Any]) -> list[float]:
 
 
 @pytest.fixture(scope="session")
-def bundle(run_folder: Path) -> Bundle:
-    return Bundle.load(RunFolder(run_folder).bundle)
-
-
-@pytest.fixture(scope="session")
 def users(run_folder: Path) -> list[str]:
     source = sorted((RunFolder(run_folder).features / "sources").glob("*.parquet"))[0]
     return pq.read_table(source, columns=["user_id"])["user_id"].to_pylist()[:NUM_USERS]
@@ -171,7 +166,7 @@ def test_the_pod_is_locked_down_and_carries_no_training_packages(cluster: Cluste
     }
 
 
-@pytest.mark.parametrize("shape", ["default", "object-store", "shared-claim"])
+@pytest.mark.parametrize("shape", ["default", "object-store", "scheduling", "shared-claim"])
 def test_the_api_and_kserve_accept_the_rendered_chart(cluster: Cluster, shape: str) -> None:
     chart = ROOT / "helm" / "redrec"
     rendered = run(helm(), "template", "redrec", chart, "--values", chart / "ci" / f"{shape}-values.yaml")

@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 TOOLS = ROOT.parent / "shared" / "tools"
+CRDS = TOOLS.parent / "crds"
 PIPE_CLOSED = (
     128 + 13
 )  # one in four runs of install-kube-tools ends so: `head -1` exits before kubectl has printed everything

@@ -1,17 +1,22 @@
-"""The chart, rendered by helm itself: all supported shapes, the same specs as the plain manifests, and no silent typo."""
+"""The chart, rendered by helm itself: all supported shapes, the same specs as the plain manifests, and no silent typo.
+
+The API of every supported KServe declares each of its fields.
+"""
 
 import subprocess
 import tomllib
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.cluster.tools import ROOT, helm, run
+from tests.cluster.tools import CRDS, ROOT, helm, run
 
-CHART = ROOT / "helm" / "redrec"
+CHART, MANIFESTS = ROOT / "helm" / "redrec", ROOT / "serving" / "manifests"
 SHAPES = sorted((CHART / "ci").glob("*-values.yaml"))
+KSERVE = ("kserve-0.15.2", "kserve-0.16.0", "kserve-0.18.1", ".")  # folders of definitions; the last is 0.20's
 
 Objects = dict[str, dict[str, Any]]  # kind -> object
 
@@ -39,13 +44,48 @@ def names(objects: Objects) -> dict[str, str]:
     return {kind: one["metadata"]["name"] for kind, one in objects.items()}
 
 
+def plain() -> Objects:
+    """Return what `kubectl apply -k serving/manifests` applies: the files that the kustomization names."""
+    files = yaml.safe_load((MANIFESTS / "kustomization.yaml").read_text())["resources"]
+    assert {*files, "kustomization.yaml"} == {path.name for path in MANIFESTS.glob("*.yaml")}
+    return by_kind("\n---\n".join((MANIFESTS / file).read_text() for file in files))
+
+
 def test_default_rendering_equals_the_plain_manifests() -> None:
-    plain = by_kind(
-        "\n---\n".join(path.read_text() for path in sorted((ROOT / "serving" / "manifests").glob("*.yaml")))
-    )
-    rendered = render()
-    assert without_metadata(rendered) == without_metadata(plain)
-    assert names(rendered) == names(plain)
+    rendered, expected = render(), plain()
+    del rendered["Pod"]  # of `helm test`
+    assert without_metadata(rendered) == without_metadata(expected)
+    assert names(rendered) == names(expected)
+
+
+def unknown_fields(value: Any, schema: dict[str, Any], path: str = "") -> list[str]:
+    """Return the fields that a structural schema does not declare, as the API's strict check finds them."""
+    if isinstance(value, list):
+        fields = [unknown_fields(one, schema["items"], path) for one in value]
+    elif isinstance(value, dict) and "properties" in schema:
+        declared = schema["properties"]
+        fields = [unknown_fields(one, declared.get(name, {}), f"{path}.{name}") for name, one in value.items()]
+        fields.append([f"{path}.{name}" for name in value if name not in declared])
+    else:
+        fields = []
+    return list(chain.from_iterable(fields))
+
+
+def schema(version: str, kind: str) -> dict[str, Any]:
+    if not CRDS.is_dir():
+        pytest.skip(f"{CRDS} is absent; it has KServe's custom resource definitions")
+    definition = yaml.load((CRDS / version / f"serving.kserve.io_{kind}.yaml").read_text(), yaml.CSafeLoader)
+    declared: dict[str, Any] = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    return declared
+
+
+@pytest.mark.parametrize("version", KSERVE)
+def test_every_supported_kserve_declares_all_fields(version: str) -> None:
+    objects = render_shape("scheduling")
+    services, runtimes = schema(version, "inferenceservices"), schema(version, "servingruntimes")
+    assert unknown_fields(objects["InferenceService"]["spec"], services) == []
+    assert unknown_fields(objects["ServingRuntime"]["spec"], runtimes) == []
+    assert unknown_fields({"predictor": {"nodeSelectr": {}}}, services) == [".predictor.nodeSelectr"]
 
 
 @pytest.mark.parametrize("values", SHAPES, ids=lambda path: path.stem)
@@ -60,7 +100,13 @@ def test_every_supported_shape_lints_and_renders(values: Path) -> None:
         ("serving.imag.tag=1", "'imag' not allowed"),
         ("serving.image.tag=latest", "/serving/image/tag"),
         ("serving.minReplicas=two", "/serving/minReplicas"),
+        ("serving.minReplicas=5", "serving.minReplicas (5) is above serving.maxReplicas (1)"),
         ("serving.storageUri=redrec-bundles/demo", "/serving/storageUri"),
+        ("serving.resources=null", "missing property 'resources'"),
+        ("serving.resources.limits.cpu=null", "missing property 'cpu'"),
+        ("serving.resources.limits.memory=0.4Gi", "limits.memory (0.4Gi) is below its request (512Mi)"),
+        ("serving.resources.limits.cpu=100m", "limits.cpu (100m) is below its request (500m)"),
+        ("serving.claim.size=5", "/serving/claim/size"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(setting: str, complaint: str) -> None:
@@ -69,11 +115,33 @@ def test_a_wrong_value_is_refused_by_name(setting: str, complaint: str) -> None:
     assert complaint in done.stderr
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "serving.storageUri=hf://team/bundle",
+        "serving.storageUri=oci://registry/bundle:7",
+        "serving.resources.limits.memory=1.5Gi",
+        "serving.resources.limits.cpu=4",
+        "serving.claim.size=1.5Gi",
+        "serving.claim.accessMode=ReadWriteOncePod",
+    ],
+)
+def test_a_valid_value_is_taken(setting: str) -> None:
+    assert setting.split("=")[1] in yaml.safe_dump(render("--set", setting))
+
+
 def test_a_release_of_another_name_has_matching_names() -> None:
     objects = render(release="shop")
     predictor = objects["InferenceService"]["spec"]["predictor"]
     assert predictor["serviceAccountName"] == objects["ServiceAccount"]["metadata"]["name"] == "shop-redrec"
     assert predictor["model"]["runtime"] == objects["ServingRuntime"]["metadata"]["name"] == "shop-redrec"
+    assert predictor["model"]["storageUri"] == "pvc://shop-redrec-bundles/demo"
+
+
+def test_two_releases_in_a_namespace_share_no_object() -> None:
+    first, second = names(render(release="shop")), names(render(release="news"))
+    assert set(first) == set(second)
+    assert not set(first.values()) & set(second.values())
 
 
 def test_production_settings_reach_their_objects() -> None:
@@ -92,6 +160,19 @@ def test_the_claim_takes_its_settings() -> None:
     assert claim["metadata"]["name"] == "runs"
     assert claim["spec"]["storageClassName"] == "shared"
     assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
+
+
+def test_scheduling_settings_reach_the_pods() -> None:
+    objects, values = render_shape("scheduling"), yaml.safe_load((CHART / "ci" / "scheduling-values.yaml").read_text())
+    predictor, serving = objects["InferenceService"]["spec"]["predictor"], values["serving"]
+    for name in ("nodeSelector", "tolerations", "affinity", "topologySpreadConstraints", "imagePullSecrets"):
+        assert predictor[name] == serving[name]
+    assert (predictor["labels"], predictor["annotations"]) == (serving["podLabels"], serving["podAnnotations"])
+    assert objects["ServingRuntime"]["spec"]["containers"][0]["env"] == serving["env"]
+    assert objects["ServiceAccount"]["metadata"]["annotations"] == serving["serviceAccountAnnotations"]
+    assert objects["NetworkPolicy"]["spec"]["ingress"][0]["from"] == serving["networkPolicy"]["from"]
+    (subject,) = objects["RoleBinding"]["subjects"]
+    assert subject == {"kind": "ServiceAccount", "name": "default-editor", "namespace": "default"}
 
 
 def test_chart_and_project_have_one_version() -> None:

@@ -1,62 +1,96 @@
-"""Waiting for an InferenceService: only the newest spec counts, and a spec that cannot become ready ends it."""
+"""Deployment: it owns one field, it waits for the bundle's own answer, and a refusal is one sentence."""
 
-from typing import Any
+from pathlib import Path
 
 import pytest
+from kubernetes.client import ApiException
 
-from serving.deploy import DeployError, inference_service, wait_until_ready
+from redrec.config import InputError
+from serving.deploy import (
+    Release,
+    inference_service,
+    only_storage_uri,
+    own_namespace,
+    plain_refusals,
+    wait_until_served,
+)
+from serving.rollout import DeployError, State
+from tests.bundles import tiny_bundle
+from tests.serving.test_rollout import NEW, OLD, deployment, pod, service, waiting
 
-
-def state(ready: str, *, generation: int = 2, observed: int = 2, transition: str = "InProgress") -> dict[str, Any]:
-    """An InferenceService as KServe 0.20 reports it."""
-    return {
-        "metadata": {"name": "redrec", "generation": generation},
-        "status": {
-            "observedGeneration": observed,
-            "address": {"url": "http://redrec.default.svc.cluster.local"},
-            "conditions": [{"type": "Ready", "status": ready, "reason": "MinimumReplicasUnavailable"}],
-            "modelStatus": {"transitionStatus": transition, "lastFailureInfo": {"message": "exit code 2"}},
-        },
-    }
-
-
-def wait(*states: dict[str, Any], timeout_s: float = 60) -> tuple[str, int]:
-    """Return the address and how many of the states were not read."""
-    left = iter(states)
-    return wait_until_ready(lambda: next(left), timeout_s, poll_s=0), len(list(left))
+RELEASE = Release(NEW, "b1", "ads")
+BEFORE, DONE = State(service(), deployment(OLD), []), State(service(), deployment(), [])
 
 
-def test_ready_of_the_spec_before_does_not_count():
-    url, unread = wait(state("True", observed=1), state("False"), state("True"))
-    assert (url, unread) == ("http://redrec.default.svc.cluster.local", 0)
+def served(states: list[State], answers: list[str], timeout_s: float = 60) -> str:
+    """Wait over these states and answers; all of them are used."""
+    left, given = iter(states), iter(answers)
+
+    def query_bundle(url: str, model_name: str, scenario: str) -> str:
+        answer = next(given)
+        if answer.startswith("error"):
+            raise InputError(answer)
+        return answer
+
+    url = wait_until_served(lambda: next(left), RELEASE, timeout_s, query_bundle=query_bundle, poll_s=0)
+    assert (list(left), list(given)) == ([], [])
+    return url
 
 
-def test_a_service_that_the_controller_has_not_seen_yet_is_waited_for():
-    assert wait({"metadata": {"name": "redrec", "generation": 1}}, state("True"))[1] == 0
+def test_the_release_before_does_not_count():
+    assert served([BEFORE, BEFORE, DONE], ["b1"]) == "http://redrec-predictor.default.svc.cluster.local"
 
 
-@pytest.mark.parametrize("transition", ["BlockedByFailedLoad", "InvalidSpec"])
-def test_a_spec_that_cannot_become_ready_ends_the_wait(transition: str):
-    with pytest.raises(DeployError, match=f"{transition}: exit code 2"):
-        wait(state("False", transition=transition), state("True"))
+def test_the_bundle_itself_must_answer():
+    assert served([DONE, DONE, DONE], ["error: no route yet", "b0", "b1"])
 
 
-def test_a_failure_of_the_spec_before_does_not_count():
-    assert wait(state("False", observed=1, transition="BlockedByFailedLoad"), state("True"))[1] == 0
+def test_a_crashing_pod_ends_the_wait_though_the_old_one_answers():
+    crashing = pod(**waiting("CrashLoopBackOff", exitCode=2, message="no features"))
+    with pytest.raises(DeployError, match="redrec: pod redrec-1: CrashLoopBackOff: exit code 2: no features"):
+        served([BEFORE, State(service(), deployment(updatedReplicas=1), [crashing])], [])
 
 
-def test_a_refused_spec_is_never_observed_and_still_ends_the_wait():
-    states = iter([state("Unknown", observed=1, transition="InvalidSpec")])
-    with pytest.raises(DeployError, match="InvalidSpec"):
-        wait_until_ready(lambda: next(states), 60, poll_s=0, grace_s=-1)
+def test_the_time_limit_says_how_far_it_is():
+    with pytest.raises(DeployError, match="not served after -1 s: the service answers b0"):
+        served([DONE], ["b0"], timeout_s=-1)
+    with pytest.raises(DeployError, match="KServe has not rolled it out"):
+        served([BEFORE], [], timeout_s=-1)
 
 
-def test_the_time_limit_names_the_last_condition():
-    with pytest.raises(DeployError, match="MinimumReplicasUnavailable"):
-        wait(state("False"), state("False"), timeout_s=-1)
+def test_a_release_is_read_from_its_folder(tmp_path: Path):
+    bundle = tiny_bundle(tmp_path)
+    release = Release.read(tmp_path, "minio://mlpipeline/v2/release")
+    assert release == ("s3://mlpipeline/v2/release", bundle.manifest.id, bundle.manifest.scenarios[0])
+
+
+def test_a_folder_without_bundle_is_no_release(tmp_path: Path):
+    with pytest.raises(InputError, match="bundle.json"):
+        Release.read(tmp_path, "s3://releases/7")
 
 
 def test_the_manifest_names_the_release_and_the_service():
     manifest = inference_service("s3://releases/7", "challenger")
     assert manifest["metadata"]["name"] == "challenger"
     assert manifest["spec"]["predictor"]["model"]["storageUri"] == "s3://releases/7"
+    assert only_storage_uri(manifest)["spec"] == {"predictor": {"model": {"storageUri": "s3://releases/7"}}}
+
+
+def test_the_namespace_is_the_pods_own(tmp_path: Path):
+    (tmp_path / "namespace").write_text("shop\n")
+    assert own_namespace(tmp_path / "namespace") == "shop"
+    with pytest.raises(InputError, match="Give a namespace"):
+        own_namespace(tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"), [(403, "Role of the chart .* in namespace shop"), (401, "Log in again"), (404, "not found")]
+)
+def test_a_refusal_of_the_api_is_one_sentence(status: int, advice: str):
+    refused = ApiException(status=status, reason="no")
+    refused.body = '{"message": "namespaces \\"shop\\" not found"}'
+    with (
+        pytest.raises(InputError, match=f"refuses with {status}: namespaces .* {advice}|{advice}"),
+        plain_refusals("shop"),
+    ):
+        raise refused

@@ -16,3 +16,72 @@ app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- end -}}
+
+{{- define "redrec.image" -}}
+{{ .Values.serving.image.repository }}:{{ .Values.serving.image.tag | default .Chart.AppVersion }}
+{{- end -}}
+
+{{/* Permissions of every container of ours; PodSecurity `restricted` allows them. */}}
+{{- define "redrec.securityContext" -}}
+runAsNonRoot: true
+runAsUser: 10001
+runAsGroup: 10001
+readOnlyRootFilesystem: true
+allowPrivilegeEscalation: false
+capabilities:
+  drop: [ALL]
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}
+
+{{/* Name of the claim for run folders, of this release alone unless it is given. */}}
+{{- define "redrec.claim" -}}
+{{ .Values.serving.claim.name | default (printf "%s-bundles" (include "redrec.fullname" .)) }}
+{{- end -}}
+
+{{/* URI in the values; by default, the folder `demo` of the claim. */}}
+{{- define "redrec.valuesUri" -}}
+{{ .Values.serving.storageUri | default (printf "pvc://%s/demo" (include "redrec.claim" .)) }}
+{{- end -}}
+
+{{/* URI to serve: that of the values if it is new, else the live one, since a pipeline may have deployed another release.
+     The ServingRuntime remembers which URI of the values was applied last. */}}
+{{- define "redrec.storageUri" -}}
+{{- $uri := include "redrec.valuesUri" . -}}
+{{- $name := include "redrec.fullname" . -}}
+{{- $runtime := lookup "serving.kserve.io/v1alpha1" "ServingRuntime" .Release.Namespace $name -}}
+{{- $live := lookup "serving.kserve.io/v1beta1" "InferenceService" .Release.Namespace $name -}}
+{{- $applied := dig "metadata" "annotations" "redrec/storage-uri" "" ($runtime | default dict) -}}
+{{- if and $live (eq $applied $uri) -}}
+{{- dig "spec" "predictor" "model" "storageUri" $uri $live -}}
+{{- else -}}
+{{- $uri -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A quantity as a plain number, for comparisons: 1.5Gi is 1610612736, 500m is 0.5. */}}
+{{- define "redrec.quantity" -}}
+{{- $quantity := toString . -}}
+{{- $unit := regexFind "[A-Za-z]+$" $quantity -}}
+{{- $factors := dict "" 1.0 "m" 0.001 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "Ki" 1024.0 "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 -}}
+{{- mulf (trimSuffix $unit $quantity | float64) (get $factors $unit) -}}
+{{- end -}}
+
+{{/* What no schema can say: comparisons of two values, and whether the cluster has KServe. */}}
+{{- define "redrec.check" -}}
+{{- with .Values.serving -}}
+{{- if gt (int .minReplicas) (int .maxReplicas) -}}
+{{- fail (printf "serving.minReplicas (%v) is above serving.maxReplicas (%v). Raise maxReplicas." .minReplicas .maxReplicas) -}}
+{{- end -}}
+{{- range $name, $request := .resources.requests -}}
+{{- $limit := get $.Values.serving.resources.limits $name -}}
+{{- if and $limit (lt (include "redrec.quantity" $limit | float64) (include "redrec.quantity" $request | float64)) -}}
+{{- fail (printf "serving.resources.limits.%s (%v) is below its request (%v). Raise the limit." $name $limit $request) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $hasCluster := lookup "v1" "ServiceAccount" .Release.Namespace "default" -}}
+{{- if and $hasCluster (not (.Capabilities.APIVersions.Has "serving.kserve.io/v1beta1/InferenceService")) -}}
+{{- fail "The cluster has no InferenceService. Install KServe 0.15 or newer first: https://kserve.github.io/website" -}}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,175 @@
+"""The chart's life in one namespace with PodSecurity `restricted`: install, deploy, upgrade, roll back, uninstall.
+
+The tests run in this order on one installed release, with two pods, by the account of the pipelines' runs.
+"""
+
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
+from pathlib import Path
+from threading import Event
+from typing import NamedTuple
+
+import pytest
+import yaml
+
+from redrec.bundle.reader import Bundle
+from redrec.config import InputError
+from redrec.folders import RunFolder
+from serving.client import query
+from tests.cluster.conftest import Cluster
+from tests.cluster.test_deploy import deploy
+from tests.cluster.tools import ROOT, helm, run
+
+pytestmark = pytest.mark.cluster
+
+NAMESPACE, SERVICE, RUNNER = "shop", "first-redrec", "pipeline-runner"
+CLAIM = f"pvc://{SERVICE}-bundles"
+NUM_CALLERS = 4
+SETTINGS = [
+    f"--set=deployers[0].name={RUNNER}",
+    f"--set=deployers[0].namespace={NAMESPACE}",
+    "--set=serving.minReplicas=2",
+]
+
+
+class Chart(NamedTuple):
+    """An installed chart; `runner` is the cluster with the rights of a pipeline's run."""
+
+    admin: Cluster
+    runner: Cluster
+
+    def helm(self, verb: str, *words: str) -> str:
+        return run(helm(), verb, *words, "--namespace", NAMESPACE, env=self.admin.env)
+
+    def kubectl(self, *words: str) -> str:
+        return self.admin.kubectl("--namespace", NAMESPACE, *words)
+
+    def spec(self) -> dict:
+        spec: dict = json.loads(self.kubectl("get", "isvc", SERVICE, "-o", "json"))["spec"]["predictor"]
+        return spec
+
+    def url(self) -> str:
+        return f"http://{self.kubectl('get', 'svc', f'{SERVICE}-predictor', '-o', 'jsonpath={.spec.clusterIP}')}"
+
+
+def with_token(cluster: Cluster, folder: Path) -> Cluster:
+    """Return the cluster as the account of a pipeline's run reaches it."""
+    token = cluster.kubectl("create", "token", RUNNER, "--namespace", NAMESPACE).strip()
+    settings = yaml.safe_load(Path(cluster.env["KUBECONFIG"]).read_text())
+    for user in settings["users"]:
+        user["user"] = {"token": token}
+    (folder / "kubeconfig").write_text(yaml.safe_dump(settings))
+    return Cluster(
+        cluster.env | {"KUBECONFIG": str(folder / "kubeconfig"), "ADMIN_KUBECONFIG": cluster.env["KUBECONFIG"]}
+    )
+
+
+@pytest.fixture(scope="module")
+def chart(cluster: Cluster, image: str, run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chart]:
+    """Install the chart on claims with a release, its copy, and one without features, and wait until it is ready."""
+    cluster.kubectl("create", "namespace", NAMESPACE)
+    cluster.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
+    cluster.kubectl("create", "serviceaccount", RUNNER, "--namespace", NAMESPACE)
+    installed = Chart(cluster, with_token(cluster, tmp_path_factory.mktemp("runner")))
+    try:
+        installed.helm("install", "first", str(ROOT / "helm" / "redrec"), *SETTINGS, "--set=serving.maxReplicas=2")
+        installed.kubectl("wait", "--for=jsonpath={.status.phase}=Bound", "pvc", "--all", "--timeout=60s")
+        volume = installed.kubectl("get", "pvc", f"{SERVICE}-bundles", "-o", "jsonpath={.spec.volumeName}")
+        folder = cluster.kubectl("get", "pv", volume, "-o", "jsonpath={.spec.hostPath.path}")
+        source = RunFolder(run_folder)
+        for name in ("demo", "next", "broken"):
+            shutil.copytree(source.bundle, RunFolder(Path(folder) / name).bundle)
+        for name in ("demo", "next"):
+            shutil.copytree(source.features, RunFolder(Path(folder) / name).features)
+        installed.kubectl("wait", "--for=condition=Ready", f"isvc/{SERVICE}", "--timeout=120s")
+        yield installed
+    finally:
+        cluster.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+
+
+def test_helms_own_test_passes(chart: Chart) -> None:
+    assert "Succeeded" in chart.helm("test", "first")
+
+
+def test_a_second_release_in_the_namespace_collides_with_nothing(chart: Chart) -> None:
+    chart.helm("install", "second", str(ROOT / "helm" / "redrec"), "--set=serving.storageUri=" + CLAIM + "/demo")
+    chart.helm("uninstall", "second")
+
+
+def test_a_run_may_deploy_and_nothing_else(chart: Chart) -> None:
+    rights = product(("get", "create", "patch", "delete"), ("inferenceservices", "deployments", "pods", "secrets"))
+    allowed = {f"{verb} {what}" for verb, what in rights if may(chart, verb, what)}
+    services = {f"{verb} inferenceservices" for verb in ("get", "create", "patch")}
+    assert allowed == services | {"get deployments"}
+    assert may(chart, "list", "pods")
+
+
+def may(chart: Chart, verb: str, what: str) -> bool:
+    words = ["kubectl", "auth", "can-i", verb, what, "--namespace", NAMESPACE]
+    return subprocess.run(words, env=chart.runner.env, capture_output=True).returncode == 0
+
+
+def test_one_of_two_pods_is_deleted_under_load_without_a_failed_request(chart: Chart, bundle: Bundle) -> None:
+    chart.kubectl(
+        "wait", "--for=jsonpath={.status.availableReplicas}=2", f"deployment/{SERVICE}-predictor", "--timeout=90s"
+    )
+    url, stop = chart.url(), Event()
+
+    def call() -> list[str]:
+        outcomes = []
+        while not stop.is_set():
+            try:
+                query(url, "nobody", bundle.manifest.scenarios[0], model_name=SERVICE)
+                outcomes.append("answer")
+            except InputError as error:
+                outcomes.append(str(error))
+        return outcomes
+
+    with ThreadPoolExecutor(NUM_CALLERS) as callers:
+        running = [callers.submit(call) for _ in range(NUM_CALLERS)]
+        pod = chart.kubectl("get", "pods", "-l", f"serving.kserve.io/inferenceservice={SERVICE}", "-o", "name").split()[
+            0
+        ]
+        try:
+            chart.kubectl("delete", pod)
+            time.sleep(1)
+        finally:
+            stop.set()
+        assert {outcome for caller in running for outcome in caller.result()} == {"answer"}
+
+
+def test_a_deployed_release_stays_through_an_upgrade_and_keeps_what_it_does_not_own(
+    chart: Chart, bundle: Bundle
+) -> None:
+    deploy(chart.runner, f"{CLAIM}/next", bundle, SERVICE, NAMESPACE)
+    assert chart.spec()["minReplicas"] == 2
+    notes = chart.helm("upgrade", "first", str(ROOT / "helm" / "redrec"), *SETTINGS, "--set=serving.maxReplicas=3")
+    assert f"A pipeline has deployed {CLAIM}/next; it stays" in notes
+    assert (chart.spec()["model"]["storageUri"], chart.spec()["maxReplicas"]) == (f"{CLAIM}/next", 3)
+
+
+def test_a_broken_release_fails_with_the_pods_last_words_and_the_old_one_answers(chart: Chart, bundle: Bundle) -> None:
+    with pytest.raises(AssertionError, match="CrashLoopBackOff: exit code 2: serving: .*feature_store.yaml"):
+        deploy(chart.runner, f"{CLAIM}/broken", bundle, SERVICE, NAMESPACE)
+    answer = query(chart.url(), "nobody", bundle.manifest.scenarios[0], model_name=SERVICE)
+    assert answer["bundle_id"] == bundle.manifest.id
+
+
+def test_a_rollback_takes_the_release_back(chart: Chart) -> None:
+    chart.helm("rollback", "first", "1", "--force-conflicts")
+    assert (chart.spec()["model"]["storageUri"], chart.spec()["maxReplicas"]) == (f"{CLAIM}/demo", 2)
+
+
+def test_an_uninstalled_chart_leaves_its_claims_alone(chart: Chart) -> None:
+    chart.helm("uninstall", "first")
+    types = "isvc,servingruntime,serviceaccount,role,rolebinding,poddisruptionbudget,networkpolicy,pvc"
+    left = chart.kubectl("get", types, "-o", "name").split()
+    assert {name for name in left if "redrec" in name} == {
+        f"persistentvolumeclaim/{SERVICE}-bundles",
+        "persistentvolumeclaim/second-redrec-bundles",
+    }
