@@ -11,7 +11,7 @@ from typing import Any
 from serving.deploy import Release, deploy
 from tests.cluster.tools import run
 
-TIMEOUT_S = 120
+TIMEOUT_S = 240  # a loaded machine starts a pod in 100 s
 resolve = socket.getaddrinfo
 
 

@@ -86,7 +86,7 @@ def chart(cluster: Cluster, image: str, run_folder: Path, tmp_path_factory: pyte
             shutil.copytree(source.bundle, RunFolder(Path(folder) / name).bundle)
         for name in ("demo", "next"):
             shutil.copytree(source.features, RunFolder(Path(folder) / name).features)
-        installed.kubectl("wait", "--for=condition=Ready", f"isvc/{SERVICE}", "--timeout=120s")
+        installed.kubectl("wait", "--for=condition=Ready", f"isvc/{SERVICE}", "--timeout=240s")
         yield installed
     finally:
         cluster.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
@@ -116,7 +116,7 @@ def may(chart: Chart, verb: str, what: str) -> bool:
 
 def test_one_of_two_pods_is_deleted_under_load_without_a_failed_request(chart: Chart, bundle: Bundle) -> None:
     chart.kubectl(
-        "wait", "--for=jsonpath={.status.availableReplicas}=2", f"deployment/{SERVICE}-predictor", "--timeout=90s"
+        "wait", "--for=jsonpath={.status.availableReplicas}=2", f"deployment/{SERVICE}-predictor", "--timeout=240s"
     )
     url, stop = chart.url(), Event()
 
