@@ -7,19 +7,24 @@ from cli.command import Outcome
 from redrec.config import InputError
 
 SUMMARY = "compile a pipeline for Kubeflow Pipelines"
-EXAMPLE = "redrec compile --out training.yaml"
+EXAMPLE = "redrec compile --out train.yaml"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pipeline",
-        choices=("training", "release"),
-        default="training",
-        help="training: from tables to a bundle; release: from a trained model to a bundle (default: training)",
+        choices=("train", "release", "refresh", "monitor", "experiment"),
+        default="train",
+        help="train: from tables to a bundle; release: from a trained model to a bundle; refresh: new events into the "
+        "feature store; monitor: drift, and training after it; experiment: decide an A/B test (default: train)",
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("training.yaml"), help="YAML file to write (default: training.yaml)"
+        "--settings",
+        type=Path,
+        help="YAML or JSON file with fields of pipelines.settings.ClusterSettings: resources, GPUs, node selector, "
+        "claims, Secrets (default: none)",
     )
+    parser.add_argument("--out", type=Path, help="YAML file to write (default: the pipeline's name and .yaml)")
 
 
 def run(arguments: argparse.Namespace) -> Outcome:
@@ -30,10 +35,12 @@ def run(arguments: argparse.Namespace) -> Outcome:
         raise InputError(f"--out {arguments.out} is a folder. Give a file.")
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     from pipelines.compile import compile_pipeline
+    from pipelines.settings import ClusterSettings
+    from redrec.config import load_config
 
-    out = compile_pipeline(arguments.pipeline, arguments.out)
+    settings = load_config(ClusterSettings, arguments.settings) if arguments.settings else ClusterSettings()
+    out = compile_pipeline(arguments.pipeline, arguments.out or Path(f"{arguments.pipeline}.yaml"), settings)
     return Outcome(
         {"pipeline": str(out)},
-        f"Wrote {out}. Upload it in the Kubeflow Pipelines UI, or from the command line:\n"
-        f"  kfp --endpoint URL pipeline create -p redrec-{arguments.pipeline} {out}",
+        f"Wrote {out}. Upload it in the Kubeflow Pipelines UI, or start a run:\n  redrec submit {out} --host URL",
     )

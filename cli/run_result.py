@@ -103,6 +103,7 @@ def files_text(result: RunResult) -> str:
         run.examples: "the last events of three users, and what each scenario recommends to them",
         run.recipe: "all choices of the training; give it as --recipe to train so again",
         run.quality: f"rows kept and quarantined; the quarantined rows are in {run.quarantine.name}",
+        run.quality_gate: "whether the model may be deployed, per scenario with reasons",
         run.drift: "a report per scenario, for the browser",
         run.features: "users' histories, as the server reads them",
         run.log: "all output of the steps",

@@ -4,8 +4,10 @@ Scenarios are separated before Evidently reads them: a pooled report misses drif
 own grouping silently repeats the value of the whole data for every group.
 """
 
+import html
 import os
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from redrec.data.scenarios import slug
 from redrec.drift.verdicts import DriftConfig, ScenarioDrift, column_rule, scenario_drift, shortage
 from redrec.drift.windows import CATEGORICAL, NUMERIC, ScenarioWindows, Windows, load_windows
 from redrec.folders import DriftFolder, write_json
+
+FRAME_STYLE = 'style="width:100%;height:80vh;border:0"'
 
 
 def report_drift(data: Path, out: Path, config: DriftConfig | None = None) -> dict[str, dict[str, Any]]:
@@ -30,6 +34,21 @@ def report_drift(data: Path, out: Path, config: DriftConfig | None = None) -> di
         verdicts = {name: _scenario(name, windows, folder, config).model_dump() for name in windows.scenarios}
         write_json(DriftFolder(folder).verdicts, verdicts)
     return verdicts
+
+
+def report_page(folder: Path, verdicts: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the reports of all scenarios as one page that loads no other file: KFP shows one file only."""
+    sections = []
+    for scenario, verdict in verdicts.items():
+        title = html.escape(f"{scenario}: {verdict['verdict']} ({verdict['reason']})")
+        frame = ""
+        if verdict["report"]:
+            content = html.escape((folder / verdict["report"]).read_text(encoding="utf-8"))
+            frame = (
+                f'<iframe sandbox="allow-scripts" style="width:100%;height:80vh;border:0" srcdoc="{content}"></iframe>'
+            )
+        sections.append(f"<h2>{title}</h2>{frame}")
+    return f'<!doctype html><meta charset="utf-8"><title>Drift</title>{"".join(sections)}'
 
 
 def _scenario(scenario: str, windows: Windows, folder: Path, config: DriftConfig) -> ScenarioDrift:

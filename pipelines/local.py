@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def run_training(
     recipe: str = "",
     progress: Callable[[str], None] = lambda line: None,
 ) -> Path:
-    """Run the training pipeline and write its results to `out`; return `out`.
+    """Run the train pipeline and write its results to `out`; return `out`.
 
     Args:
         events: Event log, a path or a URL (`redrec.data.sources`).
@@ -51,7 +52,7 @@ def run_training(
     check_replaceable(out, RunFolder(out).names, "run")
     check_sources(events, items, section(recipe, "data", DataConfig))  # before the processes of the steps are started
     arguments = {"events": address(events), "items": address(items), "recipe": recipe}
-    return _run("training", arguments, None, out, progress)
+    return _run("train", arguments, None, out, progress)
 
 
 def address(source: str | Path) -> str:
@@ -106,6 +107,7 @@ def publish(outputs: Path, data: DataFolder, run: RunFolder) -> None:
         release.bundle: run.bundle,
         release.features: run.features,
         outputs / "report-drift" / "drift": run.drift,
+        outputs / "check-quality" / "gate": run.quality_gate,
     }
     for source, target in moved.items():
         shutil.move(source, target)
@@ -178,10 +180,12 @@ def main(pipeline: str, arguments: dict[str, str], steps: Path) -> None:
     from kfp import local
 
     from pipelines.compile import PIPELINES
+    from pipelines.settings import WITHOUT_RETRIES
 
+    warnings.filterwarnings("ignore", message=".*have no effect in the current local runner")  # resources
     # workspace_root stays unset: KFP removes that folder at the end with everything in it.
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(steps), raise_on_error=True)
-    PIPELINES[pipeline](**arguments)
+    PIPELINES[pipeline](WITHOUT_RETRIES)(**arguments)
 
 
 if __name__ == "__main__":

@@ -1,96 +1,122 @@
 """The release pipeline: a data folder and a model that was trained on it in, a verified release bundle out.
 
-`release_steps` are the steps after training. The training pipeline runs them as one nested pipeline, and
+`release_steps` are the steps after training. The train pipeline runs them as one nested pipeline, and
 `release_pipeline` starts from existing folders.
 """
 
-from kfp import dsl, kubernetes
+from collections.abc import Callable
+
+from kfp import dsl
 
 from components.build_bundle import build_bundle
+from components.check_quality import check_quality
 from components.deploy_bundle import deploy_bundle
 from components.evaluate_model import evaluate_model
-from components.images import TELEMETRY_OFF
 from components.materialize_features import materialize_features
 from components.report_drift import report_drift
-from feature_repo.store import SECRET, VARIABLES
+from pipelines.settings import ClusterSettings, configure, end_reported
+
+Pipeline = Callable[..., dsl.PipelineTask]  # as `dsl.pipeline` returns it
 
 
-def without_telemetry(*tasks: dsl.PipelineTask) -> None:
-    for task in tasks:
-        for name, value in TELEMETRY_OFF.items():
-            task.set_env_variable(name, value)
+def release_steps(settings: ClusterSettings) -> Pipeline:
+    """Return the steps from a trained model to its release, for other pipelines."""
+
+    @dsl.pipeline(name="redrec-release-steps", display_name="Evaluate and release")
+    def steps(
+        data: dsl.Input[dsl.Dataset],
+        model: dsl.Input[dsl.Model],
+        recipe: str = "",
+        live: str = "",
+        milvus_uri: str = "",
+        deploy: bool = False,
+        namespace: str = "",
+        service: str = "redrec",
+        deploy_timeout_s: int = 600,
+    ) -> None:
+        """From a data folder and a trained model to a release bundle.
+
+        1. evaluate_model ranks the full catalogue with the model, the live model and the baselines.
+        2. check_quality refuses a model that is clearly behind one of them in a scenario.
+        3. materialize_features writes users' histories to the feature store.
+        4. build_bundle builds the item index and writes the bundle.
+        5. report_drift compares the training window with the newest one.
+        6. deploy_bundle serves the bundle, if `deploy` is true and the model passed.
+
+        Args:
+            data: Folder written by prepare_data.
+            model: Folder written by train_towers.
+            recipe: Fields of `redrec.training.recipe.Recipe` as JSON; empty for the defaults.
+            live: Release in service, to compare with: a path or s3://bucket/folder; empty before the first release.
+            milvus_uri: Milvus server; empty for the embedded index inside the bundle.
+            deploy: Whether to serve the bundle as a KServe InferenceService.
+            namespace: Namespace of the service; empty for the run's own.
+            service: Name of the InferenceService.
+            deploy_timeout_s: How many seconds the service may take to become ready.
+        """
+        evaluated = evaluate_model(data=data, model=model, live=live)
+        checked = check_quality(evaluation=evaluated.outputs["evaluation"], recipe=recipe, deploy=deploy)
+        materialized = materialize_features(data=data, recipe=recipe)
+        built = build_bundle(
+            data=data,
+            model=model,
+            evaluation=evaluated.outputs["evaluation"],
+            features=materialized.outputs["features"],
+            feature_hash=materialized.outputs["Output"],
+            recipe=recipe,
+            milvus_uri=milvus_uri,
+        )
+        drifted = report_drift(data=data, recipe=recipe)
+        with dsl.If(checked.outputs["Output"] == "deploy", name="deploy"):
+            deployed = deploy_bundle(
+                release=built.outputs["release"], namespace=namespace, name=service, timeout_s=deploy_timeout_s
+            )
+        configure(settings, evaluate_model=evaluated, check_quality=checked, materialize_features=materialized)
+        configure(settings, build_bundle=built, report_drift=drifted, deploy_bundle=deployed)
+
+    return steps
 
 
-@dsl.pipeline(name="redrec-release-steps")
-def release_steps(
-    data: dsl.Input[dsl.Dataset],
-    model: dsl.Input[dsl.Model],
-    recipe: str = "",
-    milvus_uri: str = "",
-    deploy: bool = False,
-    namespace: str = "default",
-) -> None:
-    """From a data folder and a trained model to a release bundle.
+def release_pipeline(settings: ClusterSettings) -> Pipeline:
+    """Return the pipeline for a model that was trained elsewhere."""
+    released = release_steps(settings)
 
-    1. evaluate_model ranks the full catalogue with the model and the baselines.
-    2. materialize_features writes users' histories to the feature store.
-    3. build_bundle builds the item index and writes the bundle.
-    4. report_drift compares the training window with the newest one.
-    5. deploy_bundle serves the bundle, if `deploy` is true.
+    @dsl.pipeline(name="redrec-release", display_name="redrec: release a trained model")
+    def release(
+        data: str,
+        model: str,
+        recipe: str = "",
+        live: str = "",
+        milvus_uri: str = "",
+        deploy: bool = False,
+        namespace: str = "",
+        service: str = "redrec",
+        deploy_timeout_s: int = 600,
+    ) -> None:
+        """From a data folder and a model that was trained elsewhere to a release bundle; see `release_steps`.
 
-    Args:
-        data: Folder written by prepare_data.
-        model: Folder written by train_towers.
-        recipe: Fields of `redrec.training.recipe.Recipe` as JSON; empty for the defaults.
-        milvus_uri: Milvus server; empty for the embedded index inside the bundle.
-        deploy: Whether to serve the bundle as a KServe InferenceService.
-        namespace: Namespace of the service.
-    """
-    evaluated = evaluate_model(data=data, model=model)
-    materialized = materialize_features(data=data, recipe=recipe)
-    built = build_bundle(
-        data=data,
-        model=model,
-        evaluation=evaluated.outputs["evaluation"],
-        features=materialized.outputs["features"],
-        feature_hash=materialized.outputs["Output"],
-        recipe=recipe,
-        milvus_uri=milvus_uri,
-    )
-    drifted = report_drift(data=data, recipe=recipe)
-    with dsl.If(deploy == True, name="deploy"):  # noqa: E712 - a placeholder, compared when the pipeline runs
-        deployed = deploy_bundle(release=built.outputs["release"], namespace=namespace)
+        Args:
+            data: URI of the data folder.
+            model: URI of the model folder, trained on that data.
+            recipe: Fields of `redrec.training.recipe.Recipe` as JSON; empty for the defaults.
+            live: Release in service, to compare with: a path or s3://bucket/folder; empty before the first release.
+            milvus_uri: Milvus server; empty for the embedded index inside the bundle.
+            deploy: Whether to serve the bundle as a KServe InferenceService, if it passes the quality gate.
+            namespace: Namespace of the service; empty for the run's own.
+            service: Name of the InferenceService.
+            deploy_timeout_s: How many seconds the service may take to become ready.
+        """
+        with end_reported(settings):
+            released(
+                data=dsl.importer(artifact_uri=data, artifact_class=dsl.Dataset, reimport=True).output,
+                model=dsl.importer(artifact_uri=model, artifact_class=dsl.Model, reimport=True).output,
+                recipe=recipe,
+                live=live,
+                milvus_uri=milvus_uri,
+                deploy=deploy,
+                namespace=namespace,
+                service=service,
+                deploy_timeout_s=deploy_timeout_s,
+            )
 
-    without_telemetry(evaluated, materialized, built, drifted, deployed)
-    kubernetes.use_secret_as_env(materialized, SECRET, {name: name for name in VARIABLES}, optional=True)
-    materialized.set_caching_options(False)  # a shared online store may be empty by now
-    deployed.set_caching_options(False)  # it acts on the cluster
-
-
-@dsl.pipeline(name="redrec-release")
-def release_pipeline(
-    data: str,
-    model: str,
-    recipe: str = "",
-    milvus_uri: str = "",
-    deploy: bool = False,
-    namespace: str = "default",
-) -> None:
-    """From a data folder and a model that was trained elsewhere to a release bundle; see `release_steps`.
-
-    Args:
-        data: URI of the data folder.
-        model: URI of the model folder, trained on that data.
-        recipe: Fields of `redrec.training.recipe.Recipe` as JSON; empty for the defaults.
-        milvus_uri: Milvus server; empty for the embedded index inside the bundle.
-        deploy: Whether to serve the bundle as a KServe InferenceService.
-        namespace: Namespace of the service.
-    """
-    release_steps(
-        data=dsl.importer(artifact_uri=data, artifact_class=dsl.Dataset, reimport=True).output,
-        model=dsl.importer(artifact_uri=model, artifact_class=dsl.Model, reimport=True).output,
-        recipe=recipe,
-        milvus_uri=milvus_uri,
-        deploy=deploy,
-        namespace=namespace,
-    )
+    return release

@@ -111,6 +111,7 @@ class RunFolder(EvaluationFolder):
         self.bundle = path / "bundle"
         self.features = path / "features"
         self.drift = path / "drift"
+        self.quality_gate = path / "quality_gate.json"  # whether the model may be deployed, and why
         self.quality = path / QUALITY
         self.quarantine = path / QUARANTINE
         self.log = path / "log.txt"

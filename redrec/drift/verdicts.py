@@ -8,7 +8,8 @@ A method or a threshold is changed or added here alone: `column_rule` decides, a
 """
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from html import escape
+from typing import Any, Literal, NamedTuple
 
 from pydantic import Field, PositiveInt
 
@@ -85,6 +86,25 @@ def scenario_drift(
         columns=columns,
         report=None,
     )
+
+
+def next_step(verdicts: Mapping[str, Mapping[str, Any]], is_training_requested: bool) -> str:
+    """Return what the verdicts call for: `train` after drift if that is requested, else `drift`, else `stable`.
+
+    >>> next_step({"ads": {"verdict": "stable"}, "feed": {"verdict": "drift"}}, is_training_requested=True)
+    'train'
+    """
+    if all(verdict["verdict"] != "drift" for verdict in verdicts.values()):
+        return "stable"
+    return "train" if is_training_requested else "drift"
+
+
+def verdicts_markdown(verdicts: Mapping[str, Mapping[str, Any]]) -> str:
+    rows = []
+    for name, verdict in verdicts.items():
+        cell = escape(name).replace("|", "&#124;")  # a scenario's name is the user's text
+        rows.append(f"| {cell} | {verdict['verdict']} | {verdict['reason']} |")
+    return "\n".join(["| scenario | verdict | reason |", "|---|---|---|", *rows, ""])
 
 
 def _column_drift(score: float, rule: ColumnRule) -> ColumnDrift:

@@ -5,9 +5,9 @@ metrics follow), `examples.json` (three users to look at) and `recipe.yaml` (the
 of `metrics.json`; estimates are `{metric: {"value", "low", "high", "users"}}`, without low and high where there are too
 few users for an interval (`redrec.evaluation.intervals`):
 
-- `scenarios`: `{scenario: {model: estimates}}`, the model as served, without its ranker, the towers without boosts, and
-  the baselines (`redrec.evaluation.baselines`). `hit_rate@10` ranks all items of the scenario, `hit_rate@10_unseen`
-  only the items new to the user, for targets that are new to the user.
+- `scenarios`: `{scenario: {model: estimates}}`, the model as served, without its ranker, the towers without boosts,
+  the live model if one is given, and the baselines (`redrec.evaluation.baselines`). `hit_rate@10` ranks all items of
+  the scenario, `hit_rate@10_unseen` only the items new to the user, for targets that are new to the user.
 - `gains`: `{scenario: {model: estimates}}`, the model as served minus the other, for the same users.
 - `slices`: `{scenario: {slice: {model: estimates}}}`, the same for cold, light and heavy users, only at 10.
 - `lists`: `{scenario: {model: ...}}`, how many items all lists hold, and how new these are
@@ -18,8 +18,9 @@ few users for an interval (`redrec.evaluation.intervals`):
 Shapes: U users, S scenarios, N items, T targets of a user.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -47,16 +48,25 @@ from redrec.index.ranker import Ranker
 from redrec.model.manifest import ModelManifest, check_model_fits, read_model
 
 TOWERS, WITHOUT_RANKER, WITHOUT_BOOSTS = "redrec", "redrec_without_ranker", "redrec_without_boosts"
+LIVE = "live"
 SECTIONS = ("scenarios", "gains", "slices", "lists", "interests", "scenario_value")
 AT_10 = (10,)
+NO_MODEL: Mapping[str, Scorer] = MappingProxyType({})
 VALUE_METRIC, GAIN_METRICS = "hit_rate@10", ("hit_rate@10", "ndcg@10")
 MAX_USERS_REMOVED = 1000  # per scenario; each is queried once per removed scenario
 Estimates = dict[str, dict[str, float | int | None]]
 Metrics = dict[str, dict[str, Any]]
 
 
-def evaluate(data: Path, model: Path, out: Path) -> Metrics:
-    """Measure `model` on `data`, write the four files into `out`, and return the metrics."""
+def evaluate(data: Path, model: Path, out: Path, live: Mapping[str, Scorer] = NO_MODEL) -> Metrics:
+    """Measure `model` on `data`, write the four files into `out`, and return the metrics.
+
+    Args:
+        data: Folder written by `redrec.data.prepare`.
+        model: Folder written by `redrec.training.trainer`, trained on `data`.
+        out: Folder to write.
+        live: The live model as a scorer of `data`, by scenario; see `redrec.bundle.live`.
+    """
     trained = read_model(model)
     vocabulary, histories = read_vocabulary(data), Histories(data)
     check_model_fits(trained, model, data, vocabulary)
@@ -74,7 +84,8 @@ def evaluate(data: Path, model: Path, out: Path) -> Metrics:
     metrics: Metrics = {name: {} for name in SECTIONS}
     with users_table(files.users) as write:
         for s, name in enumerate(vocabulary.scenarios):
-            ranks = {m: rank_cases(scorer, histories, cases[s], s, allowed_SN[s]) for m, scorer in scorers.items()}
+            measured = scorers | ({LIVE: live[name]} if name in live else {})
+            ranks = {m: rank_cases(scorer, histories, cases[s], s, allowed_SN[s]) for m, scorer in measured.items()}
             users = users_of(histories, cases[s], s, name)
             for model_name, model_ranks in ranks.items():
                 write(users, model_name, model_ranks)
@@ -83,7 +94,7 @@ def evaluate(data: Path, model: Path, out: Path) -> Metrics:
             metrics["slices"][name] = by_slice(users["slice"], ranks, trained.seed)
             metrics["lists"][name] = {
                 m: list_report(scorer, histories, cases[s], s, allowed_SN[s], counts_SN[s], trained.seed)
-                for m, scorer in scorers.items()
+                for m, scorer in measured.items()
             }
             metrics["interests"][name] = interest_report(ranks[TOWERS], trained.num_interests, trained.seed)
             lost = scenario_value(scorers[TOWERS], histories, cases[s], ranks[TOWERS], s, allowed_SN, trained.seed)

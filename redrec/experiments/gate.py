@@ -136,6 +136,22 @@ def fixed_horizon_gate(log: pa.Table, plan: Plan) -> dict[str, Decision]:
     return {scenario: _decide(log.filter(pc.field("scenario") == scenario), plan, days) for scenario in plan.scenarios}
 
 
+def joint_verdict(decisions: Mapping[str, Decision]) -> GateVerdict:
+    """Return the verdict for a service that has one release for all scenarios.
+
+    One scenario's rollback is a rollback, since the treatment is worse there; a promotion needs all of them.
+    """
+    verdicts = {decision.verdict for decision in decisions.values()}
+    if "rollback" in verdicts:
+        return "rollback"
+    return "promote" if verdicts == {"promote"} else "hold"
+
+
+def decisions_markdown(decisions: Mapping[str, Decision]) -> str:
+    rows = [f"| {name} | {decision.verdict} | {decision.reason} |" for name, decision in decisions.items()]
+    return "\n".join(["| scenario | verdict | reason |", "|---|---|---|", *rows, ""])
+
+
 def _decide(log: pa.Table, plan: Plan, days: int) -> Decision:
     users, both_arms_share = _one_row_per_user(log, plan)
     counts = {arm.name: pc.sum(pc.equal(users["arm"], arm.name)).as_py() or 0 for arm in (plan.control, plan.treatment)}

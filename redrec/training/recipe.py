@@ -4,6 +4,7 @@ from redrec.config import Config
 from redrec.data.prepare import DataConfig
 from redrec.drift.verdicts import DriftConfig
 from redrec.evaluation.cases import EvaluationConfig
+from redrec.evaluation.quality_gate import QualityGateConfig
 from redrec.evaluation.validation import ValidationConfig
 from redrec.history import HistoryConfig
 from redrec.index.config import IndexConfig
@@ -27,6 +28,7 @@ class Recipe(Config):
     optimizer: OptimizerConfig = OptimizerConfig()
     validation: ValidationConfig = ValidationConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    quality_gate: QualityGateConfig = QualityGateConfig()
     boosts: BoostConfig = BoostConfig()
     ranker: RankerConfig = RankerConfig()
     index: IndexConfig = IndexConfig()

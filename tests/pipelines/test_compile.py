@@ -4,19 +4,35 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from google.protobuf import json_format
+from kfp.kubernetes import kubernetes_executor_config_pb2 as kubernetes_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2 as spec_pb2
 
 from components.images import TELEMETRY_OFF
 from feature_repo.store import SECRET, VARIABLES
-from pipelines.compile import compile_pipeline
+from pipelines.compile import PIPELINES, compile_pipeline
+from tests.pipelines.stubs import read_documents, run_stubbed
+
+TABLES = {"events": "s3://bucket/events.parquet", "items": "/mnt/claim/items.csv"}
+EXPERIMENT = {"log": "log.parquet", "plan": "{}", "treatment": "/mnt/new", "control": "/mnt/old"}
+RESULTS = {"materialize_features": "hash", "report_drift": "stable", "check_quality": "pass", "deploy_bundle": "url"}
 
 
 @pytest.fixture(scope="module")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    out = compile_pipeline("training", tmp_path_factory.mktemp("compiled") / "training.yaml")
-    return next(yaml.safe_load_all(out.read_text()))  # the second document is for Kubernetes only
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("compiled")
+    return {name: compile_pipeline(name, folder / f"{name}.yaml") for name in PIPELINES}
+
+
+@pytest.fixture(scope="module")
+def pipelines(files: dict[str, Path]) -> dict[str, list[dict[str, Any]]]:
+    """The two documents of each pipeline: the second one is for Kubernetes only."""
+    return {name: read_documents(file) for name, file in files.items()}
+
+
+@pytest.fixture(scope="module")
+def compiled(pipelines: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    return pipelines["train"][0]
 
 
 def parse(document: dict[str, Any]) -> spec_pb2.PipelineSpec:
@@ -27,10 +43,32 @@ def parse(document: dict[str, Any]) -> spec_pb2.PipelineSpec:
     return spec
 
 
-def test_the_compiled_pipeline_parses(compiled: dict[str, Any]):
-    spec = parse(compiled)
-    assert spec.pipeline_info.name == "redrec-training"
-    assert len(spec.deployment_spec["executors"]) == 7
+def executors_on_kubernetes(platform: dict[str, Any]) -> dict[str, Any]:
+    """Return each executor's settings, parsed strictly."""
+    json_format.ParseDict(platform, spec_pb2.PlatformSpec())
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    for executor in executors.values():
+        json_format.ParseDict(executor, kubernetes_pb2.KubernetesExecutorConfig())
+    return executors
+
+
+def conditions(compiled: dict[str, Any]) -> set[str]:
+    texts = set()
+    for component in [compiled["root"], *compiled["components"].values()]:
+        for task in component.get("dag", {}).get("tasks", {}).values():
+            if "condition" in task.get("triggerPolicy", {}):
+                texts.add(task["triggerPolicy"]["condition"])
+    return texts
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_a_pipeline_parses_and_compiles_to_the_same_bytes_again(
+    name: str, files: dict[str, Path], pipelines: dict[str, list[dict[str, Any]]], tmp_path: Path
+):
+    document, platform = pipelines[name]
+    assert parse(document).pipeline_info.name == f"redrec-{name}"
+    assert executors_on_kubernetes(platform)
+    assert compile_pipeline(name, tmp_path / "again.yaml").read_bytes() == files[name].read_bytes()
 
 
 def test_a_misspelt_field_does_not_parse(compiled: dict[str, Any]):
@@ -55,16 +93,18 @@ def test_each_step_waits_for_its_inputs(compiled: dict[str, Any]):
     }
     assert dependencies(compiled["components"]["comp-redrec-release-steps"]) == {
         "evaluate-model": set(),
+        "check-quality": {"evaluate-model"},
         "materialize-features": set(),
         "build-bundle": {"evaluate-model", "materialize-features"},
         "report-drift": set(),
-        "condition-1": {"build-bundle"},
+        "condition-1": {"build-bundle", "check-quality"},
     }
 
 
-def test_a_release_has_the_same_steps_as_after_training(compiled: dict[str, Any], tmp_path: Path):
-    out = compile_pipeline("release", tmp_path / "release.yaml")
-    released = next(yaml.safe_load_all(out.read_text()))
+def test_a_release_has_the_same_steps_as_after_training(
+    compiled: dict[str, Any], pipelines: dict[str, list[dict[str, Any]]]
+):
+    released = pipelines["release"][0]
     name = "comp-redrec-release-steps"
     assert released["components"][name] == compiled["components"][name]
     assert dependencies(released["root"]) == {
@@ -74,28 +114,59 @@ def test_a_release_has_the_same_steps_as_after_training(compiled: dict[str, Any]
     }
 
 
-def test_deployment_waits_for_the_release_and_for_consent(compiled: dict[str, Any]):
-    condition = compiled["components"]["comp-redrec-release-steps"]["dag"]["tasks"]["condition-1"]
-    assert condition["triggerPolicy"]["condition"] == "inputs.parameter_values['pipelinechannel--deploy'] == true"
+def test_the_deployment_waits_for_the_release_and_for_the_quality_gate(compiled: dict[str, Any]):
+    assert conditions(compiled) == {"inputs.parameter_values['pipelinechannel--check-quality-Output'] == 'deploy'"}
     assert set(compiled["components"]["comp-condition-1"]["dag"]["tasks"]) == {"deploy-bundle"}
 
 
-def test_conditions_read_parameters_only(compiled: dict[str, Any]):
-    """A condition on a named output is silently false in the local runner (kfp 2.17.0)."""
-    conditions = []
-    for component in [compiled["root"], *compiled["components"].values()]:
-        for task in component.get("dag", {}).get("tasks", {}).values():
-            if "condition" in task.get("triggerPolicy", {}):
-                conditions.append(task["triggerPolicy"]["condition"])
-    assert len(conditions) == 1
-    assert "-Output" not in conditions[0] and "artifact" not in conditions[0]
+def test_conditions_read_the_returned_value_of_a_step(pipelines: dict[str, list[dict[str, Any]]]):
+    """A condition on another output of a step is silently false in the local runner (kfp 2.17.0)."""
+    seen = set()
+    for compiled, _ in pipelines.values():
+        seen |= conditions(compiled)
+    assert len(seen) == 4
+    assert all("-Output'] == '" in condition for condition in seen)
 
 
-def test_no_step_reports_home_or_installs_packages(compiled: dict[str, Any]):
-    for executor in compiled["deploymentSpec"]["executors"].values():
-        container = executor["container"]
-        assert {entry["name"]: entry["value"] for entry in container["env"]} == TELEMETRY_OFF
-        assert "pip install" not in " ".join(container["command"])
+@pytest.mark.parametrize(
+    ("pipeline", "arguments", "results", "expected"),
+    [
+        ("train", TABLES, {"check_quality": "deploy"}, {"deploy-bundle": True, "build-bundle": True}),
+        (
+            "monitor",
+            TABLES,
+            {"report_drift": "train", "check_quality": "refuse"},
+            {"train-towers": True, "deploy-bundle": False},
+        ),
+        ("monitor", TABLES, {"report_drift": "drift"}, {"train-towers": False, "report-drift": True}),
+        ("experiment", EXPERIMENT, {"decide_experiment": "promote"}, {"deploy-bundle": True, "deploy-bundle-2": False}),
+        (
+            "experiment",
+            EXPERIMENT,
+            {"decide_experiment": "rollback"},
+            {"deploy-bundle": False, "deploy-bundle-2": True},
+        ),
+        ("experiment", EXPERIMENT, {"decide_experiment": "hold"}, {"deploy-bundle": False, "deploy-bundle-2": False}),
+        ("refresh", TABLES, {}, {"materialize-features": True}),
+    ],
+)
+def test_each_branch_runs_if_its_condition_holds(
+    pipeline: str, arguments: dict[str, Any], results: dict[str, str], expected: dict[str, bool], tmp_path: Path
+):
+    for name in ("new", "old"):
+        (tmp_path / name).mkdir()
+    arguments = {key: str(value).replace("/mnt", str(tmp_path)) for key, value in arguments.items()}
+    ran = run_stubbed(pipeline, tmp_path, arguments, RESULTS | results)
+    assert {step: step in ran for step in expected} == expected
+
+
+def test_no_step_reports_home_or_installs_packages(pipelines: dict[str, list[dict[str, Any]]]):
+    for compiled, _ in pipelines.values():
+        for executor in compiled["deploymentSpec"]["executors"].values():
+            if "importer" not in executor:
+                container = executor["container"]
+                assert {entry["name"]: entry["value"] for entry in container["env"]} == TELEMETRY_OFF
+                assert "pip install" not in " ".join(container["command"])
 
 
 def test_the_image_of_a_step_names_python_and_a_fixed_tag(compiled: dict[str, Any]):
@@ -104,17 +175,45 @@ def test_the_image_of_a_step_names_python_and_a_fixed_tag(compiled: dict[str, An
         assert "python" in tag and tag != "latest"
 
 
-def test_every_pipeline_parameter_is_described(compiled: dict[str, Any]):
+@pytest.mark.parametrize("name", PIPELINES)
+def test_pipelines_and_parameters_are_described_and_typed(name: str, pipelines: dict[str, list[dict[str, Any]]]):
+    compiled = pipelines[name][0]
+    assert compiled["pipelineInfo"]["displayName"].startswith("redrec: ") and compiled["pipelineInfo"]["description"]
     parameters = compiled["root"]["inputDefinitions"]["parameters"]
-    assert set(parameters) == {"events", "items", "recipe", "milvus_uri", "deploy", "namespace"}
     assert all(parameter["description"] for parameter in parameters.values())
+    assert all(parameter["parameterType"] for parameter in parameters.values())
 
 
-def test_the_address_of_the_online_store_comes_from_the_secret(tmp_path: Path):
+def test_what_changes_from_run_to_run_is_a_parameter(compiled: dict[str, Any]):
+    parameters = compiled["root"]["inputDefinitions"]["parameters"]
+    assert {name: parameter.get("defaultValue") for name, parameter in parameters.items()} == {
+        "events": None,
+        "items": None,
+        "recipe": "",
+        "live": "",
+        "milvus_uri": "",
+        "deploy": False,
+        "namespace": "default",
+        "service": "redrec",
+        "deploy_timeout_s": 600,
+    }
+
+
+def test_reports_are_artifacts_that_the_ui_shows(compiled: dict[str, Any]):
+    artifacts = {}
+    for name in ("check-quality", "report-drift", "evaluate-model"):
+        outputs = compiled["components"][f"comp-{name}"]["outputDefinitions"]["artifacts"]
+        artifacts[name] = {output["artifactType"]["schemaTitle"] for output in outputs.values()}
+    assert artifacts == {
+        "check-quality": {"system.Artifact", "system.Markdown"},
+        "report-drift": {"system.Artifact", "system.Markdown", "system.HTML"},
+        "evaluate-model": {"system.Artifact", "system.Metrics"},
+    }
+
+
+def test_the_address_of_the_online_store_comes_from_the_secret(pipelines: dict[str, list[dict[str, Any]]]):
     """The Secret may be absent: the online store is then a file of the run."""
-    _, platform = yaml.safe_load_all(compile_pipeline("training", tmp_path / "training.yaml").read_text())
-    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
-    (secret,) = executors["exec-materialize-features"]["secretAsEnv"]
+    (secret,) = executors_on_kubernetes(pipelines["train"][1])["exec-materialize-features"]["secretAsEnv"]
     assert secret["secretName"] == SECRET
     assert secret["optional"]
     assert {pair["secretKey"] for pair in secret["keyToEnv"]} == set(VARIABLES)

@@ -46,6 +46,7 @@ def test_progress_names_each_step_once_and_no_internals(tiny_run: TinyRun):
     steps = [line for line in tiny_run.progress if not line.startswith(" ")]
     assert sorted(steps) == [
         "build-bundle",
+        "check-quality",
         "evaluate-model",
         "materialize-features",
         "prepare-data",
@@ -75,7 +76,7 @@ def test_a_new_run_replaces_the_earlier_one_as_a_whole(tiny_run: TinyRun, tmp_pa
     """With the results of an earlier run in the place of the steps' outputs."""
 
     def steps_of(pipeline: str, arguments: dict[str, str], steps: Path, log: Path, progress: object) -> None:
-        run, outputs = RunFolder(tiny_run.folder), steps / "redrec-training-now"
+        run, outputs = RunFolder(tiny_run.folder), steps / "redrec-train-now"
         release = RunFolder(outputs / "build-bundle" / "release")
         shutil.copytree(run.bundle, release.bundle)
         shutil.copytree(run.features, release.features)
@@ -87,6 +88,8 @@ def test_a_new_run_replaces_the_earlier_one_as_a_whole(tiny_run: TinyRun, tmp_pa
             (outputs / step).mkdir(parents=True)
             for name in names:
                 shutil.copy(tiny_run.folder / name, outputs / step / name)
+        (outputs / "check-quality").mkdir()
+        shutil.copy(run.quality_gate, outputs / "check-quality" / "gate")
         log.touch()
 
     monkeypatch.setattr("pipelines.local.run_child", steps_of)

@@ -1,0 +1,65 @@
+"""The monitor pipeline: is the newest window like the training window? Where it is not, train again if requested."""
+
+from kfp import dsl
+
+from components.prepare_data import prepare_data
+from components.report_drift import report_drift
+from components.train_towers import train_towers
+from pipelines.release import Pipeline, release_steps
+from pipelines.settings import ClusterSettings, configure, end_reported
+
+
+def monitor_pipeline(settings: ClusterSettings) -> Pipeline:
+    released = release_steps(settings)
+
+    @dsl.pipeline(name="redrec-monitor", display_name="redrec: monitor drift")
+    def monitor(
+        events: str,
+        items: str,
+        recipe: str = "",
+        retrain: bool = False,
+        live: str = "",
+        milvus_uri: str = "",
+        deploy: bool = False,
+        namespace: str = "",
+        service: str = "redrec",
+        deploy_timeout_s: int = 600,
+    ) -> None:
+        """Report drift per scenario, and train on the same data if there is some and `retrain` is true.
+
+        1. prepare_data checks the tables and fixes the time split.
+        2. report_drift compares the training window with the newest one, per scenario.
+        3. train_towers and release_steps follow as in the train pipeline, after drift and if `retrain` is true.
+
+        Args:
+            events: Event log: a path or URL, see `redrec.data.sources`.
+            items: Item table, likewise.
+            recipe: Fields of `redrec.training.recipe.Recipe` as JSON; empty for the defaults.
+            retrain: Whether drift in a scenario starts a training.
+            live: Release in service, to compare with: a path or s3://bucket/folder; empty before the first release.
+            milvus_uri: Milvus server; empty for the embedded index inside the bundle.
+            deploy: Whether to serve the new bundle as a KServe InferenceService, if it passes the quality gate.
+            namespace: Namespace of the service; empty for the run's own.
+            service: Name of the InferenceService.
+            deploy_timeout_s: How many seconds the service may take to become ready.
+        """
+        with end_reported(settings):
+            prepared = prepare_data(events=events, items=items, recipe=recipe)
+            drifted = report_drift(data=prepared.outputs["data"], recipe=recipe, retrain=retrain)
+            configure(settings, prepare_data=prepared, report_drift=drifted)
+            with dsl.If(drifted.outputs["Output"] == "train", name="train"):
+                trained = train_towers(data=prepared.outputs["data"], recipe=recipe)
+                configure(settings, train_towers=trained)
+                released(
+                    data=prepared.outputs["data"],
+                    model=trained.outputs["model"],
+                    recipe=recipe,
+                    live=live,
+                    milvus_uri=milvus_uri,
+                    deploy=deploy,
+                    namespace=namespace,
+                    service=service,
+                    deploy_timeout_s=deploy_timeout_s,
+                )
+
+    return monitor

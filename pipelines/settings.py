@@ -1,0 +1,148 @@
+"""Settings: how the steps run on a cluster; a pipeline is built for them, by `redrec compile --settings FILE`.
+
+They belong to the platform, not to a run: resources, time limits and retries of each step, where its pod may run, which
+claims and Secrets it sees. What changes from run to run is a parameter of the pipeline.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Literal
+
+from kfp import dsl, kubernetes
+from pydantic import Field, NonNegativeInt, PositiveInt, StringConstraints
+
+from components.images import TELEMETRY_OFF
+from components.report_end import report_end
+from feature_repo.store import SECRET, VARIABLES
+from redrec.config import Config
+
+Step = Literal[
+    "prepare_data",
+    "train_towers",
+    "evaluate_model",
+    "check_quality",
+    "materialize_features",
+    "build_bundle",
+    "report_drift",
+    "deploy_bundle",
+    "decide_experiment",
+    "report_end",
+]
+TITLES: dict[Step, str] = {
+    "prepare_data": "Check and prepare the data",
+    "train_towers": "Train the towers",
+    "evaluate_model": "Evaluate beside live model and baselines",
+    "check_quality": "Quality gate",
+    "materialize_features": "Update the feature store",
+    "build_bundle": "Embed, index and verify the bundle",
+    "report_drift": "Report drift per scenario",
+    "deploy_bundle": "Deploy to KServe",
+    "decide_experiment": "Decide the experiment",
+    "report_end": "Report the end of the run",
+}
+# Their result is outside the run, or of the moment: a cached one would be wrong.
+NEVER_CACHED: set[Step] = {"materialize_features", "deploy_bundle", "report_end"}
+# Their inputs are URIs: the cache key is the name of a file, not its content.
+READING_URIS: set[Step] = {"prepare_data", "evaluate_model", "decide_experiment"}
+BACKOFF, BACKOFF_FACTOR, MAX_BACKOFF = "30s", 2.0, "600s"
+NO_GPU = 0
+
+Quantity = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$")]
+
+
+class StepSettings(Config):
+    cpu_request: Quantity = "500m"
+    cpu_limit: Quantity = "4"
+    memory_request: Quantity = "1Gi"
+    memory_limit: Quantity = "8Gi"
+    num_gpus: NonNegativeInt = NO_GPU
+    num_retries: NonNegativeInt = 2  # after half a minute, then twice as long each time
+    timeout_s: PositiveInt = 3600
+
+
+STEP_DEFAULTS: dict[Step, StepSettings] = {
+    "train_towers": StepSettings(
+        cpu_request="2", cpu_limit="8", memory_request="4Gi", memory_limit="16Gi", timeout_s=86_400
+    ),
+    "deploy_bundle": StepSettings(num_retries=0),  # the service is the same, and so is the answer
+}
+
+
+class Toleration(Config):
+    key: str
+    operator: Literal["Equal", "Exists"] = "Exists"
+    value: str | None = None
+    effect: Literal["NoExecute", "NoSchedule", "PreferNoSchedule"] | None = None
+
+
+class ClusterSettings(Config):
+    """Of all steps, but `steps`, which is of some by name."""
+
+    steps: dict[Step, StepSettings] = Field(default_factory=dict)  # what a step leaves out has its default
+    gpu_resource: str = "nvidia.com/gpu"
+    node_selector: dict[str, str] = Field(default_factory=dict)
+    tolerations: tuple[Toleration, ...] = ()
+    claims: dict[str, str] = Field(default_factory=dict)  # name of a PersistentVolumeClaim -> where it is mounted
+    secrets: dict[str, tuple[str, ...]] = Field(default_factory=dict)  # name of a Secret -> keys, which name variables
+    image_pull_secrets: tuple[str, ...] = ()
+    user_id: NonNegativeInt | None = None  # absent: that of the image, or of the namespace on OpenShift
+    has_fixed_inputs: bool = False  # whether a URI always names the same content, so results may come from the cache
+    notify_url: str | None = Field(default=None, pattern="^https?://")  # gets the end of each run as JSON
+
+    def of(self, step: Step) -> StepSettings:
+        given = self.steps.get(step, StepSettings()).model_dump(exclude_unset=True)
+        return STEP_DEFAULTS.get(step, StepSettings()).model_copy(update=given)
+
+
+WITHOUT_RETRIES = ClusterSettings(steps={step: StepSettings(num_retries=0) for step in TITLES})
+
+
+def configure(settings: ClusterSettings, **tasks: dsl.PipelineTask) -> None:
+    """Apply the settings to tasks, which are given by the name of their step."""
+    for name, task in tasks.items():
+        step: Step = name  # type: ignore[assignment]  # a wrong one has no title
+        task.set_display_name(TITLES[step])
+        for variable, value in TELEMETRY_OFF.items():
+            task.set_env_variable(variable, value)
+        is_cached = step not in NEVER_CACHED and (settings.has_fixed_inputs or step not in READING_URIS)
+        task.set_caching_options(is_cached)
+        _limit(task, settings.of(step), settings.gpu_resource)
+        _schedule(task, settings)
+        if step == "materialize_features":  # without the Secret the online store is a file of the run
+            kubernetes.use_secret_as_env(task, SECRET, {key: key for key in VARIABLES}, optional=True)
+
+
+def _limit(task: dsl.PipelineTask, step: StepSettings, gpu_resource: str) -> None:
+    task.set_cpu_request(step.cpu_request).set_cpu_limit(step.cpu_limit)
+    task.set_memory_request(step.memory_request).set_memory_limit(step.memory_limit)
+    if step.num_gpus != NO_GPU:
+        task.set_accelerator_type(gpu_resource).set_accelerator_limit(step.num_gpus)
+    if step.num_retries:
+        task.set_retry(step.num_retries, BACKOFF, BACKOFF_FACTOR, MAX_BACKOFF)
+    kubernetes.set_timeout(task, step.timeout_s)
+
+
+def _schedule(task: dsl.PipelineTask, settings: ClusterSettings) -> None:
+    kubernetes.set_security_context(task, run_as_user=settings.user_id, run_as_non_root=True)
+    for label, value in settings.node_selector.items():
+        kubernetes.add_node_selector(task, label, value)
+    for toleration in settings.tolerations:
+        kubernetes.add_toleration(task, **toleration.model_dump())
+    for claim, path in settings.claims.items():
+        kubernetes.mount_pvc(task, claim, path)
+    for secret, keys in settings.secrets.items():
+        kubernetes.use_secret_as_env(task, secret, {key: key for key in keys})
+    if settings.image_pull_secrets:
+        kubernetes.set_image_pull_secrets(task, list(settings.image_pull_secrets))
+
+
+@contextmanager
+def end_reported(settings: ClusterSettings) -> Iterator[None]:
+    """Report the end of the tasks inside to `notify_url`, also after a failure."""
+    if settings.notify_url is None:
+        yield
+        return
+    reported = report_end(url=settings.notify_url)
+    configure(settings, report_end=reported)
+    with dsl.ExitHandler(reported, name="run"):
+        yield

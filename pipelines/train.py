@@ -1,0 +1,59 @@
+"""The train pipeline: raw tables in, a verified release bundle out, which is served if requested and good enough."""
+
+from kfp import dsl
+
+from components.prepare_data import prepare_data
+from components.train_towers import train_towers
+from pipelines.release import Pipeline, release_steps
+from pipelines.settings import ClusterSettings, configure, end_reported
+
+
+def train_pipeline(settings: ClusterSettings) -> Pipeline:
+    released = release_steps(settings)
+
+    @dsl.pipeline(name="redrec-train", display_name="redrec: train")
+    def train(
+        events: str,
+        items: str,
+        recipe: str = "",
+        live: str = "",
+        milvus_uri: str = "",
+        deploy: bool = False,
+        namespace: str = "",
+        service: str = "redrec",
+        deploy_timeout_s: int = 600,
+    ) -> None:
+        """From an event log and an item table to a release bundle.
+
+        1. prepare_data checks the tables and fixes the time split.
+        2. train_towers trains and exports the towers.
+        3. release_steps evaluates the model, builds its bundle, and serves it if `deploy` is true and it passes.
+
+        Args:
+            events: Event log: a path or URL, see `redrec.data.sources`.
+            items: Item table, likewise.
+            recipe: Fields of `redrec.training.recipe.Recipe` as JSON; empty for the defaults.
+            live: Release in service, to compare with: a path or s3://bucket/folder; empty before the first release.
+            milvus_uri: Milvus server; empty for the embedded index inside the bundle.
+            deploy: Whether to serve the bundle as a KServe InferenceService, if it passes the quality gate.
+            namespace: Namespace of the service; empty for the run's own.
+            service: Name of the InferenceService.
+            deploy_timeout_s: How many seconds the service may take to become ready.
+        """
+        with end_reported(settings):
+            prepared = prepare_data(events=events, items=items, recipe=recipe)
+            trained = train_towers(data=prepared.outputs["data"], recipe=recipe)
+            configure(settings, prepare_data=prepared, train_towers=trained)
+            released(
+                data=prepared.outputs["data"],
+                model=trained.outputs["model"],
+                recipe=recipe,
+                live=live,
+                milvus_uri=milvus_uri,
+                deploy=deploy,
+                namespace=namespace,
+                service=service,
+                deploy_timeout_s=deploy_timeout_s,
+            )
+
+    return train
