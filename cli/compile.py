@@ -28,18 +28,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> Outcome:
-    if arguments.out.suffix not in {".yaml", ".yml"}:  # said before the imports that compiling needs
-        named = arguments.out.with_suffix(".yaml")
-        raise InputError(f"--out is {arguments.out}, but a compiled pipeline is a .yaml file. Try --out {named}.")
-    if arguments.out.is_dir():
-        raise InputError(f"--out {arguments.out} is a folder. Give a file.")
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    out = arguments.out or Path(f"{arguments.pipeline}.yaml")
+    if out.suffix not in {".yaml", ".yml"}:  # said before the imports that compiling needs
+        named = out.with_suffix(".yaml")
+        raise InputError(f"--out is {out}, but a compiled pipeline is a .yaml file. Try --out {named}.")
+    if out.is_dir():
+        raise InputError(f"--out {out} is a folder. Give a file.")
+    out.parent.mkdir(parents=True, exist_ok=True)
     from pipelines.compile import compile_pipeline
     from pipelines.settings import ClusterSettings
     from redrec.config import load_config
 
     settings = load_config(ClusterSettings, arguments.settings) if arguments.settings else ClusterSettings()
-    out = compile_pipeline(arguments.pipeline, arguments.out or Path(f"{arguments.pipeline}.yaml"), settings)
+    compile_pipeline(arguments.pipeline, out, settings)
     return Outcome(
         {"pipeline": str(out)},
         f"Wrote {out}. Upload it in the Kubeflow Pipelines UI, or start a run:\n  redrec submit {out} --host URL",

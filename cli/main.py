@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from cli import compile as compile_
 from cli import (
     demo,
+    doctor,
     fetch,
     forget,
     gate,
@@ -25,6 +26,7 @@ from cli import (
     retain,
     run,
     serve,
+    submit,
     train_job,
     validate,
     worth,
@@ -47,7 +49,9 @@ COMMANDS: dict[str, Command] = {
     "push": push,
     "forget": forget,
     "gate": gate,
+    "doctor": doctor,
     "compile": compile_,
+    "submit": submit,
     "train-job": train_job,
     "publish": publish,
     "fetch": fetch,

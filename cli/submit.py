@@ -1,0 +1,54 @@
+"""`redrec submit`: start a run of a compiled pipeline on Kubeflow Pipelines and follow it."""
+
+import argparse
+import os
+from pathlib import Path
+
+from cli.command import Outcome, say
+
+SUMMARY = "start a run of a compiled pipeline on Kubeflow Pipelines and follow it"
+EXAMPLE = """redrec compile --out train.yaml
+redrec submit train.yaml --host http://localhost:8080 --parameter events=s3://bucket/events.parquet \
+--parameter items=s3://bucket/items.parquet"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("package", type=Path, help="pipeline file, as `redrec compile` writes it")
+    parser.add_argument(
+        "--host",
+        required=True,
+        help="address of Kubeflow Pipelines, without /apis; a token or cookie is read from KFP_TOKEN or KFP_COOKIE",
+    )
+    parser.add_argument(
+        "--namespace", help="namespace of a Kubeflow profile (default: an installation without profiles)"
+    )
+    parser.add_argument("--experiment", default="redrec", help="experiment that the run belongs to (default: redrec)")
+    parser.add_argument("--name", help="name of the run (default: that of the file)")
+    parser.add_argument(
+        "--parameter",
+        dest="parameters",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="set a parameter of the pipeline; may be repeated (default: those of the pipeline)",
+    )
+    parser.add_argument("--ca", help="file with the certificate of a private authority (default: public ones)")
+    parser.add_argument(
+        "--detach", action="store_true", help="print the run's address and end (default: follow the run to its end)"
+    )
+
+
+def run(arguments: argparse.Namespace) -> Outcome:
+    from pipelines.submit import Target, connect, follow, parameters_of, start
+
+    parameters = parameters_of(arguments.package, arguments.parameters)
+    token, cookie = os.environ.get("KFP_TOKEN"), os.environ.get("KFP_COOKIE")
+    target = Target(arguments.host, arguments.namespace, arguments.experiment, token, cookie, arguments.ca)
+    client = connect(target)
+    started = start(client, target, arguments.package, parameters, arguments.name or arguments.package.stem)
+    say(f"Run {started.id}: {started.url}")
+    state = "STARTED" if arguments.detach else follow(client, target, started, say)
+    return Outcome(
+        {"run": started.id, "url": started.url, "state": state},
+        f"The run has {state.lower()}: {started.url}",
+    )

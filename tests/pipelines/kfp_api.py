@@ -1,0 +1,87 @@
+"""A small server of Kubeflow Pipelines' API v2beta1: it keeps what it gets and gives recorded answers."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+# Answers of a real server (2.17.0), shortened: a run is pending without details, then it runs, then it has ended.
+EXPERIMENT = {"experiment_id": "e-1", "display_name": "redrec", "namespace": "", "created_at": "2026-11-22T10:00:00Z"}
+STEP = {"run_id": "r-1", "task_id": "t-1", "display_name": "prepare-data", "create_time": "2026-11-22T10:00:01Z"}
+
+
+def run_in(state: str, step: str | None = None, error: str | None = None) -> dict[str, Any]:
+    answer: dict[str, Any] = {"run_id": "r-1", "experiment_id": "e-1", "display_name": "train", "state": state}
+    if step:
+        answer["run_details"] = {"task_details": [{**STEP, "state": step}]}
+    return answer | ({"error": {"code": 13, "message": error}} if error else {})
+
+
+SUCCESS = [run_in("PENDING"), run_in("RUNNING", "RUNNING"), run_in("SUCCEEDED", "SUCCEEDED")]
+
+
+class KfpApi(ThreadingHTTPServer):
+    """`runs` are the answers to one question after another; `refuses` is a status and a body for every request."""
+
+    def __init__(self, runs: list[Any], refuses: tuple[int, str] | None, hangs_s: float) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.runs, self.refuses, self.hangs_s = list(runs), refuses, hangs_s
+        self.received: list[tuple[str, str, dict[str, str], Any]] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def sent(self, method: str, path: str) -> Any:
+        """Return the body of the only such request."""
+        (body,) = [body for m, p, _, body in self.received if (m, p.partition("?")[0]) == (method, path)]
+        return body
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: KfpApi
+
+    def do_GET(self) -> None:
+        self.answer("GET")
+
+    def do_POST(self) -> None:
+        self.answer("POST")
+
+    def answer(self, method: str) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        body = json.loads(self.rfile.read(length)) if length else None
+        self.server.received.append(
+            (method, self.path, {key.lower(): value for key, value in self.headers.items()}, body)
+        )
+        time.sleep(self.server.hangs_s)
+        status, content = self.server.refuses or (200, json.dumps(self.content(method)))
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(content.encode())
+
+    def content(self, method: str) -> dict[str, Any]:
+        path = self.path.partition("?")[0].removeprefix("/apis/v2beta1/")
+        if path == "healthz":
+            return {"multi_user": False}
+        if path == "experiments":
+            return EXPERIMENT if method == "POST" else {}
+        return run_in("PENDING") if method == "POST" else self.server.runs.pop(0)
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@contextmanager
+def kfp_api(runs: list[Any] = SUCCESS, refuses: tuple[int, str] | None = None, hangs_s: float = 0) -> Iterator[KfpApi]:
+    with KfpApi(runs, refuses, hangs_s) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
