@@ -29,7 +29,7 @@ TIME_LIMIT_S = 5.0
 # Group, version, resource, and how it comes to the cluster.
 KSERVE = "install KServe: https://kserve.github.io/website/docs/admin-guide/overview"
 TRAINER = "install Kubeflow Trainer 2.2 or later: https://www.kubeflow.org/docs/components/trainer/operator-guides/installation"
-KINDS = (
+RESOURCES = (
     ("serving.kserve.io", "v1beta1", "inferenceservices", KSERVE),
     ("serving.kserve.io", "v1alpha1", "servingruntimes", KSERVE),
     ("trainer.kubeflow.org", "v1alpha1", "trainjobs", TRAINER),
@@ -86,7 +86,7 @@ def cluster_checks(namespace: str, claim: str | None) -> Iterator[Check]:
         yield Check("Kubernetes", "missing", f"the API does not answer: {answer}", remedy)
         return
     yield Check("Kubernetes", "ok", answer["gitVersion"])
-    for group, group_version, resource, remedy in KINDS:
+    for group, group_version, resource, remedy in RESOURCES:
         yield _kind(get, group, group_version, resource, remedy)
     for verb, group, resource in RIGHTS:
         yield _right(get, namespace, verb, group, resource)
@@ -214,7 +214,7 @@ def redis_check(connection: str | None) -> Check:
 
 
 def object_store_check(environment: Mapping[str, str]) -> Check:
-    """List the buckets; an address without credentials is asked too, since a pod may have an identity."""
+    """List the buckets; an address without credentials is tried too, since a pod may have an identity."""
     if not environment.get("AWS_ENDPOINT_URL") and not environment.get("AWS_ACCESS_KEY_ID"):
         return Check("S3", "skipped", "neither AWS_ENDPOINT_URL nor AWS_ACCESS_KEY_ID is set")
     import boto3
