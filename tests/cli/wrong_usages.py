@@ -59,7 +59,7 @@ SEEN_BY_THE_PARSER = [
     ("serve --bundle foreign --port eighty", "--port: invalid"),
     ("query --user u1 --scenario ads --k ten", "--k: invalid"),
     ("query --scenario ads", "required: --user"),
-    ("compile --pipeline serving", "choose from 'training', 'release'"),
+    ("compile --pipeline serving", "choose from 'train', 'release'"),
     ("demo --data movielens", "choose from 'complete-journey', 'world'"),
     ("recipe --preset redrek", "choose from 'redrec', 'hllm', 'sasrec'"),
     ("train-job", "required: --claim"),
