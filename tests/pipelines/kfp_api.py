@@ -31,6 +31,9 @@ class KfpApi(ThreadingHTTPServer):
         self.runs, self.refuses, self.hangs_s = list(runs), refuses, hangs_s
         self.received: list[tuple[str, str, dict[str, str], Any]] = []
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a client that did not wait for the answer."""
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
