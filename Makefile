@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-DATA ?= complete-journey
+DATA ?= world
 OUT ?= demo
 BENCH := $(filter-out measure,$(basename $(notdir $(wildcard tests/benchmarks/[a-z]*.py)))) features quality
 
@@ -26,7 +26,7 @@ COMMIT ?= $(shell git describe --always --exclude '*' --abbrev=12 --dirty)
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
 
-demo: $(VENV)/.installed ## Run everything on example data, in minutes (DATA=world: generated data; OUT: folder, default demo)
+demo: $(VENV)/.installed ## Run everything on example data, in minutes (DATA=complete-journey: grocery purchases; OUT: folder, default demo)
 	$(BIN)/redrec demo --data $(DATA) --out $(OUT)
 
 test: $(VENV)/.installed ## Run the tests (REDREC_CLUSTER_TESTS=1: with those on a real Kubernetes API; ARGS: pytest options)

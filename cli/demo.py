@@ -6,16 +6,16 @@ from pathlib import Path
 from cli.command import Outcome, add_recipe, load_recipe, say
 
 SUMMARY = "run everything once on example data, in minutes"
-EXAMPLE = "redrec demo --data world --out demo-world"
+EXAMPLE = "redrec demo --data complete-journey --out demo-groceries"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data",
-        choices=("complete-journey", "world"),
-        default="complete-journey",
-        help="complete-journey: grocery purchases in four scenarios; world: a generated world with known truth "
-        "(default: complete-journey)",
+        choices=("world", "complete-journey"),
+        default="world",
+        help="world: a generated world with known truth; complete-journey: grocery purchases in four scenarios "
+        "(default: world)",
     )
     parser.add_argument(
         "--out", type=Path, default=Path("demo"), help="folder to write input, run and experiment to (default: demo)"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from redrec.data.person import Forgotten, Person
 
 SUMMARY = "remove a user's data from a run and its online store"
-EXAMPLE = "# after `redrec demo`\nredrec forget --run demo/run --user h20"
+EXAMPLE = "# after `redrec demo`\nredrec forget --run demo/run --user u00000020"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

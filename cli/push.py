@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 SUMMARY = "add new events to the online histories of a run"
 EXAMPLE = r"""# after `redrec demo`
-printf 'user_id,item_id,scenario,action,timestamp\nh1,p1082185,organic,purchase,2018-01-02 09:30:00\n' > new.csv
+printf 'user_id,item_id,scenario,action,timestamp\nu00000000,i0000547,search,click,2024-01-14 09:30:00\n' > new.csv
 redrec push --run demo/run --events new.csv"""
 
 

@@ -10,7 +10,7 @@ from cli.table import table
 
 SUMMARY = "get items for a user from a running server"
 EXAMPLE = """# after `redrec demo`, while `redrec serve --run demo/run` runs in another terminal
-redrec query --user h1 --scenario organic"""
+redrec query --user u00000000 --scenario search"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

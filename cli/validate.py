@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli.command import EXAMPLE_TABLES, Outcome, add_recipe, add_tables, check_file, program, recipe_json, settings_of
-from redrec.config import InputError
+from redrec.config import InputError, changed, section
 from redrec.folders import DataFolder, check_replaceable
 
 if TYPE_CHECKING:
@@ -49,14 +49,21 @@ def run(arguments: argparse.Namespace) -> Outcome:
 
 def _validated(arguments: argparse.Namespace) -> Outcome:
     from cli.quality import quality_text
-    from redrec.config import section
-    from redrec.data.prepare import DataConfig
 
-    config = section(recipe_json(arguments.recipe, settings_of(arguments)), "data", DataConfig)
-    quality = _checked(arguments, config)
+    quality = _checked(arguments, data_config(arguments))
     kept = f"The checked tables are in {arguments.out}.\n\n" if arguments.out else ""
     kept += f"The report is in {arguments.html}.\n\n" if arguments.html else ""
     return Outcome(quality.model_dump(), f"{quality_text(quality)}\n\n{kept}Next: {next_command(arguments)}")
+
+
+def data_config(arguments: argparse.Namespace) -> "DataConfig":
+    """Return how the tables are read; a whole recipe is loaded, which imports torch, only where one is given."""
+    from redrec.data.prepare import DataConfig
+
+    settings = settings_of(arguments)
+    if arguments.recipe or arguments.settings:
+        return section(recipe_json(arguments.recipe, settings), "data", DataConfig)
+    return changed(DataConfig(), [setting.removeprefix("data.") for setting in settings], "--map")
 
 
 def _checked(arguments: argparse.Namespace, config: "DataConfig") -> "DataQuality":

@@ -9,14 +9,13 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -154,12 +153,14 @@ def free_ports(number: int) -> list[int]:
 
 
 def wait_for(address: str, server: subprocess.Popen[bytes], log: Path) -> str:
+    keys = {name.lower(): ENVIRONMENT[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+    client = boto3.client("s3", endpoint_url=address, region_name=ENVIRONMENT["AWS_DEFAULT_REGION"], **keys)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and server.poll() is None:
         try:
-            urllib.request.urlopen(address, timeout=5)
-        except urllib.error.HTTPError:
-            return address  # it wants a login: it is up
-        except OSError:
+            client.list_buckets()
+        except (BotoCoreError, ClientError):  # it is not up, or does not know the credentials yet
             time.sleep(0.2)
+        else:
+            return address
     raise AssertionError(f"SeaweedFS is not up; its log ends:\n{log.read_text()[-2000:]}")

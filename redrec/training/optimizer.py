@@ -19,7 +19,7 @@ from torch import nn
 from redrec.config import Config
 from redrec.model.parameter_groups import LANGUAGE_MODEL, MATRIX, TABLE, UNDECAYED
 
-NUM_PASSES, MIN_STEPS, MAX_STEPS = 5, 600, 2400
+NUM_PASSES, MIN_STEPS, MAX_STEPS = 5, 400, 2400
 REFRESH_RATE = 0.3  # of the peak, at its first step
 
 
@@ -47,7 +47,7 @@ class OptimizerConfig(Config):
         """Return the configuration with its number of steps.
 
         >>> [OptimizerConfig().for_users(num_users, 128).steps for num_users in (1000, 30_000, 1_000_000)]
-        [600, 1172, 2400]
+        [400, 1172, 2400]
         >>> OptimizerConfig(num_steps=9).for_users(1000, 128).steps
         9
         """

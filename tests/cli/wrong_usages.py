@@ -39,7 +39,7 @@ FILES = {
     "foreign/letter.txt": "to keep",
     "mine/events.parquet": "a table",
     "mine/items.parquet": "a table",
-    "run/bundle/bundle.json": json.dumps({"format": FORMAT}),
+    "run/bundle/bundle.json": json.dumps({"format": FORMAT, "config": {}}),
     "run/features/feature_store.yaml": "",
     "lone/bundle/bundle.json": json.dumps({"format": FORMAT}),
     "brokenrun/metrics.json": "{",

@@ -83,7 +83,10 @@ def test_a_folder_and_a_glob_of_files_are_one_table(tmp_path):
 
 def test_the_table_of_a_database_is_read(tmp_path):
     with sqlite3.connect(tmp_path / "shop.sqlite") as database:
-        TABLE.to_pandas().to_sql("events", database, index=False)
+        names = ", ".join(TABLE.column_names)  # pandas' `to_sql` would change how the process writes times to SQLite
+        database.execute(f"CREATE TABLE events ({names})")
+        rows = [tuple(row.values()) for row in TABLE.to_pylist()]
+        database.executemany(f"INSERT INTO events VALUES ({', '.join('?' * TABLE.num_columns)})", rows)
     database.close()
     with duckdb.connect(str(tmp_path / "shop.duckdb")) as other:
         other.register("given", TABLE)

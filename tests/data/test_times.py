@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from redrec.config import InputError
-from redrec.data.tables import connect, epoch_ms, read
+from redrec.data.sources import open_source
+from redrec.data.tables import connect, epoch_ms
 from redrec.data.times import PER_SECOND, UNIT_NAMES, from_epoch, time_format, utc_times
 
 # In Warsaw, the hour between the first two was repeated.
@@ -37,7 +38,7 @@ def read_times(connection, tmp_path):
     """Return a function: what is read from a file, and its times in milliseconds."""
 
     def of(path: Path) -> tuple[str, list[int | None]]:
-        table = read(connection, path, "events")
+        table = open_source(connection, path, "events", tmp_path)
         seen = time_format(table)
         return seen.what, epoch_ms(utc_times(table.timestamp, seen.unit)).to_pyarrow().to_pylist()
 

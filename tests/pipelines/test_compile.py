@@ -193,7 +193,7 @@ def test_what_changes_from_run_to_run_is_a_parameter(compiled: dict[str, Any]):
         "live": "",
         "milvus_uri": "",
         "deploy": False,
-        "namespace": "default",
+        "namespace": "",
         "service": "redrec",
         "deploy_timeout_s": 600,
     }

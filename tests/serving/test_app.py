@@ -219,7 +219,7 @@ def test_the_client_sends_every_option(url: str, bundle: Bundle):
         ({"user_id": "Jürgen Ö", "scenario": "ads"}, "blanks or control characters"),
         ({"user_id": "u", "scenario": "ads", "k": 1001}, "less than or equal to 1000"),
         ({"user_id": "u", "scenario": "ads", "history": HISTORY * 700}, "at most 2000"),
-        ({"scenario": "ads"}, "user_id: Field required"),
+        ({"scenario": "ads"}, "user_id: missing"),
     ],
 )
 def test_a_malformed_instance_is_400_with_the_reason(url: str, instance: dict, allowed: str):
@@ -242,7 +242,7 @@ def test_malformed_bodies_are_400(url: str):
     answers = [post(address, body) for address, body in requests]
     assert [status for status, _ in answers] == [400] * 6
     assert "once, as BYTES; seen: INT32" in answers[4][1]["error"] and "does not fit" in answers[5][1]["error"]
-    assert v1(url)[0] == 400 and v2(url, user_id=["Jürgen"], scenario=["ads"])[0] == 400
+    assert v1(url)[0] == 400 and v2(url, user_id=["u 1"], scenario=["ads"])[0] == 400
 
 
 def test_a_body_beyond_its_limit_is_refused(url: str):
