@@ -60,7 +60,7 @@ SEEN_BY_THE_PARSER = [
     ("query --user u1 --scenario ads --k ten", "--k: invalid"),
     ("query --scenario ads", "required: --user"),
     ("compile --pipeline serving", "choose from 'train', 'release'"),
-    ("demo --data movielens", "choose from 'complete-journey', 'world'"),
+    ("demo --data movielens", "choose from 'world', 'complete-journey'"),
     ("recipe --preset redrek", "choose from 'redrec', 'hllm', 'sasrec'"),
     ("train-job", "required: --claim"),
 ]

@@ -68,7 +68,7 @@ def test_a_failed_run_keeps_the_earlier_one_and_adds_its_log(tiny_run: TinyRun, 
         run_training(bad, tiny_run.items, out)
 
     assert {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file() and p != log} == before
-    assert "InputError" in log.read_text()
+    assert "BadRowsError" in log.read_text()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["events.csv", "run"]
 
 
