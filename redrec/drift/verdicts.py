@@ -8,13 +8,13 @@ A method or a threshold is changed or added here alone: `column_rule` decides, a
 """
 
 from collections.abc import Mapping
-from html import escape
 from typing import Any, Literal, NamedTuple
 
 from pydantic import Field, PositiveInt
 
 from redrec.config import Config, Record
 from redrec.drift.windows import NUMERIC, ScenarioWindows, Windows
+from redrec.markdown import verdict_table
 
 DriftVerdict = Literal["stable", "drift", "insufficient"]
 
@@ -100,11 +100,7 @@ def next_step(verdicts: Mapping[str, Mapping[str, Any]], is_training_requested: 
 
 
 def verdicts_markdown(verdicts: Mapping[str, Mapping[str, Any]]) -> str:
-    rows = []
-    for name, verdict in verdicts.items():
-        cell = escape(name).replace("|", "&#124;")  # a scenario's name is the user's text
-        rows.append(f"| {cell} | {verdict['verdict']} | {verdict['reason']} |")
-    return "\n".join(["| scenario | verdict | reason |", "|---|---|---|", *rows, ""])
+    return verdict_table({name: (verdict["verdict"], verdict["reason"]) for name, verdict in verdicts.items()})
 
 
 def _column_drift(score: float, rule: ColumnRule) -> ColumnDrift:

@@ -25,6 +25,7 @@ from redrec.evaluation.intervals import Gain, paired_gain
 from redrec.evaluation.metrics import METRIC_PATTERN, user_metrics
 from redrec.folders import EvaluationFolder, read_json
 from redrec.history import Ints
+from redrec.markdown import verdict_table
 
 WITHOUT_LEARNING = ("own_counts", "recent_popularity", "popularity")
 SEED = 0  # of the intervals' resamples
@@ -74,8 +75,9 @@ class QualityGate(Record):
     def markdown(self) -> str:
         """The verdict and the reason of each scenario, as a page."""
         title = "The model may be deployed." if self.verdict == "pass" else "**The model is not deployed.**"
-        rows = [f"| {name} | {gate.verdict} | {gate.reason} |" for name, gate in self.scenarios.items()]
-        return "\n".join([title, "", "| scenario | verdict | reason |", "|---|---|---|", *rows, ""])
+        return (
+            f"{title}\n\n{verdict_table({name: (gate.verdict, gate.reason) for name, gate in self.scenarios.items()})}"
+        )
 
 
 def quality_gate(evaluation: Path, config: QualityGateConfig = DEFAULTS) -> QualityGate:

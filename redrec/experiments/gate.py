@@ -29,6 +29,7 @@ import pyarrow.parquet as pq
 from pydantic import Field, PositiveInt
 
 from redrec.config import Config, InputError, Record
+from redrec.markdown import verdict_table
 
 if TYPE_CHECKING:
     from tea_tasting.metrics.mean import MeanResult, RatioOfMeans
@@ -148,8 +149,7 @@ def joint_verdict(decisions: Mapping[str, Decision]) -> GateVerdict:
 
 
 def decisions_markdown(decisions: Mapping[str, Decision]) -> str:
-    rows = [f"| {name} | {decision.verdict} | {decision.reason} |" for name, decision in decisions.items()]
-    return "\n".join(["| scenario | verdict | reason |", "|---|---|---|", *rows, ""])
+    return verdict_table({name: (decision.verdict, decision.reason) for name, decision in decisions.items()})
 
 
 def _decide(log: pa.Table, plan: Plan, days: int) -> Decision:

@@ -1,0 +1,20 @@
+"""Markdown: what a page of verdicts makes of names that people give."""
+
+from redrec.drift.verdicts import verdicts_markdown
+from redrec.evaluation.quality_gate import QualityGate, ScenarioGate
+from redrec.experiments.gate import Decision, Numbers, decisions_markdown
+
+HOSTILE = "<img src=x>|ads"
+ESCAPED = "| &lt;img src=x&gt;&#124;ads | "
+
+
+def test_a_scenarios_name_is_text_on_every_page_of_verdicts():
+    gate = ScenarioGate(verdict="unmeasured", reason="no test users", rivals=())
+    decision = Decision(verdict="hold", reason="early", numbers=Numbers(days=1, users={}, both_arms_share=0.0))
+    pages = [
+        QualityGate(verdict="refuse", metric="ndcg@10", scenarios={HOSTILE: gate}).markdown,
+        decisions_markdown({HOSTILE: decision}),
+        verdicts_markdown({HOSTILE: {"verdict": "stable", "reason": "no drift"}}),
+    ]
+    for page in pages:
+        assert ESCAPED in page and "<img" not in page
