@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,12 +35,11 @@ def run(arguments: argparse.Namespace) -> Outcome:
     from redrec.bundle.reader import Bundle
 
     pusher = Pusher(folder.features, Bundle.load(folder.bundle).item_index)
-    counts = {"added": 0, "known": 0, "late": 0}
+    counts: Counter[str] = Counter(added=0, known=0, late=0)
     refused: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for block in blocks:
         pushed = pusher.push(block)
-        for name in counts:
-            counts[name] += getattr(pushed, name)
+        counts.update(pushed.counts)
         for reason, events in by_reason(pushed.refused).items():
             refused[reason] += events
     return Outcome({**counts, "refused": refused}, pushed_text(counts, refused))

@@ -41,6 +41,10 @@ class Pushed(NamedTuple):
     late: int
     refused: tuple[Refused, ...]
 
+    @property
+    def counts(self) -> dict[str, int]:
+        return {"added": self.added, "known": self.known, "late": self.late}
+
 
 def by_reason(refused: Iterable[Refused]) -> dict[str, list[dict[str, Any]]]:
     """Return the refused events, as mappings, by the reason."""

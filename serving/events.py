@@ -54,8 +54,7 @@ class EventsRoute:
 
     def _push(self, body: bytes) -> dict[str, Any]:
         pushed = self.pusher.push([PushedEvent(**event.model_dump()) for event in read_events(body)])
-        counts = {name: getattr(pushed, name) for name in ("added", "known", "late")}
-        return {**counts, "refused": by_reason(pushed.refused)}
+        return {**pushed.counts, "refused": by_reason(pushed.refused)}
 
 
 def read_events(body: bytes) -> list[Any]:

@@ -45,12 +45,16 @@ class Input(NamedTuple):
 
 
 def read_input(connection: SQLBackend, source: Source, name: str, choices: ColumnChoices, scratch: Path) -> Input:
-    """Return the table `name`, events or items, in the columns of the contract.
+    """Open the source and return it in the columns of the contract, see `as_contract`."""
+    return as_contract(open_source(connection, source, name, scratch), name, choices)
+
+
+def as_contract(raw: ir.Table, name: str, choices: ColumnChoices) -> Input:
+    """Return an opened table, events or items by its name, in the columns of the contract.
 
     Raises:
-        InputError: The source cannot be read, or columns are missing or given twice.
+        InputError: Columns are missing or given twice.
     """
-    raw = open_source(connection, source, name, scratch)
     constants = choices.constants if name == "events" else {}
     renamed, notices = _renamed(raw, choices.columns, name)
     literals = {column: ibis.literal(value) for column, value in _absent(constants, renamed, name).items()}

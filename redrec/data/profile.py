@@ -15,7 +15,7 @@ import ibis.expr.types as ir
 from redrec.config import InputError
 from redrec.data import columns as c
 from redrec.data.checks import typed_events
-from redrec.data.inputs import read_input
+from redrec.data.inputs import as_contract
 from redrec.data.prepare import DataConfig
 from redrec.data.sources import Source, open_source
 from redrec.data.tables import connect, epoch_ms
@@ -52,11 +52,10 @@ def profile(events: Source, items: Source, config: DataConfig) -> tuple[TablePro
 
 
 def _profile(source: Source, name: str, config: DataConfig, scratch: Path) -> TableProfile:
-    connection = connect(config.engine, scratch)
-    raw = open_source(connection, source, name, scratch)
+    raw = open_source(connect(config.engine, scratch), source, name, scratch)
     mapped, roles = None, dict.fromkeys(raw.columns, "")
     try:
-        mapped = read_input(connection, source, name, config.choices, scratch)
+        mapped = as_contract(raw, name, config.choices)
         roles = {column: "used" if column in mapped.used else "ignored" for column in raw.columns}
     except InputError:
         pass  # columns are missing: the error on top of the report names them
