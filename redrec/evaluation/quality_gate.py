@@ -75,9 +75,8 @@ class QualityGate(Record):
     def markdown(self) -> str:
         """The verdict and the reason of each scenario, as a page."""
         title = "The model may be deployed." if self.verdict == "pass" else "**The model is not deployed.**"
-        return (
-            f"{title}\n\n{verdict_table({name: (gate.verdict, gate.reason) for name, gate in self.scenarios.items()})}"
-        )
+        rows = {name: (gate.verdict, gate.reason) for name, gate in self.scenarios.items()}
+        return f"{title}\n\n{verdict_table(rows)}"
 
 
 def quality_gate(evaluation: Path, config: QualityGateConfig = DEFAULTS) -> QualityGate:
