@@ -55,7 +55,15 @@ def images(podman: dict[str, str]) -> dict[str, str]:
     mounts = [f"--volume={path}:{path}:ro" for path in settings if path.exists()]
     torch = f"--build-arg=TORCH_FROM={f'--find-links={links}' if links else ''}"
     build = " ".join([*mounts, torch])
-    words = ["make", "images", "ENGINE=podman", f"COMMIT={COMMIT}", f"BUILD={build}", f"PYTHON={sys.executable}"]
+    words = [
+        "make",
+        "--no-print-directory",
+        "images",
+        "ENGINE=podman",
+        f"COMMIT={COMMIT}",
+        f"BUILD={build}",
+        f"PYTHON={sys.executable}",
+    ]
     names = run(*words, env=podman).split()
     return {"pipeline": names[0], "serving": names[1]}
 
