@@ -7,6 +7,7 @@ from typing import Any
 from cli.command import Outcome
 from cli.history import read_history
 from cli.table import table
+from redrec.config import InputError
 
 SUMMARY = "get items for a user from a running server"
 EXAMPLE = """# after `redrec demo`, while `redrec serve --run demo/run` runs in another terminal
@@ -37,6 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> Outcome:
     from serving.client import query
 
+    if arguments.k < 1:
+        raise InputError(f"--k {arguments.k} is not allowed. Give 1 or more.")
     answer = query(
         arguments.url,
         arguments.user,

@@ -5,10 +5,11 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from cli.command import EXAMPLE_TABLES, Outcome, add_recipe, recipe_json, say
+from cli.command import EXAMPLE_TABLES, Outcome, add_recipe, load_recipe, say
 from cli.run import run_outcome
-from redrec.config import changed, validated
+from redrec.config import InputError, changed, validated
 
+SECTIONS = ("data", "quality_gate", "index", "drift")  # the recipe's that the steps after the training read
 SUMMARY = "evaluate and bundle a model that was trained elsewhere"
 EXAMPLE = f"""# after `redrec demo`
 redrec validate {EXAMPLE_TABLES} --out data
@@ -33,14 +34,28 @@ def run(arguments: argparse.Namespace) -> Outcome:
 
 
 def released_recipe(recipe: str | None, settings: Sequence[str], model: Path) -> str:
-    """Return the given recipe, or the one the model was trained with, with the settings of the command, as JSON."""
+    """Return the given recipe, or the one the model was trained with, with the settings of the command, as JSON.
+
+    Raises:
+        InputError: A setting is one of the training, which is over.
+    """
     from redrec.model.manifest import read_model
 
-    if recipe:
-        return recipe_json(recipe, settings)
     trained = read_model(model).recipe
-    if not settings:
+    if not recipe and not settings:
         return json.dumps(trained)
     from redrec.training.recipe import Recipe
 
-    return changed(validated(Recipe, trained, f"the recipe of {model}"), settings, "--set").model_dump_json()
+    chosen = load_recipe(recipe, ()) if recipe else validated(Recipe, trained, f"the recipe of {model}")
+    released = changed(chosen, settings, "--set")
+    late = [
+        name
+        for name in Recipe.model_fields
+        if name not in SECTIONS and getattr(released, name) != getattr(chosen, name)
+    ]
+    if late:
+        raise InputError(
+            f"--set of {', '.join(late)} has no effect on a model that is trained. Allowed are {', '.join(SECTIONS)}; "
+            "for the others train again."
+        )
+    return released.model_dump_json()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote
@@ -25,7 +26,8 @@ def query(
     """Return the server's prediction: items, source, reason, bundle_id.
 
     Raises:
-        InputError: The server refused the request, or did not answer; the message has its reason.
+        InputError: The server refused the request; the message has its reason.
+        ConnectionError: The server failed or did not answer.
     """
     instance = {"user_id": user_id, "scenario": scenario, "k": k}
     optional = {"history": history, "exclude_seen": exclude_seen, "category": category}
@@ -44,9 +46,10 @@ def post(url: str, body: object, timeout_s: float) -> dict[str, Any]:
             answer: dict[str, Any] = json.load(response)
             return answer
     except HTTPError as error:
-        raise InputError(f"{url} answered {error.code}: {reason(error)}") from error
-    except (URLError, TimeoutError) as error:
-        raise InputError(f"No answer from {url}: {error}. Is `redrec serve` running there?") from error
+        kind = InputError if error.code < HTTPStatus.INTERNAL_SERVER_ERROR else ConnectionError
+        raise kind(f"{url} answered {error.code}: {reason(error)}") from error
+    except (URLError, TimeoutError, ConnectionError) as error:
+        raise ConnectionError(f"No answer from {url}: {error}. Is `redrec serve` running there?") from error
 
 
 def reason(error: HTTPError) -> str:

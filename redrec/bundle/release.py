@@ -30,6 +30,8 @@ def publish(folder: Path, url: str, *, is_whole: bool = False) -> Published:
     Raises:
         InputError: It is no such folder, its bundle is broken, or the store refuses it.
     """
+    if not folder.is_dir():
+        raise InputError(f"{folder} does not exist. Give what `redrec run` or `redrec validate` wrote.")
     Bucket(url)  # a wrong URL is said before minutes of hashing
     manifest = RunFolder(folder).bundle / BundleFolder(RunFolder(folder).bundle).manifest.name
     if manifest.is_file():

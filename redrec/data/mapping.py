@@ -13,6 +13,7 @@ scenario. The columns are those of the published files:
 | `red-mmu`        | `multiscene_lastn` and `note_embeddings`                                                       |
 """
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -140,6 +141,8 @@ def _red_mmu_items(table: ir.Table) -> ir.Table:
     return table.select(item_id=table["note_idx"], title=ibis.null("string"))
 
 
+EXAMPLE_LINE = {"events": "user_id,item_id,rating,timestamp", "items": "item_id,title"}
+VALUE = re.compile(r"[0-9]+(\.[0-9]+)?")  # no column of a schema is a number
 RED_MMU_USERS = ("user_idx", "encrypted_user_id", "user_id")
 RED_MMU_ITEMS = ("note_idx", "note_id")
 RED_MMU_ACTIONS = (
@@ -260,12 +263,26 @@ def recognise(table: ir.Table, mappings: tuple[ColumnMapping, ...], name: str) -
     for mapping in mappings:
         if mapping.needs <= set(table.columns):
             return mapping
+    raise InputError(f"{name}: {_what_is_missing(table.columns, name)}")
+
+
+def _what_is_missing(columns: Sequence[str], name: str) -> str:
+    shown = ", ".join(columns)
+    other = {"events": ITEM_MAPPINGS, "items": EVENT_MAPPINGS}[name]
+    if any(mapping.needs <= set(columns) for mapping in other):
+        seen, wanted = ("an item table", "event log") if name == "events" else ("an event log", "item table")
+        return f"this is {seen}, with the columns {shown}. Give the {wanted} here."
+    if any(VALUE.fullmatch(column) for column in columns):
+        return (
+            f"the first line has values, not the names of columns: {shown}. Put those above it, as in "
+            f"(echo {EXAMPLE_LINE[name]}; cat FILE) > {name}.csv."
+        )
     needed = c.EVENT_COLUMNS if name == "events" else (c.ITEM_ID, c.TITLE)
-    missing = [column for column in needed if column not in table.columns]
+    missing = [column for column in needed if column not in columns]
     constants = [f"{column}=NAME" for column in missing if column in (c.SCENARIO, c.ACTION)]
     without = f" If it is the same in all rows: --set {','.join(constants)}." if constants else ""
-    raise InputError(
-        f"{name}: column {', '.join(missing)} is missing; seen: {', '.join(table.columns)}. If a column has another "
+    return (
+        f"column {', '.join(missing)} is missing; seen: {shown}. If a column has another "
         f"name: --map ITS_NAME={missing[0]}.{without} In a recipe these are data.columns and data.constants; "
         "`redrec validate --schemas` lists the schemas that are read as they are."
     )

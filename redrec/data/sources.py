@@ -37,6 +37,10 @@ from redrec.data.tables import ROWS_PER_BATCH, errors_of
 Source = str | Path | Any  # Any: a data frame, by the Arrow stream that it exports
 TYPE = re.compile(r"\.(?:(?P<parquet>parquet)|(?:(?P<text>csv|tsv)|(?P<json>jsonl|ndjson|json))(?:\.gz|\.zst)?)$")
 TYPES = ".parquet, .csv, .tsv, .jsonl; text also as .gz or .zst"
+TEXT_HINT = (  # MovieLens 1M: ratings.dat
+    " If it is text, give its columns names and its separator a tab: "
+    "(echo userId::movieId::rating::timestamp; cat {file}) | sed 's/::/\\t/g' > {stem}.tsv."
+)
 OBJECT_STORES = ("s3", "gs", "gcs", "hdfs", "abfs")
 SEPARATORS = (",", ";", "\t", "|")
 HEADER_BYTES = 65_536
@@ -96,7 +100,8 @@ def _read_files(connection: SQLBackend, files: Sequence[Path], name: str) -> ir.
 def _type(file: Path, name: str) -> str:
     match = TYPE.search(file.name)
     if match is None:
-        raise InputError(f"{name}: {file} is of no known type. Allowed: {TYPES}.")
+        text = TEXT_HINT.format(file=file, stem=file.stem) if file.suffix in (".dat", ".data", ".txt") else ""
+        raise InputError(f"{name}: {file} is of no known type. Allowed: {TYPES}.{text}")
     return next(type_ for type_, suffix in match.groupdict().items() if suffix)
 
 

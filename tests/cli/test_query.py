@@ -32,4 +32,4 @@ def test_an_item_without_a_title_is_shown_by_its_id():
 def test_without_a_server_the_command_says_what_to_start(capsys: pytest.CaptureFixture[str]):
     url = f"http://127.0.0.1:{free_port()}"
     status, error = status_and_error(capsys, "query", "--user", "u1", "--scenario", "ads", "--url", url)
-    assert (status, "Is `redrec serve` running there" in error) == (2, True)
+    assert (status, "Is `redrec serve` running there" in error) == (1, True)

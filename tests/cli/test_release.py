@@ -13,7 +13,7 @@ import pytest
 from cli.main import main
 from cli.release import released_recipe
 from redrec.bundle.reader import Bundle
-from redrec.config import changed
+from redrec.config import InputError, changed
 from redrec.data.prepare import prepare
 from redrec.data.split import read_split
 from redrec.folders import DataFolder, DriftFolder, ModelFolder, RunFolder, read_json
@@ -77,6 +77,13 @@ def test_without_a_recipe_option_the_models_own_recipe_is_used(trained, tiny_run
 def test_settings_change_the_models_own_recipe(trained):
     recipe = json.loads(released_recipe(None, ["drift.min_users=150"], trained / "model"))
     assert Recipe.model_validate(recipe) == changed(tiny(), ["drift.min_users=150"])
+
+
+@pytest.mark.parametrize("recipe", [None, "redrec"])
+def test_a_setting_of_the_training_is_refused(trained, recipe):
+    settings = ["optimizer.num_steps=7,drift.min_users=150", "seed=3"]
+    with pytest.raises(InputError, match=r"--set of optimizer, seed has no effect .* Allowed are data, quality_gate, "):
+        released_recipe(recipe, settings, trained / "model")
 
 
 def not_finished(data: Path, model: Path) -> None:

@@ -1,6 +1,7 @@
 """Mapping: tables of known schemas get the contract's columns, recognised by their columns alone."""
 
 import json
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from redrec.config import InputError
 from redrec.data.prepare import DataConfig, prepare
 
 AT = datetime(2024, 1, 1, tzinfo=UTC)
@@ -159,6 +161,44 @@ def test_movielens(tmp_path):
     items = 'movieId,title,genres\n031,"Heat, 1995",Crime|Drama\n5,Sabrina (1995),(no genres listed)\n'
     assert mapped(tmp_path, events, items) == [("7", "031", "movies", "rating", 0), ("7", "5", "movies", "rating", 60)]
     assert [item["tags"] for item in items_of(tmp_path)] == [["Crime", "Drama"], ["(no genres listed)"]]
+
+
+def test_movielens_without_names_of_columns_is_read_as_the_error_says(tmp_path):
+    dat, items = tmp_path / "ratings.dat", tmp_path / "movies.csv"
+    dat.write_text(f"7::1::5::{SECONDS}\n7::2::3::{SECONDS + 60}\n")
+    items.write_text("movieId,title,genres\n1,Heat,Crime\n2,Sabrina,Drama\n")
+    with pytest.raises(
+        InputError, match=r"is of no known type.*tab: \(echo userId::movieId.*> ratings\.tsv\.$"
+    ) as error:
+        prepare(dat, items, tmp_path / "data")
+    subprocess.run(str(error.value).rpartition("tab: ")[2].rstrip("."), shell=True, check=True, cwd=tmp_path)
+    prepare(tmp_path / "ratings.tsv", items, tmp_path / "data")
+    assert [row[:4] for row in prepared_events(tmp_path)] == [("7", item, "movies", "rating") for item in ("1", "2")]
+
+
+def test_ratings_without_names_of_columns_are_read_as_the_error_says(tmp_path):
+    ratings, items = tmp_path / "ratings.csv", tmp_path / "items.csv"
+    ratings.write_text(f"A2,0001,5.0,{SECONDS}\nA2,0002,3.0,{SECONDS + 60}\n")
+    items.write_text("item_id,title\n0001,Heat\n0002,Sabrina\n")
+    with pytest.raises(InputError, match="the first line has values, not the names of columns: A2, 0001, 5.0") as error:
+        prepare(ratings, items, tmp_path / "data")
+    command = str(error.value).rpartition("as in ")[2].rstrip(".").replace("FILE", ratings.name)
+    subprocess.run(command, shell=True, check=True, cwd=tmp_path)
+    constants = {"scenario": "books", "action": "review"}
+    prepare(tmp_path / "events.csv", items, tmp_path / "data", DataConfig(constants=constants))
+    assert [row[:4] for row in prepared_events(tmp_path)] == [
+        ("A2", item, "books", "review") for item in ("0001", "0002")
+    ]
+
+
+def test_exchanged_tables_are_told_apart(tmp_path):
+    events, items = tmp_path / "events.csv", tmp_path / "items.csv"
+    events.write_text(f"user_id,item_id,scenario,action,timestamp\nu,1,ads,view,{SECONDS}\n")
+    items.write_text("item_id,title\n1,Heat\n")
+    with pytest.raises(InputError, match="items: this is an event log, .* Give the item table here"):
+        prepare(events, events, tmp_path / "data")
+    with pytest.raises(InputError, match="events: this is an item table, .* Give the event log here"):
+        prepare(items, items, tmp_path / "data")
 
 
 @pytest.mark.parametrize("form", ["{}", "{}.0", "{}000", "{}000000", "{}000000000"])

@@ -257,7 +257,7 @@ def test_a_body_beyond_its_limit_is_refused(url: str):
 def test_the_clients_error_has_the_servers_reason(url: str):
     with pytest.raises(InputError, match=r"answered 400: .*allowed: "):
         query(url, "u", "radio")
-    with pytest.raises(InputError, match="Is `redrec serve` running there"):
+    with pytest.raises(ConnectionError, match="Is `redrec serve` running there"):
         query(f"http://127.0.0.1:{free_port()}", "u", "ads")
 
 

@@ -15,13 +15,13 @@ PREDICTION = {"items": [], "source": "model", "reason": None, "bundle_id": "b1"}
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Records each request, and answers for user `u1` only."""
+    """Records each request, and answers user `u1`; another user's id is the status."""
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         REQUESTS.append((self.path, body))
         is_known = body["instances"][0]["user_id"] == "u1"
-        self.send_response(200 if is_known else 400)
+        self.send_response(200 if is_known else int(body["instances"][0]["user_id"]))
         self.end_headers()
         answer = json.dumps({"predictions": [PREDICTION]}) if is_known else "no JSON"
         self.wfile.write(answer.encode())
@@ -47,7 +47,16 @@ def test_only_given_options_are_sent(url: str):
 
 def test_an_error_that_is_no_json_is_shown_as_it_is(url: str):
     with pytest.raises(InputError, match="answered 400: no JSON"):
-        query(url, "u2", "ads")
+        query(url, "400", "ads")
+
+
+def test_a_server_that_fails_is_no_wrong_input(url: str):
+    with pytest.raises(ConnectionError, match="answered 503: no JSON"):
+        query(url, "503", "ads")
+    with pytest.raises(
+        ConnectionError, match=r"No answer from http://localhost:1/.* Is `redrec serve` running there\?"
+    ):
+        query("http://localhost:1", "u1", "ads")
 
 
 def test_an_address_of_another_protocol_is_refused():
