@@ -17,7 +17,6 @@ import fnmatch
 import glob
 import re
 import shutil
-import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,6 @@ import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis.backends.sql import SQLBackend
-from ibis.common.exceptions import IbisError, TableNotFound
 from pyarrow import fs
 
 from redrec.config import InputError
@@ -200,21 +198,32 @@ def _rows(url: str, name: str) -> Iterator[pa.RecordBatch]:
     if scheme in ("duckdb", "sqlite") and not Path(path).is_file():
         raise InputError(f"{name}: {path} does not exist. Give the path of the database's file.")
     try:
-        if scheme == "duckdb":  # Ibis calls a method that DuckDB 2 has not
-            yield from duckdb.connect(path, read_only=True).table(table).to_arrow_reader(ROWS_PER_BATCH)
-            return
-        *schema, table = table.split(".")
-        backend = ibis.connect(address)
-        yield from backend.table(table, database=schema[0] if schema else None).to_pyarrow_batches()
+        yield from _duckdb_rows(path, table) if scheme == "duckdb" else _ibis_rows(address, table)
     except ImportError as error:
-        install = f"pip install 'ibis-framework[{scheme}]'"
+        extra = "redrec[postgres]" if scheme.startswith("postgres") else f"ibis-framework[{scheme}]"
+        install = f"pip install '{extra}'"
         raise InputError(f"{name}: {shown} needs packages that are not installed. Install them: {install}") from error
-    except (ValueError, OSError, IbisError, TableNotFound, duckdb.Error, sqlite3.Error) as error:
+    except Exception as error:
         first_line = str(error).partition("\n")[0].replace(address, shown)
         raise InputError(
             f"{name}: {shown}#{table} cannot be read: {first_line}. Allowed are files ({TYPES}), object stores "
             f"({', '.join(OBJECT_STORES)}) and the databases of Ibis, such as postgres://host/database#table."
         ) from error
+
+
+def _duckdb_rows(path: str, table: str) -> Iterator[pa.RecordBatch]:
+    """Yield the rows without Ibis, which calls a method that DuckDB 2 has not."""
+    yield from duckdb.connect(path, read_only=True).table(table).to_arrow_reader(ROWS_PER_BATCH)
+
+
+def _ibis_rows(address: str, table: str) -> Iterator[pa.RecordBatch]:
+    *schema, table = table.split(".")
+    backend = ibis.connect(address)
+    try:
+        rows = backend.table(table, database=schema[0] if schema else None)
+        yield from rows.to_pyarrow_batches(chunk_size=ROWS_PER_BATCH)
+    finally:
+        backend.disconnect()
 
 
 def _frame(frame: Any, name: str) -> Iterator[pa.RecordBatch]:

