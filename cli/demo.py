@@ -34,7 +34,8 @@ def run(arguments: argparse.Namespace) -> Outcome:
     from redrec.config import load_config
     from redrec.folders import check_replaceable
 
-    check_replaceable(arguments.out, DemoFolder(arguments.out).names, "demo")
+    folder = DemoFolder(arguments.out)
+    check_replaceable(arguments.out, folder.names if folder.run.is_dir() else set(), "demo")
     config = load_config(DemoConfig, arguments.config) if arguments.config else DemoConfig()
     recipe = load_recipe(arguments.recipe or OWN_RECIPES[arguments.data], arguments.settings)
     result = demo(arguments.data, arguments.out, recipe, config, say)

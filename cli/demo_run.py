@@ -107,6 +107,7 @@ def demo(data: str, out: Path, recipe: "Recipe", config: DemoConfig, progress: C
     from pipelines.local import run_training
 
     files = DemoFolder(out)
+    files.run.mkdir(parents=True, exist_ok=True)  # first of all: by it a folder is known as a demo's
     progress(f"Writing the example tables to {files.input}")
     events, items = write_tables(data, config.world, files.input)
     folder = run_training(events, items, files.run, recipe.model_dump_json(), progress)
