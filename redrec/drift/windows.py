@@ -10,16 +10,18 @@ log does not reach back so far, the reference ends when the newest window begins
 import math
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import ibis
 import ibis.expr.types as ir
-import pandas as pd
 
 from redrec.data import columns as c
 from redrec.data.split import read_split
 from redrec.data.tables import connect, read
 from redrec.folders import DataFolder
+
+if TYPE_CHECKING:
+    import pandas as pd  # half a second of imports, for the readers of a recipe too
 
 WEEK = timedelta(days=7)
 NUMERIC = ("num_events", "num_items", "main_action_share", "mean_hour", "recency_hours")
@@ -41,8 +43,8 @@ class Window(NamedTuple):
 class ScenarioWindows(NamedTuple):
     """Users in rows; columns are NUMERIC and CATEGORICAL, without the category if no item has one."""
 
-    reference: pd.DataFrame
-    current: pd.DataFrame
+    reference: "pd.DataFrame"
+    current: "pd.DataFrame"
 
 
 class Windows(NamedTuple):
@@ -100,7 +102,7 @@ def _most_frequent(events: ir.Table, column: str, num: int) -> list[str]:
     return counts.order_by(ibis.desc("num"), column).limit(num)[column].to_pyarrow().to_pylist()
 
 
-def _users(events: ir.Table, window: Window, main_action: list[str], categories: list[str]) -> pd.DataFrame:
+def _users(events: ir.Table, window: Window, main_action: list[str], categories: list[str]) -> "pd.DataFrame":
     hour = (events[c.TIMESTAMP].epoch_seconds() % 86_400) / 3_600  # of UTC, independent of the session's time zone
     users = events.group_by(c.USER_ID).aggregate(
         num_events=events.count(),
@@ -126,5 +128,5 @@ def _top_category(events: ir.Table, categories: list[str]) -> ir.Table:
     return ranked.filter(ranked["rank"] == 0).select(c.USER_ID, "top_category")
 
 
-def _as_utc(time: pd.Timestamp) -> datetime:
+def _as_utc(time: "pd.Timestamp") -> datetime:
     return time.to_pydatetime().astimezone(UTC)
