@@ -15,6 +15,8 @@ from redrec.config import load_config
 from redrec.data.prepare import DataQuality
 from redrec.folders import BundleFolder, DriftFolder, RunFolder, read_json
 
+NUM_SHOWN = 5  # of a scenario's ten recommended items
+
 
 class RunResult(NamedTuple):
     """The results in a run folder."""
@@ -74,17 +76,22 @@ def value_text(metrics: Mapping[str, Any]) -> str:
 
 
 def examples_text(examples: Sequence[Mapping[str, Any]]) -> str:
-    """Return each user's last events and what each scenario recommends; `*` marks an item of the test window."""
+    """Return each user's last events and the best items of each scenario; `*` marks an item of the test window."""
     if not examples:
         return "No user has an event in the test window, so there is no example."
-    lines = ["Three users, newest event first; * marks an item that the user interacted with in the test window:"]
+    lines = [
+        f"Three users, newest event first, with the best {NUM_SHOWN} items of each scenario. * marks one that the user "
+        "interacted with in the test window, also further down, at its rank among ten:"
+    ]
     for user in examples:
         label = labels([*user["history"], *chain.from_iterable(user["recommended"].values())])
         lines += ["", f"  user {user['user_id']}"]
         lines += [f"    {event['scenario']} {event['action']}: {label[event['item_id']]}" for event in user["history"]]
         for scenario, items in user["recommended"].items():
             lines += [f"    recommended in {scenario}:"]
-            lines += [f"      {'*' if item['hit'] else ' '} {label[item['item_id']]}" for item in items]
+            for rank, item in enumerate(items, start=1):
+                if rank <= NUM_SHOWN or item["hit"]:
+                    lines.append(f"      {'*' if item['hit'] else ' '} {rank:2d} {label[item['item_id']]}")
     return "\n".join(lines)
 
 
@@ -120,7 +127,7 @@ def next_text(result: RunResult) -> str:
     scenario = next(iter(result.metrics["scenarios"]))
     return (
         "Next, serve it, and query it from another terminal:\n"
-        f"  {program()} serve --bundle {RunFolder(result.folder).bundle}\n"
+        f"  {program()} serve --run {result.folder}\n"
         f"  {program()} query --user {shlex.quote(user)} --scenario {shlex.quote(scenario)}"
     )
 

@@ -14,7 +14,7 @@ from redrec.history import History, Vocabulary
 
 NUM_EXAMPLES = 3
 NUM_HISTORY_SHOWN = 8
-NUM_RECOMMENDED = 5
+NUM_RECOMMENDED = 10  # as hit_rate@10 counts
 
 Description = dict[str, str | None]  # of an item: id, title, category
 ShownUser = dict[str, object]

@@ -67,7 +67,7 @@ def test_the_config_file_sets_the_world_and_the_experiment(
         recipes.append(Recipe.model_validate_json(recipe))
         assert pq.read_table(events).equals(pq.read_table(tiny_run.events))
         assert pq.read_table(items).equals(pq.read_table(tiny_run.items))
-        return Path(shutil.copytree(tiny_run.folder, out))
+        return Path(shutil.copytree(tiny_run.folder, out, dirs_exist_ok=True))
 
     monkeypatch.setattr("pipelines.local.run_training", copied_run)
     scenario = {"name": "ads", "click_effect": 0.3}
