@@ -128,7 +128,7 @@ def load_recipe(recipe: str, settings: Sequence[str]) -> "Recipe":
 def _recipe_in(path: Path) -> "Recipe":
     if not path.exists():
         raise InputError(f"--recipe {path} is no file and no preset. Give a file, or one of {', '.join(PRESETS)}.")
-    content = read_mapping(path)  # before the import, which takes seconds
+    content = read_mapping(path)  # before the import, which takes a second
     from redrec.training.recipe import Recipe
 
     return validated(Recipe, content, str(path))

@@ -3,8 +3,8 @@
 import pytest
 
 from redrec.config import Config, InputError, changed, load_config, section, validated
-from redrec.model.encoders.ids_only import IdsOnlyConfig
-from redrec.model.item_tower import ItemTowerConfig
+from redrec.model.config import ItemTowerConfig
+from redrec.model.encoders.config import IdsOnlyConfig
 
 
 class Window(Config):

@@ -10,12 +10,10 @@ from redrec.data.prepare import DataConfig, prepare
 from redrec.data.split import SplitRule
 from redrec.datasets.world import World, WorldConfig
 from redrec.history import HistoryConfig
-from redrec.model.encoders.hashed import HashedConfig
-from redrec.model.item_tower import ItemTowerConfig
-from redrec.model.transformer import TransformerConfig
-from redrec.model.user_tower import UserTowerConfig
+from redrec.model.config import ItemTowerConfig, TransformerConfig, UserTowerConfig
+from redrec.model.encoders.config import HashedConfig
 from redrec.training.batches import BatchConfig
-from redrec.training.optimizer import OptimizerConfig
+from redrec.training.config import OptimizerConfig
 from redrec.training.recipe import Recipe
 
 

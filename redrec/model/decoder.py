@@ -8,22 +8,14 @@ positions also count events that have expired at a cut; the distances of our own
 Shapes: B users, K keys, X query tokens, T = K + X tokens, H hidden of the tower, W hidden of the decoder.
 """
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from pydantic import Field, JsonValue
 from torch import Tensor, nn
 
-from redrec.model.backbone import Backbone, BackboneConfig
+from redrec.model.config import DecoderConfig
 from redrec.model.packing import PackedTokens
 from redrec.model.visibility import Visibility
-
-
-class DecoderConfig(BackboneConfig):
-    kind: Literal["decoder"] = "decoder"
-    model: str | None = None  # a hub name or a folder; absent: random weights of `architecture`
-    # Fields of a Hugging Face configuration, with `model_type`.
-    architecture: dict[str, JsonValue] = Field(default_factory=dict)
 
 
 class Decoder(nn.Module):
@@ -65,6 +57,3 @@ def _load(config: DecoderConfig) -> Any:
         model = AutoModel.from_pretrained(config.model, attn_implementation="sdpa", **config.architecture)
     model.set_input_embeddings(nn.Embedding(1, model.config.hidden_size))
     return model
-
-
-DECODER = Backbone(DecoderConfig, Decoder)

@@ -10,42 +10,24 @@ Shapes: N items of the catalog, M items of a call, V vector of a vision model, E
 import json
 import zlib
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import PositiveInt, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
 from redrec.atomic import replaced_folder
-from redrec.config import Config
 from redrec.data import columns as c
 from redrec.hashing import file_hash
+from redrec.model.config import ItemTowerConfig
 from redrec.model.encoders.content import num_items, rows_of
-from redrec.model.encoders.hashed import HashedConfig
-from redrec.model.encoders.ids_only import IdsOnlyConfig
-from redrec.model.encoders.registry import RegisteredConfig, make_encoder, open_content, sources, write_content
+from redrec.model.encoders.registry import make_encoder, open_content, sources, write_content
 from redrec.model.encoders.vectors import VectorContent
-from redrec.model.encoders.vision import GatedFusion, VisionConfig, write_images
+from redrec.model.encoders.vision import GatedFusion, write_images
 from redrec.model.parameter_groups import TABLE
 
 MADE_OF, IDS, ENCODED, IMAGES = "made_of.json", "ids.npy", "encoded", "images"
-
-
-class ItemTowerConfig(Config):
-    encoder: RegisteredConfig = HashedConfig()  # of kind hashed, vectors, text or ids_only
-    vision: VisionConfig | None = None  # absent: images are not used
-    num_id_buckets: PositiveInt | None = None  # absent: no id embedding; no collisions from the catalog's size up
-    item_dim: PositiveInt = 64
-    embedding_dim: PositiveInt = 64  # as in the paper
-
-    @model_validator(mode="after")
-    def _items_are_distinguishable(self) -> Self:
-        if isinstance(self.encoder, IdsOnlyConfig) and self.num_id_buckets is None:
-            raise ValueError("encoder.kind is ids_only and there are no ids: set num_id_buckets, or another kind")
-        return self
 
 
 class ItemContent:

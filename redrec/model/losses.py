@@ -25,14 +25,12 @@ Shapes: G query groups, W targets in the window, Q interests, N negatives, D emb
 
 from collections.abc import Callable
 from itertools import permutations
-from typing import Annotated
 
 import torch
-from pydantic import AfterValidator, Field
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
-from redrec.config import Config
+from redrec.model.config import Association, LossConfig
 
 NUM_KMEANS_STEPS = 5
 MAX_NEGATIVE_COSINE = 0.99  # above it a negative counts as the target under another id (HLLM)
@@ -51,19 +49,10 @@ def straight_through(chosen_GWQ: Tensor, logits_GWQ: Tensor) -> Tensor:
 
 
 # The weight of each interest for a target, from the one-hot choice and the target's logits for all interests.
-ASSOCIATIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"matched": matched, "straight_through": straight_through}
-
-
-def _known_association(name: str) -> str:
-    if name not in ASSOCIATIONS:
-        raise ValueError(f"association is {name!r}, allowed are {', '.join(map(repr, ASSOCIATIONS))}")
-    return name
-
-
-class LossConfig(Config):
-    association: Annotated[str, AfterValidator(_known_association)] = "matched"  # a name in `ASSOCIATIONS`
-    least_spread: float = Field(default=0.1, ge=0, lt=1)  # one minus the mean cosine of a user's interests
-    max_full_catalog: int = 0  # scenarios of at most this many items use all as negatives, others a draw
+ASSOCIATIONS: dict[Association, Callable[[Tensor, Tensor], Tensor]] = {
+    "matched": matched,
+    "straight_through": straight_through,
+}
 
 
 @torch.no_grad()

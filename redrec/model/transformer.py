@@ -11,25 +11,15 @@ Shapes: B users, K keys (start and L events), X query tokens, T keys or query to
 (`redrec.model.packing`), H hidden, D distances, M attention heads, C channels of a head.
 """
 
-from typing import Literal
-
 import torch
-from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
-from redrec.model.backbone import Backbone, BackboneConfig
+from redrec.model.config import TransformerConfig
 from redrec.model.packing import PackedTokens, Packing, Padding
 from redrec.model.visibility import Visibility, Visible
 
 HIDDEN = -1e9  # finite: a product with zero must be zero
-
-
-class TransformerConfig(BackboneConfig):
-    kind: Literal["transformer"] = "transformer"
-    num_layers: PositiveInt = 2
-    num_heads: PositiveInt = 4
-    dropout: float = Field(default=0.1, ge=0, lt=1)
 
 
 class Transformer(nn.Module):
@@ -95,6 +85,3 @@ class Layer(nn.Module):
         mixed_PH = self.out(packing.pack(torch.cat(mixed_BMTC.unbind(1), dim=-1)))
         tokens_PH = tokens_PH + F.dropout(mixed_PH, self.dropout, self.training)
         return tokens_PH + F.dropout(self.mlp(self.norm_mlp(tokens_PH)), self.dropout, self.training)
-
-
-TRANSFORMER = Backbone(TransformerConfig, Transformer)

@@ -18,42 +18,25 @@ Shapes: B users, L events, G query groups (one cut and scenario each), Q interes
 K = L + 1 keys, P packed tokens or groups (`redrec.model.packing`), S scenarios, E item vector, H hidden, D embedding.
 """
 
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
-from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt, SerializeAsAny
+from pydantic import PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
-from redrec.config import Config, Record, config_of_kind
+from redrec.config import Record
 from redrec.history import NUM_GAP_BUCKETS, NUM_HOURS, EventFeatures, HistoryConfig
-from redrec.model.backbone import Backbone, BackboneConfig
-from redrec.model.decoder import DECODER
+from redrec.model.config import UserTowerConfig
+from redrec.model.decoder import Decoder
 from redrec.model.packing import PackedTokens, Packing, Padding
 from redrec.model.parameter_groups import UNDECAYED
-from redrec.model.transformer import TRANSFORMER, TransformerConfig
+from redrec.model.transformer import Transformer
 from redrec.model.visibility import Visibility
 
-Feature = Literal["action", "scenario", "hour", "gap"]
-
-
-BACKBONES: dict[str, Backbone] = {"transformer": TRANSFORMER, "decoder": DECODER}
-
-
-def _registered(value: Any) -> BackboneConfig:
-    return config_of_kind(value, {kind: backbone.config for kind, backbone in BACKBONES.items()})
-
-
-RegisteredConfig = Annotated[SerializeAsAny[BackboneConfig], BeforeValidator(_registered)]
-
-
-class UserTowerConfig(Config):
-    num_queries: NonNegativeInt = 3  # per scenario, as in the paper
-    query_features: tuple[Literal["gap"], ...] = ("gap",)  # of a query, in addition to its scenario
-    hidden_dim: PositiveInt = 64
-    features: tuple[Feature, ...] = ("action", "scenario", "hour", "gap")  # of an event, in addition to its item
-    dropout: float = Field(default=0.1, ge=0, lt=1)  # of the backbone's input
-    backbone: RegisteredConfig = TransformerConfig()  # of kind transformer or decoder
+# A new backbone is one file, one line here and one in `BACKBONE_CONFIGS`. A module takes its configuration, the tower's
+# hidden size and the number of distances; its `forward` has the signature of the transformer's.
+BACKBONES: dict[str, type[nn.Module]] = {"transformer": Transformer, "decoder": Decoder}
 
 
 class Sizes(Record):
@@ -89,7 +72,7 @@ class UserTower(nn.Module):
         self.start_H = nn.Parameter(torch.empty(hidden_dim))
         self.queries = Queries(sizes, config) if config.num_queries else None
         self.norm = nn.LayerNorm(hidden_dim)
-        self.backbone = BACKBONES[config.backbone.kind].module(config.backbone, hidden_dim, history.num_distances)
+        self.backbone = BACKBONES[config.backbone.kind](config.backbone, hidden_dim, history.num_distances)
         self.to_item = nn.Linear(hidden_dim, head.in_features)
         self.head = head
         for weight in (self.start_H, *self.features.parameters()):

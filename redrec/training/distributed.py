@@ -9,7 +9,6 @@ replication averages the gradients.
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
 
 import torch
 import torch.distributed as dist
@@ -17,14 +16,8 @@ from torch import Tensor, nn
 from torch.distributed._functional_collectives import all_gather_single_autograd
 from torch.nn.parallel import DistributedDataParallel
 
-from redrec.config import Config
 from redrec.training.batches import Shard
-
-
-class ComputeConfig(Config):
-    precision: Literal["float32", "bfloat16"] = "float32"
-    compile_backend: str | None = None  # of torch.compile for the user tower, such as "inductor": for long runs
-    sharding: Literal["replicated", "sharded"] = "replicated"  # of the weights over processes: DDP or FSDP
+from redrec.training.config import ComputeConfig
 
 
 def device() -> torch.device:

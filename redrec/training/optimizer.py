@@ -4,55 +4,18 @@ A step uses few rows of a table (hashed words, item ids), so tables have a learn
 transformer's rate, the row of a rare word or item would hardly change from its random initial value. They also have far
 more decay: the row of a rare item shrinks to zero, and the item is described by what it shares with others. A
 pretrained language model has its own rate too, since the other rates would ruin its weights.
-
-A log of more users needs more steps. Unless a recipe says how many, a run takes those of `NUM_PASSES` over its users,
-but at least `MIN_STEPS`, and at most `MAX_STEPS`, which bounds its time: some 15 CPU minutes at the default sizes.
 """
 
 import math
-from typing import Any, Literal, Self
+from typing import Any
 
 import torch
-from pydantic import Field, PositiveFloat, PositiveInt
 from torch import nn
 
-from redrec.config import Config
 from redrec.model.parameter_groups import LANGUAGE_MODEL, MATRIX, TABLE, UNDECAYED
+from redrec.training.config import OptimizerConfig
 
-NUM_PASSES, MIN_STEPS, MAX_STEPS = 5, 400, 2400
 REFRESH_RATE = 0.3  # of the peak, at its first step
-
-
-class OptimizerConfig(Config):
-    num_steps: PositiveInt | None = None  # absent: by the number of users
-    learning_rate: PositiveFloat = 2e-3
-    table_learning_rate: PositiveFloat = 2e-2
-    language_model_learning_rate: PositiveFloat = 1e-5  # as in the public release; adapters can use ten times as much
-    schedule: Literal["cosine", "warmup_stable_anneal"] = "cosine"
-    warmup_share: float = Field(default=0.05, ge=0, lt=1)
-    anneal_share: float = Field(default=0.2, gt=0, le=1)  # the last share of the steps, for warmup_stable_anneal
-    refresh_share: float = Field(default=0.1, ge=0, lt=1)  # further steps, on the validation split too
-    weight_decay: float = Field(default=0.01, ge=0)
-    table_weight_decay: float = Field(default=2.0, ge=0)
-    max_gradient_norm: PositiveFloat = 1.0
-    num_accumulated: PositiveInt = 1  # micro-batches of a step, to save memory
-
-    @property
-    def steps(self) -> int:
-        """Return the number of steps before a refresh, once it is known (`for_users`)."""
-        assert self.num_steps is not None
-        return self.num_steps
-
-    def for_users(self, num_users: int, users_per_step: int) -> Self:
-        """Return the configuration with its number of steps.
-
-        >>> [OptimizerConfig().for_users(num_users, 128).steps for num_users in (1000, 30_000, 1_000_000)]
-        [400, 1172, 2400]
-        >>> OptimizerConfig(num_steps=9).for_users(1000, 128).steps
-        9
-        """
-        num_steps = min(MAX_STEPS, max(MIN_STEPS, math.ceil(NUM_PASSES * num_users / users_per_step)))
-        return self.model_copy(update={"num_steps": self.num_steps or num_steps})
 
 
 def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:

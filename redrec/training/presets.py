@@ -8,13 +8,10 @@
 from collections.abc import Callable
 
 from redrec.history import HistoryConfig
-from redrec.model.encoders.hashed import HashedConfig
-from redrec.model.encoders.ids_only import IdsOnlyConfig
-from redrec.model.item_tower import ItemTowerConfig
-from redrec.model.transformer import TransformerConfig
-from redrec.model.user_tower import UserTowerConfig
+from redrec.model.config import ItemTowerConfig, TransformerConfig, UserTowerConfig
+from redrec.model.encoders.config import HashedConfig, IdsOnlyConfig
 from redrec.training.batches import BatchConfig
-from redrec.training.optimizer import OptimizerConfig
+from redrec.training.config import OptimizerConfig
 from redrec.training.recipe import Recipe
 
 MAX_IDS = 2**22  # items of a larger catalog share rows; the table has 1 GiB at 64 dimensions

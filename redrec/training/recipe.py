@@ -10,12 +10,9 @@ from redrec.history import HistoryConfig
 from redrec.index.config import IndexConfig
 from redrec.index.ranker import RankerConfig
 from redrec.model.boosts import BoostConfig
-from redrec.model.item_tower import ItemTowerConfig
-from redrec.model.losses import LossConfig
-from redrec.model.user_tower import UserTowerConfig
+from redrec.model.config import ItemTowerConfig, LossConfig, UserTowerConfig
 from redrec.training.batches import BatchConfig
-from redrec.training.distributed import ComputeConfig
-from redrec.training.optimizer import OptimizerConfig
+from redrec.training.config import ComputeConfig, OptimizerConfig
 
 
 class Recipe(Config):

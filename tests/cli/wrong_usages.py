@@ -174,5 +174,3 @@ WRONG = [
     (f"{JOB} --out /model", "give a path relative to its root"),
     ("train-job --claim My_Data", "claim"),
 ]
-
-LATE = ("--set", "unknown.yaml", "/proc/nosuch/training.yaml")  # what a recipe may hold is known to torch's modules

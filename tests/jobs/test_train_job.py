@@ -16,7 +16,7 @@ from components.images import PIPELINE_IMAGE
 from jobs.train_job import RECIPE, VOLUME, TrainJobConfig, train_job
 from redrec.config import InputError, validated
 from redrec.folders import ModelFolder, read_json
-from redrec.training.optimizer import OptimizerConfig
+from redrec.training.config import OptimizerConfig
 from redrec.training.presets import tiny
 from tests.worlds import write_world
 

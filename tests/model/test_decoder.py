@@ -5,7 +5,8 @@ import torch
 from transformers import AutoModel
 
 from redrec.history import HistoryConfig
-from redrec.model.decoder import Decoder, DecoderConfig
+from redrec.model.config import DecoderConfig
+from redrec.model.decoder import Decoder
 from redrec.model.packing import PackedTokens, Padding
 from redrec.model.visibility import Visibility
 from tests.model.catalogs import SIZES, tiny_decoder

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from redrec.model.encoders.ids_only import IdsOnlyConfig
-from redrec.model.item_tower import MADE_OF, ItemTower, ItemTowerConfig, write_item_content
+from redrec.model.config import ItemTowerConfig
+from redrec.model.encoders.config import IdsOnlyConfig
+from redrec.model.item_tower import MADE_OF, ItemTower, write_item_content
 from tests.model.catalogs import encode, titled, write_items
 
 TWINS = titled("green tea", "green tea", "running shoe")

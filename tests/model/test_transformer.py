@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from redrec.history import HistoryConfig
+from redrec.model.config import TransformerConfig
 from redrec.model.packing import PackedTokens, Padding
-from redrec.model.transformer import HIDDEN, Transformer, TransformerConfig
+from redrec.model.transformer import HIDDEN, Transformer
 from redrec.model.visibility import Visibility, Visible
 
 B, K, H = 2, 5, 8

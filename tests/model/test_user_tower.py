@@ -7,11 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from redrec.config import InputError, validated
 from redrec.history import EventFeatures, History, HistoryConfig, mix
-from redrec.model.decoder import DecoderConfig
-from redrec.model.transformer import TransformerConfig
-from redrec.model.user_tower import QueryGroups, Sizes, UserTower, UserTowerConfig
+from redrec.model.config import DecoderConfig, TransformerConfig, UserTowerConfig
+from redrec.model.user_tower import QueryGroups, Sizes, UserTower
 
 B, L, E, D = 3, 12, 8, 6
 LLAMA = DecoderConfig(
@@ -148,13 +146,6 @@ def test_a_left_out_feature_is_not_read(inputs):
 def test_a_user_without_events_gets_finite_interests(tower, inputs):
     empty = inputs | {"is_event_BL": torch.zeros(B, L, dtype=torch.bool), "cut_BG": torch.zeros(B, 2, dtype=torch.long)}
     assert interests_of(tower, empty).isfinite().all()
-
-
-def test_an_unknown_backbone_is_refused_and_the_known_ones_are_named():
-    with pytest.raises(
-        InputError, match="^recipe: backbone: .*kind is 'nosuch', allowed are 'transformer', 'decoder'[.]$"
-    ):
-        validated(UserTowerConfig, {"backbone": {"kind": "nosuch"}}, "recipe")
 
 
 @pytest.mark.parametrize("policy", ["sorted", "concat", "quota_1d", "quota_2d"])

@@ -16,7 +16,7 @@ from pipelines.progress import RunError
 from redrec.bundle.reader import Bundle
 from redrec.config import InputError, load_config
 from redrec.folders import RunFolder, read_json
-from redrec.training.optimizer import OptimizerConfig
+from redrec.training.config import OptimizerConfig
 from redrec.training.presets import tiny
 from redrec.training.recipe import Recipe
 from tests.worlds import TinyRun

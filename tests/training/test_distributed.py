@@ -17,12 +17,10 @@ from redrec.data.split import read_vocabulary
 from redrec.datasets.world import World
 from redrec.evaluation.validation import ValidationConfig
 from redrec.index.ranker import Ranker
+from redrec.model.config import TransformerConfig, UserTowerConfig
 from redrec.model.manifest import read_model
-from redrec.model.transformer import TransformerConfig
-from redrec.model.user_tower import UserTowerConfig
 from redrec.training.batches import Batch, Batches, Shard
-from redrec.training.distributed import ComputeConfig
-from redrec.training.optimizer import OptimizerConfig
+from redrec.training.config import ComputeConfig, OptimizerConfig
 from redrec.training.presets import tiny
 from redrec.training.recipe import Recipe
 from tests.worlds import SMALL_RECIPE, SMALL_WORLD

@@ -13,8 +13,8 @@ from redrec.evaluation.scorers import exported_towers
 from redrec.folders import ModelFolder
 from redrec.history import tower_inputs
 from redrec.model.item_tower import ItemContent
+from redrec.training.config import OptimizerConfig
 from redrec.training.export import ServedUserTower, live_scorer
-from redrec.training.optimizer import OptimizerConfig
 from redrec.training.trainer import load_towers, train
 from tests.worlds import SMALL_RECIPE, write_world
 

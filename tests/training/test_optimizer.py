@@ -4,11 +4,12 @@ import pytest
 import torch
 
 from redrec.history import Vocabulary
-from redrec.model.decoder import DecoderConfig
-from redrec.model.encoders.language_model import TextConfig
-from redrec.model.item_tower import ItemTowerConfig, write_item_content
+from redrec.model.config import DecoderConfig, ItemTowerConfig
+from redrec.model.encoders.config import TextConfig
+from redrec.model.item_tower import write_item_content
 from redrec.model.parameter_groups import LANGUAGE_MODEL, MATRIX, TABLE, UNDECAYED
-from redrec.training.optimizer import OptimizerConfig, make_optimizer, parameter_groups
+from redrec.training.config import OptimizerConfig
+from redrec.training.optimizer import make_optimizer, parameter_groups
 from redrec.training.presets import PRESETS
 from redrec.training.recipe import Recipe
 from redrec.training.towers import Towers

@@ -9,9 +9,9 @@ import torch
 from redrec.data.histories import Histories, train_counts
 from redrec.data.items import is_allowed
 from redrec.data.split import read_vocabulary
-from redrec.model.encoders.ids_only import IdsOnlyConfig
-from redrec.model.item_tower import ItemTowerConfig, write_item_content
-from redrec.model.losses import LossConfig
+from redrec.model.config import ItemTowerConfig, LossConfig
+from redrec.model.encoders.config import IdsOnlyConfig
+from redrec.model.item_tower import write_item_content
 from redrec.training.batches import Batch, BatchConfig, Batches, Shard
 from redrec.training.presets import tiny
 from redrec.training.recipe import Recipe

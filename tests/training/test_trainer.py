@@ -29,14 +29,11 @@ from redrec.evaluation.validation import ValidationConfig
 from redrec.folders import ModelFolder
 from redrec.history import History
 from redrec.model.boosts import BoostConfig, configured
-from redrec.model.losses import LossConfig
+from redrec.model.config import LossConfig, TransformerConfig, UserTowerConfig
 from redrec.model.manifest import read_model
-from redrec.model.transformer import TransformerConfig
-from redrec.model.user_tower import UserTowerConfig
 from redrec.training.__main__ import main
 from redrec.training.batches import Shard
-from redrec.training.distributed import ComputeConfig
-from redrec.training.optimizer import MIN_STEPS, OptimizerConfig
+from redrec.training.config import MIN_STEPS, ComputeConfig, OptimizerConfig
 from redrec.training.presets import hllm, sasrec, tiny
 from redrec.training.recipe import Recipe
 from redrec.training.trainer import TrainingRun, load_towers, train

@@ -1,6 +1,7 @@
 """Item encoder: the interface of all encoders. Content is written once from the item table, and a module reads it.
 
-A new encoder is one file of this folder with an `ItemEncoder`, and one line in `redrec.model.encoders.registry`.
+A new encoder is one file of this folder with an `ItemEncoder`, one line in `redrec.model.encoders.registry` and one
+in `redrec.model.encoders.config`, which has its configuration.
 """
 
 from collections.abc import Callable
@@ -9,12 +10,8 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from redrec.config import Config
+from redrec.model.encoders.config import EncoderConfig
 from redrec.model.encoders.content import Content
-
-
-class EncoderConfig(Config):
-    kind: str  # the encoder's name in the registry
 
 
 def no_sources(config: EncoderConfig) -> list[Path]:
@@ -22,9 +19,8 @@ def no_sources(config: EncoderConfig) -> list[Path]:
 
 
 class ItemEncoder(NamedTuple):
-    """One encoder; `config` is the class of the configuration that its functions take."""
+    """One encoder; a config is of its class in `ENCODER_CONFIGS`."""
 
-    config: type[EncoderConfig]
     write_content: Callable[[Path, Path, Any], Content]  # item table, folder, config; raises InputError
     open_content: Callable[[Path, Any], Content]  # folder, config
     make_module: Callable[[Any, Content, int], nn.Module]  # config, content, item_dim

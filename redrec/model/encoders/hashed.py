@@ -21,29 +21,22 @@ from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
+from redrec.model.encoders.config import HashedConfig
 from redrec.model.encoders.content import Content, TokenContent, rows_of, write_tokens
-from redrec.model.encoders.encoder import EncoderConfig, ItemEncoder
+from redrec.model.encoders.encoder import ItemEncoder
 from redrec.model.parameter_groups import TABLE
 
 logger = logging.getLogger(__name__)
 
 WORD = re.compile(r"\w+")
 MAX_OWN = 2**20  # own buckets, beyond which items share them: each step of the optimizer passes over all
-
-
-class HashedConfig(EncoderConfig):
-    kind: Literal["hashed"] = "hashed"
-    fields: tuple[Literal["title", "body", "tags", "category", "item_id"], ...] = ("title", "body", "tags", "category")
-    num_buckets: PositiveInt = 2**16
-    max_tokens: PositiveInt = 64
 
 
 def hashed_tokens(fields: Iterable[tuple[str, str]], config: HashedConfig) -> list[int]:
@@ -140,4 +133,4 @@ def _make(config: HashedConfig, content: Content, item_dim: int) -> HashedEncode
     return HashedEncoder(max(config.num_buckets, content.tokens_T.max(initial=0) + 1), item_dim)
 
 
-ENCODER = ItemEncoder(HashedConfig, write_hashed, _open, _make)
+ENCODER = ItemEncoder(write_hashed, _open, _make)

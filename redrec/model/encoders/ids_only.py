@@ -1,21 +1,17 @@
 """Ids only: no content at all, for models that have only an embedding per item id, such as SASRec."""
 
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from redrec.model.encoders.config import IdsOnlyConfig
 from redrec.model.encoders.content import Content, num_items
-from redrec.model.encoders.encoder import EncoderConfig, ItemEncoder
+from redrec.model.encoders.encoder import ItemEncoder
 
 COUNT = "num_items.txt"
-
-
-class IdsOnlyConfig(EncoderConfig):
-    kind: Literal["ids_only"] = "ids_only"
 
 
 class NoContent:
@@ -49,4 +45,4 @@ def _make(config: IdsOnlyConfig, content: Content, item_dim: int) -> NoEncoder:
     return NoEncoder()
 
 
-ENCODER = ItemEncoder(IdsOnlyConfig, write_no_content, _open, _make)
+ENCODER = ItemEncoder(write_no_content, _open, _make)

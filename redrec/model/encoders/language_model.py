@@ -10,47 +10,20 @@ Shapes: M texts, T tokens of all texts, K texts of a sub-batch, P its padded len
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
-from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
-from redrec.config import Config, InputError
-from redrec.model.encoders.encoder import EncoderConfig
-from redrec.model.encoders.template import TextField
+from redrec.config import InputError
+from redrec.model.encoders.config import TextConfig
 from redrec.model.parameter_groups import LANGUAGE_MODEL
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 ITEM_TOKEN = "<|item|>"
-
-
-class AdapterConfig(Config):
-    """LoRA (arXiv:2106.09685), for the regime `lora`."""
-
-    rank: PositiveInt = 16
-    targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"  # or the ends of module names
-
-
-class TextConfig(EncoderConfig):
-    kind: Literal["text"] = "text"
-    model: str  # folder or hub name
-    regime: Literal["frozen", "lora", "full"] = "frozen"
-    pooling: Literal["mean", "cls", "last_token"] = "mean"
-    fields: tuple[TextField, ...] = (
-        TextField(name="title", max_tokens=48),
-        TextField(name="body", max_tokens=128),
-        TextField(name="tags", max_tokens=32),
-        TextField(name="category", max_tokens=16),
-    )
-    adapters: AdapterConfig = AdapterConfig()
-    random_init: bool = False  # the model's shape without its weights, for measuring speed
-    batch_tokens: PositiveInt = 4096  # of a sub-batch, padding included; with 16384 a CPU was half as fast
-    activation_checkpointing: bool = False
-    dropout: float = Field(default=0.0, ge=0, lt=1)  # of the pooled vectors
 
 
 def load_tokenizer(config: TextConfig) -> "PreTrainedTokenizerBase":

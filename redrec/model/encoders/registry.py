@@ -11,15 +11,13 @@ An encoder is a module that takes the inputs its content gives, by name, and ret
 """
 
 from pathlib import Path
-from typing import Annotated, Any
 
-from pydantic import BeforeValidator, SerializeAsAny
 from torch import nn
 
-from redrec.config import config_of_kind
 from redrec.model.encoders import hashed, ids_only, text, vectors
+from redrec.model.encoders.config import EncoderConfig
 from redrec.model.encoders.content import Content
-from redrec.model.encoders.encoder import EncoderConfig, ItemEncoder
+from redrec.model.encoders.encoder import ItemEncoder
 
 ENCODERS: dict[str, ItemEncoder] = {
     "hashed": hashed.ENCODER,
@@ -27,13 +25,6 @@ ENCODERS: dict[str, ItemEncoder] = {
     "text": text.ENCODER,
     "ids_only": ids_only.ENCODER,
 }
-
-
-def _registered(value: Any) -> EncoderConfig:
-    return config_of_kind(value, {kind: encoder.config for kind, encoder in ENCODERS.items()})
-
-
-RegisteredConfig = Annotated[SerializeAsAny[EncoderConfig], BeforeValidator(_registered)]
 
 
 def write_content(items: Path, folder: Path, config: EncoderConfig) -> Content:

@@ -17,9 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from redrec.config import InputError
+from redrec.model.encoders.config import TextConfig
 from redrec.model.encoders.content import Content, EncodingProgress, TokenContent, blocks, write_tokens
 from redrec.model.encoders.encoder import ItemEncoder
-from redrec.model.encoders.language_model import ITEM_TOKEN, LanguageModel, TextConfig, load_tokenizer
+from redrec.model.encoders.language_model import ITEM_TOKEN, LanguageModel, load_tokenizer
 from redrec.model.encoders.template import lines
 from redrec.model.encoders.vectors import (
     Projection,
@@ -140,4 +141,4 @@ def _sources(config: TextConfig) -> list[Path]:
     return [Path(config.model)]
 
 
-ENCODER = ItemEncoder(TextConfig, write_text, _open, _make, _sources)
+ENCODER = ItemEncoder(write_text, _open, _make, _sources)

@@ -10,7 +10,7 @@ Shapes: N items of the catalog, M items of a call, K items of a block, V size of
 import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,27 +18,18 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
 from torch import Tensor, nn
 
 from redrec.config import InputError
 from redrec.data import columns as c
+from redrec.model.encoders.config import VectorsConfig
 from redrec.model.encoders.content import ROWS_PER_BLOCK, Content, blocks, num_items
-from redrec.model.encoders.encoder import EncoderConfig, ItemEncoder
+from redrec.model.encoders.encoder import ItemEncoder
 
 logger = logging.getLogger(__name__)
 
 NUM_EXAMPLES = 3
 VectorBlock = tuple[NDArray[np.int64], NDArray]  # item indices and their vectors
-
-
-class VectorsConfig(EncoderConfig):
-    kind: Literal["vectors"] = "vectors"
-    path: Path  # Parquet with `item_id` and `column`; or .npy, one row per item
-    column: str = "vector"
-    ids: Path | None = None  # item ids of a .npy file's rows, one per line; absent: its rows are those of items.parquet
-    max_absent_share: float = Field(default=0.05, ge=0, le=1)  # of the catalog
-    dropout: float = Field(default=0.0, ge=0, lt=1)
 
 
 class VectorContent:
@@ -246,4 +237,4 @@ def _sources(config: VectorsConfig) -> list[Path]:
     return [path for path in (config.path, config.ids) if path]
 
 
-ENCODER = ItemEncoder(VectorsConfig, write_vectors, _open, _make, _sources)
+ENCODER = ItemEncoder(write_vectors, _open, _make, _sources)

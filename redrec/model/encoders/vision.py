@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from pydantic import Field
 from torch import Tensor, nn
 
-from redrec.config import Config, InputError
+from redrec.config import InputError
 from redrec.data import columns as c
+from redrec.model.encoders.config import VisionConfig
 from redrec.model.encoders.content import EncodingProgress, num_items, rows_of
 from redrec.model.encoders.language_model import explained_load_errors
 from redrec.model.encoders.vectors import NUM_EXAMPLES, VectorBlock, VectorContent, store
@@ -29,12 +29,6 @@ from redrec.model.encoders.vectors import NUM_EXAMPLES, VectorBlock, VectorConte
 logger = logging.getLogger(__name__)
 
 IMAGES_PER_BATCH = 64
-
-
-class VisionConfig(Config):
-    model: str  # folder or hub name: CLIP, SigLIP, DINOv2, ViT
-    root: Path  # the folder of all images; paths of the `image` column are relative to it
-    max_unreadable_share: float = Field(default=0.05, ge=0, le=1)  # of the items that name an image
 
 
 class GatedFusion(nn.Module):

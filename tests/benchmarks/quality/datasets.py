@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from redrec.data.histories import FIELDS, TRAIN, Histories
 from redrec.data.prepare import DataConfig, prepare
-from redrec.model.encoders.language_model import TextConfig
+from redrec.model.encoders.config import TextConfig
 from redrec.model.encoders.template import TextField
 from redrec.model.encoders.text import write_text
 from redrec.model.encoders.vectors import VectorContent

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from redrec.config import changed
-from redrec.model.encoders.vectors import VectorsConfig
+from redrec.model.encoders.config import VectorsConfig
 from redrec.training.presets import PRESETS as OF_THE_PRODUCT
 from redrec.training.recipe import Recipe
 from tests.benchmarks.quality.datasets import Measured, Protocol, trains_on_validation

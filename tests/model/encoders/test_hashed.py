@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from redrec.model.encoders.hashed import HashedConfig, hashed_tokens, write_hashed
+from redrec.model.encoders.config import HashedConfig
+from redrec.model.encoders.hashed import hashed_tokens, write_hashed
 from redrec.model.encoders.registry import make_encoder
 from tests.model.catalogs import encode, titled, write_items
 

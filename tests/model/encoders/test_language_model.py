@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from redrec.model.encoders.language_model import ITEM_TOKEN, AdapterConfig, LanguageModel, TextConfig, load_tokenizer
+from redrec.model.encoders.config import AdapterConfig, TextConfig
+from redrec.model.encoders.language_model import ITEM_TOKEN, LanguageModel, load_tokenizer
 from tests.model.catalogs import WORDS, encode, minilm, tiny_decoder, titled
 from tests.model.encoders.texts import TITLE, TITLES, built, learning_weights, pooled
 

@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from redrec.config import InputError
-from redrec.model.encoders.language_model import TextConfig, load_tokenizer
+from redrec.model.encoders.config import TextConfig
+from redrec.model.encoders.language_model import load_tokenizer
 from redrec.model.encoders.registry import write_content
 from redrec.model.encoders.template import TextField
 from tests.model.catalogs import WORDS, encode, minilm, tiny_decoder, titled, write_items

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from redrec.config import InputError
+from redrec.model.encoders.config import VectorsConfig
 from redrec.model.encoders.registry import make_encoder, write_content
-from redrec.model.encoders.vectors import VectorsConfig
 from tests.model.catalogs import encode, titled, write_items
 
 NUM_ITEMS = 40

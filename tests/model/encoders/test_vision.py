@@ -5,8 +5,10 @@ from PIL import Image
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
 from redrec.config import InputError
-from redrec.model.encoders.vision import VisionConfig, image_path
-from redrec.model.item_tower import ItemTower, ItemTowerConfig, write_item_content
+from redrec.model.config import ItemTowerConfig
+from redrec.model.encoders.config import VisionConfig
+from redrec.model.encoders.vision import image_path
+from redrec.model.item_tower import ItemTower, write_item_content
 from tests.model.catalogs import encode, tiny_vision_model, write_items
 
 NUM_ITEMS, NUM_FITTED = 24, 12

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from redrec.model.encoders.language_model import TextConfig
+from redrec.model.encoders.config import TextConfig
 from redrec.model.encoders.registry import make_encoder, write_content
 from redrec.model.encoders.template import TextField
 from tests.model.catalogs import titled, write_items

@@ -8,8 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from redrec.model.encoders.config import EncoderConfig
 from redrec.model.encoders.content import Content, blocks
-from redrec.model.encoders.encoder import EncoderConfig, ItemEncoder
+from redrec.model.encoders.encoder import ItemEncoder
 
 
 class TitleLengthConfig(EncoderConfig):
@@ -55,4 +56,4 @@ def _make(config: TitleLengthConfig, content: Content, item_dim: int) -> TitleLe
     return TitleLengthEncoder(config, item_dim)
 
 
-ENCODER = ItemEncoder(TitleLengthConfig, _write, _open, _make)
+ENCODER = ItemEncoder(_write, _open, _make)
