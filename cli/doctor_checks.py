@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
+from serving import deploy
 from serving.config import MILVUS_URI
 
 State = Literal["ok", "missing", "skipped"]
@@ -34,12 +35,11 @@ RESOURCES = (
     ("serving.kserve.io", "v1alpha1", "servingruntimes", KSERVE),
     ("trainer.kubeflow.org", "v1alpha1", "trainjobs", TRAINER),
 )
-# What the deploy step, the loader and a TrainJob do in the namespace.
+# What the deploy step, and who applies a load job or a TrainJob, does in the namespace.
 RIGHTS = (
-    ("patch", "serving.kserve.io", "inferenceservices"),
-    ("get", "serving.kserve.io", "inferenceservices"),
-    ("list", "", "pods"),
+    *deploy.RIGHTS,
     ("get", "", "persistentvolumeclaims"),
+    ("create", "batch", "jobs"),
     ("create", "trainer.kubeflow.org", "trainjobs"),
 )
 

@@ -18,6 +18,7 @@ SERVICE_ACCOUNT = "redrec-loader"
 LABELS = {"app.kubernetes.io/name": "redrec", "app.kubernetes.io/component": "loader"}
 NAME_DIGITS = 10
 MAX_RETRIES = 3
+CPU_LIMIT = "1"  # hashing takes less; a namespace with a quota demands a limit
 KEPT_S = 86_400  # a finished job and its log stay for a day
 ObjectName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$", max_length=253)]
 
@@ -79,7 +80,10 @@ def _pod(config: LoadJobConfig, account: str) -> dict[str, Any]:
         "image": PIPELINE_IMAGE,
         "args": ["fetch", config.url, str(VOLUME / config.out)],
         "env": [{"name": name, "value": value} for name, value in TELEMETRY_OFF.items()],
-        "resources": {"requests": {"cpu": "250m", "memory": config.memory}, "limits": {"memory": config.memory}},
+        "resources": {
+            "requests": {"cpu": "250m", "memory": config.memory},
+            "limits": {"cpu": CPU_LIMIT, "memory": config.memory},
+        },
         "securityContext": CONTAINER_SECURITY,
         "volumeMounts": [{"name": "volume", "mountPath": str(VOLUME)}, {"name": "tmp", "mountPath": "/tmp"}],
     }

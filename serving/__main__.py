@@ -51,7 +51,7 @@ def main() -> int:
             model_name=arguments.model_name,
             config=config,
         )
-    except InputError as error:
+    except (InputError, PermissionError) as error:
         print(f"serving: {error}", file=sys.stderr)
         return 2
     return 0

@@ -27,6 +27,14 @@ POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 USER_ID = "redrec-deploy"  # of the query that asks for the bundle's id; nobody has this history
 KSERVE = "serving.kserve.io/v1beta1"
 POLL_S = 2.0
+# Verb, group and resource: what a deployment calls, and all that the chart's Role for it allows.
+RIGHTS = (
+    ("get", "serving.kserve.io", "inferenceservices"),
+    ("create", "serving.kserve.io", "inferenceservices"),
+    ("patch", "serving.kserve.io", "inferenceservices"),
+    ("get", "apps", "deployments"),
+    ("list", "", "pods"),
+)
 
 
 class Release(NamedTuple):
@@ -202,7 +210,7 @@ def wait_until_served(
             url = state.address
             try:
                 answer = query_bundle(url, state.name, release.scenario)
-            except InputError as error:
+            except (InputError, ConnectionError) as error:
                 answer = str(error)
             if answer == release.bundle_id:
                 return url

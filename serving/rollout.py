@@ -18,6 +18,7 @@ BROKEN = {
     "InvalidImageName": "Correct the image's name.",
     "CreateContainerConfigError": "Create the missing Secret or ConfigMap.",
 }
+NUM_SILENT_RESTARTS = 3  # after which a crash that says nothing is reported
 GRACE_S = 10.0  # KServe needs seconds to read a new spec; a refusal that stays is of the newest one
 STUCK_S = 60.0  # a node may be added, and a quota freed, within this time
 
@@ -106,7 +107,10 @@ def broken_container(pod: dict[str, Any]) -> str | None:
         if reason in BROKEN:
             ended = (container.get("lastState") or {}).get("terminated") or {}
             exit_code = f"exit code {ended['exitCode']}: " if "exitCode" in ended else ""
-            words = (ended.get("message") or "").strip() or waiting.get("message") or "no message"
+            last_words = (ended.get("message") or "").strip()
+            if exit_code and not last_words and container.get("restartCount", 0) < NUM_SILENT_RESTARTS:
+                continue  # the node may not have read them yet; the next crash has others
+            words = last_words or waiting.get("message") or "no message"
             return f"pod {pod['metadata']['name']}: {reason}: {exit_code}{words} {BROKEN[reason]}"
     return None
 

@@ -61,13 +61,13 @@ class FaultyStore:
 
 
 @contextmanager
-def serving(store: FaultyStore) -> Iterator[str]:
+def serving(store: FaultyStore, host: str = "127.0.0.1") -> Iterator[str]:
     """Yield the address of the store."""
-    server = make_server("127.0.0.1", 0, store, threaded=True, request_handler=Quiet)
+    server = make_server(host, 0, store, threaded=True, request_handler=Quiet)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"http://{host}:{server.server_port}"
     finally:
         server.shutdown()
         thread.join()

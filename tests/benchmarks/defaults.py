@@ -4,7 +4,8 @@
 
 Nothing is chosen for a set: `Recipe()` alone, or with the changes of `--change`, to see what another choice would bring.
 `food-kitchen-untitled` is `food-kitchen` with empty titles. Test split of `DataConfig()`: one cutoff, the next ten items of
-each user, all items of the scenario ranked. Trained models stay in `tests/benchmarks/results/defaults`.
+each user, all items of the scenario ranked. With `--earlier` the log ends where its test period begins, so that a choice is
+made on another period than the one it is reported on. Trained models stay in `tests/benchmarks/results/defaults`.
 """
 
 import argparse
@@ -15,13 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cli.demo_run import DemoConfig, write_tables
 from redrec.config import changed
 from redrec.data.prepare import prepare
+from redrec.data.split import read_split
 from redrec.evaluation.evaluate import evaluate
-from redrec.folders import EvaluationFolder, read_json
+from redrec.folders import DataFolder, EvaluationFolder, read_json
 from redrec.training.recipe import Recipe
 from redrec.training.trainer import train
 from tests.benchmarks.measure import METRICS, ROOT, commit, say
@@ -44,12 +47,29 @@ def tables_of(name: str) -> tuple[Path, Path]:
     return events, items
 
 
-def measured(name: str, recipe: Recipe) -> dict[str, Any]:
-    """Return the metrics of the recipe on a set, and the CPU seconds of its training."""
-    data = RESULTS / name / "data"
+def prepared(name: str, recipe: Recipe, *, is_earlier: bool) -> Path:
+    """Return the data folder of a set, with `is_earlier` of the events before its test period alone."""
+    data = RESULTS / name / ("earlier" if is_earlier else "data")
     if not data.exists():
-        prepare(*tables_of(name), data, recipe.data)
-    out = RESULTS / name / hashlib.sha256(recipe.model_dump_json().encode()).hexdigest()[:8]
+        events, items = tables_of(name)
+        if is_earlier:
+            events = before_test(prepared(name, recipe, is_earlier=False), RESULTS / name / "earlier.parquet")
+        prepare(events, items, data, recipe.data)
+    return data
+
+
+def before_test(data: Path, out: Path) -> Path:
+    """Write the events of a data folder before its test period."""
+    table = pq.read_table(DataFolder(data).events)
+    start = pa.scalar(read_split(data).test_start_ms, pa.timestamp("ms", "UTC")).cast(table["timestamp"].type)
+    pq.write_table(table.filter(pc.less(table["timestamp"], start)), out)
+    return out
+
+
+def measured(name: str, recipe: Recipe, *, is_earlier: bool) -> dict[str, Any]:
+    """Return the metrics of the recipe on a set, and the CPU seconds of its training."""
+    data = prepared(name, recipe, is_earlier=is_earlier)
+    out = data.with_name(f"{data.name}-models") / hashlib.sha256(recipe.model_dump_json().encode()).hexdigest()[:8]
     files, spent = EvaluationFolder(out / "evaluation"), out / "spent.json"
     if not files.metrics.exists():
         say(f"{name} | seed {recipe.seed}")
@@ -78,12 +98,13 @@ def main() -> None:
     real = [*datasets.SETS, f"food-kitchen{UNTITLED}"]
     parser.add_argument("--set", choices=[*real, *GENERATED], default="world")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--earlier", action="store_true", help="leave the test period's events out, and test before it")
     parser.add_argument("--change", action="append", default=[], help="path.of.field=JSON; may be given again")
     parser.add_argument("--json", action="store_true", help="end on one JSON line (default: an indented document)")
     arguments = parser.parse_args()
     recipe = changed(Recipe(), [f"seed={arguments.seed}", *arguments.change])
     report = {"benchmark": "defaults", "commit": commit(), **vars(arguments)}
-    report["result"] = shown(measured(arguments.set, recipe))
+    report["result"] = shown(measured(arguments.set, recipe, is_earlier=arguments.earlier))
     print(json.dumps(report, indent=None if arguments.json else 1))
 
 

@@ -90,7 +90,10 @@ def test_what_a_cluster_lacks_is_named_with_its_remedy(tmp_path: Path, monkeypat
     assert checks["Kubernetes"] == Check("Kubernetes", "ok", "v1.36.2")
     assert {name for name, check in checks.items() if check.state == "missing"} == {
         "CRD trainjobs.trainer.kubeflow.org",
+        "right to get deployments",
+        "right to create inferenceservices",
         "right to get persistentvolumeclaims",
+        "right to create jobs",
         "right to create trainjobs",
     }
     assert "install Kubeflow Trainer" in checks["CRD trainjobs.trainer.kubeflow.org"].remedy

@@ -21,6 +21,17 @@ from tests.cluster.tools import HOME, ROOT, TOOLS, require_pods, run
 
 IMAGE = "redrec-serving:0.1.0"  # as serving/manifests/servingruntime.yaml names it
 START_S = 120
+COMMIT = "0123456789ab"
+# What lets podman run in a container without the rights to raise limits.
+ENGINE = """
+[containers]
+default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
+[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+[network]
+network_backend = "netavark"
+"""
 
 
 class Cluster(NamedTuple):
@@ -59,12 +70,42 @@ def cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
-def image(cluster: Cluster) -> str:
-    """Build the serving image on a `python:3.11-slim` made from Debian's packages, since there is no registry."""
-    run(TOOLS / "base-image", env=cluster.env)
-    settings = Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pip.conf")  # how pip reaches its index here
+def podman(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Return the environment in which podman runs, with a base image made from Debian's packages."""
+    require_pods()
+    settings = tmp_path_factory.mktemp("podman") / "containers.conf"
+    settings.write_text(ENGINE)
+    environment = os.environ | {"CONTAINERS_CONF": str(settings)}
+    run(TOOLS / "base-image", env=environment)
+    return environment
+
+
+@pytest.fixture(scope="session")
+def images(podman: dict[str, str]) -> dict[str, str]:
+    """Build both images, with the packages that pip gets on this machine."""
+    links = os.environ.get("PIP_FIND_LINKS", "")  # a folder with the CPU build of torch
+    settings = [Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pip.conf")]  # how pip reaches its index here
+    settings += [Path(links)] if links else []
     mounts = [f"--volume={path}:{path}:ro" for path in settings if path.exists()]
-    cluster.podman("build", "--quiet", *mounts, "--tag", IMAGE, "--file", "serving/Dockerfile", ".")
+    torch = f"--build-arg=TORCH_FROM={f'--find-links={links}' if links else ''}"
+    build = " ".join([*mounts, torch])
+    words = [
+        "make",
+        "--no-print-directory",
+        "images",
+        "ENGINE=podman",
+        f"COMMIT={COMMIT}",
+        f"BUILD={build}",
+        f"PYTHON={sys.executable}",
+    ]
+    names = run(*words, env=podman).split()
+    return {"pipeline": names[0], "serving": names[1]}
+
+
+@pytest.fixture(scope="session")
+def image(cluster: Cluster, images: dict[str, str]) -> str:
+    """Give the serving image the name that serving/manifests has."""
+    cluster.podman("tag", images["serving"], IMAGE)
     return IMAGE
 
 

@@ -1,4 +1,4 @@
-"""The chart's life in one namespace with PodSecurity `restricted`: install, deploy, upgrade, roll back, uninstall.
+"""The chart's life in one namespace with PodSecurity `restricted` and a quota: install, deploy, upgrade, roll back, uninstall.
 
 The tests run in this order on one installed release, with two pods, by the account of the pipelines' runs.
 """
@@ -22,6 +22,8 @@ from redrec.config import InputError
 from redrec.folders import RunFolder
 from serving.client import query
 from tests.cluster.conftest import Cluster
+from tests.cluster.deploy import TIMEOUT_S
+from tests.cluster.step_pod import POD, step_pod
 from tests.cluster.test_deploy import deploy
 from tests.cluster.tools import ROOT, helm, run
 
@@ -30,6 +32,9 @@ pytestmark = pytest.mark.cluster
 NAMESPACE, SERVICE, RUNNER = "shop", "first-redrec", "pipeline-runner"
 CLAIM = f"pvc://{SERVICE}-bundles"
 NUM_CALLERS = 4
+QUOTA = (
+    "requests.cpu=8,requests.memory=16Gi,limits.cpu=32,limits.memory=32Gi,pods=10"  # so each pod must say what it needs
+)
 SETTINGS = [
     f"--set=deployers[0].name={RUNNER}",
     f"--set=deployers[0].namespace={NAMESPACE}",
@@ -74,6 +79,7 @@ def chart(cluster: Cluster, image: str, run_folder: Path, tmp_path_factory: pyte
     """Install the chart on claims with a release, its copy, and one without features, and wait until it is ready."""
     cluster.kubectl("create", "namespace", NAMESPACE)
     cluster.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
+    cluster.kubectl("create", "quota", "all", f"--hard={QUOTA}", "--namespace", NAMESPACE)
     cluster.kubectl("create", "serviceaccount", RUNNER, "--namespace", NAMESPACE)
     installed = Chart(cluster, with_token(cluster, tmp_path_factory.mktemp("runner")))
     try:
@@ -126,7 +132,7 @@ def test_one_of_two_pods_is_deleted_under_load_without_a_failed_request(chart: C
             try:
                 query(url, "nobody", bundle.manifest.scenarios[0], model_name=SERVICE)
                 outcomes.append("answer")
-            except InputError as error:
+            except (InputError, ConnectionError) as error:
                 outcomes.append(str(error))
         return outcomes
 
@@ -141,6 +147,21 @@ def test_one_of_two_pods_is_deleted_under_load_without_a_failed_request(chart: C
         finally:
             stop.set()
         assert {outcome for caller in running for outcome in caller.result()} == {"answer"}
+
+
+def test_the_deploy_step_in_a_pod_of_its_account_reaches_ready(
+    chart: Chart, images: dict[str, str], bundle: Bundle
+) -> None:
+    pod = step_pod(images["pipeline"], RUNNER, f"{SERVICE}-bundles", "next", SERVICE, TIMEOUT_S)
+    run("kubectl", "apply", "--namespace", NAMESPACE, "-f", "-", env=chart.admin.env, stdin=json.dumps(pod))
+    try:
+        chart.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{POD}", f"--timeout={TIMEOUT_S}s")
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{chart.admin.podman('logs', f'{NAMESPACE}-{POD}-main')}") from error
+    said = chart.admin.podman("logs", f"{NAMESPACE}-{POD}-main").splitlines()
+    assert said[-1] == f"http://{SERVICE}-predictor.{NAMESPACE}.svc.cluster.local"
+    assert chart.spec()["model"]["storageUri"] == f"{CLAIM}/next"
+    chart.kubectl("delete", "pod", POD)
 
 
 def test_a_deployed_release_stays_through_an_upgrade_and_keeps_what_it_does_not_own(

@@ -1,7 +1,6 @@
 """The images of `make images`: named by the commit, locked down, and every step of `train` runs in one."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -16,56 +15,13 @@ from pipelines.compile import PIPELINES
 from redrec.bundle.reader import Bundle
 from redrec.datasets.world import World, WorldConfig
 from redrec.training.presets import tiny
+from tests.cluster.conftest import COMMIT
 from tests.cluster.containers import MARK, USER
-from tests.cluster.tools import ROOT, TOOLS, require_pods, run
+from tests.cluster.tools import ROOT, run
 
 pytestmark = pytest.mark.cluster
 
-COMMIT = "0123456789ab"
 TRAIN = next(name for name in PIPELINES if name.startswith("train"))
-# What lets podman run in a container without the rights to raise limits.
-ENGINE = """
-[containers]
-default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
-[engine]
-runtime = "runc"
-cgroup_manager = "cgroupfs"
-[network]
-network_backend = "netavark"
-"""
-
-
-@pytest.fixture(scope="module")
-def podman(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Return the environment in which podman runs, with a base image made from Debian's packages."""
-    require_pods()
-    settings = tmp_path_factory.mktemp("podman") / "containers.conf"
-    settings.write_text(ENGINE)
-    environment = os.environ | {"CONTAINERS_CONF": str(settings)}
-    run(TOOLS / "base-image", env=environment)
-    return environment
-
-
-@pytest.fixture(scope="module")
-def images(podman: dict[str, str]) -> dict[str, str]:
-    """Build both images, with the packages that pip gets on this machine."""
-    links = os.environ.get("PIP_FIND_LINKS", "")  # a folder with the CPU build of torch
-    settings = [Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pip.conf")]  # how pip reaches its index here
-    settings += [Path(links)] if links else []
-    mounts = [f"--volume={path}:{path}:ro" for path in settings if path.exists()]
-    torch = f"--build-arg=TORCH_FROM={f'--find-links={links}' if links else ''}"
-    build = " ".join([*mounts, torch])
-    words = [
-        "make",
-        "--no-print-directory",
-        "images",
-        "ENGINE=podman",
-        f"COMMIT={COMMIT}",
-        f"BUILD={build}",
-        f"PYTHON={sys.executable}",
-    ]
-    names = run(*words, env=podman).split()
-    return {"pipeline": names[0], "serving": names[1]}
 
 
 def test_an_image_says_what_it_is(images: dict[str, str], podman: dict[str, str]):

@@ -5,13 +5,14 @@ The API of every supported KServe declares each of its fields.
 
 import subprocess
 import tomllib
-from itertools import chain
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from serving.deploy import RIGHTS
 from tests.cluster.tools import CRDS, ROOT, helm, run
 
 CHART, MANIFESTS = ROOT / "helm" / "redrec", ROOT / "serving" / "manifests"
@@ -173,6 +174,12 @@ def test_scheduling_settings_reach_the_pods() -> None:
     assert objects["NetworkPolicy"]["spec"]["ingress"][0]["from"] == serving["networkPolicy"]["from"]
     (subject,) = objects["RoleBinding"]["subjects"]
     assert subject == {"kind": "ServiceAccount", "name": "default-editor", "namespace": "default"}
+
+
+def test_the_role_of_the_deploy_step_has_the_rights_that_it_uses_and_no_other() -> None:
+    rules = render()["Role"]["rules"]
+    granted = {right for rule in rules for right in product(rule["verbs"], rule["apiGroups"], rule["resources"])}
+    assert granted == set(RIGHTS)
 
 
 def test_chart_and_project_have_one_version() -> None:

@@ -30,6 +30,8 @@ def served(states: list[State], answers: list[str], timeout_s: float = 60) -> st
         answer = next(given)
         if answer.startswith("error"):
             raise InputError(answer)
+        if answer == "down":
+            raise ConnectionError(answer)
         return answer
 
     url = wait_until_served(lambda: next(left), RELEASE, timeout_s, query_bundle=query_bundle, poll_s=0)
@@ -42,7 +44,7 @@ def test_the_release_before_does_not_count():
 
 
 def test_the_bundle_itself_must_answer():
-    assert served([DONE, DONE, DONE], ["error: no route yet", "b0", "b1"])
+    assert served([DONE] * 4, ["down", "error: no route yet", "b0", "b1"])
 
 
 def test_a_crashing_pod_ends_the_wait_though_the_old_one_answers():

@@ -41,6 +41,15 @@ def waiting(reason: str, kind: str = "containerStatuses", **ended: Any) -> dict[
     return {kind: [{"name": "kserve-container", "state": state, "lastState": {"terminated": ended} if ended else {}}]}
 
 
+def test_a_crash_without_a_word_is_waited_for_until_the_third_restart():
+    crashing = waiting("CrashLoopBackOff", exitCode=1)
+    state = State(service(), deployment(), [pod(**crashing)])
+    crashing["containerStatuses"][0]["restartCount"] = 2
+    assert failure(state, NEW, 0) is None
+    crashing["containerStatuses"][0]["restartCount"] = 3
+    assert "CrashLoopBackOff: exit code 1: back-off" in str(failure(state, NEW, 0))
+
+
 def test_a_roll_out_is_complete_when_all_pods_are_new_and_available():
     assert is_rolled_out(State(service(), deployment(), []), NEW)
 

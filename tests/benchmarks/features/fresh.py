@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from redis import Redis
 
-from redrec.config import InputError
 from tests.benchmarks.measure import ROOT, say
 from tests.redis_server import free_port, start_redis, stop
 
@@ -80,6 +79,6 @@ def _wait(url: str) -> None:
         try:
             query(url, "user-0", SCENARIO)
             return
-        except InputError:
+        except ConnectionError:
             time.sleep(0.2)
     raise TimeoutError(f"{url} does not answer")
