@@ -22,7 +22,7 @@ class OptimizerConfig(Config):
     schedule: Literal["cosine", "warmup_stable_anneal"] = "cosine"
     warmup_share: float = Field(default=0.05, ge=0, lt=1)
     anneal_share: float = Field(default=0.2, gt=0, le=1)  # the last share of the steps, for warmup_stable_anneal
-    refresh_share: float = Field(default=0.1, ge=0, lt=1)  # further steps, on the validation split too
+    refresh_share: float = Field(default=0.2, ge=0, lt=1)  # further steps, on the validation split too
     weight_decay: float = Field(default=0.01, ge=0)
     table_weight_decay: float = Field(default=2.0, ge=0)
     max_gradient_norm: PositiveFloat = 1.0

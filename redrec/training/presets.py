@@ -45,7 +45,9 @@ def complete_journey() -> Recipe:
     """
     return Recipe(
         batch=BatchConfig(num_cuts=4, queried="balanced", target_window=10),
-        optimizer=OptimizerConfig(num_steps=500, learning_rate=3e-3, table_learning_rate=6e-2, table_weight_decay=0),
+        optimizer=OptimizerConfig(
+            num_steps=500, learning_rate=3e-3, table_learning_rate=6e-2, table_weight_decay=0, refresh_share=0.1
+        ),
     )
 
 
