@@ -41,12 +41,14 @@ def released_recipe(recipe: str | None, settings: Sequence[str], model: Path) ->
     """
     from redrec.model.manifest import read_model
 
-    trained = read_model(model).recipe
     if not recipe and not settings:
-        return json.dumps(trained)
+        return json.dumps(read_model(model).recipe)
     from redrec.training.recipe import Recipe
 
-    chosen = load_recipe(recipe, ()) if recipe else validated(Recipe, trained, f"the recipe of {model}")
+    if recipe:
+        chosen = load_recipe(recipe, ())
+    else:
+        chosen = validated(Recipe, read_model(model).recipe, f"the recipe of {model}")
     released = changed(chosen, settings, "--set")
     late = [
         name

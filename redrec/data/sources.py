@@ -203,7 +203,7 @@ def _rows(url: str, name: str) -> Iterator[pa.RecordBatch]:
         extra = "redrec[postgres]" if scheme.startswith("postgres") else f"ibis-framework[{scheme}]"
         install = f"pip install '{extra}'"
         raise InputError(f"{name}: {shown} needs packages that are not installed. Install them: {install}") from error
-    except Exception as error:
+    except Exception as error:  # each database's driver has errors of its own
         first_line = str(error).partition("\n")[0].replace(address, shown)
         raise InputError(
             f"{name}: {shown}#{table} cannot be read: {first_line}. Allowed are files ({TYPES}), object stores "

@@ -49,13 +49,13 @@ def tables_of(name: str) -> tuple[Path, Path]:
 
 def prepared(name: str, recipe: Recipe, *, is_earlier: bool) -> Path:
     """Return the data folder of a set, with `is_earlier` of the events before its test period alone."""
-    data = RESULTS / name / ("earlier" if is_earlier else "data")
+    data, earlier = RESULTS / name / "data", RESULTS / name / "earlier"
     if not data.exists():
-        events, items = tables_of(name)
-        if is_earlier:
-            events = before_test(prepared(name, recipe, is_earlier=False), RESULTS / name / "earlier.parquet")
-        prepare(events, items, data, recipe.data)
-    return data
+        prepare(*tables_of(name), data, recipe.data)
+    if is_earlier and not earlier.exists():
+        events = before_test(data, earlier.with_suffix(".parquet"))
+        prepare(events, DataFolder(data).items, earlier, recipe.data)
+    return earlier if is_earlier else data
 
 
 def before_test(data: Path, out: Path) -> Path:
