@@ -22,16 +22,6 @@ from tests.cluster.tools import HOME, ROOT, TOOLS, require_pods, run
 IMAGE = "redrec-serving:0.1.0"  # as serving/manifests/servingruntime.yaml names it
 START_S = 120
 COMMIT = "0123456789ab"
-# What lets podman run in a container without the rights to raise limits.
-ENGINE = """
-[containers]
-default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
-[engine]
-runtime = "runc"
-cgroup_manager = "cgroupfs"
-[network]
-network_backend = "netavark"
-"""
 
 
 class Cluster(NamedTuple):
@@ -70,19 +60,9 @@ def cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
-def podman(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Return the environment in which podman runs, with a base image made from Debian's packages."""
-    require_pods()
-    settings = tmp_path_factory.mktemp("podman") / "containers.conf"
-    settings.write_text(ENGINE)
-    environment = os.environ | {"CONTAINERS_CONF": str(settings)}
-    run(TOOLS / "base-image", env=environment)
-    return environment
-
-
-@pytest.fixture(scope="session")
-def images(podman: dict[str, str]) -> dict[str, str]:
-    """Build both images, with the packages that pip gets on this machine."""
+def images(cluster: Cluster) -> dict[str, str]:
+    """Build both images on a base image of Debian's packages, with the packages that pip gets on this machine."""
+    run(TOOLS / "base-image", env=cluster.env)
     links = os.environ.get("PIP_FIND_LINKS", "")  # a folder with the CPU build of torch
     settings = [Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pip.conf")]  # how pip reaches its index here
     settings += [Path(links)] if links else []
@@ -98,7 +78,7 @@ def images(podman: dict[str, str]) -> dict[str, str]:
         f"BUILD={build}",
         f"PYTHON={sys.executable}",
     ]
-    names = run(*words, env=podman).split()
+    names = run(*words, env=cluster.env).split()
     return {"pipeline": names[0], "serving": names[1]}
 
 

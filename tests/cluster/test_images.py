@@ -15,18 +15,18 @@ from pipelines.compile import PIPELINES
 from redrec.bundle.reader import Bundle
 from redrec.datasets.world import World, WorldConfig
 from redrec.training.presets import tiny
-from tests.cluster.conftest import COMMIT
+from tests.cluster.conftest import COMMIT, Cluster
 from tests.cluster.containers import MARK, USER
-from tests.cluster.tools import ROOT, run
+from tests.cluster.tools import ROOT
 
 pytestmark = pytest.mark.cluster
 
 TRAIN = next(name for name in PIPELINES if name.startswith("train"))
 
 
-def test_an_image_says_what_it_is(images: dict[str, str], podman: dict[str, str]):
+def test_an_image_says_what_it_is(images: dict[str, str], cluster: Cluster):
     for room, name in images.items():
-        (config,) = json.loads(run("podman", "image", "inspect", name, env=podman))
+        (config,) = json.loads(cluster.podman("image", "inspect", name))
         labels = config["Labels"]
         assert re.fullmatch(rf"ghcr\.io/example/redrec-{room}:[\d.]+-{COMMIT}(-python3\.11)?", name)
         assert labels["org.opencontainers.image.revision"] == COMMIT
@@ -34,26 +34,20 @@ def test_an_image_says_what_it_is(images: dict[str, str], podman: dict[str, str]
         assert config["Config"]["User"] == str(USER)
 
 
-def test_code_and_packages_are_compiled_for_a_read_only_root(images: dict[str, str], podman: dict[str, str]):
+def test_code_and_packages_are_compiled_for_a_read_only_root(images: dict[str, str], cluster: Cluster):
     for name in images.values():
         script = "import numpy, redrec.config as c; print(numpy.__cached__, c.__cached__)"
         options = ["--rm", "--read-only", "--network=none", "--entrypoint=python"]
-        compiled = run("podman", "run", *options, name, "-c", f"import os; {script}", env=podman).split()
-        listed = run(
-            "podman",
-            "run",
-            *options,
-            name,
-            "-c",
-            f"import os; print([os.path.exists(p) for p in {compiled}])",
-            env=podman,
+        compiled = cluster.podman("run", *options, name, "-c", f"import os; {script}").split()
+        listed = cluster.podman(
+            "run", *options, name, "-c", f"import os; print([os.path.exists(p) for p in {compiled}])"
         )
         assert listed.strip() == "[True, True]"
 
 
 @pytest.fixture(scope="module")
 def trained(
-    images: dict[str, str], podman: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+    images: dict[str, str], cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Path, list[dict[str, Any]]]]:
     """Run the pipeline on a tiny log, each step in a container; return its artifacts and what each step took."""
     folder = tmp_path_factory.mktemp("containers")
@@ -66,7 +60,7 @@ def trained(
     done = subprocess.run(
         [*words, str(folder / "steps")],
         cwd=ROOT,
-        env=podman,
+        env=cluster.env,
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
