@@ -40,7 +40,9 @@ def experiment_pipeline(settings: ClusterSettings) -> Pipeline:
 
         def deploy(uri: str) -> None:
             release = dsl.importer(artifact_uri=uri, artifact_class=dsl.Model, reimport=True).output
-            deployed = deploy_bundle(release=release, namespace=namespace, name=service, timeout_s=deploy_timeout_s)
+            deployed = deploy_bundle(
+                release=release, uri=uri, namespace=namespace, name=service, timeout_s=deploy_timeout_s
+            )
             configure(settings, deploy_bundle=deployed)
 
         with end_reported(settings):

@@ -20,6 +20,7 @@ def monitor_pipeline(settings: ClusterSettings) -> Pipeline:
         retrain: bool = False,
         live: str = "",
         milvus_uri: str = "",
+        releases: str = "",
         deploy: bool = False,
         namespace: str = "",
         service: str = "redrec",
@@ -38,6 +39,8 @@ def monitor_pipeline(settings: ClusterSettings) -> Pipeline:
             retrain: Whether drift in a scenario starts a training.
             live: Release in service, to compare with: a path or s3://bucket/folder; empty before the first release.
             milvus_uri: Milvus server; empty for the embedded index inside the bundle.
+            releases: Store of all releases, such as s3://bucket/releases, which gets a copy of one that passes the
+                quality gate; empty: the release stays in the run's artifact store.
             deploy: Whether to serve the new bundle as a KServe InferenceService, if it passes the quality gate.
             namespace: Namespace of the service; empty for the run's own.
             service: Name of the InferenceService.
@@ -56,6 +59,7 @@ def monitor_pipeline(settings: ClusterSettings) -> Pipeline:
                     recipe=recipe,
                     live=live,
                     milvus_uri=milvus_uri,
+                    releases=releases,
                     deploy=deploy,
                     namespace=namespace,
                     service=service,

@@ -13,6 +13,7 @@ from components.check_quality import check_quality
 from components.deploy_bundle import deploy_bundle
 from components.evaluate_model import evaluate_model
 from components.materialize_features import materialize_features
+from components.publish_bundle import publish_bundle
 from components.report_drift import report_drift
 from pipelines.settings import ClusterSettings, configure, end_reported
 
@@ -29,6 +30,7 @@ def release_steps(settings: ClusterSettings) -> Pipeline:
         recipe: str = "",
         live: str = "",
         milvus_uri: str = "",
+        releases: str = "",
         deploy: bool = False,
         namespace: str = "",
         service: str = "redrec",
@@ -41,7 +43,8 @@ def release_steps(settings: ClusterSettings) -> Pipeline:
         3. materialize_features writes users' histories to the feature store.
         4. build_bundle builds the item index and writes the bundle.
         5. report_drift compares the training window with the newest one.
-        6. deploy_bundle serves the bundle, if `deploy` is true and the model passed.
+        6. publish_bundle copies the release to `releases`, if that is given and the model passed.
+        7. deploy_bundle serves the bundle, if `deploy` is true and the model passed.
 
         Args:
             data: Folder written by prepare_data.
@@ -49,6 +52,8 @@ def release_steps(settings: ClusterSettings) -> Pipeline:
             recipe: Fields of `redrec.training.recipe.Recipe` as JSON; empty for the defaults.
             live: Release in service, to compare with: a path or s3://bucket/folder; empty before the first release.
             milvus_uri: Milvus server; empty for the embedded index inside the bundle.
+            releases: Store of all releases, such as s3://bucket/releases, which gets a copy of one that passes the
+                quality gate; empty: the release stays in the run's artifact store.
             deploy: Whether to serve the bundle as a KServe InferenceService.
             namespace: Namespace of the service; empty for the run's own.
             service: Name of the InferenceService.
@@ -67,12 +72,19 @@ def release_steps(settings: ClusterSettings) -> Pipeline:
             milvus_uri=milvus_uri,
         )
         drifted = report_drift(data=data, recipe=recipe)
-        with dsl.If(checked.outputs["Output"] == "deploy", name="deploy"):
-            deployed = deploy_bundle(
-                release=built.outputs["release"], namespace=namespace, name=service, timeout_s=deploy_timeout_s
-            )
+        with dsl.If(checked.outputs["Output"] != "refuse", name="publish"):
+            published = publish_bundle(release=built.outputs["release"], releases=releases)
+            with dsl.If(checked.outputs["Output"] == "deploy", name="deploy"):
+                deployed = deploy_bundle(
+                    release=built.outputs["release"],
+                    uri=published.output,
+                    namespace=namespace,
+                    name=service,
+                    timeout_s=deploy_timeout_s,
+                )
         configure(settings, evaluate_model=evaluated, check_quality=checked, materialize_features=materialized)
-        configure(settings, build_bundle=built, report_drift=drifted, deploy_bundle=deployed)
+        configure(settings, build_bundle=built, report_drift=drifted)
+        configure(settings, publish_bundle=published, deploy_bundle=deployed)
 
     return steps
 
@@ -88,6 +100,7 @@ def release_pipeline(settings: ClusterSettings) -> Pipeline:
         recipe: str = "",
         live: str = "",
         milvus_uri: str = "",
+        releases: str = "",
         deploy: bool = False,
         namespace: str = "",
         service: str = "redrec",
@@ -101,6 +114,8 @@ def release_pipeline(settings: ClusterSettings) -> Pipeline:
             recipe: Fields of `redrec.training.recipe.Recipe` as JSON; empty for the defaults.
             live: Release in service, to compare with: a path or s3://bucket/folder; empty before the first release.
             milvus_uri: Milvus server; empty for the embedded index inside the bundle.
+            releases: Store of all releases, such as s3://bucket/releases, which gets a copy of one that passes the
+                quality gate; empty: the release stays in the run's artifact store.
             deploy: Whether to serve the bundle as a KServe InferenceService, if it passes the quality gate.
             namespace: Namespace of the service; empty for the run's own.
             service: Name of the InferenceService.
@@ -113,6 +128,7 @@ def release_pipeline(settings: ClusterSettings) -> Pipeline:
                 recipe=recipe,
                 live=live,
                 milvus_uri=milvus_uri,
+                releases=releases,
                 deploy=deploy,
                 namespace=namespace,
                 service=service,

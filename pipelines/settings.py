@@ -24,6 +24,7 @@ Step = Literal[
     "materialize_features",
     "build_bundle",
     "report_drift",
+    "publish_bundle",
     "deploy_bundle",
     "decide_experiment",
     "report_end",
@@ -36,12 +37,13 @@ TITLES: dict[Step, str] = {
     "materialize_features": "Update the feature store",
     "build_bundle": "Embed, index and verify the bundle",
     "report_drift": "Report drift per scenario",
+    "publish_bundle": "Publish the release",
     "deploy_bundle": "Deploy to KServe",
     "decide_experiment": "Decide the experiment",
     "report_end": "Report the end of the run",
 }
 # Their result is outside the run, or of the moment: a cached one would be wrong.
-NEVER_CACHED: set[Step] = {"materialize_features", "deploy_bundle", "report_end"}
+NEVER_CACHED: set[Step] = {"materialize_features", "publish_bundle", "deploy_bundle", "report_end"}
 # Their inputs are URIs: the cache key is the name of a file, not its content.
 READING_URIS: set[Step] = {"prepare_data", "evaluate_model", "decide_experiment"}
 BACKOFF, BACKOFF_FACTOR, MAX_BACKOFF = "30s", 2.0, "600s"

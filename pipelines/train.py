@@ -18,6 +18,7 @@ def train_pipeline(settings: ClusterSettings) -> Pipeline:
         recipe: str = "",
         live: str = "",
         milvus_uri: str = "",
+        releases: str = "",
         deploy: bool = False,
         namespace: str = "",
         service: str = "redrec",
@@ -35,6 +36,8 @@ def train_pipeline(settings: ClusterSettings) -> Pipeline:
             recipe: Fields of `redrec.training.recipe.Recipe` as JSON; empty for the defaults.
             live: Release in service, to compare with: a path or s3://bucket/folder; empty before the first release.
             milvus_uri: Milvus server; empty for the embedded index inside the bundle.
+            releases: Store of all releases, such as s3://bucket/releases, which gets a copy of one that passes the
+                quality gate; empty: the release stays in the run's artifact store.
             deploy: Whether to serve the bundle as a KServe InferenceService, if it passes the quality gate.
             namespace: Namespace of the service; empty for the run's own.
             service: Name of the InferenceService.
@@ -50,6 +53,7 @@ def train_pipeline(settings: ClusterSettings) -> Pipeline:
                 recipe=recipe,
                 live=live,
                 milvus_uri=milvus_uri,
+                releases=releases,
                 deploy=deploy,
                 namespace=namespace,
                 service=service,

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
@@ -72,6 +73,18 @@ def serving(store: FaultyStore, host: str = "127.0.0.1") -> Iterator[str]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@contextmanager
+def in_environment(bucket: str = "redrec") -> Iterator[FaultyStore]:
+    """Yield a store with an empty bucket, as the environment names it."""
+    store = FaultyStore()
+    with serving(store) as endpoint, pytest.MonkeyPatch.context() as patch:
+        for name, value in {**ENVIRONMENT, "AWS_ENDPOINT_URL": endpoint}.items():
+            patch.setenv(name, value)
+        empty_bucket(endpoint, bucket)
+        store.requests.clear()
+        yield store
 
 
 def empty_bucket(endpoint: str, name: str) -> None:

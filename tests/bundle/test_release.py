@@ -19,13 +19,8 @@ URL = "s3://redrec/releases"
 
 
 @pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyStore]:
-    store = FaultyStore()
-    with object_store.serving(store) as endpoint:
-        for name, value in {**object_store.ENVIRONMENT, "AWS_ENDPOINT_URL": endpoint}.items():
-            monkeypatch.setenv(name, value)
-        object_store.empty_bucket(endpoint, "redrec")
-        store.requests.clear()
+def store() -> Iterator[FaultyStore]:
+    with object_store.in_environment() as store:
         yield store
 
 

@@ -14,11 +14,8 @@ URL = "s3://redrec/releases"
 
 
 @pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with object_store.serving(object_store.FaultyStore()) as endpoint:
-        for name, value in {**object_store.ENVIRONMENT, "AWS_ENDPOINT_URL": endpoint}.items():
-            monkeypatch.setenv(name, value)
-        object_store.empty_bucket(endpoint, "redrec")
+def bucket() -> Iterator[None]:
+    with object_store.in_environment():
         yield
 
 

@@ -10,9 +10,9 @@ from kfp import dsl
 from components.deploy_bundle import deploy_bundle
 
 uri, folder, name, timeout_s = sys.argv[1:]
-release = dsl.Model(uri=uri)
+release = dsl.Model()
 release.custom_path = folder
-print(deploy_bundle.python_func(release, name=name, timeout_s=int(timeout_s)))
+print(deploy_bundle.python_func(release, uri, name=name, timeout_s=int(timeout_s)))
 """
 
 

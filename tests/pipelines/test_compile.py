@@ -15,7 +15,13 @@ from tests.pipelines.stubs import read_documents, run_stubbed
 
 TABLES = {"events": "s3://bucket/events.parquet", "items": "/mnt/claim/items.csv"}
 EXPERIMENT = {"log": "log.parquet", "plan": "{}", "treatment": "/mnt/new", "control": "/mnt/old"}
-RESULTS = {"materialize_features": "hash", "report_drift": "stable", "check_quality": "pass", "deploy_bundle": "url"}
+RESULTS = {
+    "materialize_features": "hash",
+    "report_drift": "stable",
+    "check_quality": "pass",
+    "publish_bundle": "uri",
+    "deploy_bundle": "url",
+}
 
 
 @pytest.fixture(scope="module")
@@ -114,9 +120,16 @@ def test_a_release_has_the_same_steps_as_after_training(
     }
 
 
-def test_the_deployment_waits_for_the_release_and_for_the_quality_gate(compiled: dict[str, Any]):
-    assert conditions(compiled) == {"inputs.parameter_values['pipelinechannel--check-quality-Output'] == 'deploy'"}
-    assert set(compiled["components"]["comp-condition-1"]["dag"]["tasks"]) == {"deploy-bundle"}
+def test_publication_and_deployment_wait_for_the_release_and_for_the_quality_gate(compiled: dict[str, Any]):
+    decision = "inputs.parameter_values['pipelinechannel--check-quality-Output']"
+    assert conditions(compiled) == {f"{decision} != 'refuse'", f"{decision} == 'deploy'"}
+    assert dependencies(compiled["components"]["comp-condition-1"]) == {
+        "publish-bundle": set(),
+        "condition-2": {"publish-bundle"},
+    }
+    (deployment,) = compiled["components"]["comp-condition-2"]["dag"]["tasks"].values()
+    uri = deployment["inputs"]["parameters"]["uri"]["componentInputParameter"]
+    assert uri == "pipelinechannel--publish-bundle-Output"
 
 
 def test_conditions_read_the_returned_value_of_a_step(pipelines: dict[str, list[dict[str, Any]]]):
@@ -124,19 +137,20 @@ def test_conditions_read_the_returned_value_of_a_step(pipelines: dict[str, list[
     seen = set()
     for compiled, _ in pipelines.values():
         seen |= conditions(compiled)
-    assert len(seen) == 4
-    assert all("-Output'] == '" in condition for condition in seen)
+    assert len(seen) == 5
+    assert all("-Output'] " in condition for condition in seen)
 
 
 @pytest.mark.parametrize(
     ("pipeline", "arguments", "results", "expected"),
     [
-        ("train", TABLES, {"check_quality": "deploy"}, {"deploy-bundle": True, "build-bundle": True}),
+        ("train", TABLES, {"check_quality": "deploy"}, {"publish-bundle": True, "deploy-bundle": True}),
+        ("train", TABLES, {"check_quality": "pass"}, {"publish-bundle": True, "deploy-bundle": False}),
         (
             "monitor",
             TABLES,
             {"report_drift": "train", "check_quality": "refuse"},
-            {"train-towers": True, "deploy-bundle": False},
+            {"train-towers": True, "publish-bundle": False, "deploy-bundle": False},
         ),
         ("monitor", TABLES, {"report_drift": "drift"}, {"train-towers": False, "report-drift": True}),
         ("experiment", EXPERIMENT, {"decide_experiment": "promote"}, {"deploy-bundle": True, "deploy-bundle-2": False}),
@@ -192,6 +206,7 @@ def test_what_changes_from_run_to_run_is_a_parameter(compiled: dict[str, Any]):
         "recipe": "",
         "live": "",
         "milvus_uri": "",
+        "releases": "",
         "deploy": False,
         "namespace": "",
         "service": "redrec",
