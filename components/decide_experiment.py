@@ -27,10 +27,10 @@ def decide_experiment(
     from components.start import start_step
 
     start_step()
-    from components.inputs import local_path
     from redrec.config import validated
     from redrec.experiments.gate import Plan, decisions_markdown, fixed_horizon_gate, joint_verdict, read_log
     from redrec.folders import write_json
+    from redrec.store.objects import local_path
 
     with TemporaryDirectory() as scratch:
         table = read_log(local_path(log, Path(scratch)))

@@ -12,6 +12,7 @@ def evaluate_model(
     evaluation: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
     live: str = "",
+    live_identity: str = "",
 ) -> None:
     """Rank the full catalogue of each scenario for the test users, with the model, the live one and the baselines.
 
@@ -21,6 +22,7 @@ def evaluate_model(
         evaluation: Folder with metrics.json, users.parquet, examples.json and recipe.yaml.
         metrics: hit_rate@10 per scenario with test users and model.
         live: Release in service, with its bundle: a path or s3://bucket/folder; empty before the first release.
+        live_identity: That of the live release, from identify_inputs; the result is cached by it.
     """
     from pathlib import Path
     from tempfile import TemporaryDirectory
@@ -28,10 +30,10 @@ def evaluate_model(
     from components.start import start_step
 
     start_step()
-    from components.inputs import local_path
     from redrec.bundle.live import live_scorers
     from redrec.evaluation.evaluate import evaluate
     from redrec.folders import RunFolder
+    from redrec.store.objects import local_path
 
     with TemporaryDirectory() as scratch:
         bundle = RunFolder(local_path(live, Path(scratch))).bundle if live else None

@@ -12,6 +12,7 @@ def prepare_data(
     data: dsl.Output[dsl.Dataset],
     metrics: dsl.Output[dsl.Metrics],
     recipe: str = "",
+    identity: str = "",
 ) -> None:
     """Check and clean an event log and an item table, quarantine bad rows, and fix the time split.
 
@@ -21,6 +22,7 @@ def prepare_data(
         data: Folder with clean tables, histories, split and data quality.
         metrics: Rows kept and quarantined.
         recipe: Fields of `redrec.training.recipe.Recipe` as JSON; empty for the defaults.
+        identity: That of both tables, from identify_inputs; the result is cached by it.
     """
     from pathlib import Path
 

@@ -2,6 +2,7 @@
 
 from kfp import dsl
 
+from components.identify_inputs import identify_inputs
 from components.prepare_data import prepare_data
 from components.report_drift import report_drift
 from components.train_towers import train_towers
@@ -28,9 +29,10 @@ def monitor_pipeline(settings: ClusterSettings) -> Pipeline:
     ) -> None:
         """Report drift per scenario, and train on the same data if there is some and `retrain` is true.
 
-        1. prepare_data checks the tables and fixes the time split.
-        2. report_drift compares the training window with the newest one, per scenario.
-        3. train_towers and release_steps follow as in the train pipeline, after drift and if `retrain` is true.
+        1. identify_inputs says which content the URIs have, so that what is made of the same comes from the cache.
+        2. prepare_data checks the tables and fixes the time split.
+        3. report_drift compares the training window with the newest one, per scenario.
+        4. train_towers and release_steps follow as in the train pipeline, after drift and if `retrain` is true.
 
         Args:
             events: Event log: a path or URL, see `redrec.data.sources`.
@@ -47,9 +49,10 @@ def monitor_pipeline(settings: ClusterSettings) -> Pipeline:
             deploy_timeout_s: How many seconds the service may take to become ready.
         """
         with end_reported(settings):
-            prepared = prepare_data(events=events, items=items, recipe=recipe)
+            identified = identify_inputs(events=events, items=items, live=live)
+            prepared = prepare_data(events=events, items=items, recipe=recipe, identity=identified.outputs["tables"])
             drifted = report_drift(data=prepared.outputs["data"], recipe=recipe, retrain=retrain)
-            configure(settings, prepare_data=prepared, report_drift=drifted)
+            configure(settings, identify_inputs=identified, prepare_data=prepared, report_drift=drifted)
             with dsl.If(drifted.outputs["Output"] == "train", name="train"):
                 trained = train_towers(data=prepared.outputs["data"], recipe=recipe)
                 configure(settings, train_towers=trained)
@@ -58,6 +61,7 @@ def monitor_pipeline(settings: ClusterSettings) -> Pipeline:
                     model=trained.outputs["model"],
                     recipe=recipe,
                     live=live,
+                    live_identity=identified.outputs["live"],
                     milvus_uri=milvus_uri,
                     releases=releases,
                     deploy=deploy,

@@ -6,6 +6,7 @@ this run. A bundle keeps the items that it was built with.
 
 from kfp import dsl
 
+from components.identify_inputs import identify_inputs
 from components.materialize_features import materialize_features
 from components.prepare_data import prepare_data
 from pipelines.release import Pipeline
@@ -17,8 +18,9 @@ def refresh_pipeline(settings: ClusterSettings) -> Pipeline:
     def refresh(events: str, items: str, recipe: str = "") -> None:
         """Update users' histories and items' statistics in the online store.
 
-        1. prepare_data checks the tables.
-        2. materialize_features writes what differs to the online store, which goes on serving.
+        1. identify_inputs says which content the URIs have, so that what is made of the same comes from the cache.
+        2. prepare_data checks the tables.
+        3. materialize_features writes what differs to the online store, which goes on serving.
 
         Args:
             events: Event log: a path or URL, see `redrec.data.sources`.
@@ -26,8 +28,9 @@ def refresh_pipeline(settings: ClusterSettings) -> Pipeline:
             recipe: Fields of `redrec.training.recipe.Recipe` as JSON, those of the live model; empty for the defaults.
         """
         with end_reported(settings):
-            prepared = prepare_data(events=events, items=items, recipe=recipe)
+            identified = identify_inputs(events=events, items=items)
+            prepared = prepare_data(events=events, items=items, recipe=recipe, identity=identified.outputs["tables"])
             materialized = materialize_features(data=prepared.outputs["data"], recipe=recipe)
-            configure(settings, prepare_data=prepared, materialize_features=materialized)
+            configure(settings, identify_inputs=identified, prepare_data=prepared, materialize_features=materialized)
 
     return refresh

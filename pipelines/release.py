@@ -29,6 +29,7 @@ def release_steps(settings: ClusterSettings) -> Pipeline:
         model: dsl.Input[dsl.Model],
         recipe: str = "",
         live: str = "",
+        live_identity: str = "",
         milvus_uri: str = "",
         releases: str = "",
         deploy: bool = False,
@@ -51,6 +52,7 @@ def release_steps(settings: ClusterSettings) -> Pipeline:
             model: Folder written by train_towers.
             recipe: Fields of `redrec.training.recipe.Recipe` as JSON; empty for the defaults.
             live: Release in service, to compare with: a path or s3://bucket/folder; empty before the first release.
+            live_identity: What identify_inputs says of it; empty where each run imports data and model.
             milvus_uri: Milvus server; empty for the embedded index inside the bundle.
             releases: Store of all releases, such as s3://bucket/releases, which gets a copy of one that passes the
                 quality gate; empty: the release stays in the run's artifact store.
@@ -59,7 +61,7 @@ def release_steps(settings: ClusterSettings) -> Pipeline:
             service: Name of the InferenceService.
             deploy_timeout_s: How many seconds the service may take to become ready.
         """
-        evaluated = evaluate_model(data=data, model=model, live=live)
+        evaluated = evaluate_model(data=data, model=model, live=live, live_identity=live_identity)
         checked = check_quality(evaluation=evaluated.outputs["evaluation"], recipe=recipe, deploy=deploy)
         materialized = materialize_features(data=data, recipe=recipe)
         built = build_bundle(

@@ -17,6 +17,7 @@ from feature_repo.store import SECRET, VARIABLES
 from redrec.config import Config
 
 Step = Literal[
+    "identify_inputs",
     "prepare_data",
     "train_towers",
     "evaluate_model",
@@ -30,6 +31,7 @@ Step = Literal[
     "report_end",
 ]
 TITLES: dict[Step, str] = {
+    "identify_inputs": "Identify the inputs",
     "prepare_data": "Check and prepare the data",
     "train_towers": "Train the towers",
     "evaluate_model": "Evaluate beside live model and baselines",
@@ -42,10 +44,16 @@ TITLES: dict[Step, str] = {
     "decide_experiment": "Decide the experiment",
     "report_end": "Report the end of the run",
 }
-# Their result is outside the run, or of the moment: a cached one would be wrong.
-NEVER_CACHED: set[Step] = {"materialize_features", "publish_bundle", "deploy_bundle", "report_end"}
-# Their inputs are URIs: the cache key is the name of a file, not its content.
-READING_URIS: set[Step] = {"prepare_data", "evaluate_model", "decide_experiment"}
+# Their result is outside the run, or of the moment: a cached one would be wrong. What else reads a URI gets its
+# identity from identify_inputs, since KFP's cache key has the values of parameters and the ids of artifacts.
+NEVER_CACHED: set[Step] = {
+    "identify_inputs",
+    "decide_experiment",
+    "materialize_features",
+    "publish_bundle",
+    "deploy_bundle",
+    "report_end",
+}
 BACKOFF, BACKOFF_FACTOR, MAX_BACKOFF = "30s", 2.0, "600s"
 NO_GPU = 0
 
@@ -63,6 +71,7 @@ class StepSettings(Config):
 
 
 STEP_DEFAULTS: dict[Step, StepSettings] = {
+    "identify_inputs": StepSettings(cpu_request="100m", memory_request="256Mi", memory_limit="1Gi"),
     "train_towers": StepSettings(
         cpu_request="2", cpu_limit="8", memory_request="4Gi", memory_limit="16Gi", timeout_s=86_400
     ),
@@ -88,7 +97,6 @@ class ClusterSettings(Config):
     secrets: dict[str, tuple[str, ...]] = Field(default_factory=dict)  # name of a Secret -> keys, which name variables
     image_pull_secrets: tuple[str, ...] = ()
     user_id: NonNegativeInt | None = None  # absent: that of the image, or of the namespace on OpenShift
-    has_fixed_inputs: bool = False  # whether a URI always names the same content, so results may come from the cache
     notify_url: str | None = Field(default=None, pattern="^https?://")  # gets the end of each run as JSON
 
     def of(self, step: Step) -> StepSettings:
@@ -106,8 +114,7 @@ def configure(settings: ClusterSettings, **tasks: dsl.PipelineTask) -> None:
         task.set_display_name(TITLES[step])
         for variable, value in TELEMETRY_OFF.items():
             task.set_env_variable(variable, value)
-        is_cached = step not in NEVER_CACHED and (settings.has_fixed_inputs or step not in READING_URIS)
-        task.set_caching_options(is_cached)
+        task.set_caching_options(step not in NEVER_CACHED)
         _limit(task, settings.of(step), settings.gpu_resource)
         _schedule(task, settings)
         if step == "materialize_features":  # without the Secret the online store is a file of the run

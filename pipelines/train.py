@@ -2,6 +2,7 @@
 
 from kfp import dsl
 
+from components.identify_inputs import identify_inputs
 from components.prepare_data import prepare_data
 from components.train_towers import train_towers
 from pipelines.release import Pipeline, release_steps
@@ -26,9 +27,10 @@ def train_pipeline(settings: ClusterSettings) -> Pipeline:
     ) -> None:
         """From an event log and an item table to a release bundle.
 
-        1. prepare_data checks the tables and fixes the time split.
-        2. train_towers trains and exports the towers.
-        3. release_steps evaluates the model, builds its bundle, and serves it if `deploy` is true and it passes.
+        1. identify_inputs says which content the URIs have, so that what is made of the same comes from the cache.
+        2. prepare_data checks the tables and fixes the time split.
+        3. train_towers trains and exports the towers.
+        4. release_steps evaluates the model, builds its bundle, and serves it if `deploy` is true and it passes.
 
         Args:
             events: Event log: a path or URL, see `redrec.data.sources`.
@@ -44,14 +46,16 @@ def train_pipeline(settings: ClusterSettings) -> Pipeline:
             deploy_timeout_s: How many seconds the service may take to become ready.
         """
         with end_reported(settings):
-            prepared = prepare_data(events=events, items=items, recipe=recipe)
+            identified = identify_inputs(events=events, items=items, live=live)
+            prepared = prepare_data(events=events, items=items, recipe=recipe, identity=identified.outputs["tables"])
             trained = train_towers(data=prepared.outputs["data"], recipe=recipe)
-            configure(settings, prepare_data=prepared, train_towers=trained)
+            configure(settings, identify_inputs=identified, prepare_data=prepared, train_towers=trained)
             released(
                 data=prepared.outputs["data"],
                 model=trained.outputs["model"],
                 recipe=recipe,
                 live=live,
+                live_identity=identified.outputs["live"],
                 milvus_uri=milvus_uri,
                 releases=releases,
                 deploy=deploy,

@@ -8,15 +8,13 @@ look like a number, such as 007.
 |--------------------|-----------------------------------------------------------------------------------------|
 | file               | `events.parquet`, `events.csv`, `events.tsv`, `events.jsonl`; text also as .gz or .zst  |
 | folder or glob     | `events/`, `'events/2024-*.parquet'`: one table in several files of one type            |
-| object store       | `s3://bucket/events.parquet`, with folders and globs; the login is the environment's    |
+| object store       | `s3://bucket/events.parquet`, `gs://...`, folders and globs (`redrec.store.objects`)      |
 | table of a database| `duckdb://shop.db#events`, `sqlite://shop.db#events`, `postgres://host/shop#app.events` |
 | data frame         | of pandas, Polars or PyArrow, from Python                                               |
 """
 
-import fnmatch
 import glob
 import re
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,10 +25,10 @@ import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis.backends.sql import SQLBackend
-from pyarrow import fs
 
 from redrec.config import InputError
 from redrec.data.tables import ROWS_PER_BATCH, errors_of
+from redrec.store.objects import SCHEMES, Objects, is_object
 
 Source = str | Path | Any  # Any: a data frame, by the Arrow stream that it exports
 TYPE = re.compile(r"\.(?:(?P<parquet>parquet)|(?:(?P<text>csv|tsv)|(?P<json>jsonl|ndjson|json))(?:\.gz|\.zst)?)$")
@@ -39,10 +37,8 @@ TEXT_HINT = (  # MovieLens 1M: ratings.dat
     " If it is text, give its columns names and its separator a tab: "
     "(echo userId::movieId::rating::timestamp; cat {file}) | sed 's/::/\\t/g' > {stem}.tsv."
 )
-OBJECT_STORES = ("s3", "gs", "gcs", "hdfs", "abfs")
 SEPARATORS = (",", ";", "\t", "|")
 HEADER_BYTES = 65_536
-COPY_BYTES = 2**20
 HIDDEN = ("_", ".")  # files of Spark and of editors begin so
 
 
@@ -57,7 +53,7 @@ def open_source(connection: SQLBackend, source: Source, name: str, scratch: Path
     scheme, is_url, rest = str(source).partition("://")
     if not is_url or scheme == "file":
         return _read_files(connection, _local_files(rest if is_url else str(source), name), name)
-    if scheme in OBJECT_STORES:
+    if is_object(str(source)):
         return _read_files(connection, _downloaded(str(source), name, scratch / f"{name}-source"), name)
     return connection.read_parquet(_copied(_rows(str(source), name), scratch / f"{name}-source.parquet", name))
 
@@ -146,41 +142,13 @@ _READERS = {"parquet": _read_parquet, "text": _read_text, "json": _read_json}
 
 def _downloaded(url: str, name: str, folder: Path) -> list[Path]:
     """Copy the files that an object's URL, a folder's, or a glob names."""
-    fixed = re.split(r"[*?\[]", url, maxsplit=1)[0]
-    base = url if fixed == url else fixed.rpartition("/")[0]
-    try:
-        system, root = fs.FileSystem.from_uri(base)
-        return [_download(system, file, root, folder) for file in _objects(system, root, url, name)]
-    except (OSError, pa.ArrowInvalid) as error:
-        raise InputError(
-            f"{name}: {url} cannot be read: {str(error).splitlines()[0]} Check the address, and the login in the "
-            "environment (for S3 AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL)."
-        ) from error
-
-
-def _objects(system: fs.FileSystem, root: str, url: str, name: str) -> list[str]:
-    info = system.get_file_info(root)
-    if info.type == fs.FileType.File:
-        return [root]
-    pattern = url.partition("://")[2]
-    below = system.get_file_info(fs.FileSelector(root, recursive=True, allow_not_found=True))
-    paths = sorted(file.path for file in below if file.type == fs.FileType.File)
-    if re.search(r"[*?\[]", pattern):
-        paths = [path for path in paths if fnmatch.fnmatchcase(path, pattern)]
-    else:
-        paths = [path for path in paths if _is_table(Path(path).relative_to(root))]
-    if not paths:
+    objects = Objects(url)
+    keys = list(objects.etags())
+    if len(keys) > 1:  # a folder may hold other files too
+        keys = [key for key in keys if _is_table(Path(key.removeprefix(objects.base)))]
+    if not keys:
         raise InputError(f"{name}: {url} does not exist, or holds no table ({TYPES}).")
-    return paths
-
-
-def _download(system: fs.FileSystem, path: str, root: str, folder: Path) -> Path:
-    relative = Path(path).relative_to(root)
-    target = folder / (relative if relative.name else Path(path).name)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with system.open_input_stream(path, compression=None) as source, target.open("wb") as file:
-        shutil.copyfileobj(source, file, COPY_BYTES)
-    return target
+    return objects.copy(keys, folder)
 
 
 def _rows(url: str, name: str) -> Iterator[pa.RecordBatch]:
@@ -191,7 +159,7 @@ def _rows(url: str, name: str) -> Iterator[pa.RecordBatch]:
     if TYPE.search(address):
         raise InputError(
             f"{name}: {shown} is a file at a {scheme} address, which is not read. Download it first; of addresses "
-            f"those of {', '.join(OBJECT_STORES)} are read."
+            f"those of {', '.join(SCHEMES)} are read."
         )
     if not table:
         raise InputError(f"{name}: {shown} names no table. Add it after a #, such as {shown}#{name}.")
@@ -207,7 +175,7 @@ def _rows(url: str, name: str) -> Iterator[pa.RecordBatch]:
         first_line = str(error).partition("\n")[0].replace(address, shown)
         raise InputError(
             f"{name}: {shown}#{table} cannot be read: {first_line}. Allowed are files ({TYPES}), object stores "
-            f"({', '.join(OBJECT_STORES)}) and the databases of Ibis, such as postgres://host/database#table."
+            f"({', '.join(SCHEMES)}) and the databases of Ibis, such as postgres://host/database#table."
         ) from error
 
 

@@ -5,6 +5,7 @@ AWS_ACCESS_KEY_ID, AWS_PROFILE, the identity of a pod, and so on. So do the retr
 and the checksum that goes with each request (AWS_REQUEST_CHECKSUM_CALCULATION).
 """
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 URL = re.compile(
     r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(?P<prefix>[\w.=+-]+(?:/[\w.=+-]+)*)?/?)?", re.ASCII
 )
+GOOGLE = "https://storage.googleapis.com"
 # Objects at a time, and segments of one object at a time: at most 16 requests and 16 x 8 MB of memory.
 NUM_OBJECTS, NUM_SEGMENTS, SEGMENT_BYTES = 4, 4, 8 * 2**20
 MAX_DELETED = 1000  # objects of one request, by S3's rule
@@ -42,16 +44,13 @@ class Bucket:
     """One folder of a bucket; the names of its objects are relative to it."""
 
     def __init__(self, url: str) -> None:
-        import boto3
-        from botocore.config import Config
-
         match = URL.fullmatch(url)
         if match is None:
             raise InputError(f"{url} is no folder of an object store. Give one like s3://bucket/releases.")
         self.name, self.prefix = match["bucket"], match["prefix"] or ""
         self.url = f"s3://{self.name}/{self.prefix}".rstrip("/")
         with plain_errors(self.url):
-            self.client = boto3.client("s3", config=Config(max_pool_connections=NUM_OBJECTS * NUM_SEGMENTS))
+            self.client = connect()
 
     def key(self, name: str) -> str:
         return f"{self.prefix}/{name}" if self.prefix else name
@@ -75,6 +74,19 @@ class Bucket:
                 answer = self.client.delete_objects(Bucket=self.name, Delete={"Objects": batch, "Quiet": True})
                 if answer.get("Errors"):
                     raise InputError(f"{self.url}: the store did not delete {answer['Errors'][0]}. Run it again.")
+
+
+def connect(scheme: str = "s3") -> Any:
+    """Return a client of the store that URLs of this scheme name: s3, or gs for Google's."""
+    import boto3
+    from botocore.config import Config
+
+    config = Config(max_pool_connections=NUM_OBJECTS * NUM_SEGMENTS)
+    if scheme != "gs":
+        return boto3.client("s3", config=config)
+    # Google's store refuses requests with the checksums that boto3 adds since 1.36.
+    plain = Config(request_checksum_calculation="when_required", response_checksum_validation="when_required")
+    return boto3.client("s3", endpoint_url=os.environ.get("AWS_ENDPOINT_URL", GOOGLE), config=config.merge(plain))
 
 
 def transfer_config() -> "TransferConfig":

@@ -13,11 +13,11 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 from botocore.client import BaseClient
-from moto.server import ThreadedMotoServer
 
 from redrec.config import InputError
 from redrec.data.sources import Source, open_source
 from redrec.data.tables import connect
+from tests import object_store
 
 ROWS = [{"user_id": f"00{n}", "item_id": f"AB{n}", "note": "a, b|c;d"} for n in range(4)]
 TABLE = pa.Table.from_pylist(ROWS)
@@ -120,27 +120,19 @@ def test_a_postgres_server_is_read_and_one_that_is_down_is_named(tmp_path, monke
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[BaseClient]:
     """An object store with a bucket, whose login is in the environment."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    login = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1"}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in (login | {"AWS_ENDPOINT_URL": f"http://{host}:{port}"}).items():
-            patch.setenv(name, value)
-        client = boto3.client("s3", region_name="us-east-1")
-        client.create_bucket(Bucket="logs")
-        yield client
-    server.stop()
+    with object_store.in_environment("logs"):
+        yield boto3.client("s3")
 
 
 def test_an_object_store_is_read_by_file_folder_and_glob(tmp_path, bucket):
     folder = write_folder(tmp_path / "events")
     for day in range(2):
         bucket.upload_file(str(folder / f"{day}" / "part.parquet"), "logs", f"shop/{day}/part.parquet")
+    bucket.put_object(Bucket="logs", Key="shop/_SUCCESS", Body=b"")
     bucket.put_object(Bucket="logs", Key="lines.jsonl.gz", Body=gzip.compress(json_lines()))
     assert read("s3://logs/shop", tmp_path / "a") == read("s3://logs/shop/*/part.parquet", tmp_path / "b") == ROWS
     assert read("s3://logs/shop/1/part.parquet", tmp_path / "c") == ROWS[2:]
-    assert read("s3://logs/lines.jsonl.gz", tmp_path / "d") == ROWS
+    assert read("s3://logs/lines.jsonl.gz", tmp_path / "d") == read("gs://logs/lines.jsonl.gz", tmp_path / "f") == ROWS
     with pytest.raises(InputError, match="s3://logs/absent.csv does not exist"):
         read("s3://logs/absent.csv", tmp_path / "e")
 

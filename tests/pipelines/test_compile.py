@@ -15,7 +15,8 @@ from tests.pipelines.stubs import read_documents, run_stubbed
 
 TABLES = {"events": "s3://bucket/events.parquet", "items": "/mnt/claim/items.csv"}
 EXPERIMENT = {"log": "log.parquet", "plan": "{}", "treatment": "/mnt/new", "control": "/mnt/old"}
-RESULTS = {
+RESULTS: dict[str, Any] = {
+    "identify_inputs": ("tables", "live"),
     "materialize_features": "hash",
     "report_drift": "stable",
     "check_quality": "pass",
@@ -93,9 +94,10 @@ def dependencies(component: dict[str, Any]) -> dict[str, set[str]]:
 
 def test_each_step_waits_for_its_inputs(compiled: dict[str, Any]):
     assert dependencies(compiled["root"]) == {
-        "prepare-data": set(),
+        "identify-inputs": set(),
+        "prepare-data": {"identify-inputs"},
         "train-towers": {"prepare-data"},
-        "redrec-release-steps": {"prepare-data", "train-towers"},
+        "redrec-release-steps": {"identify-inputs", "prepare-data", "train-towers"},
     }
     assert dependencies(compiled["components"]["comp-redrec-release-steps"]) == {
         "evaluate-model": set(),

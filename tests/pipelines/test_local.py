@@ -48,6 +48,7 @@ def test_progress_names_each_step_once_and_no_internals(tiny_run: TinyRun):
         "build-bundle",
         "check-quality",
         "evaluate-model",
+        "identify-inputs",
         "materialize-features",
         "prepare-data",
         "report-drift",

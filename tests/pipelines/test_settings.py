@@ -8,7 +8,7 @@ import pytest
 from pipelines.compile import compile_pipeline
 from pipelines.settings import TITLES, ClusterSettings, StepSettings
 from tests.pipelines.stubs import read_documents, run_stubbed
-from tests.pipelines.test_compile import EXPERIMENT, executors_on_kubernetes, parse
+from tests.pipelines.test_compile import EXPERIMENT, RESULTS, TABLES, executors_on_kubernetes, parse
 
 SETTINGS = ClusterSettings.model_validate(
     {
@@ -28,7 +28,6 @@ SETTINGS = ClusterSettings.model_validate(
         "secrets": {"object-store": ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]},
         "image_pull_secrets": ["registry"],
         "user_id": 10001,
-        "has_fixed_inputs": True,
     }
 )
 
@@ -105,16 +104,33 @@ def test_retries_wait_longer_each_time_and_a_deployment_is_not_repeated(with_set
     assert "retryPolicy" not in with_settings.tasks["deploy-bundle"]
 
 
-def test_results_come_from_the_cache_where_the_inputs_are_the_same(plain: Compiled, with_settings: Compiled):
-    """A URI is the same while its content changes, unless the settings say that it does not."""
+def test_results_come_from_the_cache_where_the_inputs_are_the_same(plain: Compiled):
     steps = {step.replace("_", "-") for step in TITLES}
+    cached = {name for name, task in plain.tasks.items() if task.get("cachingOptions", {}).get("enableCache")} & steps
+    assert cached == {"prepare-data", "train-towers", "evaluate-model", "check-quality", "build-bundle", "report-drift"}
 
-    def cached(of: Compiled) -> set[str]:
-        return {name for name, task in of.tasks.items() if task.get("cachingOptions", {}).get("enableCache")} & steps
 
-    by_content = {"train-towers", "check-quality", "build-bundle", "report-drift"}
-    assert cached(plain) == by_content
-    assert cached(with_settings) == by_content | {"prepare-data", "evaluate-model"}
+def test_a_cached_step_that_reads_a_uri_is_keyed_by_its_content(plain: Compiled):
+    prepared, released = (
+        plain.tasks[name]["inputs"]["parameters"] for name in ("prepare-data", "redrec-release-steps")
+    )
+    tables, live = prepared["identity"]["taskOutputParameter"], released["live_identity"]["taskOutputParameter"]
+    assert tables == {"outputParameterKey": "tables", "producerTask": "identify-inputs"}
+    assert live == {"outputParameterKey": "live", "producerTask": "identify-inputs"}
+    evaluated = plain.tasks["evaluate-model"]["inputs"]["parameters"]
+    assert evaluated["live_identity"] == {"componentInputParameter": "live_identity"}
+
+
+def test_the_same_content_is_prepared_once(tmp_path: Path):
+    ran = [
+        run_stubbed("refresh", tmp_path, TABLES, RESULTS | {"identify_inputs": (tables, "")})
+        for tables in ("content", "content", "other content")
+    ]
+    assert [steps - {"identify-inputs", "materialize-features"} for steps in ran] == [
+        {"prepare-data"},
+        set(),
+        {"prepare-data"},
+    ]
 
 
 def test_the_end_of_a_run_is_reported_after_all_its_steps(tmp_path: Path):
