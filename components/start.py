@@ -1,11 +1,21 @@
-"""The first call of every step: set its log levels and its number of threads."""
+"""The first call of every step: set its log levels and its number of threads, and say at its end what it took."""
 
+import atexit
+import json
 import logging
 import os
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
 
+from redrec.config import InputError
 from redrec.cpus import limit_threads
 
-PACKAGES = ("redrec", "serving", "monitoring", "feature_repo")
+PACKAGES = ("components", "redrec", "serving", "monitoring", "feature_repo")
+FAILED = "This step failed: "  # before a line with the error as JSON, for `pipelines.progress`
+
+logger = logging.getLogger(__name__)
 
 
 def start_step() -> None:
@@ -19,3 +29,23 @@ def start_step() -> None:
         logging.getLogger(package).setLevel(logging.INFO)
     # Milvus Lite logs a traceback for each optional client call that it does not implement.
     logging.getLogger("grpc._server").setLevel(logging.CRITICAL)
+    atexit.unregister(log_usage)  # of an earlier step in this process, as in a test
+    atexit.register(log_usage, time.monotonic())
+    sys.excepthook = log_failure
+
+
+def log_usage(started_s: float) -> None:
+    logger.info("took %.0f s and at most %d MiB of memory", time.monotonic() - started_s, peak_mib())
+
+
+def peak_mib(status: Path = Path("/proc/self/status")) -> int:
+    """Return the most memory that this process had; `getrusage` counts its parent's too, from before the program."""
+    (line,) = (line for line in status.read_text(encoding="ascii").splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) // 1024
+
+
+def log_failure(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    """Print the traceback, and the error in one line that a program reads."""
+    sys.__excepthook__(kind, error, traceback)
+    content = {"error": kind.__qualname__, "message": str(error), "is_input_error": isinstance(error, InputError)}
+    print(FAILED + json.dumps(content), file=sys.stderr, flush=True)

@@ -1,7 +1,7 @@
 """Run a pipeline on this machine: the same pipeline function as on the cluster, each step in its own process.
 
 The run writes to a new folder that replaces the target at the end, so a failed run leaves its log and nothing else. KFP
-reports only which step failed; the reason is read from the step's own traceback.
+reports only which step failed; the reason is read from what the step itself says (`components.start`).
 """
 
 import json
@@ -20,14 +20,13 @@ from components.images import TELEMETRY_OFF
 from pipelines.progress import RunError, StepFailedError, find_failure, last_step_output, progress_lines
 from redrec.atomic import replaced_folder
 from redrec.config import InputError, section
-from redrec.data.prepare import BadRowsError, DataConfig, check_sources
+from redrec.data.prepare import DataConfig, check_sources
 from redrec.data.split import read_vocabulary
 from redrec.folders import DataFolder, RunFolder, check_replaceable
 from redrec.model.manifest import check_model_fits, read_model
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")  # terminal colours
 TAIL_LINES = 20
-INPUT_ERRORS = {f"{error.__module__}.{error.__qualname__}" for error in (InputError, BadRowsError)}
 
 
 def run_training(
@@ -169,7 +168,7 @@ def failure_error(log: Path, summary: str) -> Exception:
     """Return the exception for a failed run: the step's own `InputError`, or a `RunError` with its last lines."""
     text = log.read_text(encoding="utf-8")
     failure = find_failure(text)
-    if failure is not None and failure.error in INPUT_ERRORS:
+    if failure is not None and failure.is_input_error:
         return InputError(failure.message)
     why = f": {failure.error}: {failure.message}" if failure else ""
     tail = "\n".join(last_step_output(text)[-TAIL_LINES:])

@@ -4,9 +4,12 @@ KFP prints each step's output indented by four spaces between its own records, a
 inputs. Only the step's log records count as progress; the log has everything. The text has no terminal colours.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
+
+from components.start import FAILED
 
 STEP = re.compile(r"^[\d:.]+ - INFO - Executing task '(?P<step>[^']+)'")
 STEP_END = re.compile(r"^[\d:.]+ - (?:INFO|ERROR) - Task '(?P<step>[^']+)' finished with status (?P<status>\w+)")
@@ -17,8 +20,6 @@ RUNNER_RECORDS = (
     "Got executor_input:",
     "Wrote executor output file ",
 )
-TRACEBACK = "    Traceback (most recent call last):"
-ERROR = re.compile(r"^    (?P<error>[A-Za-z_][\w.]*)(?:: (?P<message>.*))?$")
 
 
 class RunError(RuntimeError):
@@ -30,8 +31,9 @@ class StepFailedError(RuntimeError):
 
 
 class Failure(NamedTuple):
-    error: str  # full name of the exception's class
+    error: str  # name of the exception's class
     message: str
+    is_input_error: bool
 
 
 def progress_lines(lines: Iterable[str], now: Callable[[], float]) -> Iterator[str]:
@@ -72,24 +74,9 @@ def last_step_output(log: str) -> list[str]:
 
 
 def find_failure(log: str) -> Failure | None:
-    r"""Return the exception of the last step, or None if it raised none.
-
-    >>> find_failure('''    Traceback (most recent call last):
-    ...       File "x.py", line 1, in f
-    ...     redrec.config.InputError: events.csv is empty.
-    ...     Give a file with rows.
-    ... ''')
-    Failure(error='redrec.config.InputError', message='events.csv is empty.\nGive a file with rows.')
-    >>> find_failure("    killed") is None
-    True
-    """
-    lines = last_step_output(log)
-    if TRACEBACK not in lines:
-        return None
-    last = len(lines) - lines[::-1].index(TRACEBACK)
-    for number, line in enumerate(lines[last:], start=last):
-        error = ERROR.match(line)
-        if error is not None:
-            rest = [line[4:] for line in lines[number + 1 :]]
-            return Failure(error["error"], "\n".join([error["message"] or "", *rest]))
+    """Return the error of the last step, as `components.start` says it; None if it was killed."""
+    for line in last_step_output(log):
+        _, is_failure, content = line.partition(FAILED)
+        if is_failure:
+            return Failure(**json.loads(content))
     return None

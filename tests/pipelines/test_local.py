@@ -56,6 +56,7 @@ def test_progress_names_each_step_once_and_no_internals(tiny_run: TinyRun):
     ]
     assert not [line for line in tiny_run.progress if "executor" in line or "registry" in line.lower()]
     assert any("loss" in line for line in tiny_run.progress)
+    assert len([line for line in tiny_run.progress if "MiB of memory" in line]) == len(steps)
 
 
 def test_a_failed_run_keeps_the_earlier_one_and_adds_its_log(tiny_run: TinyRun, tmp_path: Path):

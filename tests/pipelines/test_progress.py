@@ -2,7 +2,9 @@
 
 import pytest
 
+from components.start import log_failure
 from pipelines.progress import Failure, StepFailedError, find_failure, progress_lines
+from redrec.config import InputError
 
 LOG = """\
 21:39:27.049 - INFO - Executing task 'prepare-data'
@@ -24,7 +26,7 @@ LOG = """\
       File "b.py", line 9, in two
     redrec.config.InputError: events has no column 'scenario'.
     Add it.
-    \n
+    {failed}
 21:39:27.235 - ERROR - Task 'prepare-data' finished with status FAILURE
 Traceback (most recent call last):
   File "pipeline_orchestrator.py", line 184, in log_and_maybe_raise_for_failure
@@ -32,12 +34,18 @@ RuntimeError: Pipeline finished with status FAILURE.
 """
 
 
-def test_the_last_error_of_the_step_is_the_reason():
-    assert find_failure(LOG) == Failure("redrec.config.InputError", "events has no column 'scenario'.\nAdd it.")
+ERRORS = {InputError("events has no column 'scenario'.\nAdd it."): True, KeyError("ts"): False}
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_the_error_that_ended_the_step_is_the_reason(error: Exception, capsys: pytest.CaptureFixture[str]):
+    log_failure(type(error), error, None)
+    log = LOG.replace("{failed}", capsys.readouterr().err.splitlines()[-1])
+    assert find_failure(log) == Failure(type(error).__name__, str(error), is_input_error=ERRORS[error])
 
 
 def test_a_step_that_was_killed_has_no_reason():
-    assert find_failure(LOG.split("    Traceback")[0]) is None
+    assert find_failure(LOG) is None
 
 
 def test_only_steps_and_their_records_are_progress():
