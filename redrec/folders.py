@@ -49,6 +49,7 @@ class ModelFolder:
         self.path = path
         self.recipe = path / "recipe.json"
         self.content = path / "content"  # the item tower's input for each item
+        self.item_ids = path / "item_ids.parquet"  # in the order of the vectors
         self.checkpoint = path / "checkpoint"
         self.boosts = path / "boosts.json"  # their weights, per scenario
         self.ranker = path / RANKER

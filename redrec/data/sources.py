@@ -8,7 +8,7 @@ look like a number, such as 007.
 |--------------------|-----------------------------------------------------------------------------------------|
 | file               | `events.parquet`, `events.csv`, `events.tsv`, `events.jsonl`; text also as .gz or .zst  |
 | folder or glob     | `events/`, `'events/2024-*.parquet'`: one table in several files of one type            |
-| object store       | `s3://bucket/events.parquet`, `gs://...`, folders and globs (`redrec.store.objects`)      |
+| object store       | `s3://bucket/events.parquet`, `gs://...`, folders and globs (`redrec.store.objects`)    |
 | table of a database| `duckdb://shop.db#events`, `sqlite://shop.db#events`, `postgres://host/shop#app.events` |
 | data frame         | of pandas, Polars or PyArrow, from Python                                               |
 """

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from redrec.evaluation.scorers import Scorer, in_blocks
 from redrec.folders import ModelFolder
 from redrec.history import NUM_HOURS, History, HistoryConfig, Ints, TowerInputs, tower_inputs
+from redrec.model.encoders.content import Content
 from redrec.model.item_tower import ItemContent
 from redrec.model.user_tower import QueryGroups, UserTower
 from redrec.training.tensors import on_device
@@ -54,7 +55,7 @@ def export_towers(towers: Towers, content: ItemContent, num_scenarios: int, mode
 
 
 @torch.inference_mode()
-def export_items(towers: Towers, content: ItemContent, folder: ModelFolder) -> None:
+def export_items(towers: Towers, content: Content, folder: ModelFolder) -> None:
     """Encode the catalog block by block into two memory-mapped arrays."""
     dims = {folder.item_vectors: towers.items.head.in_features, folder.item_embeddings: towers.items.head.out_features}
     vectors_NE, embeddings_ND = (

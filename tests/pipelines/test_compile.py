@@ -139,8 +139,9 @@ def test_conditions_read_the_returned_value_of_a_step(pipelines: dict[str, list[
     seen = set()
     for compiled, _ in pipelines.values():
         seen |= conditions(compiled)
-    assert len(seen) == 5
-    assert all("-Output'] " in condition for condition in seen)
+    of_steps = {condition for condition in seen if "['pipelinechannel--model']" not in condition}
+    assert (len(seen), len(of_steps)) == (7, 5)  # refresh has a model or none
+    assert all("-Output'] " in condition for condition in of_steps)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +164,13 @@ def test_conditions_read_the_returned_value_of_a_step(pipelines: dict[str, list[
             {"deploy-bundle": False, "deploy-bundle-2": True},
         ),
         ("experiment", EXPERIMENT, {"decide_experiment": "hold"}, {"deploy-bundle": False, "deploy-bundle-2": False}),
-        ("refresh", TABLES, {}, {"materialize-features": True}),
+        ("refresh", TABLES, {}, {"materialize-features": True, "embed-items": False, "publish-bundle": False}),
+        (
+            "refresh",
+            TABLES | {"model": "/mnt/new"},
+            {"check_quality": "deploy"},
+            {"materialize-features": False, "embed-items": True, "publish-bundle": True, "deploy-bundle": True},
+        ),
     ],
 )
 def test_each_branch_runs_if_its_condition_holds(

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-import pytest
 import torch
 
 from redrec.data.histories import Histories
@@ -13,23 +12,9 @@ from redrec.evaluation.scorers import exported_towers
 from redrec.folders import ModelFolder
 from redrec.history import tower_inputs
 from redrec.model.item_tower import ItemContent
-from redrec.training.config import OptimizerConfig
 from redrec.training.export import ServedUserTower, live_scorer
-from redrec.training.trainer import load_towers, train
-from tests.worlds import SMALL_RECIPE, write_world
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory) -> Path:
-    return write_world(tmp_path_factory.mktemp("world"))
-
-
-@pytest.fixture(scope="module")
-def model(data, tmp_path_factory) -> Path:
-    """After few steps, in which every weight has moved from where it began."""
-    out = tmp_path_factory.mktemp("model")
-    train(data, out, SMALL_RECIPE.model_copy(update={"optimizer": OptimizerConfig(num_steps=20)}))
-    return out
+from redrec.training.trainer import load_towers
+from tests.worlds import SMALL_RECIPE
 
 
 def test_the_exported_tower_gives_what_the_trained_one_gives(data, model):

@@ -105,6 +105,13 @@ def _pairs(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
                 yield name, text
 
 
+def without_own(inputs: dict[str, Tensor], config: HashedConfig) -> dict[str, Tensor]:
+    """Return the inputs of some items without own buckets."""
+    is_word_T = inputs["tokens_T"] < config.num_buckets
+    num_before_T1 = F.pad(is_word_T.cumsum(0), (1, 0))
+    return {"tokens_T": inputs["tokens_T"][is_word_T], "begins_M": num_before_T1[inputs["begins_M"]]}
+
+
 class HashedEncoder(nn.Module):
     def __init__(self, num_buckets: int, item_dim: int) -> None:
         super().__init__()
