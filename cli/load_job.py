@@ -3,6 +3,7 @@
 import argparse
 
 from cli.command import Outcome, add_fields, given_fields, objects_outcome
+from components.images import PIPELINE_IMAGE
 from jobs.load_job import LoadJobConfig, load_job
 
 SUMMARY = "print a Kubernetes Job that copies a published folder to a claim"
@@ -17,4 +18,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> Outcome:
-    return objects_outcome(load_job(given_fields(arguments, LoadJobConfig)))
+    return objects_outcome(load_job(given_fields(arguments, LoadJobConfig), PIPELINE_IMAGE))

@@ -15,9 +15,6 @@ from redrec import __version__
 REGISTRY = "ghcr.io/example"
 SUFFIX = "-python3.11"
 
-# Evidently and Hugging Face send telemetry by default.
-TELEMETRY_OFF = {"DO_NOT_TRACK": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
-
 
 def image_names(registry: str, tag: str) -> dict[str, str]:
     """Return the name of each image, by the folder of its Dockerfile.

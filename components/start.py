@@ -12,7 +12,7 @@ from types import TracebackType
 from redrec.config import InputError
 from redrec.cpus import limit_threads
 
-PACKAGES = ("components", "redrec", "serving", "monitoring", "feature_repo")
+PACKAGES = ("components", "jobs", "redrec", "serving", "monitoring", "feature_repo")
 FAILED = "This step failed: "  # before a line with the error as JSON, for `pipelines.progress`
 
 logger = logging.getLogger(__name__)

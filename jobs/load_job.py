@@ -10,8 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
-from components.images import PIPELINE_IMAGE, TELEMETRY_OFF
-from jobs.pod import CONTAINER_SECURITY, POD_SECURITY, VOLUME, ClaimName, Folder, Memory
+from jobs.pod import CONTAINER_SECURITY, POD_SECURITY, TELEMETRY_OFF, VOLUME, ClaimName, Folder, Memory
 from redrec.config import Config
 
 SERVICE_ACCOUNT = "redrec-loader"
@@ -40,20 +39,20 @@ class LoadJobConfig(Config):
     memory: Memory = Field("1Gi", description="memory of the pod")
 
 
-def load_job(config: LoadJobConfig) -> list[dict[str, Any]]:
-    """Return the Job, and its ServiceAccount unless an existing one is given."""
+def load_job(config: LoadJobConfig, image: str) -> list[dict[str, Any]]:
+    """Return the Job, and its ServiceAccount unless an existing one is given; `image` is that of the components."""
     if config.service_account is not None:
-        return [_job(config, config.service_account)]
+        return [_job(config, image, config.service_account)]
     account = {
         "apiVersion": "v1",
         "kind": "ServiceAccount",
         "metadata": {"name": SERVICE_ACCOUNT, "labels": LABELS},
         "automountServiceAccountToken": False,  # it calls no Kubernetes API
     }
-    return [account, _job(config, SERVICE_ACCOUNT)]
+    return [account, _job(config, image, SERVICE_ACCOUNT)]
 
 
-def _job(config: LoadJobConfig, account: str) -> dict[str, Any]:
+def _job(config: LoadJobConfig, image: str, account: str) -> dict[str, Any]:
     content = f"{config.url} {config.claim} {config.out}"
     return {
         "apiVersion": "batch/v1",
@@ -68,16 +67,16 @@ def _job(config: LoadJobConfig, account: str) -> dict[str, Any]:
             "template": {
                 # In a Kubeflow profile, Istio's sidecar would outlive the job.
                 "metadata": {"labels": {**LABELS, "sidecar.istio.io/inject": "false"}},
-                "spec": _pod(config, account),
+                "spec": _pod(config, image, account),
             },
         },
     }
 
 
-def _pod(config: LoadJobConfig, account: str) -> dict[str, Any]:
+def _pod(config: LoadJobConfig, image: str, account: str) -> dict[str, Any]:
     container = {
         "name": "fetch",
-        "image": PIPELINE_IMAGE,
+        "image": image,
         "args": ["fetch", config.url, str(VOLUME / config.out)],
         "env": [{"name": name, "value": value} for name, value in TELEMETRY_OFF.items()],
         "resources": {

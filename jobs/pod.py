@@ -8,6 +8,7 @@ from pydantic import AfterValidator, StringConstraints
 
 USER_ID = 10001  # as in the images
 VOLUME = PurePosixPath("/mnt/volume")
+TELEMETRY_OFF = {"DO_NOT_TRACK": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}  # Evidently and Hugging Face send by default
 POD_SECURITY = {
     "runAsNonRoot": True,
     "runAsUser": USER_ID,

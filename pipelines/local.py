@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from components.images import TELEMETRY_OFF
+from jobs.pod import TELEMETRY_OFF
 from pipelines.progress import RunError, StepFailedError, find_failure, last_step_output, progress_lines
 from redrec.atomic import replaced_folder
 from redrec.config import InputError, section

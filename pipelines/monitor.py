@@ -5,9 +5,9 @@ from kfp import dsl
 from components.identify_inputs import identify_inputs
 from components.prepare_data import prepare_data
 from components.report_drift import report_drift
-from components.train_towers import train_towers
 from pipelines.release import Pipeline, release_steps
 from pipelines.settings import ClusterSettings, configure, end_reported
+from pipelines.training import training_step
 
 
 def monitor_pipeline(settings: ClusterSettings) -> Pipeline:
@@ -54,8 +54,7 @@ def monitor_pipeline(settings: ClusterSettings) -> Pipeline:
             drifted = report_drift(data=prepared.outputs["data"], recipe=recipe, retrain=retrain)
             configure(settings, identify_inputs=identified, prepare_data=prepared, report_drift=drifted)
             with dsl.If(drifted.outputs["Output"] == "train", name="train"):
-                trained = train_towers(data=prepared.outputs["data"], recipe=recipe)
-                configure(settings, train_towers=trained)
+                trained = training_step(settings, prepared.outputs["data"], recipe)
                 released(
                     data=prepared.outputs["data"],
                     model=trained.outputs["model"],

@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from typing import Annotated, Literal
 
 from kfp import dsl, kubernetes
-from pydantic import Field, NonNegativeInt, PositiveInt, StringConstraints
+from pydantic import Field, NonNegativeInt, PositiveInt, StringConstraints, model_validator
 
-from components.images import TELEMETRY_OFF
 from components.report_end import report_end
 from feature_repo.store import SECRET, VARIABLES
+from jobs.pod import TELEMETRY_OFF
+from jobs.train_job import TrainNodes
 from redrec.config import Config
 
 Step = Literal[
@@ -21,6 +22,7 @@ Step = Literal[
     "prepare_data",
     "train_towers",
     "embed_items",
+    "train_by_job",
     "evaluate_model",
     "check_quality",
     "materialize_features",
@@ -36,6 +38,7 @@ TITLES: dict[Step, str] = {
     "prepare_data": "Check and prepare the data",
     "train_towers": "Train the towers",
     "embed_items": "Embed the new items",
+    "train_by_job": "Train the towers by a TrainJob",
     "evaluate_model": "Evaluate beside live model and baselines",
     "check_quality": "Quality gate",
     "materialize_features": "Update the feature store",
@@ -77,6 +80,7 @@ STEP_DEFAULTS: dict[Step, StepSettings] = {
     "train_towers": StepSettings(
         cpu_request="2", cpu_limit="8", memory_request="4Gi", memory_limit="16Gi", timeout_s=86_400
     ),
+    "train_by_job": StepSettings(timeout_s=86_400),  # it copies and waits
     "deploy_bundle": StepSettings(num_retries=0),  # the service is the same, and so is the answer
 }
 
@@ -99,7 +103,17 @@ class ClusterSettings(Config):
     secrets: dict[str, tuple[str, ...]] = Field(default_factory=dict)  # name of a Secret -> keys, which name variables
     image_pull_secrets: tuple[str, ...] = ()
     user_id: NonNegativeInt | None = None  # absent: that of the image, or of the namespace on OpenShift
+    train_job: TrainNodes | None = None  # absent: training is in the step's own pod
     notify_url: str | None = Field(default=None, pattern="^https?://")  # gets the end of each run as JSON
+
+    @model_validator(mode="after")
+    def _has_one_training_step(self) -> "ClusterSettings":
+        if self.train_job is not None and "train_towers" in self.steps:
+            raise ValueError(
+                "steps.train_towers is of training in the step's pod, and train_job is given: "
+                "set its cpu, memory and num_gpus, and steps.train_by_job for the pod that follows it"
+            )
+        return self
 
     def of(self, step: Step) -> StepSettings:
         given = self.steps.get(step, StepSettings()).model_dump(exclude_unset=True)

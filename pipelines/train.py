@@ -4,9 +4,9 @@ from kfp import dsl
 
 from components.identify_inputs import identify_inputs
 from components.prepare_data import prepare_data
-from components.train_towers import train_towers
 from pipelines.release import Pipeline, release_steps
 from pipelines.settings import ClusterSettings, configure, end_reported
+from pipelines.training import training_step
 
 
 def train_pipeline(settings: ClusterSettings) -> Pipeline:
@@ -29,7 +29,7 @@ def train_pipeline(settings: ClusterSettings) -> Pipeline:
 
         1. identify_inputs says which content the URIs have, so that what is made of the same comes from the cache.
         2. prepare_data checks the tables and fixes the time split.
-        3. train_towers trains and exports the towers.
+        3. train_towers trains and exports the towers, or train_by_job on several nodes.
         4. release_steps evaluates the model, builds its bundle, and serves it if `deploy` is true and it passes.
 
         Args:
@@ -48,8 +48,8 @@ def train_pipeline(settings: ClusterSettings) -> Pipeline:
         with end_reported(settings):
             identified = identify_inputs(events=events, items=items, live=live)
             prepared = prepare_data(events=events, items=items, recipe=recipe, identity=identified.outputs["tables"])
-            trained = train_towers(data=prepared.outputs["data"], recipe=recipe)
-            configure(settings, identify_inputs=identified, prepare_data=prepared, train_towers=trained)
+            trained = training_step(settings, prepared.outputs["data"], recipe)
+            configure(settings, identify_inputs=identified, prepare_data=prepared)
             released(
                 data=prepared.outputs["data"],
                 model=trained.outputs["model"],

@@ -6,10 +6,8 @@ platform and are installed once. With server-side apply a second call with the s
 own client has no such call.
 """
 
-import json
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,11 +17,11 @@ from redrec.bundle.manifest import BundleManifest
 from redrec.config import InputError, load_config
 from redrec.folders import BundleFolder, RunFolder
 from serving.client import query
+from serving.kubernetes_api import own_namespace, plain_refusals
 from serving.rollout import DeployError, State, failure, is_rolled_out, progress
 
 MANIFEST = Path(__file__).parent / "manifests" / "inferenceservice.yaml"
 FIELD_MANAGER = "redrec-deploy"
-POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 USER_ID = "redrec-deploy"  # of the query that asks for the bundle's id; nobody has this history
 KSERVE = "serving.kserve.io/v1beta1"
 POLL_S = 2.0
@@ -64,16 +62,12 @@ def deploy(release: Release, *, name: str, timeout_s: float, namespace: str | No
 
     namespace = namespace or own_namespace()
     config.load_config()  # the pod's service account, or the kubeconfig
-    with plain_refusals(namespace):
+    with plain_refusals(
+        f"Give its ServiceAccount the Role of the chart (values `deployers`) in namespace {namespace}."
+    ):
         cluster = Cluster(client.ApiClient(), namespace)
         cluster.serve(release.storage_uri, name)
         return wait_until_served(lambda: cluster.state(name), release, timeout_s)
-
-
-def own_namespace(file: Path = POD_NAMESPACE) -> str:
-    if not file.is_file():
-        raise InputError(f"No namespace is given, and this is no pod: {file} does not exist. Give a namespace.")
-    return file.read_text(encoding="utf-8").strip()
 
 
 class Cluster:
@@ -157,36 +151,6 @@ def only_storage_uri(manifest: dict[str, Any]) -> dict[str, Any]:
         "metadata": {"name": manifest["metadata"]["name"]},
         "spec": {"predictor": {"model": {"storageUri": manifest["spec"]["predictor"]["model"]["storageUri"]}}},
     }
-
-
-@contextmanager
-def plain_refusals(namespace: str) -> Iterator[None]:
-    """Turn what the API refuses into one sentence."""
-    from kubernetes.client import ApiException
-
-    try:
-        yield
-    except ApiException as error:
-        reason = api_message(error.body, error.reason)
-        advice = ""
-        if error.status == 403:
-            advice = f" Give its ServiceAccount the Role of the chart (values `deployers`) in namespace {namespace}."
-        elif error.status == 401:
-            advice = " Log in again: the token is expired or of another cluster."
-        raise InputError(f"The cluster refuses with {error.status}: {reason.rstrip('.')}.{advice}") from error
-
-
-def api_message(body: str | bytes | None, reason: str | None) -> str:
-    r"""Return the API's own message.
-
-    >>> api_message('{"message": "namespaces \\"shop\\" not found"}', "Not Found")
-    'namespaces "shop" not found'
-    """
-    try:
-        content = json.loads(body or "")
-    except json.JSONDecodeError:
-        content = None
-    return str(content["message"] if isinstance(content, Mapping) and "message" in content else reason)
 
 
 def wait_until_served(

@@ -9,14 +9,14 @@ import pytest
 
 from tests.house.source import ROOT, module_name, product_files, tree
 
-# Who may import whom: cli -> pipelines -> jobs -> components -> {serving, monitoring, feature_repo} -> redrec.
+# Who may import whom: cli -> pipelines -> components -> jobs -> {serving, monitoring, feature_repo} -> redrec.
 ALLOWED = {
     "redrec": {"redrec"},
     "serving": {"serving", "redrec", "feature_repo"},  # the predictor reads histories through feature_repo.online
     "monitoring": {"monitoring", "redrec"},
     "feature_repo": {"feature_repo", "redrec"},
-    "components": {"components", "serving", "monitoring", "feature_repo", "redrec"},
-    "jobs": {"jobs", "components", "redrec"},  # the image that components run in
+    "components": {"components", "jobs", "serving", "monitoring", "feature_repo", "redrec"},
+    "jobs": {"jobs", "serving", "redrec"},
     "pipelines": {"pipelines", "components", "jobs", "serving", "monitoring", "feature_repo", "redrec"},
     "cli": {"cli", "pipelines", "components", "jobs", "serving", "monitoring", "feature_repo", "redrec"},
 }

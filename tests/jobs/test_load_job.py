@@ -21,7 +21,7 @@ class Answer:
 
 
 def objects(**given: object) -> list[dict[str, Any]]:
-    return load_job(validated(LoadJobConfig, {**GIVEN, **given}, "options"))
+    return load_job(validated(LoadJobConfig, {**GIVEN, **given}, "options"), PIPELINE_IMAGE)
 
 
 def pod(**given: object) -> dict[str, Any]:

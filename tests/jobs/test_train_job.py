@@ -22,7 +22,7 @@ from tests.worlds import write_world
 
 
 def job(recipe: str = "{}", **given: object) -> dict[str, Any]:
-    return train_job(validated(TrainJobConfig, {"claim": "redrec-data", **given}, "options"), recipe)[1]
+    return train_job(validated(TrainJobConfig, {"claim": "redrec-data", **given}, "options"), PIPELINE_IMAGE, recipe)[1]
 
 
 def pod(job: dict[str, Any]) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def test_a_job_requests_the_given_resources():
 
 
 def test_the_pod_has_no_unneeded_permission():
-    account, _ = train_job(TrainJobConfig(claim="redrec-data"))
+    account, _ = train_job(TrainJobConfig(claim="redrec-data"), PIPELINE_IMAGE)
     spec = pod(job())["spec"]
     assert account["automountServiceAccountToken"] is False
     assert spec["serviceAccountName"] == account["metadata"]["name"]

@@ -8,8 +8,8 @@ from google.protobuf import json_format
 from kfp.kubernetes import kubernetes_executor_config_pb2 as kubernetes_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2 as spec_pb2
 
-from components.images import TELEMETRY_OFF
 from feature_repo.store import SECRET, VARIABLES
+from jobs.pod import TELEMETRY_OFF
 from pipelines.compile import PIPELINES, compile_pipeline
 from tests.pipelines.stubs import read_documents, run_stubbed
 

@@ -1,5 +1,6 @@
 """The settings reach every step: resources, time limits, retries, nodes, claims and Secrets."""
 
+import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -7,6 +8,7 @@ import pytest
 
 from pipelines.compile import compile_pipeline
 from pipelines.settings import TITLES, ClusterSettings, StepSettings
+from redrec.config import InputError, validated
 from tests.pipelines.stubs import read_documents, run_stubbed
 from tests.pipelines.test_compile import EXPERIMENT, RESULTS, TABLES, executors_on_kubernetes, parse
 
@@ -131,6 +133,51 @@ def test_the_same_content_is_prepared_once(tmp_path: Path):
         set(),
         {"prepare-data"},
     ]
+
+
+TRAIN_JOB = {"train_job": {"claim": "shared", "num_nodes": 2, "num_processes": 4, "num_gpus": 4}}
+
+
+@pytest.mark.parametrize("pipeline", ["train", "monitor"])
+def test_training_by_a_train_job_is_a_step_that_mounts_its_claim(pipeline: str, tmp_path: Path):
+    settings = SETTINGS.model_copy(update={"steps": {"train_by_job": StepSettings(timeout_s=7200)}})
+    settings = ClusterSettings.model_validate(settings.model_dump() | TRAIN_JOB)
+    document, platform = read_documents(compile_pipeline(pipeline, tmp_path / "by_job.yaml", settings))
+    steps = executors_on_kubernetes(platform)
+    assert "exec-train-towers" not in steps
+    mounts = {mount["constant"]: mount["mountPath"] for mount in steps["exec-train-by-job"]["pvcMount"]}
+    assert mounts == {"tables": "/mnt/tables", "shared": "/mnt/volume"}
+    assert "shared" not in str(steps["exec-evaluate-model"])
+    job = json.loads(constant_of(document, "train-by-job", "job"))
+    assert (job["nodes"]["num_nodes"], job["volume"], job["timeout_s"]) == (2, "/mnt/volume", 7200)
+    assert job["pods"] == {
+        "node_selector": {"pool": "batch"},
+        "tolerations": [{"key": "batch", "operator": "Equal", "value": "yes", "effect": "NoSchedule"}],
+        "image_pull_secrets": ["registry"],
+        "gpu_resource": "amd.com/gpu",
+        "user_id": 10001,
+    }
+
+
+def constant_of(document: dict[str, Any], task: str, parameter: str) -> str:
+    for component in [document["root"], *document["components"].values()]:
+        tasks = component.get("dag", {}).get("tasks", {})
+        if task in tasks:
+            return str(tasks[task]["inputs"]["parameters"][parameter]["runtimeValue"]["constant"])
+    raise AssertionError(f"no {task}")
+
+
+def test_a_claim_that_every_step_mounts_is_mounted_once(tmp_path: Path):
+    settings = ClusterSettings.model_validate(TRAIN_JOB | {"claims": {"shared": "/mnt/data"}})
+    document, platform = read_documents(compile_pipeline("train", tmp_path / "by_job.yaml", settings))
+    (mount,) = executors_on_kubernetes(platform)["exec-train-by-job"]["pvcMount"]
+    assert mount["mountPath"] == "/mnt/data"
+    assert json.loads(constant_of(document, "train-by-job", "job"))["volume"] == "/mnt/data"
+
+
+def test_resources_for_the_pod_that_does_not_train_are_refused():
+    with pytest.raises(InputError, match="set its cpu, memory and num_gpus"):
+        validated(ClusterSettings, TRAIN_JOB | {"steps": {"train_towers": {"num_gpus": 1}}}, "settings.yaml")
 
 
 def test_the_end_of_a_run_is_reported_after_all_its_steps(tmp_path: Path):

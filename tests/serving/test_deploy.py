@@ -1,17 +1,14 @@
-"""Deployment: it owns one field, it waits for the bundle's own answer, and a refusal is one sentence."""
+"""Deployment: it owns one field, and it waits for the bundle's own answer."""
 
 from pathlib import Path
 
 import pytest
-from kubernetes.client import ApiException
 
 from redrec.config import InputError
 from serving.deploy import (
     Release,
     inference_service,
     only_storage_uri,
-    own_namespace,
-    plain_refusals,
     wait_until_served,
 )
 from serving.rollout import DeployError, State
@@ -76,23 +73,3 @@ def test_the_manifest_names_the_release_and_the_service():
     assert manifest["metadata"]["name"] == "challenger"
     assert manifest["spec"]["predictor"]["model"]["storageUri"] == "s3://releases/7"
     assert only_storage_uri(manifest)["spec"] == {"predictor": {"model": {"storageUri": "s3://releases/7"}}}
-
-
-def test_the_namespace_is_the_pods_own(tmp_path: Path):
-    (tmp_path / "namespace").write_text("shop\n")
-    assert own_namespace(tmp_path / "namespace") == "shop"
-    with pytest.raises(InputError, match="Give a namespace"):
-        own_namespace(tmp_path / "absent")
-
-
-@pytest.mark.parametrize(
-    ("status", "advice"), [(403, "Role of the chart .* in namespace shop"), (401, "Log in again"), (404, "not found")]
-)
-def test_a_refusal_of_the_api_is_one_sentence(status: int, advice: str):
-    refused = ApiException(status=status, reason="no")
-    refused.body = '{"message": "namespaces \\"shop\\" not found"}'
-    with (
-        pytest.raises(InputError, match=f"refuses with {status}: namespaces .* {advice}|{advice}"),
-        plain_refusals("shop"),
-    ):
-        raise refused

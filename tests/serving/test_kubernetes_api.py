@@ -1,0 +1,29 @@
+"""The API: a pod knows its namespace, and a refusal is one sentence."""
+
+from pathlib import Path
+
+import pytest
+from kubernetes.client import ApiException
+
+from redrec.config import InputError
+from serving.kubernetes_api import own_namespace, plain_refusals
+
+
+def test_the_namespace_is_the_pods_own(tmp_path: Path):
+    (tmp_path / "namespace").write_text("shop\n")
+    assert own_namespace(tmp_path / "namespace") == "shop"
+    with pytest.raises(InputError, match="Give a namespace"):
+        own_namespace(tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"), [(403, "Ask the owner of shop"), (401, "Log in again"), (404, "not found")]
+)
+def test_a_refusal_of_the_api_is_one_sentence(status: int, advice: str):
+    refused = ApiException(status=status, reason="no")
+    refused.body = '{"message": "namespaces \\"shop\\" not found"}'
+    with (
+        pytest.raises(InputError, match=f"refuses with {status}: namespaces .* {advice}|{advice}"),
+        plain_refusals("Ask the owner of shop."),
+    ):
+        raise refused
