@@ -180,7 +180,7 @@ def test_a_job_whose_pods_cannot_start_is_deleted(data: Path, tmp_path: Path):
 def test_what_cannot_run_is_refused_before_anything_is_changed(
     cluster: dict[str, Any], nodes: dict[str, Any], message: str, data: Path, tmp_path: Path
 ):
-    namespace = Namespace([Stage()], **cluster)
+    namespace = Namespace([Stage([ended("Failed")])], **cluster)
     with pytest.raises(InputError, match=message):
         step(namespace, data, tmp_path, **nodes)
     assert namespace.changes == []
