@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
+from jobs import train_cluster, train_job
 from serving import deploy
 from serving.config import MILVUS_URI
 
@@ -29,19 +30,12 @@ PACKAGES = {
 TIME_LIMIT_S = 5.0
 # Group, version, resource, and how it comes to the cluster.
 KSERVE = "install KServe: https://kserve.github.io/website/docs/admin-guide/overview"
-TRAINER = "install Kubeflow Trainer 2.2 or later: https://www.kubeflow.org/docs/components/trainer/operator-guides/installation"
 RESOURCES = (
     ("serving.kserve.io", "v1beta1", "inferenceservices", KSERVE),
     ("serving.kserve.io", "v1alpha1", "servingruntimes", KSERVE),
-    ("trainer.kubeflow.org", "v1alpha1", "trainjobs", TRAINER),
 )
-# What the deploy step, and who applies a load job or a TrainJob, does in the namespace.
-RIGHTS = (
-    *deploy.RIGHTS,
-    ("get", "", "persistentvolumeclaims"),
-    ("create", "batch", "jobs"),
-    ("create", "trainer.kubeflow.org", "trainjobs"),
-)
+# What the deploy step, and who applies a load job, does in the namespace.
+RIGHTS = (*deploy.RIGHTS, ("get", "", "persistentvolumeclaims"), ("create", "batch", "jobs"))
 
 
 class Check(NamedTuple):
@@ -88,7 +82,10 @@ def cluster_checks(namespace: str, claim: str | None) -> Iterator[Check]:
     yield Check("Kubernetes", "ok", answer["gitVersion"])
     for group, group_version, resource, remedy in RESOURCES:
         yield _kind(get, group, group_version, resource, remedy)
-    for verb, group, resource in RIGHTS:
+    trainer = _trainer(get)
+    yield trainer
+    rights = RIGHTS if trainer.state == "missing" else (*RIGHTS, *train_cluster.RIGHTS)
+    for verb, group, resource in dict.fromkeys(rights):
         yield _right(get, namespace, verb, group, resource)
     yield _storage_class(get)
     if claim:
@@ -132,9 +129,22 @@ def _kind(get: Reader, group: str, group_version: str, resource: str, remedy: st
     return Check(name, "missing", f"the cluster has no {resource} of {group}/{group_version}", remedy)
 
 
+def _trainer(get: Reader) -> Check:
+    """Check that there are TrainJobs with `runtimePatches`; everybody may read the API's own schema."""
+    kind = _kind(get, train_job.GROUP, train_job.VERSION, train_job.RESOURCE, train_cluster.INSTALL)
+    status, answer = get("GET", f"/openapi/v3/apis/{train_job.GROUP}/{train_job.VERSION}", None)
+    if kind.state == "missing" or status != 200:
+        return kind
+    if train_cluster.is_new_enough(answer):
+        return kind
+    said = f"older than Kubeflow Trainer {train_cluster.MINIMUM}: it has no runtimePatches"
+    return Check(kind.name, "missing", said, train_cluster.INSTALL)
+
+
 def _right(get: Reader, namespace: str, verb: str, group: str, resource: str) -> Check:
     name = f"right to {verb} {resource}"
-    attributes = {"namespace": namespace, "verb": verb, "group": group, "resource": resource}
+    plain, _, subresource = resource.partition("/")
+    attributes = {"namespace": namespace, "verb": verb, "group": group, "resource": plain, "subresource": subresource}
     review = {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SelfSubjectAccessReview",

@@ -184,6 +184,18 @@ class TrainCluster:
         return str(text).splitlines()
 
 
+def is_new_enough(openapi: dict[str, Any]) -> bool:
+    """Return whether the API's schema of TrainJob has the field that this project needs.
+
+    >>> spec = {"properties": {"podTemplateOverrides": {}}}
+    >>> is_new_enough({"components": {"schemas": {"v1alpha1.TrainJob": {"properties": {"spec": spec}}}}})
+    False
+    """
+    schemas = openapi["components"]["schemas"]
+    (job,) = [schema for name, schema in schemas.items() if name.endswith(".TrainJob")]
+    return "runtimePatches" in job["properties"]["spec"]["properties"]
+
+
 def check_quota(quota: str, hard: Mapping[str, str], nodes: TrainNodes, gpu_resource: str) -> None:
     """Raise InputError if all of a quota is less than the nodes need; one that others use now is waited for.
 

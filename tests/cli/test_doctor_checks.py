@@ -94,12 +94,29 @@ def test_what_a_cluster_lacks_is_named_with_its_remedy(tmp_path: Path, monkeypat
         "right to create inferenceservices",
         "right to get persistentvolumeclaims",
         "right to create jobs",
-        "right to create trainjobs",
     }
-    assert "install Kubeflow Trainer" in checks["CRD trainjobs.trainer.kubeflow.org"].remedy
-    assert "--verb=create --resource=trainjobs.trainer" in checks["right to create trainjobs"].remedy
+    assert "Install Kubeflow Trainer 2.2" in checks["CRD trainjobs.trainer.kubeflow.org"].remedy
+    assert "--verb=create --resource=jobs.batch" in checks["right to create jobs"].remedy
     assert checks["storage class"].said == "default is fast"
     assert checks["claim bundles"].said == "Bound, ReadWriteMany"
+
+
+@pytest.mark.parametrize(("field", "state"), [("podTemplateOverrides", "missing"), ("runtimePatches", "ok")])
+def test_trainers_version_is_that_of_its_schema(
+    field: str, state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    spec = {"properties": {"spec": {"properties": {field: {}}}}}
+    schema = {"components": {"schemas": {"org.kubeflow.trainer.v1alpha1.TrainJob": spec}}}
+    monkeypatch.setitem(ANSWERS, "/apis/trainer.kubeflow.org/v1alpha1", {"resources": [{"name": "trainjobs"}]})
+    monkeypatch.setitem(ANSWERS, "/openapi/v3/apis/trainer.kubeflow.org/v1alpha1", schema)
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Api)) as port:
+        use(kubeconfig(tmp_path / "config", port), monkeypatch)
+        checks = {check.name: check for check in cluster_checks("team-a", None)}
+    trainer = checks["CRD trainjobs.trainer.kubeflow.org"]
+    assert trainer.state == state
+    assert ("older than Kubeflow Trainer 2.2" in trainer.said) == (state == "missing")
+    # Who does not train by TrainJobs needs no right for them.
+    assert ("right to get pods/log" in checks) == (state == "ok")
 
 
 def test_an_api_that_is_not_there_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

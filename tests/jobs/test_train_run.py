@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,7 @@ def test_the_job_is_one_that_kubeflow_knows_with_the_settings_of_the_run(data: P
     assert read_back(job) == job
     assert job["spec"]["activeDeadlineSeconds"] == 600
     assert json.loads(pod(job)["metadata"]["annotations"]["redrec/recipe"]) == {"seed": 7}
+    assert pod(job)["spec"]["securityContext"]["runAsUser"] == os.getuid()  # the folder is this user's
     folder = f"/mnt/volume/{job['metadata']['name']}"
     assert {f"{folder}/data", f"{folder}/model"} <= set(job["spec"]["trainer"]["args"])
 
