@@ -1,4 +1,4 @@
-"""`redrec submit`: start a run of a compiled pipeline on Kubeflow Pipelines and follow it."""
+"""`redrec submit`: start a run of a compiled pipeline on Kubeflow Pipelines and follow it, or let it recur."""
 
 import argparse
 import os
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cli.command import Outcome, say
 
-SUMMARY = "start a run of a compiled pipeline on Kubeflow Pipelines and follow it"
+SUMMARY = "start a run of a compiled pipeline on Kubeflow Pipelines and follow it, or let it recur"
 EXAMPLE = """redrec compile --out train.yaml
 redrec submit train.yaml --host http://localhost:8080 --parameter events=s3://bucket/events.parquet \
 --parameter items=s3://bucket/items.parquet"""
@@ -23,7 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--namespace", help="namespace of a Kubeflow profile (default: an installation without profiles)"
     )
     parser.add_argument("--experiment", default="redrec", help="experiment that the run belongs to (default: redrec)")
-    parser.add_argument("--name", help="name of the run (default: that of the file)")
+    parser.add_argument(
+        "--name",
+        help="name of the run; with --cron it replaces another of its name (default: that of the file)",
+    )
     parser.add_argument(
         "--parameter",
         dest="parameters",
@@ -36,16 +39,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--detach", action="store_true", help="print the run's address and end (default: follow the run to its end)"
     )
+    parser.add_argument(
+        "--cron",
+        metavar="'S M H D M W'",
+        help="let runs start at these times instead: second, minute, hour, day, month, day of the week, in the time "
+        "zone of the installation; one at a time, missed ones are left out (default: one run, now)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> Outcome:
+    from pipelines.recurring import check_cron, recur
     from pipelines.submit import Target, connect, follow, parameters_of, start
 
+    cron = check_cron(arguments.cron) if arguments.cron else None
     parameters = parameters_of(arguments.package, arguments.parameters)
     token, cookie = os.environ.get("KFP_TOKEN"), os.environ.get("KFP_COOKIE")
     target = Target(arguments.host, arguments.namespace, arguments.experiment, token, cookie, arguments.ca)
     client = connect(target)
-    started = start(client, target, arguments.package, parameters, arguments.name or arguments.package.stem)
+    name = arguments.name or arguments.package.stem
+    if cron:
+        recurring = recur(client, target, arguments.package, parameters, name, cron)
+        replaced = f" It replaces {recurring.num_replaced} of its name." if recurring.num_replaced else ""
+        return Outcome(recurring._asdict(), f"Runs of {name} recur at '{cron}': {recurring.url}{replaced}")
+    started = start(client, target, arguments.package, parameters, name)
     say(f"Run {started.id}: {started.url}")
     state = "STARTED" if arguments.detach else follow(client, target, started, say)
     return Outcome(

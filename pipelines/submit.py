@@ -118,11 +118,11 @@ class _OneTryClient(Client):
 
     def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:
         """Ask once: kfp asks five times, whatever the answer is."""
-        _limit_time(self._healthz_api.api_client)
+        limit_time(self._healthz_api.api_client)
         return self._healthz_api.healthz_service_get_healthz()
 
 
-def _limit_time(api_client: Any) -> None:
+def limit_time(api_client: Any) -> None:
     request = api_client.rest_client.request
 
     def limited(*arguments: Any, **options: Any) -> Any:
@@ -134,7 +134,7 @@ def _limit_time(api_client: Any) -> None:
 
 def start(client: Client, target: Target, package: Path, parameters: Mapping[str, Any], name: str) -> Run:
     """Start a run and return its id and its address in the UI."""
-    _limit_time(client._run_api.api_client)
+    limit_time(client._run_api.api_client)
     with plain_errors(target), contextlib.redirect_stdout(sys.stderr):
         experiment = client.create_experiment(target.experiment, namespace=target.namespace)
         started = client.run_pipeline(experiment.experiment_id, name, str(package), dict(parameters))

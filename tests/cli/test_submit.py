@@ -42,3 +42,16 @@ def test_a_failed_run_and_a_refusal_end_with_status_1(package: Path, capsys: pyt
     with kfp_api(refuses=(401, "")) as api:
         status, error = status_and_error(capsys, *command(package, api.url))
     assert (status, "answers 401" in error, "Traceback" in error) == (1, True, False)
+
+
+def test_a_recurring_run_is_created_and_not_followed(package: Path, capsys: pytest.CaptureFixture[str]):
+    words = ["--cron", "0 0 3 * * *"]
+    with kfp_api([]) as api:
+        assert main([*command(package, api.url), *words]) == 0
+    recurring = f"{api.url}/#/recurringrun/details/rr-2"
+    assert capsys.readouterr().out == f"Runs of first recur at '0 0 3 * * *': {recurring}\n"
+    with kfp_api([]) as api:
+        assert main([*command(package, api.url), *words, "--name", "nightly"]) == 0
+    assert "It replaces 1 of its name" in capsys.readouterr().out
+    status, error = status_and_error(capsys, *command(package, "http://unused"), "--cron", "0 3 * * *")
+    assert (status, "has 5 fields" in error) == (2, True)

@@ -10,6 +10,7 @@ from typing import Any
 
 # Answers of a real server (2.17.0), shortened: a run is pending without details, then it runs, then it has ended.
 EXPERIMENT = {"experiment_id": "e-1", "display_name": "redrec", "namespace": "", "created_at": "2026-11-22T10:00:00Z"}
+RECURRING = {"recurring_run_id": "rr-1", "display_name": "nightly", "experiment_id": "e-1", "status": "ENABLED"}
 STEP = {"run_id": "r-1", "task_id": "t-1", "display_name": "prepare-data", "create_time": "2026-11-22T10:00:01Z"}
 
 
@@ -24,11 +25,13 @@ SUCCESS = [run_in("PENDING"), run_in("RUNNING", "RUNNING"), run_in("SUCCEEDED", 
 
 
 class KfpApi(ThreadingHTTPServer):
-    """`runs` are the answers to one question after another; `refuses` is a status and a body for every request."""
+    """`runs` are the answers to one question after another; `refuses` is a status and a body for every
+    request, or for those whose method and path begin as `refused` says.
+    """
 
-    def __init__(self, runs: list[Any], refuses: tuple[int, str] | None, hangs_s: float) -> None:
+    def __init__(self, runs: list[Any], refuses: tuple[int, str] | None, hangs_s: float, refused: str) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.runs, self.refuses, self.hangs_s = list(runs), refuses, hangs_s
+        self.runs, self.refuses, self.hangs_s, self.refused = list(runs), refuses, hangs_s, refused
         self.received: list[tuple[str, str, dict[str, str], Any]] = []
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -53,6 +56,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.answer("POST")
 
+    def do_DELETE(self) -> None:
+        self.answer("DELETE")
+
     def answer(self, method: str) -> None:
         length = int(self.headers.get("Content-Length") or 0)
         body = json.loads(self.rfile.read(length)) if length else None
@@ -60,7 +66,8 @@ class Handler(BaseHTTPRequestHandler):
             (method, self.path, {key.lower(): value for key, value in self.headers.items()}, body)
         )
         time.sleep(self.server.hangs_s)
-        status, content = self.server.refuses or (200, json.dumps(self.content(method)))
+        is_refused = f"{method} {self.path}".startswith(self.server.refused)
+        status, content = (is_refused and self.server.refuses) or (200, json.dumps(self.content(method)))
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.end_headers()
@@ -70,17 +77,25 @@ class Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0].removeprefix("/apis/v2beta1/")
         if path == "healthz":
             return {"multi_user": False}
+        if path.startswith("recurringruns"):
+            return RECURRING | {"recurring_run_id": "rr-2"} if method == "POST" else self.recurring_runs(method)
         if path == "experiments":
             return EXPERIMENT if method == "POST" else {}
         return run_in("PENDING") if method == "POST" else self.server.runs.pop(0)
+
+    def recurring_runs(self, method: str) -> dict[str, Any]:
+        others = [RECURRING, {**RECURRING, "recurring_run_id": "rr-3", "display_name": "nightly-other"}]
+        return {"recurringRuns": others} if method == "GET" else {}
 
     def log_message(self, *arguments: object) -> None:
         pass
 
 
 @contextmanager
-def kfp_api(runs: list[Any] = SUCCESS, refuses: tuple[int, str] | None = None, hangs_s: float = 0) -> Iterator[KfpApi]:
-    with KfpApi(runs, refuses, hangs_s) as server:
+def kfp_api(
+    runs: list[Any] = SUCCESS, refuses: tuple[int, str] | None = None, hangs_s: float = 0, refused: str = ""
+) -> Iterator[KfpApi]:
+    with KfpApi(runs, refuses, hangs_s, refused) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
