@@ -3,8 +3,12 @@
 import argparse
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cli.command import Outcome, say
+
+if TYPE_CHECKING:
+    from pipelines.submit import Target
 
 SUMMARY = "start a run of a compiled pipeline on Kubeflow Pipelines and follow it, or let it recur"
 EXAMPLE = """redrec compile --out train.yaml
@@ -12,7 +16,7 @@ redrec submit train.yaml --host http://localhost:8080 --parameter events=s3://bu
 --parameter items=s3://bucket/items.parquet"""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_target(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("package", type=Path, help="pipeline file, as `redrec compile` writes it")
     parser.add_argument(
         "--host",
@@ -22,6 +26,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--namespace", help="namespace of a Kubeflow profile (default: an installation without profiles)"
     )
+    parser.add_argument("--ca", help="file with the certificate of a private authority (default: public ones)")
+
+
+def target_of(arguments: argparse.Namespace) -> "Target":
+    from pipelines.submit import Target
+
+    token, cookie = os.environ.get("KFP_TOKEN"), os.environ.get("KFP_COOKIE")
+    return Target(arguments.host, arguments.namespace, token=token, cookie=cookie, ca=arguments.ca)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_target(parser)
     parser.add_argument("--experiment", default="redrec", help="experiment that the run belongs to (default: redrec)")
     parser.add_argument(
         "--name",
@@ -35,7 +51,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         help="set a parameter of the pipeline; may be repeated (default: those of the pipeline)",
     )
-    parser.add_argument("--ca", help="file with the certificate of a private authority (default: public ones)")
     parser.add_argument(
         "--detach", action="store_true", help="print the run's address and end (default: follow the run to its end)"
     )
@@ -49,12 +64,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> Outcome:
     from pipelines.recurring import check_cron, recur
-    from pipelines.submit import Target, connect, follow, parameters_of, start
+    from pipelines.submit import connect, follow, parameters_of, start
 
     cron = check_cron(arguments.cron) if arguments.cron else None
     parameters = parameters_of(arguments.package, arguments.parameters)
-    token, cookie = os.environ.get("KFP_TOKEN"), os.environ.get("KFP_COOKIE")
-    target = Target(arguments.host, arguments.namespace, arguments.experiment, token, cookie, arguments.ca)
+    target = target_of(arguments)._replace(experiment=arguments.experiment)
     client = connect(target)
     name = arguments.name or arguments.package.stem
     if cron:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from kfp.client import Client
 
-from pipelines.submit import Target, limit_time, plain_errors
+from pipelines.submit import Target, plain_errors
 from redrec.config import InputError
 
 NUM_FIELDS = 6
@@ -46,7 +46,6 @@ def recur(
 
     One run at a time; times that were missed are not made up for.
     """
-    limit_time(client._recurring_run_api.api_client)
     with plain_errors(target), contextlib.redirect_stdout(sys.stderr):
         experiment = client.create_experiment(target.experiment, namespace=target.namespace).experiment_id
         before = _of_name(client, experiment, name)

@@ -54,7 +54,9 @@ def parameters_of(package: Path, given: Sequence[str]) -> dict[str, Any]:
     Raises:
         InputError: The file is no compiled pipeline, or a parameter is unknown, missing or of another type.
     """
-    declared, values = _declared(package), {}
+    inputs = read_package(package)["root"].get("inputDefinitions", {})
+    declared: dict[str, dict[str, Any]] = inputs.get("parameters", {})
+    values = {}
     for text in given:
         name, separator, value = text.partition("=")
         if not separator or name not in declared:
@@ -66,7 +68,8 @@ def parameters_of(package: Path, given: Sequence[str]) -> dict[str, Any]:
     return values
 
 
-def _declared(package: Path) -> dict[str, dict[str, Any]]:
+def read_package(package: Path) -> dict[str, Any]:
+    """Return the pipeline's own document; the second is for Kubernetes only."""
     if not package.is_file():
         raise InputError(f"{package} does not exist. Write it by `redrec compile --out {package}`.")
     try:
@@ -75,8 +78,7 @@ def _declared(package: Path) -> dict[str, dict[str, Any]]:
         raise InputError(f"{package} is no YAML: {error}. Write it by `redrec compile`.") from error
     if not isinstance(document, dict) or "pipelineInfo" not in document:
         raise InputError(f"{package} is no compiled pipeline. Write it by `redrec compile`.")
-    parameters: dict[str, dict[str, Any]] = document["root"].get("inputDefinitions", {}).get("parameters", {})
-    return parameters
+    return document
 
 
 def _typed(name: str, value: str, parameter_type: str) -> Any:
@@ -101,13 +103,15 @@ def connect(target: Target) -> Client:
     """
     with plain_errors(target), warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
         warnings.simplefilter("ignore", FutureWarning)  # said by every client
-        return _OneTryClient(
+        client = _OneTryClient(
             host=target.host,
             namespace=target.namespace or "kubeflow",
             existing_token=target.token,
             cookies=target.cookie,
             ssl_ca_cert=target.ca,
         )
+    _limit_time(client._run_api.api_client)  # which all its APIs share
+    return client
 
 
 class _OneTryClient(Client):
@@ -118,11 +122,11 @@ class _OneTryClient(Client):
 
     def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:
         """Ask once: kfp asks five times, whatever the answer is."""
-        limit_time(self._healthz_api.api_client)
+        _limit_time(self._healthz_api.api_client)
         return self._healthz_api.healthz_service_get_healthz()
 
 
-def limit_time(api_client: Any) -> None:
+def _limit_time(api_client: Any) -> None:
     request = api_client.rest_client.request
 
     def limited(*arguments: Any, **options: Any) -> Any:
@@ -134,7 +138,6 @@ def limit_time(api_client: Any) -> None:
 
 def start(client: Client, target: Target, package: Path, parameters: Mapping[str, Any], name: str) -> Run:
     """Start a run and return its id and its address in the UI."""
-    limit_time(client._run_api.api_client)
     with plain_errors(target), contextlib.redirect_stdout(sys.stderr):
         experiment = client.create_experiment(target.experiment, namespace=target.namespace)
         started = client.run_pipeline(experiment.experiment_id, name, str(package), dict(parameters))

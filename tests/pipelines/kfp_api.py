@@ -32,6 +32,8 @@ class KfpApi(ThreadingHTTPServer):
     def __init__(self, runs: list[Any], refuses: tuple[int, str] | None, hangs_s: float, refused: str) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.runs, self.refuses, self.hangs_s, self.refused = list(runs), refuses, hangs_s, refused
+        self.pipelines: list[dict[str, str]] = []
+        self.versions: list[dict[str, str]] = []
         self.received: list[tuple[str, str, dict[str, str], Any]] = []
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -61,7 +63,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self, method: str) -> None:
         length = int(self.headers.get("Content-Length") or 0)
-        body = json.loads(self.rfile.read(length)) if length else None
+        content = self.rfile.read(length)
+        is_file = (self.headers.get("Content-Type") or "").startswith("multipart/")
+        body = content.decode() if is_file else json.loads(content or "null")
         self.server.received.append(
             (method, self.path, {key.lower(): value for key, value in self.headers.items()}, body)
         )
@@ -79,6 +83,8 @@ class Handler(BaseHTTPRequestHandler):
             return {"multi_user": False}
         if path.startswith("recurringruns"):
             return RECURRING | {"recurring_run_id": "rr-2"} if method == "POST" else self.recurring_runs(method)
+        if path.startswith("pipelines"):
+            return self.pipelines(path)
         if path == "experiments":
             return EXPERIMENT if method == "POST" else {}
         return run_in("PENDING") if method == "POST" else self.server.runs.pop(0)
@@ -86,6 +92,13 @@ class Handler(BaseHTTPRequestHandler):
     def recurring_runs(self, method: str) -> dict[str, Any]:
         others = [RECURRING, {**RECURRING, "recurring_run_id": "rr-3", "display_name": "nightly-other"}]
         return {"recurringRuns": others} if method == "GET" else {}
+
+    def pipelines(self, path: str) -> dict[str, Any]:
+        if path == "pipelines":
+            return {"pipelines": self.server.pipelines}
+        if path.endswith("/versions"):
+            return {"pipeline_versions": self.server.versions}
+        return {"pipeline_id": "p-1", "pipeline_version_id": "v-2", "display_name": "x"}  # uploaded
 
     def log_message(self, *arguments: object) -> None:
         pass

@@ -1,0 +1,58 @@
+"""Register: a compiled pipeline listed in the UI of Kubeflow Pipelines, where runs of it are started.
+
+Each content is one version, named by its hash: registering the same file again changes nothing. A new pipeline has the
+version too that kfp makes of its first upload, with the pipeline's name.
+"""
+
+import contextlib
+import json
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from kfp.client import Client
+
+from pipelines.submit import Target, plain_errors, read_package
+from redrec.hashing import file_hash
+
+VERSION_DIGITS = 10
+
+
+class Registered(NamedTuple):
+    pipeline: str
+    version: str
+    url: str
+    is_new: bool
+
+
+def register(client: Client, target: Target, package: Path, name: str | None = None) -> Registered:
+    """Return the version of the pipeline `name`, by default the package's own, that holds the package."""
+    name = name or read_package(package)["pipelineInfo"]["name"]
+    version = file_hash(package)[:VERSION_DIGITS]
+    with plain_errors(target), contextlib.redirect_stdout(sys.stderr):
+        pipeline = (
+            _pipeline(client, target, name)
+            or client.upload_pipeline(str(package), name, namespace=target.namespace).pipeline_id
+        )
+        if not pipeline:
+            raise ValueError("it names no pipeline")
+        versions = client._pipelines_api.pipeline_service_list_pipeline_versions(
+            pipeline, page_size=100, filter=_equals(version)
+        ).pipeline_versions
+        same = [one for one in versions or [] if one.display_name == version]
+        one = same[0] if same else client.upload_pipeline_version(str(package), version, pipeline)
+    url = f"{target.host.rstrip('/')}/#/pipelines/details/{pipeline}/version/{one.pipeline_version_id}"
+    return Registered(name, version, url, not same)
+
+
+def _pipeline(client: Client, target: Target, name: str) -> str | None:
+    """Return the id of the pipeline, if there is one in the namespace: kfp itself looks at shared ones only."""
+    pipelines = client._pipelines_api.pipeline_service_list_pipelines(
+        namespace=target.namespace or "", page_size=100, filter=_equals(name)
+    ).pipelines
+    return next((str(one.pipeline_id) for one in pipelines or [] if one.display_name == name), None)
+
+
+def _equals(name: str) -> Any:
+    predicate = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
+    return json.dumps({"predicates": [predicate]})
