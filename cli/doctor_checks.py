@@ -73,7 +73,7 @@ def cluster_checks(namespace: str, claim: str | None) -> Iterator[Check]:
         return
     settings = client.Configuration.get_default_copy()
     settings.retries = False  # an API that hangs is waited for once
-    get = _reader(client.ApiClient(settings))
+    get = reader(client.ApiClient(settings))
     status, answer = get("GET", "/version", None)
     if status != 200:
         remedy = "kubectl get --raw /version"
@@ -82,7 +82,7 @@ def cluster_checks(namespace: str, claim: str | None) -> Iterator[Check]:
     yield Check("Kubernetes", "ok", answer["gitVersion"])
     for group, group_version, resource, remedy in RESOURCES:
         yield _kind(get, group, group_version, resource, remedy)
-    trainer = _trainer(get)
+    trainer = trainer_check(get)
     yield trainer
     rights = RIGHTS if trainer.state == "missing" else (*RIGHTS, *train_cluster.RIGHTS)
     for verb, group, resource in dict.fromkeys(rights):
@@ -95,7 +95,7 @@ def cluster_checks(namespace: str, claim: str | None) -> Iterator[Check]:
 Reader = Callable[[str, str, Any], tuple[int, Any]]
 
 
-def _reader(api: Any) -> Reader:
+def reader(api: Any) -> Reader:
     """Return a function that gives the status, 0 without an answer, and the content or the reason."""
     from kubernetes.client.exceptions import ApiException
     from urllib3.exceptions import HTTPError
@@ -129,7 +129,7 @@ def _kind(get: Reader, group: str, group_version: str, resource: str, remedy: st
     return Check(name, "missing", f"the cluster has no {resource} of {group}/{group_version}", remedy)
 
 
-def _trainer(get: Reader) -> Check:
+def trainer_check(get: Reader) -> Check:
     """Check that there are TrainJobs with `runtimePatches`; everybody may read the API's own schema."""
     kind = _kind(get, train_job.GROUP, train_job.VERSION, train_job.RESOURCE, train_cluster.INSTALL)
     status, answer = get("GET", f"/openapi/v3/apis/{train_job.GROUP}/{train_job.VERSION}", None)

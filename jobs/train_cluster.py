@@ -59,7 +59,7 @@ class TrainCluster:
         self._create(manifest, dry_run="All")
 
     def _check_rights(self) -> None:
-        missing = [right for right in RIGHTS if not self._may(*right)]
+        missing = [right for right in RIGHTS if not self.may(*right)]
         if missing:
             names = ", ".join(f"{verb} {resource}" for verb, _, resource in missing)
             verb, group, resource = missing[0]
@@ -69,7 +69,7 @@ class TrainCluster:
                 f"kubectl create role redrec-train --verb={verb} --resource={full} -n {self.namespace}"
             )
 
-    def _may(self, verb: str, group: str, resource: str) -> bool:
+    def may(self, verb: str, group: str, resource: str) -> bool:
         name, _, subresource = resource.partition("/")
         attributes = {"verb": verb, "group": group, "resource": name, "subresource": subresource}
         spec = {"resourceAttributes": {"namespace": self.namespace, **attributes}}
@@ -102,6 +102,8 @@ class TrainCluster:
                 **self.where, body=manifest, field_validation="Strict", **options
             )
         except ApiException as error:
+            if error.status == 409:  # an earlier try of the step has created it
+                return
             if error.status == 404:
                 raise InputError(f"The cluster has no TrainJob ({GROUP}/{VERSION}). {INSTALL}") from error
             if "runtimePatches" in api_message(error.body, error.reason):

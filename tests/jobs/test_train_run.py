@@ -124,21 +124,11 @@ def test_a_retry_starts_a_failed_job_again_in_its_folder(data: Path, tmp_path: P
     with pytest.raises(TrainJobError):
         step(namespace, data, tmp_path)
     (folder,) = (tmp_path / "volume").iterdir()
-    (folder / "data" / "mark").touch()
+    (folder / "checkpoint").touch()
     seen = []
     namespace.changes.clear()
-    # The retry asks twice for the failed job: to see whether there is one, and whether it is gone.
-    after = success(tmp_path / "volume")
-    after[0].act = lambda job: seen.append((folder / "data" / "mark").exists())
-    namespace.stages = [Stage([ended("Failed")])]
-    made = namespace.answer_job
-
-    def answer_job(method: str, options: dict[str, list[str]], body: Any) -> tuple[int, Any]:
-        if method == "POST" and "dryRun" not in options:
-            namespace.stages = after
-        return made(method, options, body)
-
-    namespace.answer_job = answer_job  # type: ignore[method-assign]
+    namespace.after_deletion = success(tmp_path / "volume")
+    namespace.after_deletion[0].act = lambda job: seen.append((folder / "checkpoint").exists())
     assert step(namespace, data, tmp_path) == {"loss": 1.9}
     assert namespace.changes[1:] == ["DELETE trainjob", "POST trainjob", "DELETE trainjob"]
     assert seen == [True]

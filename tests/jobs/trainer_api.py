@@ -59,6 +59,7 @@ class Namespace:
     job: dict[str, Any] | None = None
     changes: list[str] = field(default_factory=list)
     moment: int = -1
+    after_deletion: list[Stage] = field(default_factory=list)  # the stages of the next job
 
     @property
     def stage(self) -> Stage:
@@ -81,6 +82,8 @@ class Namespace:
             if self.refuses:
                 return self.refuses[0], {"message": self.refuses[1]}
             assert options["fieldValidation"] == ["Strict"]
+            if self.job is not None:
+                return 409, {"message": "exists"}  # a dry run says so too
             if "dryRun" not in options:
                 self.job, self.moment = body, -1
                 self.changes.append("POST trainjob")
@@ -88,7 +91,7 @@ class Namespace:
             return 404, {"message": "not found"}
         elif method == "DELETE":
             assert options["propagationPolicy"] == ["Foreground"]
-            self.job = None
+            self.job, self.stages = None, self.after_deletion or self.stages
             self.changes.append("DELETE trainjob")
         else:
             self.moment = min(self.moment + 1, len(self.stages) - 1)
