@@ -21,7 +21,8 @@ def add_target(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--host",
         required=True,
-        help="address of Kubeflow Pipelines, without /apis; a token or cookie is read from KFP_TOKEN or KFP_COOKIE",
+        help="address of Kubeflow Pipelines, without /apis; a token or cookie is read from KFP_TOKEN or KFP_COOKIE, "
+        "or from the file KF_PIPELINES_SA_TOKEN_PATH of a pod",
     )
     parser.add_argument(
         "--namespace", help="namespace of a Kubeflow profile (default: an installation without profiles)"
@@ -32,8 +33,14 @@ def add_target(parser: argparse.ArgumentParser) -> None:
 def target_of(arguments: argparse.Namespace) -> "Target":
     from pipelines.submit import Target
 
-    token, cookie = os.environ.get("KFP_TOKEN"), os.environ.get("KFP_COOKIE")
+    token, cookie = os.environ.get("KFP_TOKEN") or pod_token(), os.environ.get("KFP_COOKIE")
     return Target(arguments.host, arguments.namespace, token=token, cookie=cookie, ca=arguments.ca)
+
+
+def pod_token() -> str | None:
+    """Return the token of a pod, if one is projected into it for Kubeflow Pipelines."""
+    file = Path(os.environ.get("KF_PIPELINES_SA_TOKEN_PATH", "/var/run/secrets/kubeflow/pipelines/token"))
+    return file.read_text(encoding="utf-8").strip() if file.is_file() else None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -187,15 +187,15 @@ class TrainCluster:
 
 
 def is_new_enough(openapi: dict[str, Any]) -> bool:
-    """Return whether the API's schema of TrainJob has the field that this project needs.
+    """Return whether the API's schema of TrainJob has the field that this project needs; it may not be there yet.
 
     >>> spec = {"properties": {"podTemplateOverrides": {}}}
     >>> is_new_enough({"components": {"schemas": {"v1alpha1.TrainJob": {"properties": {"spec": spec}}}}})
     False
     """
     schemas = openapi["components"]["schemas"]
-    (job,) = [schema for name, schema in schemas.items() if name.endswith(".TrainJob")]
-    return "runtimePatches" in job["properties"]["spec"]["properties"]
+    jobs = [schema for name, schema in schemas.items() if name.endswith(".TrainJob")]
+    return all("runtimePatches" in job["properties"]["spec"]["properties"] for job in jobs)
 
 
 def check_quota(quota: str, hard: Mapping[str, str], nodes: TrainNodes, gpu_resource: str) -> None:

@@ -69,7 +69,6 @@ def runner(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def define(cluster: Cluster, version: str) -> None:
     definition = CRDS / f"trainer-{version}" / "trainer.kubeflow.org_trainjobs.yaml"
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", definition)
-    cluster.kubectl("wait", "--for=condition=Established", "crd/trainjobs.trainer.kubeflow.org", "--timeout=30s")
 
 
 def becomes(is_true: Callable[[], bool]) -> bool:
