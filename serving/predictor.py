@@ -11,7 +11,7 @@ from typing import Any
 
 from kserve import InferOutput, InferRequest, InferResponse, Model
 from kserve.errors import InvalidInput, ModelNotReady
-from prometheus_client import Counter
+from prometheus_client import Counter, Histogram
 
 from redrec.bundle.reader import Bundle
 from redrec.config import InputError
@@ -24,6 +24,8 @@ from serving.retriever import Answer, Retriever
 MAX_REASON = 1000  # characters; the error of a history names every bad event
 V2_OUTPUTS = {"item_id": "BYTES", "score": "FP32", "interest": "INT32", "source": "BYTES", "reason": "BYTES"}
 ANSWERS = Counter("redrec_answers", "Answers by scenario, source and reason", ["scenario", "source", "reason"])
+BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)  # the budgets of all stages sum to 3 s
+SECONDS = Histogram("redrec_answer_seconds", "Seconds of an answer, by scenario", ["scenario"], buckets=BUCKETS_S)
 
 
 class Predictor(Model):
@@ -85,7 +87,8 @@ class Predictor(Model):
         return InferResponse(payload.id or "", self.name, outputs)
 
     async def _answer(self, query: Query) -> Answer:
-        answer = await self.retriever.answer(query)
+        with SECONDS.labels(query.scenario).time():
+            answer = await self.retriever.answer(query)
         ANSWERS.labels(query.scenario, answer.source, answer.reason or "").inc()
         return answer
 

@@ -1,6 +1,7 @@
 """A real KServe model server in its own process, queried over HTTP."""
 
 import json
+import re
 import shutil
 import signal
 import socket
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -15,6 +17,7 @@ from urllib.request import Request, urlopen
 
 import pyarrow.parquet as pq
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from feature_repo.forget import forget_features
 from feature_repo.materialize import materialize
@@ -30,6 +33,7 @@ from redrec.index.merge import merge_max
 from serving.bodies import PushAnswer, V1Answer
 from serving.client import query
 from tests.bundles import numpy_interests, swap, tiny_run, write_tiny_model
+from tests.house.source import ROOT
 from tests.redis_server import MISSING, free_port, is_installed, start_redis, stop
 from tests.serving.processes import START_S, end, start, wait_until_ready
 from tests.serving.retrieval import PATIENT, SEEN
@@ -39,6 +43,9 @@ HISTORY = [
     for i, item in enumerate(SEEN)
 ]
 TOKEN = "0123456789abcdef"
+DASHBOARD = ROOT / "helm" / "redrec" / "dashboard.json"
+SHOWN = re.compile(r"(?:by \(([^)]*)\) \(rate\()?(\w+)\{([^}]*)\}")  # labels to group by, metric, selected labels
+SCRAPED = {"namespace", "job", "pod"}  # labels that Prometheus adds
 
 
 @pytest.fixture(scope="module")
@@ -271,6 +278,20 @@ def test_answers_are_counted_by_scenario_and_source(url: str):
     with urlopen(f"{url}/metrics", timeout=30) as response:
         metrics = response.read().decode()
     assert 'redrec_answers_total{reason="unknown_user",scenario="search",source="fallback"}' in metrics
+
+
+def test_the_server_has_every_metric_and_label_of_the_dashboard(url: str):
+    query(url, "u", "ads")
+    with urlopen(f"{url}/metrics", timeout=30) as response:
+        families = list(text_string_to_metric_families(response.read().decode()))
+    labels = {sample.name: set(sample.labels) for sample in chain.from_iterable(f.samples for f in families)}
+    for panel in json.loads(DASHBOARD.read_text())["panels"]:
+        for target in panel["targets"]:
+            shown = SHOWN.findall(target["expr"])
+            assert shown, target["expr"]
+            for grouped, name, selected in shown:
+                needed = {*grouped.split(", "), *re.findall(r"(\w+)!?=", selected)} - {"", *SCRAPED}
+                assert needed <= labels.get(name, set()), f"{panel['title']}: {target['expr']}"
 
 
 def test_sigterm_ends_the_server_within_seconds_and_its_log_is_quiet(server: tuple[str, subprocess.Popen]):
