@@ -38,9 +38,10 @@ check: $(VENV)/.installed ## Check format, lint, types, import rules, compiled p
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/house tests/pipelines/test_compile.py $(wildcard tests/helm)
 
-format: $(VENV)/.installed ## Format the code, and fix what the linter can fix
+format: $(VENV)/.installed ## Format the code, fix what the linter can fix, and write the chart's README
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	$(BIN)/python -m tests.helm.readme
 
 bench: $(VENV)/.installed ## Run one benchmark: make bench NAME=<file or folder of tests/benchmarks>
 	@test -n "$(NAME)" || { echo "Give its name: make bench NAME=<$(BENCH)>"; exit 2; }

@@ -14,14 +14,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import yaml
 
+from redrec import __version__
 from redrec.bundle.reader import Bundle
 from redrec.folders import RunFolder
 from tests.cluster.tools import HOME, ROOT, TOOLS, require_pods, run
 
-IMAGE = "redrec-serving:0.1.0"  # as serving/manifests/servingruntime.yaml names it
 START_S = 120
 COMMIT = "0123456789ab"
+TAG = f"{__version__}-{COMMIT}"  # of the serving image
 
 
 class Cluster(NamedTuple):
@@ -30,8 +32,8 @@ class Cluster(NamedTuple):
     def kubectl(self, *words: str | Path, stdin: str | None = None) -> str:
         return run("kubectl", *words, env=self.env, stdin=stdin)
 
-    def podman(self, *words: str | Path) -> str:
-        return run("podman", *words, env=self.env)
+    def podman(self, *words: str | Path, stdin: str | None = None) -> str:
+        return run("podman", *words, env=self.env, stdin=stdin)
 
 
 class Service(NamedTuple):
@@ -64,11 +66,8 @@ def images(cluster: Cluster) -> dict[str, str]:
     """Build both images on a base image of Debian's packages, with the packages that pip gets on this machine."""
     run(TOOLS / "base-image", env=cluster.env)
     links = os.environ.get("PIP_FIND_LINKS", "")  # a folder with the CPU build of torch
-    settings = [Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pip.conf")]  # how pip reaches its index here
-    settings += [Path(links)] if links else []
-    mounts = [f"--volume={path}:{path}:ro" for path in settings if path.exists()]
     torch = f"--build-arg=TORCH_FROM={f'--find-links={links}' if links else ''}"
-    build = " ".join([*mounts, torch])
+    build = " ".join([*pip_settings(), *([f"--volume={links}:{links}:ro"] if links else []), torch])
     words = [
         "make",
         "--no-print-directory",
@@ -82,11 +81,10 @@ def images(cluster: Cluster) -> dict[str, str]:
     return {"pipeline": names[0], "serving": names[1]}
 
 
-@pytest.fixture(scope="session")
-def image(cluster: Cluster, images: dict[str, str]) -> str:
-    """Give the serving image the name that serving/manifests has."""
-    cluster.podman("tag", images["serving"], IMAGE)
-    return IMAGE
+def pip_settings() -> list[str]:
+    """Return the options by which pip reaches its index in a build on this machine."""
+    settings = [Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pip.conf")]
+    return [f"--volume={path}:{path}:ro" for path in settings if path.exists()]
 
 
 @pytest.fixture(scope="session")
@@ -119,9 +117,13 @@ def claim(cluster: Cluster, run_folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def service(cluster: Cluster, image: str, claim: None) -> Service:
-    """Apply serving/manifests unchanged, and wait until KServe's controller reports Ready."""
-    cluster.kubectl("apply", "--server-side", "-k", "serving/manifests")
+def service(cluster: Cluster, images: dict[str, str], claim: None, tmp_path_factory: pytest.TempPathFactory) -> Service:
+    """Apply serving/manifests with the image that was built, and wait until KServe's controller reports Ready."""
+    overlay = tmp_path_factory.mktemp("overlay")
+    image = {"name": images["serving"].rsplit(":", 1)[0], "newTag": TAG}
+    kustomization = {"resources": [os.path.relpath(ROOT / "serving" / "manifests", overlay)], "images": [image]}
+    (overlay / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+    cluster.kubectl("apply", "--server-side", "-k", overlay)
     label = "serving.kserve.io/inferenceservice=redrec"
     try:
         cluster.kubectl("wait", "--for=condition=Ready", "isvc/redrec", f"--timeout={START_S}s")

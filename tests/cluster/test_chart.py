@@ -4,6 +4,7 @@ The tests run in this order on one installed release, with two pods, by the acco
 """
 
 import json
+import re
 import shutil
 import subprocess
 import time
@@ -18,24 +19,37 @@ import pytest
 import yaml
 
 from redrec.bundle.reader import Bundle
+from redrec.bundle.release import publish
 from redrec.config import InputError
 from redrec.folders import RunFolder
 from serving.client import query
-from tests.cluster.conftest import Cluster
+from tests import object_store
+from tests.cluster.conftest import TAG, Cluster, pip_settings
 from tests.cluster.deploy import TIMEOUT_S
 from tests.cluster.step_pod import POD, step_pod
 from tests.cluster.test_deploy import deploy
+from tests.cluster.test_install_guide import HOST
 from tests.cluster.tools import ROOT, helm, run
+from tests.helm.test_chart import render
 
 pytestmark = pytest.mark.cluster
 
 NAMESPACE, SERVICE, RUNNER = "shop", "first-redrec", "pipeline-runner"
 CLAIM = f"pvc://{SERVICE}-bundles"
 NUM_CALLERS = 4
+DOWNLOADER = "kserve/storage-initializer:v0.20.0"  # as the cluster's KServe names it
+DOWNLOADER_FILE = """
+FROM python:3.11-slim
+RUN pip install --quiet --no-deps kserve-storage==0.20.0 && pip install --quiet boto3 pyyaml requests
+USER 1000
+ENTRYPOINT ["python", "-c", "import sys; from kserve_storage import Storage; Storage.download(*sys.argv[1:])"]
+"""
 QUOTA = (
     "requests.cpu=8,requests.memory=16Gi,limits.cpu=32,limits.memory=32Gi,pods=10"  # so each pod must say what it needs
 )
+IMAGE = f"--set=serving.image.tag={TAG}"
 SETTINGS = [
+    IMAGE,
     f"--set=deployers[0].name={RUNNER}",
     f"--set=deployers[0].namespace={NAMESPACE}",
     "--set=serving.minReplicas=2",
@@ -58,8 +72,8 @@ class Chart(NamedTuple):
         spec: dict = json.loads(self.kubectl("get", "isvc", SERVICE, "-o", "json"))["spec"]["predictor"]
         return spec
 
-    def url(self) -> str:
-        return f"http://{self.kubectl('get', 'svc', f'{SERVICE}-predictor', '-o', 'jsonpath={.spec.clusterIP}')}"
+    def url(self, service: str = SERVICE) -> str:
+        return f"http://{self.kubectl('get', 'svc', f'{service}-predictor', '-o', 'jsonpath={.spec.clusterIP}')}"
 
 
 def with_token(cluster: Cluster, folder: Path) -> Cluster:
@@ -75,7 +89,9 @@ def with_token(cluster: Cluster, folder: Path) -> Cluster:
 
 
 @pytest.fixture(scope="module")
-def chart(cluster: Cluster, image: str, run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chart]:
+def chart(
+    cluster: Cluster, images: dict[str, str], run_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Chart]:
     """Install the chart on claims with a release, its copy, and one without features, and wait until it is ready."""
     cluster.kubectl("create", "namespace", NAMESPACE)
     cluster.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
@@ -98,13 +114,70 @@ def chart(cluster: Cluster, image: str, run_folder: Path, tmp_path_factory: pyte
         cluster.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
 
+@pytest.fixture(scope="module")
+def storage_initializer(cluster: Cluster, images: dict[str, str]) -> None:
+    """Build the image by which KServe downloads `s3://`, from its own package and the base image of the others."""
+    cluster.podman("build", *pip_settings(), f"--tag={DOWNLOADER}", "-", stdin=DOWNLOADER_FILE)
+
+
 def test_helms_own_test_passes(chart: Chart) -> None:
     assert "Succeeded" in chart.helm("test", "first")
 
 
 def test_a_second_release_in_the_namespace_collides_with_nothing(chart: Chart) -> None:
-    chart.helm("install", "second", str(ROOT / "helm" / "redrec"), "--set=serving.storageUri=" + CLAIM + "/demo")
+    uri = f"--set=serving.storageUri={CLAIM}/demo"
+    chart.helm("install", "second", str(ROOT / "helm" / "redrec"), IMAGE, uri)
     chart.helm("uninstall", "second")
+
+
+def test_the_monitor_selects_the_service_that_kserve_makes(chart: Chart) -> None:
+    values = ROOT / "helm" / "redrec" / "ci" / "monitoring-values.yaml"
+    monitor = render("--values", values, release="first")["ServiceMonitor"]["spec"]
+    selector = ",".join(f"{name}={value}" for name, value in monitor["selector"]["matchLabels"].items())
+    (service,) = json.loads(chart.kubectl("get", "services", "-l", selector, "-o", "json"))["items"]
+    assert service["metadata"]["name"] == f"{SERVICE}-predictor"
+    assert [port["targetPort"] for port in service["spec"]["ports"]] == [monitor["endpoints"][0]["targetPort"]]
+
+
+@pytest.mark.parametrize(
+    ("setting", "complaint"),
+    [
+        ("serving.existingSecret=absent", "Secret absent of serving.existingSecret does not exist in namespace shop"),
+        ("serving.storageUri=pvc://absent/x", "claim absent of serving.storageUri does not exist in namespace shop"),
+        ("serving.serviceMonitor.enabled=true", "no ServiceMonitor. Install the Prometheus Operator first"),
+    ],
+)
+def test_what_the_cluster_lacks_is_said_before_anything_is_installed(
+    chart: Chart, setting: str, complaint: str
+) -> None:
+    with pytest.raises(AssertionError, match=complaint):
+        chart.helm("install", "refused", str(ROOT / "helm" / "redrec"), IMAGE, f"--set={setting}")
+    assert chart.helm("list", "--all", "--short").split() == ["first"]
+    assert "refused" not in chart.kubectl("get", "all,serviceaccounts,servingruntimes,roles,pvc", "-o", "name")
+
+
+def test_kserves_storage_initializer_downloads_a_release_under_restricted(
+    chart: Chart, storage_initializer: None, run_folder: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Secret has AWS's own variables. The chart's complaint has the command for what KServe needs in addition."""
+    with object_store.serving(object_store.FaultyStore(), HOST) as endpoint:
+        login = object_store.ENVIRONMENT | {"AWS_ENDPOINT_URL": endpoint}
+        for name, value in login.items():
+            monkeypatch.setenv(name, value)
+        object_store.empty_bucket(endpoint, "redrec")
+        url = publish(run_folder, "s3://redrec/releases", is_whole=False).upload.url
+        settings = [IMAGE, "--set=serving.claim.create=false", "--set=serving.existingSecret=store"]
+        install = ["install", "stored", str(ROOT / "helm" / "redrec"), *settings, f"--set=serving.storageUri={url}"]
+        literals = [f"--from-literal={name}={value}" for name, value in login.items()]
+        chart.kubectl("create", "secret", "generic", "store", *literals)
+        with pytest.raises(AssertionError, match="KServe does not read AWS_ENDPOINT_URL of the Secret") as refused:
+            chart.helm(*install)
+        chart.admin.kubectl(*str(refused.value).partition(": kubectl ")[2].splitlines()[0].split())
+        chart.helm(*install)
+        chart.kubectl("wait", "--for=condition=Ready", "isvc/stored-redrec", "--timeout=240s")
+        answer = query(chart.url("stored-redrec"), "nobody", bundle.manifest.scenarios[0], model_name="stored-redrec")
+        assert answer["bundle_id"] == bundle.manifest.id
+        chart.helm("uninstall", "stored")
 
 
 def test_a_run_may_deploy_and_nothing_else(chart: Chart) -> None:
@@ -179,6 +252,9 @@ def test_a_broken_release_fails_with_the_pods_last_words_and_the_old_one_answers
         deploy(chart.runner, f"{CLAIM}/broken", bundle, SERVICE, NAMESPACE)
     answer = query(chart.url(), "nobody", bundle.manifest.scenarios[0], model_name=SERVICE)
     assert answer["bundle_id"] == bundle.manifest.id
+    upgrade = ["upgrade", "first", str(ROOT / "helm" / "redrec"), *SETTINGS, "--set=serving.maxReplicas=3"]
+    notes = chart.helm(*upgrade, "--dry-run=server")
+    assert re.search(r"Before this change the pod \S+ could not start: serving: .*feature_store.yaml", notes)
 
 
 def test_a_rollback_takes_the_release_back(chart: Chart) -> None:

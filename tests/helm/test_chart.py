@@ -3,6 +3,7 @@
 The API of every supported KServe declares each of its fields.
 """
 
+import json
 import subprocess
 import tomllib
 from itertools import chain, product
@@ -12,11 +13,15 @@ from typing import Any
 import pytest
 import yaml
 
+from components.images import REGISTRY, image_names
+from redrec import __version__
 from serving.deploy import RIGHTS
 from tests.cluster.tools import CRDS, ROOT, helm, run
+from tests.helm.readme import CHART, readme
 
-CHART, MANIFESTS = ROOT / "helm" / "redrec", ROOT / "serving" / "manifests"
+MANIFESTS = ROOT / "serving" / "manifests"
 SHAPES = sorted((CHART / "ci").glob("*-values.yaml"))
+DEFAULT = CHART / "ci" / "default-values.yaml"
 KSERVE = ("kserve-0.15.2", "kserve-0.16.0", "kserve-0.18.1", ".")  # folders of definitions; the last is 0.20's
 
 Objects = dict[str, dict[str, Any]]  # kind -> object
@@ -27,7 +32,7 @@ def by_kind(documents: str) -> Objects:
 
 
 def render(*options: str | Path, release: str = "redrec") -> Objects:
-    return by_kind(run(helm(), "template", release, CHART, *options))
+    return by_kind(run(helm(), "template", release, CHART, "--values", DEFAULT, *options))
 
 
 def render_shape(name: str) -> Objects:
@@ -57,6 +62,11 @@ def test_default_rendering_equals_the_plain_manifests() -> None:
     del rendered["Pod"]  # of `helm test`
     assert without_metadata(rendered) == without_metadata(expected)
     assert names(rendered) == names(expected)
+
+
+def test_chart_and_manifests_name_the_image_that_make_images_builds() -> None:
+    containers = [*render()["Pod"]["spec"]["containers"], *plain()["ServingRuntime"]["spec"]["containers"]]
+    assert {one["image"] for one in containers} == {image_names(REGISTRY, f"{__version__}-COMMIT")["serving"]}
 
 
 def unknown_fields(value: Any, schema: dict[str, Any], path: str = "") -> list[str]:
@@ -100,18 +110,22 @@ def test_every_supported_shape_lints_and_renders(values: Path) -> None:
     [
         ("serving.imag.tag=1", "'imag' not allowed"),
         ("serving.image.tag=latest", "/serving/image/tag"),
+        ("serving.image.tag=", "serving.image.tag is not given. Give the repository and the tag that `make images`"),
         ("serving.minReplicas=two", "/serving/minReplicas"),
-        ("serving.minReplicas=5", "serving.minReplicas (5) is above serving.maxReplicas (1)"),
+        ("serving.minReplicas=5,serving.maxReplicas=2", "serving.minReplicas (5) is above serving.maxReplicas (2)"),
         ("serving.storageUri=redrec-bundles/demo", "/serving/storageUri"),
         ("serving.resources=null", "missing property 'resources'"),
         ("serving.resources.limits.cpu=null", "missing property 'cpu'"),
         ("serving.resources.limits.memory=0.4Gi", "limits.memory (0.4Gi) is below its request (512Mi)"),
         ("serving.resources.limits.cpu=100m", "limits.cpu (100m) is below its request (500m)"),
         ("serving.claim.size=5", "/serving/claim/size"),
+        ("serving.serviceMonitor.interval=half", "/serving/serviceMonitor/interval"),
+        ("serving.dashboard.labels=null", "missing property 'labels'"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(setting: str, complaint: str) -> None:
-    done = subprocess.run([helm(), "template", CHART, "--set", setting], text=True, capture_output=True)
+    words = [helm(), "template", CHART, "--values", DEFAULT, "--set", setting]
+    done = subprocess.run(words, text=True, capture_output=True)
     assert done.returncode != 0
     assert complaint in done.stderr
 
@@ -131,6 +145,21 @@ def test_a_valid_value_is_taken(setting: str) -> None:
     assert setting.split("=")[1] in yaml.safe_dump(render("--set", setting))
 
 
+def notes(*settings: str) -> str:
+    """Return what `helm install` says without a cluster."""
+    options = [f"--set={setting}" for setting in settings]
+    said = run(helm(), "install", "redrec", CHART, "--dry-run=client", "--values", DEFAULT, *options)
+    return said.partition("NOTES:")[2]
+
+
+def test_the_notes_notice_an_empty_claim_and_an_image_of_another_version() -> None:
+    new = "The claim redrec-bundles is new and empty. The pods restart until a run folder is copied"
+    older = f"The image's tag is 0.0.9-4f2a, and this chart is of version {__version__}. Give a newer serving.image.tag"
+    assert new in notes() and "The image's tag" not in notes()
+    assert new not in notes("serving.storageUri=s3://redrec/first")
+    assert older in notes("serving.image.tag=0.0.9-4f2a")
+
+
 def test_a_release_of_another_name_has_matching_names() -> None:
     objects = render(release="shop")
     predictor = objects["InferenceService"]["spec"]["predictor"]
@@ -148,7 +177,7 @@ def test_two_releases_in_a_namespace_share_no_object() -> None:
 def test_production_settings_reach_their_objects() -> None:
     objects = render_shape("object-store")
     container = objects["ServingRuntime"]["spec"]["containers"][0]
-    assert container["image"] == "registry.example.com/redrec-serving:0.1.0"
+    assert container["image"] == "registry.example.com/redrec-serving:0.1.0-0123456789ab"
     assert container["env"] == [{"name": "REDREC_MILVUS_URI", "value": "http://milvus.milvus.svc:19530"}]
     assert container["envFrom"] == [{"secretRef": {"name": "redrec-redis", "optional": True}}]
     assert objects["ServiceAccount"]["secrets"] == [{"name": "redrec-object-store"}]
@@ -174,6 +203,28 @@ def test_scheduling_settings_reach_the_pods() -> None:
     assert objects["NetworkPolicy"]["spec"]["ingress"][0]["from"] == serving["networkPolicy"]["from"]
     (subject,) = objects["RoleBinding"]["subjects"]
     assert subject == {"kind": "ServiceAccount", "name": "default-editor", "namespace": "default"}
+
+
+def test_nothing_watches_by_default() -> None:
+    assert not {"ServiceMonitor", "ConfigMap"} & set(render())
+
+
+def test_the_monitor_reads_the_servers_port_of_the_service_that_kserve_makes() -> None:
+    objects = render_shape("monitoring")
+    monitor, (container,) = objects["ServiceMonitor"], objects["ServingRuntime"]["spec"]["containers"]
+    assert monitor["metadata"]["labels"]["release"] == "prometheus"
+    port = container["ports"][0]["containerPort"]
+    assert monitor["spec"]["endpoints"] == [{"targetPort": port, "path": "/metrics", "interval": "15s"}]
+
+
+def test_the_dashboard_arrives_as_it_is() -> None:
+    dashboard = render_shape("monitoring")["ConfigMap"]
+    assert dashboard["metadata"]["labels"]["grafana_dashboard"] == "redrec"
+    assert json.loads(dashboard["data"]["redrec.json"]) == json.loads((CHART / "dashboard.json").read_text())
+
+
+def test_the_readme_has_the_values_as_they_are() -> None:
+    assert (CHART / "README.md").read_text(encoding="utf-8") == readme(), "write it: make format"
 
 
 def test_the_role_of_the_deploy_step_has_the_rights_that_it_uses_and_no_other() -> None:

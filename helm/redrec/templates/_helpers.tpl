@@ -18,7 +18,8 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- end -}}
 
 {{- define "redrec.image" -}}
-{{ .Values.serving.image.repository }}:{{ .Values.serving.image.tag | default .Chart.AppVersion }}
+{{- $tag := .Values.serving.image.tag | required "serving.image.tag is not given. Give the repository and the tag that `make images` printed: --set serving.image.repository=REGISTRY/redrec-serving --set serving.image.tag=VERSION-COMMIT" -}}
+{{ .Values.serving.image.repository }}:{{ $tag }}
 {{- end -}}
 
 {{/* Permissions of every container of ours; PodSecurity `restricted` allows them. */}}
@@ -67,7 +68,7 @@ seccompProfile:
 {{- mulf (trimSuffix $unit $quantity | float64) (get $factors $unit) -}}
 {{- end -}}
 
-{{/* What no schema can say: comparisons of two values, and whether the cluster has KServe. */}}
+{{/* What no schema can say: comparisons of two values. */}}
 {{- define "redrec.check" -}}
 {{- with .Values.serving -}}
 {{- if gt (int .minReplicas) (int .maxReplicas) -}}
@@ -80,8 +81,39 @@ seccompProfile:
 {{- end -}}
 {{- end -}}
 {{- end -}}
-{{- $hasCluster := lookup "v1" "ServiceAccount" .Release.Namespace "default" -}}
-{{- if and $hasCluster (not (.Capabilities.APIVersions.Has "serving.kserve.io/v1beta1/InferenceService")) -}}
+{{- if lookup "v1" "ServiceAccount" .Release.Namespace "default" -}}
+{{- include "redrec.checkCluster" . -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What the cluster must have before anything is installed. */}}
+{{- define "redrec.checkCluster" -}}
+{{- $namespace := .Release.Namespace -}}
+{{- $uri := include "redrec.storageUri" . -}}
+{{- with .Values.serving -}}
+{{- if not ($.Capabilities.APIVersions.Has "serving.kserve.io/v1beta1/InferenceService") -}}
 {{- fail "The cluster has no InferenceService. Install KServe 0.15 or newer first: https://kserve.github.io/website" -}}
+{{- end -}}
+{{- if and .serviceMonitor.enabled (not ($.Capabilities.APIVersions.Has "monitoring.coreos.com/v1/ServiceMonitor")) -}}
+{{- fail "The cluster has no ServiceMonitor. Install the Prometheus Operator first, or leave serving.serviceMonitor.enabled out." -}}
+{{- end -}}
+{{- $claim := regexFind "^pvc://[^/]+" $uri | trimPrefix "pvc://" -}}
+{{- $isCreated := and .claim.create (eq $claim (include "redrec.claim" $)) -}}
+{{- if and $claim (not $isCreated) (not (lookup "v1" "PersistentVolumeClaim" $namespace $claim)) -}}
+{{- fail (printf "The claim %s of serving.storageUri does not exist in namespace %s. Create it first, or let the chart create it: --set serving.claim.create=true --set serving.claim.name=%s" $claim $namespace $claim) -}}
+{{- end -}}
+{{- with .existingSecret -}}
+{{- $secret := lookup "v1" "Secret" $namespace . -}}
+{{- if not $secret -}}
+{{- fail (printf "The Secret %s of serving.existingSecret does not exist in namespace %s. Create it first: kubectl create secret generic %s --namespace %s --from-literal=AWS_ACCESS_KEY_ID=... --from-literal=AWS_SECRET_ACCESS_KEY=..." . $namespace . $namespace) -}}
+{{- end -}}
+{{- $endpoint := dig "data" "AWS_ENDPOINT_URL" "" $secret | b64dec -}}
+{{- $isKnown := or (dig "data" "S3_ENDPOINT" "" $secret) (dig "metadata" "annotations" "serving.kserve.io/s3-endpoint" "" $secret) -}}
+{{- if and $endpoint (not $isKnown) (hasPrefix "s3://" $uri) -}}
+{{- $host := regexReplaceAll "^https?://" $endpoint "" | trimSuffix "/" -}}
+{{- $https := ternary "1" "0" (hasPrefix "https://" $endpoint) -}}
+{{- fail (printf "KServe does not read AWS_ENDPOINT_URL of the Secret %s. Annotate the Secret first: kubectl annotate secret %s --namespace %s serving.kserve.io/s3-endpoint=%s serving.kserve.io/s3-usehttps=%s" . . $namespace $host $https) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
