@@ -6,10 +6,10 @@ generated here: its truth is known, so the model is compared with an oracle.
 
 import tempfile
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cli import run_result
@@ -19,8 +19,10 @@ from cli.table import indented, table
 from redrec.config import Config
 from redrec.datasets.complete_journey import CAVEAT
 from redrec.datasets.world import World, WorldConfig
-from redrec.experiments.gate import Decision, Plan, fixed_horizon_gate
-from redrec.experiments.simulation import SimulatedScenario, Simulation, simulate
+from redrec.experiments.decisions import Decision
+from redrec.experiments.gate import decide
+from redrec.experiments.plan import Plan
+from redrec.experiments.simulation import SimulatedScenario, SimulatedTables, Simulation, simulate
 from redrec.folders import RunFolder, write_json
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ CAVEATS = {
 }
 OWN_RECIPES = {"complete-journey": "complete_journey", "world": "redrec"}  # preset made for a data set
 PLANTED_EFFECTS = (0.15, 0.0, -0.15)  # relative change of the click rate, by scenario in turn
+START = datetime(2026, 1, 5, tzinfo=UTC)
+DAYS = 7
 SEED = 1  # decides as 11 of the first 12 seeds do; seed 0 has a false alarm of the guardrail, due in 2.5 % of tests
 
 
@@ -46,13 +50,14 @@ class DemoFolder:
     def __init__(self, path: Path) -> None:
         self.input = path / "input"  # events.parquet and items.parquet
         self.run = path / "run"
-        self.log = path / "experiment" / "log.parquet"
+        self.exposures = path / "experiment" / "exposures.parquet"
+        self.outcomes = path / "experiment" / "outcomes.parquet"
         self.plan = path / "experiment" / "plan.json"
 
     @property
     def names(self) -> set[str]:
         """The names of all its files and folders."""
-        return {self.input.name, self.run.name, self.log.parent.name}
+        return {self.input.name, self.run.name, self.plan.parent.name}
 
 
 class Demo(NamedTuple):
@@ -71,7 +76,7 @@ class Demo(NamedTuple):
             **self.result.as_json(),
             "caveat": CAVEATS[self.data],
             "examples": self.result.examples,
-            "gate": {"kind": "fixed horizon", "planted_effects": self.planted, "decisions": gate},
+            "gate": {"planted_effects": self.planted, "decisions": gate},
         }
 
     def text(self) -> str:
@@ -97,8 +102,8 @@ class Demo(NamedTuple):
             rows.append([scenario, f"{self.planted[scenario]:+.0%}", decision.verdict, decision.reason])
         simulation = self.simulation
         return (
-            f"Fixed-horizon gate over a generated experiment log ({simulation.num_users:,} users, "
-            f"{simulation.num_days} days, seed {simulation.seed}):\n{indented(table(rows))}"
+            f"Decisions of a generated experiment ({simulation.num_users:,} users, {DAYS} days, "
+            f"seed {simulation.seed}):\n{indented(table(rows))}"
         )
 
 
@@ -116,10 +121,10 @@ def demo(data: str, out: Path, recipe: "Recipe", config: DemoConfig, progress: C
         measure_oracle(events, items, RunFolder(folder).metrics, recipe, config.world)
     result = run_result.read_run(folder)
     simulation = config.experiment or planted_experiment(list(result.metrics["scenarios"]))
-    progress(f"Writing a generated experiment to {files.log.parent}")
-    log, plan = simulate(simulation), plan_of(simulation)
-    write_experiment(log, plan, files)
-    return Demo(data, result, simulation, fixed_horizon_gate(log, plan))
+    progress(f"Writing a generated experiment to {files.plan.parent}")
+    plan = plan_of(simulation)
+    write_experiment(simulate(simulation, plan), plan, files)
+    return Demo(data, result, simulation, decide(files.exposures, files.outcomes, plan).scenarios)
 
 
 def write_tables(data: str, world: WorldConfig, folder: Path) -> tuple[Path, Path]:
@@ -147,16 +152,17 @@ def planted_experiment(scenarios: Sequence[str]) -> Simulation:
         SimulatedScenario(name=name, click_effect=PLANTED_EFFECTS[i % len(PLANTED_EFFECTS)])
         for i, name in enumerate(scenarios)
     ]
-    return Simulation(experiment="demo", scenarios=tuple(planted), num_users=20_000, num_days=7, seed=SEED)
+    return Simulation(scenarios=tuple(planted), num_users=20_000, seed=SEED)
 
 
 def plan_of(simulation: Simulation) -> Plan:
     scenarios = tuple(scenario.name for scenario in simulation.scenarios)
-    return Plan(experiment=simulation.experiment, scenarios=scenarios, num_days=simulation.num_days)
+    return Plan(experiment="demo", scenarios=scenarios, start=START, days=DAYS)
 
 
-def write_experiment(log: pa.Table, plan: Plan, files: DemoFolder) -> None:
+def write_experiment(tables: SimulatedTables, plan: Plan, files: DemoFolder) -> None:
     """Write an experiment as `redrec gate` reads it."""
-    files.log.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(log, files.log)
+    files.plan.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(tables.exposures, files.exposures)
+    pq.write_table(tables.outcomes, files.outcomes)
     write_json(files.plan, plan.model_dump(mode="json"))

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,32 +10,52 @@ from cli.command import Outcome
 from cli.table import indented, table
 
 if TYPE_CHECKING:
-    from redrec.experiments.gate import Decision
+    from redrec.experiments.decisions import Decision
 
-SUMMARY = "decide an A/B experiment from its log and its plan, one decision per scenario"
-EXAMPLE = "# after `redrec demo`\nredrec gate --log demo/experiment/log.parquet --plan demo/experiment/plan.json"
+SUMMARY = "decide an A/B experiment from its exposures, outcomes and plan, one decision per scenario"
+EXAMPLE = (
+    "# after `redrec demo`\nredrec gate --exposures demo/experiment/exposures.parquet "
+    "--outcomes demo/experiment/outcomes.parquet --plan demo/experiment/plan.json"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--log",
+        "--exposures",
         type=Path,
         required=True,
-        help="Parquet file with the columns experiment, user_id, scenario, arm, day and the plan's metrics",
+        help="Parquet file: exposure_id, experiment, user_id, scenario, arm, timestamp",
     )
     parser.add_argument(
-        "--plan", type=Path, required=True, help="YAML or JSON file with fields of redrec.experiments.gate.Plan"
+        "--outcomes",
+        type=Path,
+        required=True,
+        help="Parquet file: event_id, user_id, scenario, event, value, timestamp",
     )
+    parser.add_argument(
+        "--plan", type=Path, required=True, help="YAML or JSON file with fields of redrec.experiments.plan.Plan"
+    )
+    parser.add_argument(
+        "--through",
+        type=_time,
+        metavar="TIME",
+        help="until when both tables are complete, as 2026-11-16T00:00:00Z (default: the hour of their newest row)",
+    )
+
+
+def _time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def run(arguments: argparse.Namespace) -> Outcome:
     from redrec.config import load_config
-    from redrec.experiments.gate import Plan, fixed_horizon_gate, read_log
+    from redrec.experiments.gate import decide
+    from redrec.experiments.plan import Plan
 
     plan = load_config(Plan, arguments.plan)
-    decisions = fixed_horizon_gate(read_log(arguments.log), plan)
-    result = {scenario: decision.model_dump() for scenario, decision in decisions.items()}
-    return Outcome({"experiment": plan.experiment, "decisions": result}, decisions_text(plan.experiment, decisions))
+    result = decide(arguments.exposures, arguments.outcomes, plan, arguments.through)
+    return Outcome(result.model_dump(mode="json", by_alias=True), decisions_text(result.experiment, result.scenarios))
 
 
 def decisions_text(experiment: str, decisions: Mapping[str, "Decision"]) -> str:

@@ -1,4 +1,4 @@
-"""An experiment's log and plan in, a decision per scenario out."""
+"""An experiment's tables and plan in, a decision per scenario out."""
 
 from kfp import dsl
 
@@ -7,16 +7,20 @@ from components.images import PIPELINE_IMAGE
 
 @dsl.component(base_image=PIPELINE_IMAGE, install_kfp_package=False)
 def decide_experiment(
-    log: str,
+    exposures: str,
+    outcomes: str,
     plan: str,
     decisions: dsl.Output[dsl.Artifact],
     summary: dsl.Output[dsl.Markdown],
 ) -> str:
-    """Decide every scenario at the planned end, and return what to do with the service: promote, hold or rollback.
+    """Decide every scenario from the days that are complete, and return what to do with the service.
+
+    That is promote, rollback, hold, invalid or insufficient.
 
     Args:
-        log: Experiment log, a Parquet file: a path or s3://bucket/key.
-        plan: Fields of `redrec.experiments.gate.Plan` as JSON.
+        exposures: Exposures, a Parquet file: a path or s3://bucket/key.
+        outcomes: Outcomes, likewise.
+        plan: Fields of `redrec.experiments.plan.Plan` as JSON.
         decisions: Verdict, reason and numbers of each scenario, as JSON.
         summary: Verdict and reason as a Markdown table.
     """
@@ -28,13 +32,16 @@ def decide_experiment(
 
     start_step()
     from redrec.config import validated
-    from redrec.experiments.gate import Plan, decisions_markdown, fixed_horizon_gate, joint_verdict, read_log
+    from redrec.experiments.decisions import decisions_markdown
+    from redrec.experiments.gate import decide
+    from redrec.experiments.plan import Plan
     from redrec.folders import write_json
     from redrec.store.objects import local_path
 
     with TemporaryDirectory() as scratch:
-        table = read_log(local_path(log, Path(scratch)))
-    decided = fixed_horizon_gate(table, validated(Plan, json.loads(plan), "plan"))
-    write_json(Path(decisions.path), {name: decision.model_dump() for name, decision in decided.items()})
-    Path(summary.path).write_text(decisions_markdown(decided), encoding="utf-8")
-    return joint_verdict(decided)
+        exposed = local_path(exposures, Path(scratch) / "exposures")
+        happened = local_path(outcomes, Path(scratch) / "outcomes")
+        decided = decide(exposed, happened, validated(Plan, json.loads(plan), "plan"))
+    write_json(Path(decisions.path), decided.model_dump(mode="json", by_alias=True))
+    Path(summary.path).write_text(decisions_markdown(decided.scenarios), encoding="utf-8")
+    return decided.verdict

@@ -1,4 +1,4 @@
-"""The experiment pipeline: decide an A/B test at its planned end, and serve the release that won.
+"""The experiment pipeline: decide an A/B test, on any day, and serve the release that won.
 
 One service has one release for all scenarios. So the treatment is deployed if every scenario promotes it, the control
 if one rolls back, and otherwise the service stays as it is; the decisions are per scenario all the same.
@@ -15,7 +15,8 @@ from pipelines.settings import ClusterSettings, configure, end_reported
 def experiment_pipeline(settings: ClusterSettings) -> Pipeline:
     @dsl.pipeline(name="redrec-experiment", display_name="redrec: decide an experiment")
     def experiment(
-        log: str,
+        exposures: str,
+        outcomes: str,
         plan: str,
         treatment: str,
         control: str,
@@ -25,12 +26,13 @@ def experiment_pipeline(settings: ClusterSettings) -> Pipeline:
     ) -> None:
         """Decide each scenario, and deploy the treatment or the control if that is the decision.
 
-        1. decide_experiment reads the log once, at the planned end.
+        1. decide_experiment reads what is complete; it may do so every day.
         2. deploy_bundle serves the treatment if all scenarios promote it, the control if one rolls back.
 
         Args:
-            log: Experiment log, a Parquet file: a path or s3://bucket/key.
-            plan: Fields of `redrec.experiments.gate.Plan` as JSON.
+            exposures: Exposures, a Parquet file: a path or s3://bucket/key; columns in `redrec.experiments.logs`.
+            outcomes: Outcomes, likewise.
+            plan: Fields of `redrec.experiments.plan.Plan` as JSON.
             treatment: URI of the release that was tried.
             control: URI of the release that was live before.
             namespace: Namespace of the service; empty for the run's own.
@@ -46,7 +48,7 @@ def experiment_pipeline(settings: ClusterSettings) -> Pipeline:
             configure(settings, deploy_bundle=deployed)
 
         with end_reported(settings):
-            decided = decide_experiment(log=log, plan=plan)
+            decided = decide_experiment(exposures=exposures, outcomes=outcomes, plan=plan)
             configure(settings, decide_experiment=decided)
             with dsl.If(decided.outputs["Output"] == "promote", name="promote"):
                 deploy(treatment)

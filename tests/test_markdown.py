@@ -2,7 +2,7 @@
 
 from redrec.drift.verdicts import verdicts_markdown
 from redrec.evaluation.quality_gate import QualityGate, ScenarioGate
-from redrec.experiments.gate import Decision, Numbers, decisions_markdown
+from redrec.experiments.decisions import Decision, decisions_markdown
 
 HOSTILE = "<img src=x>|ads"
 ESCAPED = "| &lt;img src=x&gt;&#124;ads | "
@@ -10,7 +10,7 @@ ESCAPED = "| &lt;img src=x&gt;&#124;ads | "
 
 def test_a_scenarios_name_is_text_on_every_page_of_verdicts():
     gate = ScenarioGate(verdict="unmeasured", reason="no test users", rivals=())
-    decision = Decision(verdict="hold", reason="early", numbers=Numbers(days=1, users={}, both_arms_share=0.0))
+    decision = Decision(verdict="hold", rule="not_ended", reason="early", look=1, users={})
     pages = [
         QualityGate(verdict="refuse", metric="ndcg@10", scenarios={HOSTILE: gate}).markdown,
         decisions_markdown({HOSTILE: decision}),

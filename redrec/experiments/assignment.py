@@ -45,13 +45,15 @@ def buckets(seed: str, values: Sequence[str]) -> NDArray[np.float64]:
 def bucket_ranges(weights: Sequence[float], coverage: float = 1.0) -> tuple[Range, ...]:
     """Return one half-open range per arm; every assigned user stays in the same arm if `coverage` grows later.
 
+    With a coverage of 0 nobody is assigned.
+
     >>> bucket_ranges([0.4, 0.6], coverage=0.5)
     ((0.0, 0.2), (0.4, 0.7))
     """
-    if not 0 < coverage <= 1 or min(weights) <= 0 or abs(sum(weights) - 1) > 1e-9:
+    if not 0 <= coverage <= 1 or min(weights) <= 0 or abs(sum(weights) - 1) > 1e-9:
         raise InputError(
             f"Arm weights {list(weights)} with coverage {coverage} cannot be assigned: weights are positive and sum "
-            "to 1, coverage is above 0 and at most 1. Correct the plan."
+            "to 1, coverage is from 0 to 1. Correct the plan."
         )
     starts = [sum(weights[:position], start=0.0) for position in range(len(weights))]
     return tuple((start, start + coverage * weight) for start, weight in zip(starts, weights, strict=True))

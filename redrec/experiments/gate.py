@@ -1,271 +1,322 @@
-"""Gate: an experiment log and a plan written beforehand in, one decision per scenario out.
+"""Gate: an experiment's log and its plan in, one decision per scenario out, on any day.
 
-This is the fixed-horizon gate: its error rates hold if it is read once, at the planned end. Read every day,
-the same test promotes a change without effect about one time in five, so before the planned end it decides hold.
+Each day's end is a look. The first rule that applies decides, and its decision stands from then on:
 
-Rules, in this order; the first that applies decides a scenario:
+1. the tables are faulty, or too many users were in both arms: invalid
+2. the arms are not as large as planned, by a test that may be read after every user: invalid
+3. a metric or a guardrail is worse: rollback
+4. on a day that the plan names, the metric is better and every guardrail is within its margin: promote
+5. otherwise hold; at the planned end insufficient, if too little was seen
 
-1. before the planned end: hold
-2. more users in both arms than allowed (fewer are dropped): hold, assignment is broken
-3. too few users or events: hold
-4. sample ratio mismatch: hold, the arms are not comparable
-5. metric or guardrail significantly worse: rollback
-6. metric significantly better, and guardrail shown to be within its margin: promote
-7. otherwise: hold
-
-Users are the units, never impressions: one user's impressions resemble each other. The error of a ratio of sums
-comes from the delta method (Deng et al., KDD 2018) through tea-tasting. Promotion is tested at
-`alpha / number of scenarios` (Bonferroni), so that the chance of any false promotion stays below alpha; harm is
-tested at its own level without that correction, because a missed harm costs more than a false alarm.
+Without a shared arm each scenario is promoted on its own at `alpha / number of scenarios` (Bonferroni), and at the
+planned end at what the promoted ones leave (Holm). With a shared arm one verdict is for all: the total over the
+scenarios has to be better, and no scenario worse than the margins allow.
 """
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from itertools import chain
+from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from pydantic import Field, PositiveInt
+from scipy.stats import norm
 
-from redrec.config import Config, InputError, Record
-from redrec.markdown import verdict_table
-
-if TYPE_CHECKING:
-    from tea_tasting.metrics.mean import MeanResult, RatioOfMeans
-
-GateVerdict = Literal["promote", "hold", "rollback"]
-
-
-class Arm(Config):
-    name: str
-    weight: float = Field(gt=0, lt=1)
+from redrec.data.tables import Engine, connect
+from redrec.experiments import rules
+from redrec.experiments.decisions import Decision, MetricNumbers, Result, Verdict, joint_verdict
+from redrec.experiments.logs import read_log
+from redrec.experiments.looks import MetricLooks, Watch, complete_days
+from redrec.experiments.plan import HASH_DIGITS, Guardrail, Metric, Plan
+from redrec.experiments.sample_ratio import INVALID_ABOVE, sample_ratio_evidence
+from redrec.experiments.sequential import median_unbiased
+from redrec.experiments.sums import ALL_SCENARIOS, MS_PER_DAY, MS_PER_HOUR, ExperimentLog
 
 
-class RatioMetric(Config):
-    """Sum of one log column over sum of another, per arm."""
+class Stop(NamedTuple):
+    """Which rule decided, and after which day."""
 
-    numerator: str
-    denominator: str
-
-    @property
-    def columns(self) -> tuple[str, str]:
-        return self.numerator, self.denominator
-
-
-class Plan(Config):
-    """What is fixed before the experiment begins; the error rates do not hold if it changes during the experiment."""
-
-    experiment: str
-    scenarios: tuple[str, ...] = Field(min_length=1)
-    control: Arm = Arm(name="control", weight=0.5)
-    treatment: Arm = Arm(name="treatment", weight=0.5)
-    num_days: PositiveInt  # whole weeks, since weekdays differ
-    metric: RatioMetric = RatioMetric(numerator="clicks", denominator="impressions")  # higher is better
-    guardrail: RatioMetric = RatioMetric(numerator="hides", denominator="impressions")  # lower is better
-    guardrail_margin: float = Field(default=0.10, gt=0)  # accepted relative rise of the guardrail
-    alpha: float = Field(default=0.05, gt=0, lt=0.5)  # one-sided, shared by all scenarios
-    harm_alpha: float = Field(default=0.025, gt=0, lt=0.5)  # one-sided, for each metric of each scenario
-    srm_alpha: float = Field(default=0.001, gt=0, lt=0.5)  # GrowthBook and Statsig use the same level
-    max_both_arms_share: float = Field(default=0.01, ge=0, lt=1)  # GrowthBook alarms above it
-    min_users: PositiveInt = 100  # per arm; the delta method depends on a central limit theorem over users
-    min_events: PositiveInt = 100  # sum of a numerator over both arms, for the same reason
-
-    @property
-    def columns(self) -> set[str]:
-        """The log columns that the metric and the guardrail name."""
-        return {*self.metric.columns, *self.guardrail.columns}
-
-    @property
-    def promote_alpha(self) -> float:
-        """The one-sided level of one scenario's promotion: Bonferroni over the scenarios."""
-        return self.alpha / len(self.scenarios)
-
-
-class Comparison(Record):
-    """One metric in both arms; the interval is of the relative change and agrees with the one-sided tests."""
-
-    control: float
-    treatment: float
-    relative_change: float
-    low: float
-    high: float
-    pvalue_higher: float
-    pvalue_lower: float
-
-
-class Numbers(Record):
-    days: int
-    users: dict[str, int]
-    both_arms_share: float
-    srm_pvalue: float | None = None
-    metric: Comparison | None = None
-    guardrail: Comparison | None = None
-
-
-class Decision(Record):
-    verdict: GateVerdict
+    day: int
+    verdict: Verdict
+    rule: str
     reason: str
-    numbers: Numbers
 
 
-def read_log(path: Path) -> pa.Table:
-    """Return an experiment log from a Parquet file.
-
-    Raises:
-        InputError: There is no such file, or it is no Parquet file.
-    """
-    try:
-        return pq.read_table(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise InputError(f"{path} cannot be read as a Parquet file: {error}. Give an experiment log.") from error
-
-
-def fixed_horizon_gate(log: pa.Table, plan: Plan) -> dict[str, Decision]:
-    """Decide every scenario of the plan from the log's first `num_days` days.
-
-    `log` has one or more rows per user, scenario and day: experiment, user_id, scenario, arm, day (0 is the
-    first), and the columns that the plan's metrics name. Rows of other experiments are ignored.
+def decide(
+    exposures: Path, outcomes: Path, plan: Plan, through: datetime | None = None, engine: Engine = "duckdb"
+) -> Result:
+    """Decide every scenario of the plan from what is complete `through` a time (default: the newest row's hour).
 
     Raises:
-        InputError: A column is absent, or the log has an arm or a scenario that the plan does not name.
+        InputError: A table is absent, cannot be read, or lacks a column.
     """
-    _check_columns(log, plan)
-    log = log.filter((pc.field("experiment") == plan.experiment) & (pc.field("day") < plan.num_days))
-    _check_names(log, plan)
-    days = pc.max(log["day"]).as_py() + 1 if log.num_rows else 0
-    return {scenario: _decide(log.filter(pc.field("scenario") == scenario), plan, days) for scenario in plan.scenarios}
+    with TemporaryDirectory() as scratch:
+        log = read_log(connect(engine, Path(scratch)), exposures, outcomes, plan, Path(scratch))
+    return decide_log(log, plan, through)
 
 
-def joint_verdict(decisions: Mapping[str, Decision]) -> GateVerdict:
-    """Return the verdict for a service that has one release for all scenarios.
-
-    One scenario's rollback is a rollback, since the treatment is worse there; a promotion needs all of them.
-    """
-    verdicts = {decision.verdict for decision in decisions.values()}
-    if "rollback" in verdicts:
-        return "rollback"
-    return "promote" if verdicts == {"promote"} else "hold"
-
-
-def decisions_markdown(decisions: Mapping[str, Decision]) -> str:
-    return verdict_table({name: (decision.verdict, decision.reason) for name, decision in decisions.items()})
-
-
-def _decide(log: pa.Table, plan: Plan, days: int) -> Decision:
-    users, both_arms_share = _one_row_per_user(log, plan)
-    counts = {arm.name: pc.sum(pc.equal(users["arm"], arm.name)).as_py() or 0 for arm in (plan.control, plan.treatment)}
-    numbers = Numbers(days=days, users=counts, both_arms_share=both_arms_share)
-
-    def decision(verdict: GateVerdict, reason: str) -> Decision:
-        return Decision(verdict=verdict, reason=reason, numbers=numbers)
-
-    if days < plan.num_days:
-        return decision("hold", f"read on day {days} of {plan.num_days}; this gate decides once, at the planned end")
-    if both_arms_share > plan.max_both_arms_share:
-        return decision("hold", f"{both_arms_share:.1%} of users were in both arms; assignment is not sticky")
-    if min(counts.values()) < plan.min_users:
-        return decision("hold", f"{_listed(counts)} users, fewer than {plan.min_users} in an arm")
-
-    for metric in (plan.metric, plan.guardrail):
-        num_events = pc.sum(users[metric.numerator]).as_py()
-        if num_events < plan.min_events:
-            return decision("hold", f"{num_events} {metric.numerator} in both arms, fewer than {plan.min_events}")
-
-    srm_pvalue, metric_numbers, guardrail_numbers = _analyze(users, plan)
-    numbers = numbers.model_copy(
-        update={"srm_pvalue": srm_pvalue, "metric": metric_numbers, "guardrail": guardrail_numbers}
-    )
-    if srm_pvalue < plan.srm_alpha:
-        planned = f"{plan.control.weight:g}:{plan.treatment.weight:g}"
-        return decision(
-            "hold", f"sample ratio mismatch: {_listed(counts)} users, planned {planned}, p={srm_pvalue:.1e}"
-        )
-    return decision(*_verdict(metric_numbers, guardrail_numbers, plan))
-
-
-def _verdict(metric: Comparison, guardrail: Comparison, plan: Plan) -> tuple[GateVerdict, str]:
-    alpha = plan.promote_alpha
-    metric_text = _described(plan.metric, metric)
-    guardrail_text = _described(plan.guardrail, guardrail)
-    if metric.pvalue_lower < plan.harm_alpha:
-        return "rollback", f"{metric_text}, worse at p={metric.pvalue_lower:.2g} < {plan.harm_alpha:g}"
-    if guardrail.pvalue_higher < plan.harm_alpha:
-        return "rollback", f"{guardrail_text}, worse at p={guardrail.pvalue_higher:.2g} < {plan.harm_alpha:g}"
-    if metric.pvalue_higher >= alpha:
-        return "hold", f"{metric_text}, not shown to be better: p={metric.pvalue_higher:.2g}, needs < {alpha:.2g}"
-    if not guardrail.high <= plan.guardrail_margin:
-        return "hold", f"{metric_text}, better, but {guardrail_text} may rise above +{plan.guardrail_margin:.0%}"
-    return "promote", f"{metric_text}, better at p={metric.pvalue_higher:.2g} < {alpha:.2g}; {guardrail_text}"
-
-
-def _one_row_per_user(log: pa.Table, plan: Plan) -> tuple[pa.Table, float]:
-    """Sum the log per user; users in both arms are dropped, and their share is returned."""
-    per_arm = log.group_by(["user_id", "arm"]).aggregate([(column, "sum") for column in sorted(plan.columns)])
-    per_arm = per_arm.rename_columns([name.removesuffix("_sum") for name in per_arm.column_names])
-    arms = per_arm.group_by("user_id").aggregate([("arm", "count")])
-    once = arms.filter(pc.field("arm_count") == 1)
-    share = 1 - once.num_rows / arms.num_rows if arms.num_rows else 0.0
-    return per_arm.join(once.select(["user_id"]), keys="user_id", join_type="inner"), share
-
-
-def _analyze(users: pa.Table, plan: Plan) -> tuple[float, Comparison, Comparison]:
-    """Return the sample ratio p-value, the metric and the guardrail.
-
-    Each bound of an interval holds at 1 - alpha, so that it agrees with the one-sided test of the decision.
-    """
-    import tea_tasting  # takes 2 s, and plans and decisions do not need it
-
-    tests = {
-        "srm": tea_tasting.SampleRatio(plan.treatment.weight / plan.control.weight),
-        "metric": _ratio_of_means(plan.metric, plan.promote_alpha),
-        "guardrail": _ratio_of_means(plan.guardrail, plan.alpha),
-    }
-    results = tea_tasting.Experiment(tests, variant="arm").analyze(users, control=plan.control.name)
-    return float(results["srm"].pvalue), _comparison(results["metric"]), _comparison(results["guardrail"])
-
-
-def _ratio_of_means(metric: RatioMetric, alpha: float) -> "RatioOfMeans":
-    import tea_tasting
-
-    return tea_tasting.RatioOfMeans(metric.numerator, metric.denominator, confidence_level=1 - 2 * alpha)
-
-
-def _comparison(result: "MeanResult") -> Comparison:
-    higher = result.pvalue / 2 if result.effect_size > 0 else 1 - result.pvalue / 2
-    return Comparison(
-        control=result.control,
-        treatment=result.treatment,
-        relative_change=result.rel_effect_size,
-        low=result.rel_effect_size_ci_lower,
-        high=result.rel_effect_size_ci_upper,
-        pvalue_higher=higher,
-        pvalue_lower=1 - higher,
+def decide_log(log: ExperimentLog, plan: Plan, through: datetime | None = None) -> Result:
+    """Decide every scenario from the sums of a log."""
+    through_ms = -(-log.newest_ms // MS_PER_HOUR) * MS_PER_HOUR
+    if through is not None:
+        through_ms = round((through - plan.start).total_seconds() * 1000)
+    views = {name: _View.of(log, plan, name, through_ms) for name in log.scenarios}
+    decisions = _shared(views, plan) if plan.applies == "shared" else _per_scenario(views, plan)
+    look = max(decision.look for decision in decisions.values())
+    return Result(
+        schema=Result.model_fields["schema_name"].default,
+        experiment=plan.experiment,
+        plan_hash=plan.hash(),
+        input_digest=_digest(log),
+        through=plan.start + timedelta(days=look),
+        look=look,
+        verdict=joint_verdict(decisions),
+        scenarios=decisions,
     )
 
 
-def _check_columns(log: pa.Table, plan: Plan) -> None:
-    needed = {"experiment", "user_id", "scenario", "arm", "day"} | plan.columns
-    if absent := sorted(needed - set(log.column_names)):
-        raise InputError(
-            f"The experiment log has no column {', '.join(absent)}; it has {', '.join(log.column_names)}. "
-            "Log it, or name the columns of the plan's metrics as the log does."
+class _View(NamedTuple):
+    """One scenario after its complete days: its metrics' looks and the tests of harm."""
+
+    name: str
+    watch: Watch
+    days: int
+    has_ended: bool
+    metrics: dict[str, MetricLooks]
+    guardrails: dict[str, rules.SequentialTest]
+    harm: dict[str, rules.SequentialTest]
+
+    @classmethod
+    def of(cls, log: ExperimentLog, plan: Plan, name: str, through_ms: int) -> "_View":
+        watch = Watch(log.scenarios[name], log.events, plan)
+        days = complete_days(watch.log, plan, through_ms)
+        metrics = watch.looks(_metrics(plan, name), days)
+        guarded = [looks for looks in metrics.values() if looks.within_margin_D]
+        guardrails = {looks.metric.name: rules.within_margin(looks, plan) for looks in guarded}
+        harm = {metric: rules.worse(looks, plan, len(metrics)) for metric, looks in metrics.items()}
+        return cls(name, watch, days, through_ms >= plan.days * MS_PER_DAY, metrics, guardrails, harm)
+
+    @property
+    def plan(self) -> Plan:
+        return self.watch.plan
+
+    @property
+    def primary(self) -> MetricLooks:
+        return next(iter(self.metrics.values()))
+
+    def users(self, day: int) -> dict[str, int]:
+        counts = self.watch.log.sums.num_users_AD[:, day - 1].tolist() if day else [0, 0]
+        return dict(zip((arm.name for arm in self.plan.arms), counts, strict=True))
+
+    def evidence(self, day: int) -> float:
+        """Return the evidence of a sample ratio mismatch."""
+        num_control, num_treatment = self.watch.log.sums.num_users_AD[:, day - 1].tolist()
+        return sample_ratio_evidence(num_control, num_treatment, self.plan.treatment.weight)
+
+
+def _metrics(plan: Plan, scenario: str) -> tuple[Metric, ...]:
+    """Return what is tested in a scenario; of all together the total of the primary's event."""
+    if scenario == ALL_SCENARIOS:
+        return (Metric(event=plan.primary.event, direction=plan.primary.direction),)
+    if plan.applies == "per_scenario":
+        return plan.metrics
+    primary = Guardrail(**plan.primary.model_dump(), margin=plan.volume_margin)
+    return (primary, *plan.all_guardrails)
+
+
+def _per_scenario(views: dict[str, _View], plan: Plan) -> dict[str, Decision]:
+    level = plan.alpha / len(views)
+    tests = {name: rules.better(view.metrics[plan.primary.name], plan, level) for name, view in views.items()}
+    stops = {name: _first([*_stops(view), _promotion(view, tests[name], [view])]) for name, view in views.items()}
+    num_promoted = -1
+    while num_promoted < sum(_is_promoted(stop) for stop in stops.values()):
+        num_promoted = sum(_is_promoted(stop) for stop in stops.values())
+        for name, view in views.items():
+            if stops[name] is None and view.days == plan.days:
+                last_level = plan.alpha / (len(views) - num_promoted)
+                tests[name] = rules.better(view.metrics[plan.primary.name], plan, level, last_level)
+                stops[name] = _promotion(view, tests[name], [view])
+    decisions = {}
+    for name, view in views.items():
+        stop = stops[name] or _open(view, tests[name], [view])
+        decisions[name] = _decision(view, stop, {plan.primary.name: tests[name]})
+    return decisions
+
+
+def _is_promoted(stop: Stop | None) -> bool:
+    return stop is not None and stop.verdict == "promote"
+
+
+def _shared(views: dict[str, _View], plan: Plan) -> dict[str, Decision]:
+    """Return the same verdict for all scenarios: what ends one ends all."""
+    days = min(view.days for view in views.values())
+    whole = views[ALL_SCENARIOS]._replace(days=days)
+    single = [view._replace(days=days) for view in views.values() if view.name != ALL_SCENARIOS]
+    test = rules.better(whole.primary, plan, plan.alpha)
+    stops = chain.from_iterable(_stops(view) for view in (whole, *single))
+    stop = _first([*stops, _promotion(whole, test, single)]) or _open(whole, test, single)
+    return {view.name: _decision(view, stop, {}) for view in single}
+
+
+def _stops(view: _View) -> list[Stop | None]:
+    """Return what ends the experiment in this scenario, by rule."""
+    return [_fault(view), _mismatch(view), _harm(view)]
+
+
+def _first(stops: Sequence[Stop | None]) -> Stop | None:
+    """Return the earliest; of one day the first."""
+    return min(filter(None, stops), key=lambda stop: stop.day, default=None)
+
+
+def _fault(view: _View) -> Stop | None:
+    log, plan = view.watch.log, view.plan
+    share = log.num_in_both_arms / log.num_users if log.num_users else 0.0
+    if log.faults:
+        return Stop(0, "invalid", "faults", f"{'; '.join(log.faults)}. Correct the tables")
+    if share > plan.max_both_arms_share:
+        return Stop(
+            view.days, "invalid", "both_arms", f"{share:.1%} of users were in both arms: assignment is not sticky"
         )
+    return None
 
 
-def _check_names(log: pa.Table, plan: Plan) -> None:
-    for column, allowed in (("arm", (plan.control.name, plan.treatment.name)), ("scenario", plan.scenarios)):
-        if unknown := sorted(set(pc.unique(log[column]).to_pylist()) - set(allowed), key=str):
-            raise InputError(
-                f"The log of experiment {plan.experiment!r} has the {column} {unknown[0]!r}; the plan names "
-                f"{', '.join(allowed)}. Correct the plan before the experiment, or filter the log."
+def _mismatch(view: _View) -> Stop | None:
+    for day in range(1, view.days + 1):
+        if (evidence := view.evidence(day)) >= INVALID_ABOVE:
+            planned = f"{view.plan.control.weight:g}:{view.plan.treatment.weight:g}"
+            reason = (
+                f"sample ratio mismatch: {_listed(view.users(day))} users, planned {planned}, evidence {evidence:.0e}"
             )
+            return Stop(day, "invalid", "sample_ratio", reason)
+    return None
 
 
-def _described(metric: RatioMetric, numbers: Comparison) -> str:
-    name = f"{metric.numerator}/{metric.denominator}"
-    return f"{name} {numbers.relative_change:+.1%} [{numbers.low:+.1%}, {numbers.high:+.1%}]"
+def _harm(view: _View) -> Stop | None:
+    for day in range(1, view.days + 1):
+        for name, test in view.harm.items():
+            if test.is_passed(day):
+                return Stop(day, "rollback", "harm", f"{_described(view, name, day)}, worse: {_against(test, day)}")
+    return None
 
 
-def _listed(counts: Mapping[str, int]) -> str:
+def _promotion(view: _View, test: rules.SequentialTest, guarded: list[_View]) -> Stop | None:
+    """Return the first day on which the metric is better and all guardrails of `guarded` are within their margins."""
+    guardrails = list(chain.from_iterable(one.guardrails.values() for one in guarded))
+    day = rules.first_day([test, *guardrails], range(1, view.days + 1))
+    if day is None:
+        return None
+    reason = f"{_described(view, view.primary.metric.name, day)}, better: {_against(test, day)}"
+    return Stop(day, "promote", "better", f"{reason}; {len(guardrails)} guardrails within their margins")
+
+
+def _open(view: _View, test: rules.SequentialTest, guarded: list[_View]) -> Stop:
+    """Return why nothing is decided yet, or at the planned end what is missing."""
+    day, plan, name = view.days, view.plan, view.primary.metric.name
+    if day < plan.days and view.has_ended:
+        reason = f"the plan has ended, but rows of an arm are missing after day {day} of {plan.days}"
+        return Stop(day, "insufficient", "missing_rows", reason)
+    if day < plan.days:
+        next_day = next(one for one in plan.promotion_days if one > day)
+        return Stop(
+            day, "hold", "not_ended", f"day {day} of {plan.days}; a promotion may be decided after day {next_day}"
+        )
+    if test.on(day) is None:
+        seen = f"{_listed(view.users(day))} users"
+        reason = (
+            f"{seen}; {name} needs {plan.min_users} users an arm and {plan.min_events} events that differ between users"
+        )
+        return Stop(day, "insufficient", "too_little", reason)
+    if not test.is_passed(day):
+        return Stop(
+            day, "hold", "not_better", f"{_described(view, name, day)}, not shown to be better: {_against(test, day)}"
+        )
+    for one in guarded:
+        for guardrail, within in one.guardrails.items():
+            if not within.is_passed(day):
+                reason = f"{_described(one, guardrail, day)} may be worse than its margin: {_against(within, day)}"
+                return Stop(day, "hold", "guardrail", f"{_described(view, name, day)}, better, but {reason}")
+    return Stop(day, "hold", "not_together", "metric and guardrails were never shown on the same day")
+
+
+def _decision(view: _View, stop: Stop, better: dict[str, rules.SequentialTest]) -> Decision:
+    log = view.watch.log
+    is_counted = stop.day > 0 and min(view.users(stop.day).values()) > 1
+    return Decision(
+        verdict=stop.verdict,
+        rule=stop.rule,
+        reason=stop.reason,
+        look=stop.day,
+        users=view.users(stop.day),
+        srm=view.evidence(stop.day) if is_counted else None,
+        both_arms_share=log.num_in_both_arms / log.num_users if log.num_users else 0.0,
+        metrics=_numbers(view, stop, better) if is_counted and stop.rule != "faults" else {},
+    )
+
+
+def _numbers(view: _View, stop: Stop, better: dict[str, rules.SequentialTest]) -> dict[str, MetricNumbers]:
+    tests, numbers = {**view.guardrails, **better}, {}
+    for name, looks in view.metrics.items():
+        effect, own = looks.difference_D[stop.day - 1], tests.get(name)
+        if effect is None:
+            continue
+        change = view.watch.change(looks.metric, stop.day, _level(own, stop.day, view.plan.alpha))
+        adjusted = change.relative
+        if _is_promoted(stop) and name in better:
+            adjusted = change.adjusted(looks.metric.sign * _drift(better[name], stop.day))
+        z, boundary = _shown(own, stop.day)
+        harm_z, harm_boundary = _shown(view.harm[name], stop.day)
+        numbers[name] = MetricNumbers(
+            **change._asdict(),
+            adjusted=adjusted,
+            z=z,
+            boundary=boundary,
+            harm_z=harm_z,
+            harm_boundary=harm_boundary,
+            information=effect.information,
+        )
+    return numbers
+
+
+def _drift(test: rules.SequentialTest, day: int) -> float:
+    """Return the effect that a promoted metric has, without what stopping on a high day adds."""
+    at = test.days.index(day) + 1
+    return median_unbiased(test.looks[:at], test.bounds[:at], test.statistics[at - 1])
+
+
+def _level(test: rules.SequentialTest | None, day: int, otherwise: float) -> float:
+    """Return the one-sided level of a test's boundary on a day."""
+    seen = test.on(day) if test else None
+    return float(norm.sf(seen[1])) if seen and norm.sf(seen[1]) > 0 else otherwise
+
+
+def _shown(test: rules.SequentialTest | None, day: int) -> tuple[float | None, float | None]:
+    """Return statistic and boundary of a day, None where there is none."""
+    statistic, bound = (test.on(day) if test else None) or (None, None)
+    return statistic, bound if bound is not None and isfinite(bound) else None
+
+
+def _described(view: _View, name: str, day: int) -> str:
+    change = view.watch.change(view.metrics[name].metric, day, view.plan.alpha / 2)
+    where = f"{view.name}: " if view.plan.applies == "shared" and view.name else ""
+    return f"{where}{name} {change.relative:+.1%} [{change.low:+.1%}, {change.high:+.1%}]"
+
+
+def _against(test: rules.SequentialTest, day: int) -> str:
+    statistic, bound = test.on(day) or (0.0, 0.0)
+    return f"z {statistic:.2f}, boundary {bound:.2f}"
+
+
+def _listed(counts: dict[str, int]) -> str:
     return " and ".join(f"{count:,} {name}" for name, count in counts.items())
+
+
+def _digest(log: ExperimentLog) -> str:
+    """Return a hash of what counts in a log; a table with duplicates has the same."""
+    content = hashlib.sha256()
+    for name, scenario in log.scenarios.items():
+        content.update(f"{name} {scenario.num_users} {scenario.num_in_both_arms} {scenario.faults}".encode())
+        for values in scenario.sums:
+            content.update(values.tobytes())
+    return content.hexdigest()[:HASH_DIGITS]

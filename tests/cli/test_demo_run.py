@@ -7,10 +7,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from cli.demo_run import CAVEATS, Demo, DemoFolder, plan_of, planted_experiment
+from cli.demo_run import CAVEATS, Demo, DemoFolder, plan_of, planted_experiment, write_experiment
 from cli.main import main
 from cli.run_result import read_run
-from redrec.experiments.gate import Decision, fixed_horizon_gate
+from redrec.experiments.decisions import Decision
+from redrec.experiments.gate import decide
 from redrec.experiments.simulation import Simulation, simulate
 from redrec.folders import RunFolder
 from redrec.training.presets import tiny
@@ -18,13 +19,15 @@ from redrec.training.recipe import Recipe
 from tests.worlds import TinyRun
 
 
-def decide(simulation: Simulation) -> dict[str, Decision]:
-    return fixed_horizon_gate(simulate(simulation), plan_of(simulation))
+def decisions_of(simulation: Simulation, folder: Path) -> dict[str, Decision]:
+    plan, files = plan_of(simulation), DemoFolder(folder)
+    write_experiment(simulate(simulation, plan), plan, files)
+    return decide(files.exposures, files.outcomes, plan).scenarios
 
 
-def test_the_gate_finds_what_was_planted():
+def test_the_gate_finds_what_was_planted(tmp_path: Path):
     simulation = planted_experiment(["feed", "search", "ads"])
-    decisions = decide(simulation)
+    decisions = decisions_of(simulation, tmp_path)
     assert {scenario.name: scenario.click_effect for scenario in simulation.scenarios} == {
         "feed": 0.15,
         "search": 0.0,
@@ -37,10 +40,10 @@ def test_the_gate_finds_what_was_planted():
     }
 
 
-def test_the_text_has_figures_users_drift_gate_and_the_caveat(tiny_run: TinyRun):
+def test_the_text_has_figures_users_drift_gate_and_the_caveat(tiny_run: TinyRun, tmp_path: Path):
     run = read_run(tiny_run.folder)
     simulation = planted_experiment(list(run.metrics["scenarios"]))
-    demo = Demo("complete-journey", run, simulation, decide(simulation))
+    demo = Demo("complete-journey", run, simulation, decisions_of(simulation, tmp_path))
     text = demo.text()
     assert CAVEATS["complete-journey"] in text and "education and exploration only" in text
     for section in (
@@ -48,7 +51,7 @@ def test_the_text_has_figures_users_drift_gate_and_the_caveat(tiny_run: TinyRun)
         "mean_of_last_n",
         "recommended in ads:",
         "Drift",
-        "Fixed-horizon gate",
+        "Decisions of a generated experiment",
         " query --user",
     ):
         assert section in text
@@ -71,7 +74,7 @@ def test_the_config_file_sets_the_world_and_the_experiment(
 
     monkeypatch.setattr("pipelines.local.run_training", copied_run)
     scenario = {"name": "ads", "click_effect": 0.3}
-    experiment = {"experiment": "sale", "scenarios": [scenario], "num_users": 5000, "num_days": 14, "seed": 3}
+    experiment = {"scenarios": [scenario], "num_users": 5000, "impressions_per_day": 3.0, "seed": 3}
     config = {"world": {"num_users": 120, "num_items": 180, "seed": 1}, "experiment": experiment}
     (tmp_path / "demo.json").write_text(json.dumps(config))
     argv = [
@@ -94,7 +97,8 @@ def test_the_config_file_sets_the_world_and_the_experiment(
     assert shown["gate"]["planted_effects"] == {"ads": 0.3}
     assert shown["gate"]["decisions"]["ads"]["verdict"] == "promote"
 
-    assert main(["gate", "--log", str(files.log), "--plan", str(files.plan), "--json"]) == 0
+    tables = ["--exposures", str(files.exposures), "--outcomes", str(files.outcomes)]
+    assert main(["gate", *tables, "--plan", str(files.plan), "--json"]) == 0
     decided = json.loads(capsys.readouterr().out)
-    assert decided["experiment"] == "sale"
-    assert decided["decisions"]["ads"]["reason"] == shown["gate"]["decisions"]["ads"]["reason"]  # with rounded figures
+    assert decided["experiment"] == "demo"
+    assert decided["scenarios"]["ads"]["reason"] == shown["gate"]["decisions"]["ads"]["reason"]  # with rounded figures

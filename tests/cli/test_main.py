@@ -14,7 +14,7 @@ import pytest
 from cli.main import COMMANDS, main, parser
 from redrec import __version__
 from tests.cli.conftest import EVENTS, status_and_error
-from tests.cli.wrong_usages import FILES, LOG, SEEN_BY_THE_PARSER, WRONG
+from tests.cli.wrong_usages import EXPOSURES, FILES, OUTCOMES, SEEN_BY_THE_PARSER, WRONG
 
 
 @pytest.mark.parametrize("command", ["validate", "run"])
@@ -66,7 +66,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, content in FILES.items():
         (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_text(content)
-    pq.write_table(pa.table(LOG), tmp_path / "log.parquet")
+    pq.write_table(pa.table(EXPOSURES), tmp_path / "exposures.parquet")
+    pq.write_table(pa.table(OUTCOMES), tmp_path / "outcomes.parquet")
     (tmp_path / "folder.yaml").mkdir()
     monkeypatch.chdir(tmp_path)
     return tmp_path

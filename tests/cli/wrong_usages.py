@@ -1,21 +1,28 @@
 """What a new user gets wrong, with a part of the answer; `tests/cli/test_main.py` runs them."""
 
 import json
+from datetime import UTC, datetime
 
 from redrec.bundle.check import FORMAT
 from tests.cli.conftest import EVENTS, ITEMS
 
-LOG = {
+EXPOSURES = {
+    "exposure_id": ["e1", "e2"],
     "experiment": ["sale", "sale"],
     "user_id": ["u1", "u2"],
     "scenario": ["ads", "ads"],
     "arm": ["control", "treatment"],
-    "day": [0, 0],
-    "clicks": [1, 0],
-    "impressions": [3, 3],
-    "hides": [0, 0],
+    "timestamp": [datetime(2026, 11, 2, tzinfo=UTC)] * 2,
 }
-PLAN = {"experiment": "sale", "scenarios": ["ads"], "num_days": 7}
+OUTCOMES = {
+    "event_id": ["o1", "o2"],
+    "user_id": ["u1", "u2"],
+    "scenario": ["ads", "ads"],
+    "event": ["click", "impression"],
+    "value": [1.0, 1.0],
+    "timestamp": [datetime(2026, 11, 2, tzinfo=UTC)] * 2,
+}
+PLAN = {"experiment": "sale", "scenarios": ["ads"], "start": "2026-11-02T00:00:00Z", "days": 7}
 FILES = {
     "events.csv": EVENTS,
     "items.csv": ITEMS,
@@ -34,8 +41,8 @@ FILES = {
     "broken.json": '{"experiment": ',
     "plan.json": json.dumps(PLAN),
     "misspelt.json": json.dumps(PLAN | {"scenario": "ads"}),
-    "backwards.json": json.dumps(PLAN | {"num_days": -7}),
-    "elsewhere.json": json.dumps(PLAN | {"scenarios": ["radio"]}),
+    "backwards.json": json.dumps(PLAN | {"days": -7}),
+    "naive.json": json.dumps(PLAN | {"start": "2026-11-02T00:00:00"}),
     "foreign/letter.txt": "to keep",
     "mine/events.parquet": "a table",
     "mine/items.parquet": "a table",
@@ -48,7 +55,7 @@ FILES = {
 }
 TABLES = "--events events.csv --items items.csv"
 JOB = "train-job --claim data"
-GATE = "gate --log log.parquet --plan plan.json"
+TABLES_OF_ARMS = "--exposures exposures.parquet --outcomes outcomes.parquet"
 
 # The command, and what its answer says.
 SEEN_BY_THE_PARSER = [
@@ -152,16 +159,16 @@ WRONG = [
     ("query --user u1 --scenario ads --url localhost:8080", "Give http://HOST:PORT"),
     ("query --user u1 --scenario ads --url ftp://localhost", "Give http://HOST:PORT"),
     # experiments
-    ("gate --log nosuch.parquet --plan plan.json", "nosuch.parquet"),
-    ("gate --log events.csv --plan plan.json", "cannot be read as a Parquet file"),
-    ("gate --log foreign --plan plan.json", "foreign"),
-    ("gate --log log.parquet --plan nosuch.json", "nosuch.json does not exist"),
-    ("gate --log log.parquet --plan broken.json", "broken.json cannot be read: line 1"),
-    ("gate --log log.parquet --plan log.parquet", "log.parquet cannot be read"),
-    ("gate --log plan.json --plan plan.json", "plan.json cannot be read as a Parquet file"),
-    ("gate --log log.parquet --plan misspelt.json", "scenario: unknown key, did you mean scenarios?"),
-    ("gate --log log.parquet --plan backwards.json", "num_days: Input should be greater than"),
-    ("gate --log log.parquet --plan elsewhere.json", "radio"),
+    ("gate --exposures nosuch.parquet --outcomes outcomes.parquet --plan plan.json", "nosuch.parquet"),
+    ("gate --exposures events.csv --outcomes outcomes.parquet --plan plan.json", "cannot be read"),
+    ("gate --exposures foreign --outcomes outcomes.parquet --plan plan.json", "foreign"),
+    ("gate --exposures outcomes.parquet --outcomes outcomes.parquet --plan plan.json", "no column exposure_id"),
+    (f"gate {TABLES_OF_ARMS} --plan nosuch.json", "nosuch.json does not exist"),
+    (f"gate {TABLES_OF_ARMS} --plan broken.json", "broken.json cannot be read: line 1"),
+    (f"gate {TABLES_OF_ARMS} --plan outcomes.parquet", "outcomes.parquet cannot be read"),
+    (f"gate {TABLES_OF_ARMS} --plan misspelt.json", "scenario: unknown key, did you mean scenarios?"),
+    (f"gate {TABLES_OF_ARMS} --plan backwards.json", "days: Input should be greater than"),
+    (f"gate {TABLES_OF_ARMS} --plan naive.json", "start"),
     # the cluster
     ("compile --out training.json", "Try --out training.yaml"),
     ("compile --out folder.yaml", "folder.yaml"),

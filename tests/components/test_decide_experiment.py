@@ -14,10 +14,13 @@ from redrec.folders import read_json
 def test_a_scenario_that_is_worse_rolls_the_service_back(tmp_path: Path):
     """Planted: feed is better, search the same, ads worse."""
     simulation, files = planted_experiment(["feed", "search", "ads"]), DemoFolder(tmp_path)
-    write_experiment(simulate(simulation), plan_of(simulation), files)
+    write_experiment(simulate(simulation, plan_of(simulation)), plan_of(simulation), files)
     decisions, summary = dsl.Artifact(uri=str(tmp_path / "decisions")), dsl.Markdown(uri=str(tmp_path / "summary.md"))
     plan = json.dumps(read_json(files.plan))
-    assert decide_experiment.python_func(str(files.log), plan, decisions, summary) == "rollback"
-    verdicts = {name: decision["verdict"] for name, decision in read_json(Path(decisions.path)).items()}
+    tables = str(files.exposures), str(files.outcomes)
+    assert decide_experiment.python_func(*tables, plan, decisions, summary) == "rollback"
+    result = read_json(Path(decisions.path))
+    verdicts = {name: decision["verdict"] for name, decision in result["scenarios"].items()}
     assert verdicts == {"feed": "promote", "search": "hold", "ads": "rollback"}
+    assert result["schema"] == "redrec/decisions/1"
     assert "| ads | rollback | " in Path(summary.path).read_text()

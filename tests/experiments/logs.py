@@ -1,18 +1,24 @@
-"""A plan of three scenarios, and simulated logs of its experiment."""
+"""A plan of three scenarios, and the tables of its generated experiments."""
 
-import pyarrow as pa
+from datetime import UTC, datetime
+from pathlib import Path
 
-from redrec.experiments.gate import Plan
-from redrec.experiments.simulation import SimulatedScenario, Simulation, simulate
+import pyarrow.parquet as pq
+
+from redrec.experiments.plan import Guardrail, Plan
+from redrec.experiments.simulation import SimulatedScenario, SimulatedTables, Simulation, simulate
 
 SCENARIOS = ("homefeed", "search", "ads")
+START = datetime(2026, 11, 2, tzinfo=UTC)
+HIDES = Guardrail(event="hide", per="impression", direction="down", margin=0.5)
 
 
 def planned(**changes) -> Plan:
-    return Plan(experiment="towers-2", scenarios=SCENARIOS, num_days=7, guardrail_margin=0.5).model_copy(update=changes)
+    fields = {"experiment": "towers-2", "scenarios": SCENARIOS, "start": START, "days": 7, "guardrails": (HIDES,)}
+    return Plan(**{**fields, "volume_margin": 0.2, **changes})
 
 
-def simulated(seed, num_users=2_000, effects=None, hide_effects=None, experiment="towers-2", **changes) -> pa.Table:
+def simulated(seed, plan=None, num_users=2_000, effects=None, hide_effects=None, **changes) -> SimulatedTables:
     """Clicks cluster by user; `effects` and `hide_effects` are relative changes by scenario."""
     scenarios = tuple(
         SimulatedScenario(
@@ -20,4 +26,12 @@ def simulated(seed, num_users=2_000, effects=None, hide_effects=None, experiment
         )
         for name in SCENARIOS
     )
-    return simulate(Simulation(experiment=experiment, scenarios=scenarios, num_users=num_users, seed=seed, **changes))
+    return simulate(Simulation(scenarios=scenarios, num_users=num_users, seed=seed, **changes), plan or planned())
+
+
+def written(tables: SimulatedTables, folder: Path) -> tuple[Path, Path]:
+    """Write the tables, and return the paths of exposures and outcomes."""
+    paths = folder / "exposures.parquet", folder / "outcomes.parquet"
+    for table, path in zip(tables, paths, strict=True):
+        pq.write_table(table, path)
+    return paths

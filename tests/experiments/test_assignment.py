@@ -48,6 +48,11 @@ def test_growing_coverage_leaves_every_user_in_the_same_arm():
     assert (small_N[is_in_N] == large_N[is_in_N]).all()
 
 
+def test_a_coverage_of_zero_assigns_nobody():
+    ranges = bucket_ranges([0.5, 0.5], coverage=0)
+    assert (choose_arms(buckets("exp1", [f"u{number}" for number in range(5_000)]), ranges) == -1).all()
+
+
 def test_arms_of_many_buckets_equal_the_arm_of_each():
     bucket_N = buckets("exp1", [f"u{number}" for number in range(500)])
     ranges = bucket_ranges([0.2, 0.3, 0.5], coverage=0.8)

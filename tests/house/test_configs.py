@@ -19,7 +19,7 @@ GIVEN = {
     "serving.config.ServingConfig": "redrec serve --config FILE",
     "jobs.train_job.TrainJobConfig": "the options of redrec train-job",
     "jobs.load_job.LoadJobConfig": "the options of redrec load-job",
-    "redrec.experiments.gate.Plan": "redrec gate --plan FILE",
+    "redrec.experiments.plan.Plan": "redrec gate --plan FILE",
     "pipelines.settings.ClusterSettings": "redrec compile --settings FILE",
     "cli.demo_run.DemoConfig": "redrec demo --config FILE",
     "serving.requests.Query": "a request",

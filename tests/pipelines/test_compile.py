@@ -14,7 +14,13 @@ from pipelines.compile import PIPELINES, compile_pipeline
 from tests.pipelines.stubs import read_documents, run_stubbed
 
 TABLES = {"events": "s3://bucket/events.parquet", "items": "/mnt/claim/items.csv"}
-EXPERIMENT = {"log": "log.parquet", "plan": "{}", "treatment": "/mnt/new", "control": "/mnt/old"}
+EXPERIMENT = {
+    "exposures": "e.parquet",
+    "outcomes": "o.parquet",
+    "plan": "{}",
+    "treatment": "/mnt/new",
+    "control": "/mnt/old",
+}
 RESULTS: dict[str, Any] = {
     "identify_inputs": ("tables", "live"),
     "materialize_features": "hash",

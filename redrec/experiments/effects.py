@@ -1,0 +1,100 @@
+"""Effects: how far the treatment is from the control, by tea-tasting, from the sums of a log.
+
+The unit is the user: one user's impressions resemble each other. The error of a ratio comes from the delta method (Deng
+et al., KDD 2018). With a margin, the control's event is scaled first: the effect is then above what the margin allows.
+"""
+
+from itertools import combinations
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from scipy.stats import norm
+
+from redrec.experiments.plan import Metric
+from redrec.experiments.sums import Sums
+
+if TYPE_CHECKING:
+    from tea_tasting.aggr import Aggregates
+    from tea_tasting.metrics.mean import RatioOfMeans
+
+LEVEL = 0.95  # of the interval that the error is computed from
+
+
+class Difference(NamedTuple):
+    """Treatment minus control, positive where the treatment is better.
+
+    The information is one over the squared standard error, relative to the middle of both arms: a user's sum grows day
+    by day, and so does its error, but not in relation to the sum.
+    """
+
+    statistic: float
+    information: float
+
+
+class Change(NamedTuple):
+    """The metric in both arms, and the relative change with its interval."""
+
+    control: float
+    treatment: float
+    relative: float
+    low: float
+    high: float
+
+    def adjusted(self, drift: float) -> float:
+        """Return an effect in relation to the middle of both arms as a relative change."""
+        return drift * (self.control + self.treatment) / 2 / self.control
+
+
+def aggregates(sums: Sums, arm: int, day: int, events: tuple[str, ...]) -> "Aggregates":
+    """Return means, variances and covariances of the users of one arm (0 or 1) after `day` days."""
+    from tea_tasting.aggr import Aggregates
+
+    num_users = int(sums.num_users_AD[arm, day - 1])
+    mean_E = sums.total_ADE[arm, day - 1] / num_users
+    covariance_EE = sums.product_ADEE[arm, day - 1] - num_users * np.outer(mean_E, mean_E)
+    covariance_EE /= num_users - 1
+    pairs = list(combinations(range(len(events)), 2))
+    return Aggregates(
+        num_users,
+        dict(zip(events, mean_E.tolist(), strict=True)),
+        dict(zip(events, np.diag(covariance_EE).tolist(), strict=True)),
+        {(events[first], events[second]): float(covariance_EE[first, second]) for first, second in pairs},
+    )
+
+
+def effect(control: "Aggregates", treatment: "Aggregates", metric: Metric, margin: float = 0.0) -> Difference | None:
+    """Return the effect beyond the margin; None where no user differs from another, so nothing can be tested."""
+    expected = scaled(control, metric.event, 1 - metric.sign * margin)
+    with np.errstate(invalid="ignore", divide="ignore"):  # where no user differs
+        result = _metric(metric, LEVEL).analyze_aggregates(expected, treatment)
+    error = (result.effect_size_ci_upper - result.effect_size_ci_lower) / (2 * norm.isf((1 - LEVEL) / 2))
+    middle = (result.control + result.treatment) / 2
+    if not np.isfinite(result.statistic) or not error > 0 or not middle > 0:
+        return None
+    return Difference(float(metric.sign * result.statistic), float((middle / error) ** 2))
+
+
+def change(control: "Aggregates", treatment: "Aggregates", metric: Metric, level: float) -> Change:
+    """Return the relative change; each bound of its interval holds at the one-sided `level`."""
+    result = _metric(metric, 1 - 2 * level).analyze_aggregates(control, treatment)
+    figures = result.control, result.treatment, result.rel_effect_size
+    return Change(*map(float, (*figures, result.rel_effect_size_ci_lower, result.rel_effect_size_ci_upper)))
+
+
+def scaled(aggregates: "Aggregates", event: str, factor: float) -> "Aggregates":
+    """Return the aggregates as if each user's sum of the event were `factor` times as large."""
+    from tea_tasting.aggr import Aggregates
+
+    covariances = {pair: factor * value if event in pair else value for pair, value in aggregates.cov_.items()}
+    return Aggregates(
+        aggregates.count_,
+        {**aggregates.mean_, event: factor * aggregates.mean_[event]},
+        {**aggregates.var_, event: factor**2 * aggregates.var_[event]},
+        covariances,
+    )
+
+
+def _metric(metric: Metric, level: float) -> "RatioOfMeans":
+    import tea_tasting
+
+    return tea_tasting.RatioOfMeans(metric.event, metric.per, confidence_level=level, use_t=False)

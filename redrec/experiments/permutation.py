@@ -1,0 +1,86 @@
+"""Permutation: a test for few users or uneven arms, where the normal approximation alarms too often.
+
+Under the hypothesis a user's sums do not depend on the arm, so arms are exchanged at random between users.
+
+Shapes: U users, P permutations, E events, Q questions.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from redrec.experiments.plan import Metric
+
+NUM_PERMUTATIONS = 2000
+PER_BLOCK = 100
+MIN_USERS = 1000  # in both arms together; below it the approximation is not trusted
+EVEN_SHARES = (0.4, 0.6)  # of the users in one arm; outside it a skewed metric alarms too often
+MAX_UNEVEN_USERS = 30_000  # with more users the approximation holds for uneven arms too
+
+
+class UserTotals(NamedTuple):
+    """Each exposed user's arm (0 or 1) and sums up to one day."""
+
+    arm_U: NDArray[np.int64]
+    total_UE: NDArray[np.float64]
+
+
+def is_permuted(num_control: int, num_treatment: int) -> bool:
+    """Return whether arms of these sizes are compared by permutation.
+
+    >>> is_permuted(400, 500), is_permuted(2000, 300), is_permuted(2000, 2000)
+    (True, True, False)
+    """
+    num_users = num_control + num_treatment
+    if num_users < MIN_USERS:
+        return True
+    is_even = EVEN_SHARES[0] <= num_treatment / num_users <= EVEN_SHARES[1]
+    return not is_even and num_users <= MAX_UNEVEN_USERS
+
+
+class Question(NamedTuple):
+    """Is a metric better than the control's, or than what a margin leaves of it?"""
+
+    metric: Metric
+    margin: float = 0.0
+
+
+def permuted_statistics(users: UserTotals, events: tuple[str, ...], questions: Sequence[Question]) -> list[float]:
+    """Return, per question, the normal quantile of the share of permutations with a smaller effect.
+
+    All questions share the permutations, which are the same at every call with the same users.
+    """
+    value_UQ2 = np.stack([_values(users, events, question) for question in questions], axis=1)
+    seen_Q = _effect(users.arm_U[None, :].astype(float), value_UQ2)[0]
+    effect_PQ = np.concatenate([_effect(block_PU, value_UQ2) for block_PU in _blocks(users.arm_U)])
+    higher_Q = (1 + np.sum(effect_PQ >= seen_Q, axis=0)) / (1 + NUM_PERMUTATIONS)
+    lower_Q = (1 + np.sum(effect_PQ <= seen_Q, axis=0)) / (1 + NUM_PERMUTATIONS)
+    statistic_Q = np.where(higher_Q < lower_Q, norm.isf(higher_Q), -norm.isf(lower_Q))
+    return [question.metric.sign * float(value) for question, value in zip(questions, statistic_Q, strict=True)]
+
+
+def _values(users: UserTotals, events: tuple[str, ...], question: Question) -> NDArray[np.float64]:
+    """Return each user's sum of the event, as the hypothesis expects it, and what it is divided by."""
+    metric = question.metric
+    value_U = users.total_UE[:, events.index(metric.event)]
+    per_U = users.total_UE[:, events.index(metric.per)] if metric.per else np.ones(len(value_U))
+    expected_U = np.where(users.arm_U == 0, 1 - metric.sign * question.margin, 1) * value_U
+    return np.stack([expected_U, per_U], axis=1)
+
+
+def _blocks(arm_U: NDArray[np.int64]) -> Iterator[NDArray[np.float64]]:
+    rng = np.random.default_rng(0)
+    for _ in range(NUM_PERMUTATIONS // PER_BLOCK):
+        yield rng.permuted(np.tile(arm_U.astype(float), (PER_BLOCK, 1)), axis=1)
+
+
+def _effect(arm_PU: NDArray[np.float64], value_UQ2: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the treatment's ratio minus the control's under each assignment."""
+    treatment_PQ2 = np.tensordot(arm_PU, value_UQ2, axes=1)
+    control_PQ2 = value_UQ2.sum(0) - treatment_PQ2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        effect_PQ = treatment_PQ2[..., 0] / treatment_PQ2[..., 1] - control_PQ2[..., 0] / control_PQ2[..., 1]
+    return np.nan_to_num(effect_PQ)

@@ -1,0 +1,81 @@
+"""Sums: what statistics need of an experiment's log, per scenario, arm and day.
+
+Shapes: A = 2 arms, U users, D days, E events of the plan, R = 1 + E: exposures, and outcomes of each event.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from redrec.experiments.permutation import UserTotals
+from redrec.experiments.plan import Plan
+
+ALL_SCENARIOS = ""  # stands for all scenarios together; no scenario has an empty name
+MS_PER_HOUR = 3_600_000
+MS_PER_DAY = 24 * MS_PER_HOUR
+
+
+class Sums(NamedTuple):
+    """Sums over the users of one scenario, from the start of the experiment to the end of each day."""
+
+    num_users_AD: NDArray[np.int64]
+    total_ADE: NDArray[np.float64]
+    product_ADEE: NDArray[np.float64]
+    num_rows_ADR: NDArray[np.int64]
+
+    def added_up(self) -> "Sums":
+        """Return the sums up to each day, of sums of single days."""
+        users_AD, rows_ADR = np.cumsum(self.num_users_AD, axis=1), np.cumsum(self.num_rows_ADR, axis=1)
+        return Sums(users_AD, np.cumsum(self.total_ADE, axis=1), np.cumsum(self.product_ADEE, axis=1), rows_ADR)
+
+
+class UserLog(NamedTuple):
+    """What single users did, of the days on which a scenario has too few for a normal approximation."""
+
+    arm_U: NDArray[np.int64]
+    first_day_U: NDArray[np.int64]
+    total_UDE: NDArray[np.float64]  # from the start to the end of each day
+
+    def until(self, day: int) -> UserTotals:
+        """Return the users exposed until the end of `day`; the first day is 1."""
+        is_exposed_U = self.first_day_U < day
+        return UserTotals(self.arm_U[is_exposed_U], self.total_UDE[is_exposed_U, day - 1])
+
+
+class ScenarioLog(NamedTuple):
+    sums: Sums
+    users: UserLog | None
+    num_users: int
+    num_in_both_arms: int
+    faults: tuple[str, ...]  # what makes the scenario undecidable, in words
+
+
+class ExperimentLog(NamedTuple):
+    """What the tables say of each scenario, and with a shared plan of ALL_SCENARIOS."""
+
+    scenarios: dict[str, ScenarioLog]
+    events: tuple[str, ...]  # the axis E
+    newest_ms: int  # newest row of both tables, since the start
+
+
+def daily_sums(rows: list[dict[str, Any]], plan: Plan) -> Sums:
+    """Return the sums from rows of an arm and a day: what the day added to each."""
+    num_events, shape = len(plan.events), (2, plan.days)
+    sums = Sums(
+        np.zeros(shape, np.int64),
+        np.zeros((*shape, num_events)),
+        np.zeros((*shape, num_events, num_events)),
+        np.zeros((*shape, 1 + num_events), np.int64),
+    )
+    arms = [arm.name for arm in plan.arms]
+    for row in rows:
+        at = arms.index(row["arm"]), row["day"]
+        sums.num_users_AD[at] = row["num_users"]
+        sums.total_ADE[at] = [row[f"x_{number}"] for number in range(num_events)]
+        sums.num_rows_ADR[at] = [row[f"rows_{number}"] for number in range(1 + num_events)]
+        for first in range(num_events):
+            for second in range(num_events):
+                low, high = sorted((first, second))
+                sums.product_ADEE[(*at, first, second)] = row[f"xx_{low}_{high}"]
+    return sums.added_up()
