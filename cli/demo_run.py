@@ -36,7 +36,7 @@ OWN_RECIPES = {"complete-journey": "complete_journey", "world": "redrec"}  # pre
 PLANTED_EFFECTS = (0.15, 0.0, -0.15)  # relative change of the click rate, by scenario in turn
 START = datetime(2026, 1, 5, tzinfo=UTC)
 DAYS = 7
-SEED = 1  # decides as 11 of the first 12 seeds do; seed 0 has a false alarm of the guardrail, due in 2.5 % of tests
+SEED = 2  # decides as 11 of the first 12 seeds do; seed 4 has a false promotion, due in 5 % of experiments
 
 
 class DemoConfig(Config):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cli.command import Outcome
 from cli.table import indented, table
+from redrec.config import InputError
 
 if TYPE_CHECKING:
     from redrec.experiments.decisions import Decision
@@ -37,14 +38,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--through",
-        type=_time,
         metavar="TIME",
         help="until when both tables are complete, as 2026-11-16T00:00:00Z (default: the hour of their newest row)",
     )
 
 
 def _time(text: str) -> datetime:
-    time = datetime.fromisoformat(text)
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InputError(f"--through {text}: {error}. Give a time like 2026-11-16T00:00:00Z.") from error
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
@@ -54,7 +57,8 @@ def run(arguments: argparse.Namespace) -> Outcome:
     from redrec.experiments.plan import Plan
 
     plan = load_config(Plan, arguments.plan)
-    result = decide(arguments.exposures, arguments.outcomes, plan, arguments.through)
+    through = None if arguments.through is None else _time(arguments.through)
+    result = decide(arguments.exposures, arguments.outcomes, plan, through)
     return Outcome(result.model_dump(mode="json", by_alias=True), decisions_text(result.experiment, result.scenarios))
 
 
