@@ -14,6 +14,7 @@ import pytest
 from pipelines.compile import PIPELINES
 from redrec.bundle.reader import Bundle
 from redrec.datasets.world import World, WorldConfig
+from redrec.drift.verdicts import DriftConfig
 from redrec.training.presets import tiny
 from tests.cluster.conftest import COMMIT, Cluster
 from tests.cluster.containers import MARK, USER
@@ -49,13 +50,17 @@ def test_code_and_packages_are_compiled_for_a_read_only_root(images: dict[str, s
 def trained(
     images: dict[str, str], cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Path, list[dict[str, Any]]]]:
-    """Run the pipeline on a tiny log, each step in a container; return its artifacts and what each step took."""
+    """Run the pipeline on a tiny log, each step in a container; return its artifacts and what each step took.
+
+    With a tiny least number of users the drift of every scenario is reported, which imports all of Evidently.
+    """
     folder = tmp_path_factory.mktemp("containers")
     for path in (folder, *folder.parents[:2]):
         path.chmod(0o755)  # pytest's own are for their owner only
     (folder / "steps").mkdir()
     events, items = World(WorldConfig(num_users=120, num_items=180, seed=1)).write(folder / "input")
-    arguments = {"events": str(events), "items": str(items), "recipe": tiny().model_dump_json()}
+    recipe = tiny().model_copy(update={"drift": DriftConfig(min_users=10)})
+    arguments = {"events": str(events), "items": str(items), "recipe": recipe.model_dump_json()}
     words = [sys.executable, "-m", "tests.cluster.containers", images["pipeline"], TRAIN, json.dumps(arguments)]
     done = subprocess.run(
         [*words, str(folder / "steps")],
@@ -76,6 +81,7 @@ def test_every_step_of_train_runs_in_a_container_and_a_bundle_comes_out(trained)
     (bundle,) = steps.rglob("bundle/bundle.json")
     assert Bundle.load(bundle.parent).manifest.git_commit == COMMIT
     assert {"prepare_data", "train_towers", "evaluate_model", "build_bundle"} <= {step["step"] for step in measured}
+    assert len(list(steps.rglob("*.html"))) >= 3  # drift of each scenario
     for step in measured:
         print(f"{step['step']:>24} {step['seconds']:6.1f} s {step['peak_mb']:6} MB")
 
