@@ -15,7 +15,7 @@ INDENT = 2
 HEAD = """# The chart redrec
 
 Cross-scenario item retrieval, served by KServe: an InferenceService with its ServingRuntime, ServiceAccount, claim and
-PodDisruptionBudget, and the Role by which a pipeline's run deploys. [docs/install.md](../../docs/install.md) installs it, step by step.
+PodDisruptionBudget, the Role by which a pipeline's run deploys, and, if enabled, a Job that registers the pipelines. [docs/install.md](../../docs/install.md) installs it, step by step.
 `make format` writes this file from the comments in `values.yaml`.
 
 | value | default | meaning |

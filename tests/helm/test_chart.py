@@ -3,6 +3,8 @@
 The API of every supported KServe declares each of its fields.
 """
 
+import argparse
+import inspect
 import json
 import subprocess
 import tomllib
@@ -13,9 +15,15 @@ from typing import Any
 import pytest
 import yaml
 
+from cli.main import parser
+from cli.submit import pod_token
 from components.images import REGISTRY, image_names
+from jobs import train_cluster as train
+from pipelines.recurring import check_cron
+from pipelines.settings import ClusterSettings
 from redrec import __version__
-from serving.deploy import RIGHTS
+from redrec.config import load_config
+from serving import deploy
 from tests.cluster.tools import CRDS, ROOT, helm, run
 from tests.helm.readme import CHART, readme
 
@@ -121,6 +129,14 @@ def test_every_supported_shape_lints_and_renders(values: Path) -> None:
         ("serving.claim.size=5", "/serving/claim/size"),
         ("serving.serviceMonitor.interval=half", "/serving/serviceMonitor/interval"),
         ("serving.dashboard.labels=null", "missing property 'labels'"),
+        (
+            "pipelines.enabled=true",
+            "pipelines.image.tag is not given. Give the repository and the tag that `make images`",
+        ),
+        ("pipelines.enabled=true,pipelines.image.tag=a", "pipelines.host is not given. Give the address of Kubeflow"),
+        ("pipelines.schedules[0].cron=0 3 * * *", "/pipelines/schedules/0/cron"),
+        ("pipelines.schedules[0].pipeline=release", "/pipelines/schedules/0/pipeline"),
+        ("pipelines.host=ml-pipeline:8888", "/pipelines/host"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(setting: str, complaint: str) -> None:
@@ -223,14 +239,58 @@ def test_the_dashboard_arrives_as_it_is() -> None:
     assert json.loads(dashboard["data"]["redrec.json"]) == json.loads((CHART / "dashboard.json").read_text())
 
 
+def commands() -> list[argparse.Namespace]:
+    """Return what redrec reads in each container of the pipelines' Job, after Kubernetes has replaced `$$`."""
+    pod = render_shape("pipelines")["Job"]["spec"]["template"]["spec"]
+    containers = [*pod["initContainers"], *pod["containers"]]
+    return [parser().parse_args([word.replace("$$", "$") for word in one["args"]]) for one in containers]
+
+
+def test_every_pipeline_is_compiled_and_registered_if_enabled() -> None:
+    assert "Job" not in render()
+    done = [(one.command, (one.out if one.command == "compile" else one.package).stem) for one in commands()]
+    pairs = product(["train", "refresh", "monitor", "experiment"], ["compile", "register"])
+    assert done[:-2] == [(command, name) for name, command in pairs]
+    targets = {(one.host, one.namespace) for one in commands() if one.command != "compile"}
+    assert targets == {("http://ml-pipeline.kubeflow.svc:8888", "discovery")}
+
+
+def test_the_schedules_arrive_as_they_are() -> None:
+    drift, gate = commands()[-2:]
+    values = yaml.safe_load((CHART / "ci" / "pipelines-values.yaml").read_text())["pipelines"]["schedules"]
+    for schedule, command in zip(values, (drift, gate), strict=True):
+        assert command.command == "submit"
+        assert (command.package.stem, check_cron(command.cron)) == (schedule["pipeline"], schedule["cron"])
+        assert command.name == command.experiment == schedule["name"]
+    settings = values[0]["parameters"]["settings"]
+    assert (drift.parameters, gate.parameters) == ([f"settings={settings}", "threshold=1000000"], [])
+
+
+def test_the_settings_are_those_that_compile_reads(tmp_path: Path) -> None:
+    file = tmp_path / "settings.json"
+    file.write_text(render_shape("pipelines")["ConfigMap"]["data"][file.name])
+    assert load_config(ClusterSettings, file).node_selector == {"pool": "training"}
+    assert {one.settings.name for one in commands() if one.command == "compile"} == {file.name}
+
+
+def test_the_token_is_where_the_command_line_looks_for_it() -> None:
+    pod = render_shape("pipelines")["Job"]["spec"]["template"]["spec"]
+    mounts = {mount["name"]: mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
+    (token,) = [volume["projected"]["sources"] for volume in pod["volumes"] if volume["name"] == "token"]
+    assert f"{mounts['token']}/{token[0]['serviceAccountToken']['path']}" in inspect.getsource(pod_token)
+
+
 def test_the_readme_has_the_values_as_they_are() -> None:
     assert (CHART / "README.md").read_text(encoding="utf-8") == readme(), "write it: make format"
 
 
-def test_the_role_of_the_deploy_step_has_the_rights_that_it_uses_and_no_other() -> None:
-    rules = render()["Role"]["rules"]
+@pytest.mark.parametrize(("trains", "rights"), [("false", {*deploy.RIGHTS}), ("true", {*deploy.RIGHTS, *train.RIGHTS})])
+def test_the_role_of_the_deployers_has_the_rights_that_their_steps_use_and_no_other(
+    trains: str, rights: set[tuple[str, str, str]]
+) -> None:
+    rules = render("--set", f"deployersTrain={trains}")["Role"]["rules"]
     granted = {right for rule in rules for right in product(rule["verbs"], rule["apiGroups"], rule["resources"])}
-    assert granted == set(RIGHTS)
+    assert granted == rights
 
 
 def test_chart_and_project_have_one_version() -> None:
