@@ -262,8 +262,13 @@ def test_the_schedules_arrive_as_they_are() -> None:
         assert command.command == "submit"
         assert (command.package.stem, check_cron(command.cron)) == (schedule["pipeline"], schedule["cron"])
         assert command.name == command.experiment == schedule["name"]
-    settings = values[0]["parameters"]["settings"]
-    assert (drift.parameters, gate.parameters) == ([f"settings={settings}", "threshold=1000000"], [])
+    assert set(gate.parameters) == {f"{name}={value}" for name, value in values[1]["parameters"].items()}
+    assert set(drift.parameters) == {
+        "events=s3://bucket/$(date)/events.parquet",
+        'items=it\'s $$5 "here".parquet',
+        "retrain=true",
+        "deploy_timeout_s=1000000",
+    }
 
 
 def test_the_settings_are_those_that_compile_reads(tmp_path: Path) -> None:
