@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.spark import spark  # noqa: F401  # a fixture
+
 if TYPE_CHECKING:
     from tests.worlds import TinyRun
 

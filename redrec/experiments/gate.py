@@ -66,7 +66,6 @@ def decide_log(log: ExperimentLog, plan: Plan, through: datetime | None = None) 
     decisions = _shared(views, plan) if plan.applies == "shared" else _per_scenario(views, plan)
     look = max(decision.look for decision in decisions.values())
     return Result(
-        schema=Result.model_fields["schema_name"].default,
         experiment=plan.experiment,
         plan_hash=plan.hash(),
         input_digest=_digest(log),

@@ -5,8 +5,6 @@ They are compared on a generated world, its CSV export and real reviews.
 
 import gzip
 import itertools
-import os
-import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,35 +18,13 @@ from redrec.data.prepare import DataConfig, prepare
 from redrec.data.tables import Engine, connect, epoch_ms, read
 from redrec.data.times import time_format, utc_times
 from redrec.datasets.world import World
+from tests.spark import on_spark
 from tests.worlds import SMALL_RECIPE, SMALL_WORLD
 
 REVIEWS = Path(__file__).parents[3] / "shared" / "data" / "amazon-beauty-sports-toys"
 NUM_REVIEWS = 20_000
 TIME = datetime(2024, 1, 1, microsecond=123_000, tzinfo=UTC)
 ENGINES: tuple[Engine, ...] = ("duckdb", "spark")
-
-
-def on_spark(test):
-    """Mark a test that needs Spark; its own warnings are ignored."""
-    ignored = ("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-    for mark in (pytest.mark.spark, pytest.mark.filterwarnings(*ignored), pytest.mark.usefixtures("spark")):
-        test = mark(test)
-    return test
-
-
-@pytest.fixture(scope="module")
-def spark():
-    """A Spark of one core, as a user without a cluster starts it; its settings come from its own configuration."""
-    pytest.importorskip("pyspark", reason="needs Spark: pip install 'redrec[spark]'")
-    if shutil.which("java") is None:
-        pytest.skip("needs Java: apt-get install -y openjdk-17-jre-headless")
-    settings = {"spark.ui.enabled": "false", "spark.sql.shuffle.partitions": "2", "spark.driver.memory": "1g"}
-    arguments = " ".join(f"--conf {name}={value}" for name, value in settings.items())
-    os.environ["PYSPARK_SUBMIT_ARGS"] = f"--master local[1] {arguments} pyspark-shell"
-    yield
-    from pyspark.sql import SparkSession
-
-    SparkSession.builder.getOrCreate().stop()
 
 
 def prepared_by_both(events: Path, items: Path, folder: Path, config: DataConfig) -> list[Path]:

@@ -17,6 +17,7 @@ from redrec.experiments.plan import Plan
 from redrec.experiments.simulation import SimulatedTables
 from redrec.experiments.sums import ALL_SCENARIOS, ExperimentLog
 from tests.experiments.logs import planned, simulated, written
+from tests.spark import on_spark
 
 NUM_USERS = 300
 
@@ -49,11 +50,10 @@ def users_after(tables: SimulatedTables, plan: Plan, scenario: str | None, day: 
 @pytest.mark.parametrize(
     ("applies", "scenario", "of_log"), [("per_scenario", "ads", "ads"), ("shared", None, ALL_SCENARIOS)]
 )
-@pytest.mark.parametrize("engine", ["duckdb", pytest.param("spark", marks=pytest.mark.spark)])
-def test_sums_of_each_day_are_those_of_the_users_rows(tables, applies, scenario, of_log, engine):
+def test_sums_of_each_day_are_those_of_the_users_rows(tables, applies, scenario, of_log):
     plan = planned(applies=applies)
     tables = tables if applies == "per_scenario" else simulated(1, plan, num_users=NUM_USERS)
-    log = logged(tables, plan, engine)
+    log = logged(tables, plan)
     sums = log.scenarios[of_log].sums
     for day in (1, 3, 7):
         users = users_after(tables, plan, scenario, day)
@@ -67,6 +67,18 @@ def test_sums_of_each_day_are_those_of_the_users_rows(tables, applies, scenario,
     assert sorted(totals.total_UE[totals.arm_U == 1].sum(1)) == sorted(
         users[users.arm == "treatment"][list(plan.events)].to_numpy().sum(1)
     )
+
+
+@on_spark
+@pytest.mark.parametrize("applies", ["per_scenario", "shared"])
+def test_spark_gives_the_same_sums(applies):
+    plan = planned(applies=applies)
+    tables = simulated(1, plan, num_users=100)
+    ours, theirs = (logged(tables, plan, engine).scenarios for engine in ("duckdb", "spark"))
+    for name, scenario in ours.items():
+        assert (scenario.num_users, scenario.faults) == (theirs[name].num_users, theirs[name].faults)
+        for one, other in zip(scenario.sums, theirs[name].sums, strict=True):
+            assert one == pytest.approx(other)
 
 
 def test_duplicates_and_rows_of_others_change_nothing(tables):
