@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from jobs import train_cluster, train_job
 from serving import deploy
 from serving.config import MILVUS_URI
+from serving.kubernetes_api import right_attributes
 
 State = Literal["ok", "missing", "skipped"]
 
@@ -143,12 +144,10 @@ def trainer_check(get: Reader) -> Check:
 
 def _right(get: Reader, namespace: str, verb: str, group: str, resource: str) -> Check:
     name = f"right to {verb} {resource}"
-    plain, _, subresource = resource.partition("/")
-    attributes = {"namespace": namespace, "verb": verb, "group": group, "resource": plain, "subresource": subresource}
     review = {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SelfSubjectAccessReview",
-        "spec": {"resourceAttributes": attributes},
+        "spec": {"resourceAttributes": right_attributes(namespace, verb, group, resource)},
     }
     status, answer = get("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
     if status in (200, 201) and answer["status"]["allowed"]:

@@ -11,7 +11,7 @@ from typing import Any
 from jobs.train_job import GROUP, NODE, RESOURCE, VERSION, TrainNodes
 from jobs.train_progress import TrainState, has_failed
 from redrec.config import InputError
-from serving.kubernetes_api import api_message
+from serving.kubernetes_api import api_message, right_attributes
 
 # Verb, group and resource: what a step that trains by a TrainJob calls.
 RIGHTS = (
@@ -70,9 +70,7 @@ class TrainCluster:
             )
 
     def may(self, verb: str, group: str, resource: str) -> bool:
-        name, _, subresource = resource.partition("/")
-        attributes = {"verb": verb, "group": group, "resource": name, "subresource": subresource}
-        spec = {"resourceAttributes": {"namespace": self.namespace, **attributes}}
+        spec = {"resourceAttributes": right_attributes(self.namespace, verb, group, resource)}
         return bool(self.reviews.create_self_subject_access_review({"spec": spec}).status.allowed)
 
     def _check_claim(self, nodes: TrainNodes) -> None:

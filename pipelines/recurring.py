@@ -5,7 +5,6 @@ as it is.
 """
 
 import contextlib
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any, NamedTuple
 
 from kfp.client import Client
 
-from pipelines.submit import Target, plain_errors
+from pipelines.submit import Target, named, plain_errors
 from redrec.config import InputError
 
 NUM_FIELDS = 6
@@ -66,8 +65,5 @@ def recur(
 
 
 def _of_name(client: Client, experiment: str, name: str) -> list[str]:
-    predicate = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
-    runs = client.list_recurring_runs(
-        experiment_id=experiment, page_size=100, filter=json.dumps({"predicates": [predicate]})
-    ).recurring_runs
+    runs = client.list_recurring_runs(experiment_id=experiment, page_size=100, filter=named(name)).recurring_runs
     return [run.recurring_run_id for run in runs or [] if run.display_name == name]

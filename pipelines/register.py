@@ -5,14 +5,13 @@ version too that kfp makes of its first upload, with the pipeline's name.
 """
 
 import contextlib
-import json
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from kfp.client import Client
 
-from pipelines.submit import Target, plain_errors, read_package
+from pipelines.submit import Target, named, plain_errors, read_package
 from redrec.hashing import file_hash
 
 VERSION_DIGITS = 10
@@ -37,7 +36,7 @@ def register(client: Client, target: Target, package: Path, name: str | None = N
         if not pipeline:
             raise ValueError("it names no pipeline")
         versions = client._pipelines_api.pipeline_service_list_pipeline_versions(
-            pipeline, page_size=100, filter=_equals(version)
+            pipeline, page_size=100, filter=named(version)
         ).pipeline_versions
         same = [one for one in versions or [] if one.display_name == version]
         one = same[0] if same else client.upload_pipeline_version(str(package), version, pipeline)
@@ -48,11 +47,6 @@ def register(client: Client, target: Target, package: Path, name: str | None = N
 def _pipeline(client: Client, target: Target, name: str) -> str | None:
     """Return the id of the pipeline, if there is one in the namespace: kfp itself looks at shared ones only."""
     pipelines = client._pipelines_api.pipeline_service_list_pipelines(
-        namespace=target.namespace or "", page_size=100, filter=_equals(name)
+        namespace=target.namespace or "", page_size=100, filter=named(name)
     ).pipelines
     return next((str(one.pipeline_id) for one in pipelines or [] if one.display_name == name), None)
-
-
-def _equals(name: str) -> Any:
-    predicate = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
-    return json.dumps({"predicates": [predicate]})

@@ -213,6 +213,12 @@ def _no_answer(target: Target, error: BaseException) -> str:
     )
 
 
+def named(name: str) -> str:
+    """Return the filter of a list request for objects of this name, as the API takes it."""
+    predicate = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
+    return json.dumps({"predicates": [predicate]})
+
+
 def refusal(target: Target, error: ApiException) -> str:
     """Return what the status means and what to do."""
     where = f"namespace {target.namespace}" if target.namespace else "this installation"

@@ -16,6 +16,16 @@ def own_namespace(file: Path = POD_NAMESPACE) -> str:
     return file.read_text(encoding="utf-8").strip()
 
 
+def right_attributes(namespace: str, verb: str, group: str, resource: str) -> dict[str, str]:
+    """Return what an access review asks for; `resource` may name a subresource.
+
+    >>> right_attributes("shop", "get", "", "pods/log")["subresource"]
+    'log'
+    """
+    plain, _, subresource = resource.partition("/")
+    return {"namespace": namespace, "verb": verb, "group": group, "resource": plain, "subresource": subresource}
+
+
 @contextmanager
 def plain_refusals(if_forbidden: str) -> Iterator[None]:
     """Turn what the API refuses into one sentence; `if_forbidden` says who gives the right."""

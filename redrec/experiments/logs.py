@@ -58,7 +58,7 @@ def read_log(connection: SQLBackend, exposures: Path, outcomes: Path, plan: Plan
     exposed = exposed.filter(exposed[EXPERIMENT] == plan.experiment)
     happened = _planned(read(connection, outcomes, "outcomes"), OUTCOME_COLUMNS, "outcomes", plan)
     happened = happened.filter(happened[EVENT].isin(plan.events))
-    newest = max(_newest(exposed), _newest(happened))
+    newest_exposure = _newest(exposed)
     exposed, exposure_faults = _once(exposed.drop(EXPERIMENT), EXPOSURE_ID, "exposures", scratch)
     happened, outcome_faults = _once(happened, EVENT_ID, "outcomes", scratch)
     faults = ibis.union(exposure_faults, outcome_faults, _unknown_arms(exposed, plan))
@@ -66,7 +66,9 @@ def read_log(connection: SQLBackend, exposures: Path, outcomes: Path, plan: Plan
     users = _stored(users, scratch / "exposed_users.parquet")
     days = _stored(_user_days(exposed, happened, users, plan), scratch / "days.parquet")
     daily, counts = _as_rows(_daily_sums(days, users, plan)), _as_rows(_user_counts(users))
-    words = _as_rows(_fault_counts(faults)) + _unusable_values(happened)
+    totals = _as_rows(_event_totals(happened))
+    words = _as_rows(_fault_counts(faults)) + _unusable_values(totals)
+    newest = max([newest_exposure, *(row["newest"] for row in totals)])
     scenarios = {}
     for name in _scenarios(plan):
         own, of_days, said = (_of_scenario(rows, name) for rows in (counts, daily, words))
@@ -128,14 +130,17 @@ def _unknown_arms(exposed: ir.Table, plan: Plan) -> ir.Table:
     return unknown.select(c.SCENARIO, fault=ibis.literal(f"exposures of an arm other than {' and '.join(arms)}"))
 
 
-def _unusable_values(happened: ir.Table) -> list[dict[str, Any]]:
+def _event_totals(happened: ir.Table) -> ir.Table:
+    value, of_events = happened[VALUE], happened.group_by([c.SCENARIO, EVENT])
+    counts = {"num_rows": happened.count(), "num_values": value.count()}
+    return of_events.aggregate(total=value.sum(), newest=happened[MS].max(), **counts)
+
+
+def _unusable_values(totals: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return scenario and words of the events with a value that is no finite number.
 
     The sum shows it: a filter on such rows finds none, since DuckDB trusts a file's statistics, which leave NaN out.
     """
-    value = happened[VALUE]
-    of_events = happened.group_by([c.SCENARIO, EVENT])
-    totals = _as_rows(of_events.aggregate(total=value.sum(), num_rows=happened.count(), num_values=value.count()))
     faulty = [row for row in totals if row["num_values"] < row["num_rows"] or not isfinite(row["total"])]
     fault = "outcomes of {} among which are values that are no finite numbers"
     return [{**row, "fault": fault.format(row[EVENT])} for row in sorted(faulty, key=itemgetter(EVENT))]
