@@ -16,12 +16,16 @@ def on_spark(test):
 
 @pytest.fixture(scope="module")
 def spark():
-    """A Spark of one core, as a user without a cluster starts it; its settings come from its own configuration."""
+    """A Spark of one core, as a user without a cluster starts it; its settings come from its own configuration.
+
+    It keeps to loopback: the JVM outlives a module, and an address that it finds by itself may be gone by the next one.
+    """
     pytest.importorskip("pyspark", reason="needs Spark: pip install 'redrec[spark]'")
     if shutil.which("java") is None:
         pytest.skip("needs Java: apt-get install -y openjdk-17-jre-headless")
     settings = {"spark.ui.enabled": "false", "spark.sql.shuffle.partitions": "2", "spark.driver.memory": "1g"}
     arguments = " ".join(f"--conf {name}={value}" for name, value in settings.items())
+    os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
     os.environ["PYSPARK_SUBMIT_ARGS"] = f"--master local[1] {arguments} pyspark-shell"
     yield
     from pyspark.sql import SparkSession
