@@ -1,7 +1,8 @@
 """Plan: what is fixed before an experiment begins, and the hash that says whether it has changed since.
 
 The error rates of the gate hold for the plan that the experiment began with. So every decision carries the plan's hash,
-and a plan with another hash is another experiment.
+and a plan with another hash is another experiment. The coverage is not hashed: it may change while the experiment runs,
+since no user then changes between the arms.
 """
 
 import hashlib
@@ -19,6 +20,21 @@ HASH_DIGITS = 16
 class Arm(Config):
     name: str
     weight: float = Field(default=0.5, gt=0, lt=1)
+    bundle: str | None = None  # id of the release bundle that it serves
+
+
+class Namespace(Config):
+    """The users who may be in an experiment; experiments with disjoint ranges of one namespace share no user."""
+
+    name: str = Field(min_length=1)
+    low: float = Field(ge=0, lt=1)  # of a user's bucket in the namespace, which is in [0, 1)
+    high: float = Field(gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError(f"low is below high; seen: {self.low} and {self.high}")
+        return self
 
 
 class Metric(Config):
@@ -58,6 +74,8 @@ class Plan(Config):
     looks: tuple[PositiveInt, ...] = ()  # days after which a promotion may be decided; empty: each week, and the last
     control: Arm = Arm(name="control")
     treatment: Arm = Arm(name="treatment")
+    coverage: float = Field(default=1.0, ge=0, le=1)  # share of the users in the experiment; 0 switches it off
+    namespace: Namespace | None = None
     applies: Literal["per_scenario", "shared"] = "per_scenario"  # shared: one arm, and one verdict, for all scenarios
     primary: Metric = Metric(event="click", per="impression")
     guardrails: tuple[Guardrail, ...] = (Guardrail(event="hide", per="impression", direction="down", margin=0.10),)
@@ -124,5 +142,6 @@ class Plan(Config):
         return f"{self.experiment}:" if self.applies == "shared" else f"{self.experiment}:{scenario}:"
 
     def hash(self) -> str:
-        """Return a hash of the whole plan."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:HASH_DIGITS]
+        """Return a hash of all but the coverage."""
+        content = self.model_dump_json(exclude={"coverage"})
+        return hashlib.sha256(content.encode()).hexdigest()[:HASH_DIGITS]

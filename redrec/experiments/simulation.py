@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from redrec.config import Config
-from redrec.experiments.assignment import bucket_ranges, buckets, choose_arms
+from redrec.experiments.assignment import arms_of
 from redrec.experiments.plan import Plan
 from redrec.experiments.sums import MS_PER_DAY
 
@@ -63,10 +63,9 @@ def _scenario_tables(
     appeal_U: np.ndarray,
     rng: np.random.Generator,
 ) -> SimulatedTables:
-    weights = [arm.weight for arm in plan.arms]
-    arm_U = choose_arms(buckets(plan.seed(scenario.name), user_ids), bucket_ranges(weights))
+    arm_U = arms_of(plan, scenario.name, user_ids)
     is_lost_U = (arm_U == 1) & (rng.random(config.num_users) < config.lost_treatment_share)
-    is_seen_U = (rng.random(config.num_users) < scenario.user_share) & ~is_lost_U
+    is_seen_U = (arm_U >= 0) & (rng.random(config.num_users) < scenario.user_share) & ~is_lost_U
     user_R = np.repeat(np.flatnonzero(is_seen_U), plan.days)
     day_R = np.tile(np.arange(plan.days), int(is_seen_U.sum()))
     is_treated_R = arm_U[user_R] == 1

@@ -5,7 +5,19 @@ import pytest
 from scipy import stats
 
 from redrec.config import InputError
-from redrec.experiments.assignment import bucket, bucket_ranges, buckets, choose_arm, choose_arms
+from redrec.experiments.assignment import (
+    arm_of,
+    arms_of,
+    bucket,
+    bucket_ranges,
+    buckets,
+    choose_arm,
+    choose_arms,
+    namespace_bucket,
+    namespace_buckets,
+)
+from redrec.experiments.plan import Namespace
+from tests.experiments.logs import planned
 
 
 @pytest.mark.parametrize(
@@ -63,3 +75,34 @@ def test_arms_of_many_buckets_equal_the_arm_of_each():
 def test_weights_that_do_not_sum_to_one_are_refused():
     with pytest.raises(InputError, match="weights are positive and sum to 1"):
         bucket_ranges([0.5, 0.6])
+
+
+def test_a_plan_gives_each_user_an_arm_per_scenario_or_one_for_all():
+    user_ids = [f"u{number}" for number in range(2_000)]
+    single, shared = planned(), planned(applies="shared")
+    assert 0.4 < (arms_of(single, "ads", user_ids) == arms_of(single, "search", user_ids)).mean() < 0.6
+    assert (arms_of(shared, "ads", user_ids) == arms_of(shared, "search", user_ids)).all()
+
+
+@pytest.mark.parametrize("namespace", [None, Namespace(name="retrieval", low=0.2, high=0.7)])
+def test_arms_of_many_users_equal_the_arm_of_each(namespace):
+    plan, user_ids = planned(coverage=0.6, namespace=namespace), [f"u{number}" for number in range(500)]
+    arms = [arm_of(plan, "ads", user_id) for user_id in user_ids]
+    assert arms_of(plan, "ads", user_ids).tolist() == [-1 if arm is None else plan.arms.index(arm) for arm in arms]
+    assert {None, *plan.arms} == set(arms)
+
+
+def test_disjoint_ranges_of_a_namespace_share_no_user():
+    user_ids = [f"u{number}" for number in range(20_000)]
+    low, high = (Namespace(name="retrieval", low=low, high=low + 0.5) for low in (0.0, 0.5))
+    is_in_low_N = arms_of(planned(namespace=low), "ads", user_ids) >= 0
+    is_in_high_N = arms_of(planned(experiment="other", namespace=high), "ads", user_ids) >= 0
+    assert not (is_in_low_N & is_in_high_N).any()
+    assert (is_in_low_N | is_in_high_N).all()
+
+
+def test_namespace_buckets_equal_the_growthbook_sdk():
+    """`gbhash("__" + namespace, user, 1)` of growthbook 1.3.1."""
+    expected = {"u1": 0.255, "u2": 0.2, "someone@example.com": 0.652}
+    assert {value: namespace_bucket("retrieval", value) for value in expected} == expected
+    assert namespace_buckets("retrieval", list(expected)).tolist() == list(expected.values())

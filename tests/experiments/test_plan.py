@@ -26,6 +26,8 @@ from tests.experiments.logs import planned
         ({"min_events": 0}, "greater than 0"),
         ({"volume_margin": 0}, "greater than 0"),
         ({"applies": "some"}, "per_scenario"),
+        ({"coverage": 1.1}, "less than or equal to 1"),
+        ({"namespace": {"name": "retrieval", "low": 0.5, "high": 0.5}}, "low is below high"),
     ],
 )
 def test_a_plan_that_cannot_be_decided_is_refused(changes, words):
@@ -33,8 +35,8 @@ def test_a_plan_that_cannot_be_decided_is_refused(changes, words):
         planned(**changes)
 
 
-def test_the_hash_covers_the_whole_plan():
-    assert planned().hash() == planned().hash()
+def test_the_hash_covers_all_but_the_coverage():
+    assert planned().hash() == planned(coverage=0.1).hash()
     changed = [{"alpha": 0.01}, {"treatment": Arm(name="new")}, {"watermark_hours": 1}, {"scenarios": ("ads",)}]
     assert len({planned(**one).hash() for one in changed} | {planned().hash()}) == 5
 
