@@ -43,6 +43,9 @@ class MetricLooks(NamedTuple):
     difference_D: list[Difference | None]  # from no effect
     within_margin_D: list[Difference | None]  # from what the margin allows, of a guardrail
 
+    def until(self, days: int) -> "MetricLooks":
+        return MetricLooks(self.metric, self.difference_D[:days], self.within_margin_D[:days])
+
 
 class Watch(NamedTuple):
     """One scenario of a log, as a plan looks at it."""
