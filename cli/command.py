@@ -23,8 +23,9 @@ PRESETS = ("redrec", "hllm", "sasrec", "complete_journey", "tiny")  # of redrec.
 
 
 class Outcome(NamedTuple):
-    result: dict[str, Any]  # printed with --json
+    result: dict[str, Any] | list[dict[str, Any]]  # printed with --json; each document of a list on a line of its own
     text: str  # printed without --json: what was done, where the files are, the next command
+    status: int = 0  # of the program
 
 
 class Command(Protocol):

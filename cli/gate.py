@@ -4,43 +4,77 @@ import argparse
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from cli.command import Outcome
+from cli.command import Outcome, check_file, say
 from cli.table import indented, table
 from redrec.config import InputError
 
 if TYPE_CHECKING:
-    from redrec.experiments.decisions import Decision
+    from redrec.experiments.decisions import Decision, Result
+    from redrec.experiments.experiment import Experiment
 
 SUMMARY = "decide an A/B experiment from its exposures, outcomes and plan, one decision per scenario"
 EXAMPLE = (
     "# after `redrec demo`\nredrec gate --exposures demo/experiment/exposures.parquet "
-    "--outcomes demo/experiment/outcomes.parquet --plan demo/experiment/plan.json"
+    "--outcomes demo/experiment/outcomes.parquet --plan demo/experiment/plan.json --out decisions"
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--exposures",
-        type=Path,
-        required=True,
-        help="Parquet file: exposure_id, experiment, user_id, scenario, arm, timestamp",
+        "--exposures", type=Path, help="Parquet file: exposure_id, experiment, user_id, scenario, arm, timestamp"
     )
     parser.add_argument(
-        "--outcomes",
-        type=Path,
-        required=True,
-        help="Parquet file: event_id, user_id, scenario, event, value, timestamp",
+        "--outcomes", type=Path, help="Parquet file: event_id, user_id, scenario, event, value, timestamp"
     )
+    parser.add_argument("--plan", type=Path, help="YAML or JSON file with fields of redrec.experiments.plan.Plan")
     parser.add_argument(
-        "--plan", type=Path, required=True, help="YAML or JSON file with fields of redrec.experiments.plan.Plan"
+        "--batch",
+        type=Path,
+        metavar="DIR",
+        help="decide many experiments: a folder of each with exposures.*, outcomes.* and plan.*; one JSON line each",
     )
     parser.add_argument(
         "--through",
         metavar="TIME",
-        help="until when both tables are complete, as 2026-11-16T00:00:00Z (default: the hour of their newest row)",
+        help="count rows before this time, as 2026-11-16T00:00:00Z (default: to the hour of the newest row)",
     )
+    parser.add_argument(
+        "--looks", choices=["last", "all"], default="last", help="print what each day decided (default: last)"
+    )
+    parser.add_argument(
+        "--ledger", type=Path, help="JSON lines file that every result is added to; by it a changed plan is refused"
+    )
+    parser.add_argument(
+        "--replay", action="store_true", help="decide the experiment's entries of the ledger again, and compare"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="also write JSON, Markdown and a page with pictures")
+
+
+def run(arguments: argparse.Namespace) -> Outcome:
+    check_file("--ledger", arguments.ledger)
+    through = None if arguments.through is None else _time(arguments.through)
+    tables = {name: getattr(arguments, name) for name in ("exposures", "outcomes", "plan")}
+    absent = [f"--{name}" for name, path in tables.items() if path is None]
+    if arguments.batch and len(absent) < len(tables):
+        raise InputError(
+            "--batch has the tables and plans in its folders. Leave out --exposures, --outcomes and --plan."
+        )
+    if arguments.batch:
+        return _batch(arguments, through)
+    if absent:
+        raise InputError(f"{', '.join(absent)} is missing. Give --exposures, --outcomes and --plan, or --batch.")
+    from redrec.config import load_config
+    from redrec.experiments.experiment import Experiment
+    from redrec.experiments.plan import Plan
+
+    experiment = Experiment(arguments.exposures, arguments.outcomes, load_config(Plan, arguments.plan))
+    if arguments.replay:
+        return _replayed(experiment, arguments.ledger)
+    looks = experiment.decide(through, arguments.ledger)
+    written = _written(looks, experiment, arguments.out)
+    return Outcome(_as_json(looks, arguments.looks), _text(looks, arguments.looks) + written)
 
 
 def _time(text: str) -> datetime:
@@ -51,19 +85,58 @@ def _time(text: str) -> datetime:
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-def run(arguments: argparse.Namespace) -> Outcome:
-    from redrec.config import load_config
-    from redrec.experiments.gate import decide
-    from redrec.experiments.plan import Plan
+def _written(looks: "list[Result]", experiment: "Experiment", out: Path | None) -> str:
+    if out is None:
+        return ""
+    from redrec.experiments.experiment import write_reports
 
-    plan = load_config(Plan, arguments.plan)
-    through = None if arguments.through is None else _time(arguments.through)
-    result = decide(arguments.exposures, arguments.outcomes, plan, through)
-    return Outcome(result.model_dump(mode="json", by_alias=True), decisions_text(result.experiment, result.scenarios))
+    files = write_reports(looks, experiment.plan, out)
+    return f"\n\nThe pictures are in {files.page}, the numbers in {files.decisions}."
 
 
-def decisions_text(experiment: str, decisions: Mapping[str, "Decision"]) -> str:
+def _as_json(looks: "list[Result]", which: str) -> dict[str, Any]:
+    content = [look.model_dump(mode="json", by_alias=True) for look in looks]
+    return {**content[-1], "looks": content} if which == "all" else content[-1]
+
+
+def _text(looks: "list[Result]", which: str) -> str:
+    shown = looks if which == "all" else looks[-1:]
+    return "\n\n".join(decisions_text(look.experiment, look.scenarios, look.look) for look in shown)
+
+
+def decisions_text(experiment: str, decisions: "Mapping[str, Decision]", day: int) -> str:
     rows = [["scenario", "verdict", "reason"]]
     for scenario, decision in decisions.items():
         rows.append([scenario, decision.verdict, decision.reason])
-    return f"Decisions of experiment {experiment}:\n{indented(table(rows))}"
+    return f"Decisions of experiment {experiment} after day {day}:\n{indented(table(rows))}"
+
+
+def _replayed(experiment: "Experiment", ledger: Path | None) -> Outcome:
+    if ledger is None or not ledger.exists():
+        raise InputError(f"--replay needs a ledger; seen: {ledger}. Give a file that `redrec gate --ledger` wrote.")
+    rows, entries = [["until", "verdict then", "verdict now", ""]], []
+    for one in experiment.replay(ledger):
+        until, then, now = one.entry.until, one.entry.result.verdict, one.result.verdict
+        rows.append([f"{until:%Y-%m-%d %H:%M}", then, now, one.comparison])
+        entries.append({"until": until.isoformat(), "then": then, "now": now, "comparison": one.comparison})
+    return Outcome({"experiment": experiment.plan.experiment, "entries": entries}, table(rows))
+
+
+def _batch(arguments: argparse.Namespace, through: datetime | None) -> Outcome:
+    """Decide every folder; one that cannot be read has a line with its error, and the others their decisions."""
+    from redrec.experiments.experiment import experiment_in, experiments_in
+
+    lines, texts = [], []
+    for name, folder in experiments_in(arguments.batch):
+        try:
+            experiment = experiment_in(folder)
+            looks = experiment.decide(through, arguments.ledger)
+        except InputError as error:
+            say(f"redrec gate: {name}: {error}")
+            lines.append({"folder": name, "error": str(error)})
+            continue
+        texts.append(
+            _text(looks, arguments.looks) + _written(looks, experiment, arguments.out and arguments.out / name)
+        )
+        lines.append({"folder": name, **_as_json(looks, arguments.looks)})
+    return Outcome(lines, "\n\n".join(texts), 2 if len(texts) < len(lines) else 0)

@@ -86,8 +86,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         say(f"{name}: stopped")
         return 130
-    print(json.dumps(outcome.result) if arguments.json else outcome.text)
-    return 0
+    documents = outcome.result if isinstance(outcome.result, list) else [outcome.result]
+    print("\n".join(map(json.dumps, documents)) if arguments.json else outcome.text)
+    return outcome.status
 
 
 def parser() -> argparse.ArgumentParser:

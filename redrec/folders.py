@@ -104,6 +104,15 @@ class DriftFolder:
         self.verdicts = path / "drift.json"
 
 
+class DecisionFolder:
+    """What `redrec gate` writes about one experiment (`redrec.experiments.experiment`)."""
+
+    def __init__(self, path: Path) -> None:
+        self.decisions = path / "decisions.json"
+        self.markdown = path / "decisions.md"
+        self.page = path / "decisions.html"
+
+
 class RunFolder(EvaluationFolder):
     """Published by `redrec run` from its steps."""
 

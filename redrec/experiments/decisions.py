@@ -48,6 +48,7 @@ class Result(Record):
     look: int
     verdict: Verdict
     scenarios: dict[str, Decision]
+    total: Decision | None = None  # of all scenarios together, where one arm is for all
 
 
 def joint_verdict(decisions: Mapping[str, Decision]) -> Verdict:

@@ -42,11 +42,13 @@ def decide(
     Raises:
         InputError: A table is absent, cannot be read, or lacks a column.
     """
-    return decide_log(read(exposures, outcomes, plan, engine), plan, through)
+    return decide_log(read(exposures, outcomes, plan, through, engine), plan, through)
 
 
-def read(exposures: Path, outcomes: Path, plan: Plan, engine: Engine = "duckdb") -> ExperimentLog:
-    """Return the sums of an experiment's tables; errors are those of `decide`."""
+def read(
+    exposures: Path, outcomes: Path, plan: Plan, through: datetime | None = None, engine: Engine = "duckdb"
+) -> ExperimentLog:
+    """Return the sums of an experiment's rows before `through`; errors are those of `decide`."""
     with TemporaryDirectory() as scratch:
         return read_log(connect(engine, Path(scratch)), exposures, outcomes, plan, Path(scratch))
 
@@ -59,24 +61,26 @@ def decide_log(log: ExperimentLog, plan: Plan, through: datetime | None = None) 
 def decide_looks(log: ExperimentLog, plan: Plan, through: datetime | None = None) -> list[Result]:
     """Return what was decided after each day, the newest last, as if the gate had run every day."""
     views = _views(log, plan, through)
-    num_days = max(view.days for view in views.values())
-    days = range(1, num_days)
-    earlier = [
-        {name: view.until(min(day, view.days))._replace(has_ended=False) for name, view in views.items()}
-        for day in days
-    ]
-    return [_result(log, plan, until) for until in [*earlier, views]]
+    results = []
+    for day in range(1, max(view.days for view in views.values())):
+        until_day = {name: view.until(min(day, view.days)) for name, view in views.items()}
+        results.append(_result(log, plan, {name: view._replace(has_ended=False) for name, view in until_day.items()}))
+    return [*results, _result(log, plan, views)]
+
+
+def until(log: ExperimentLog, plan: Plan, through: datetime | None) -> datetime:
+    """Return the time that rows are read to: `through`, or the end of the newest row's hour."""
+    return through or plan.start + timedelta(hours=-(-log.newest_ms // MS_PER_HOUR))
 
 
 def _views(log: ExperimentLog, plan: Plan, through: datetime | None) -> dict[str, View]:
-    through_ms = -(-log.newest_ms // MS_PER_HOUR) * MS_PER_HOUR
-    if through is not None:
-        through_ms = round((through - plan.start).total_seconds() * 1000)
+    through_ms = round((until(log, plan, through) - plan.start).total_seconds() * 1000)
     return {name: View.of(log, plan, name, through_ms) for name in log.scenarios}
 
 
 def _result(log: ExperimentLog, plan: Plan, views: Mapping[str, View]) -> Result:
     decisions = _shared(views, plan) if plan.applies == "shared" else _per_scenario(views, plan)
+    total = decisions.pop(ALL_SCENARIOS, None)
     look = max(view.days for view in views.values())
     return Result(
         experiment=plan.experiment,
@@ -85,6 +89,7 @@ def _result(log: ExperimentLog, plan: Plan, views: Mapping[str, View]) -> Result
         through=plan.start + timedelta(days=look),
         look=look,
         verdict=joint_verdict(decisions),
+        total=total,
         scenarios=decisions,
     )
 
@@ -118,7 +123,8 @@ def _shared(views: Mapping[str, View], plan: Plan) -> dict[str, Decision]:
     test = rules.better(whole.primary, plan, plan.alpha)
     endings = chain.from_iterable(stops.endings(view) for view in (whole, *single))
     stop = stops.first([*endings, stops.promotion(whole, test, single)]) or stops.undecided(whole, test, single)
-    return {view.name: _decision(view, stop, {}) for view in single}
+    total = _decision(whole, stop, {whole.primary.metric.name: test})
+    return {ALL_SCENARIOS: total} | {view.name: _decision(view, stop, {}) for view in single}
 
 
 def _decision(view: View, stop: Stop, better: dict[str, rules.SequentialTest]) -> Decision:

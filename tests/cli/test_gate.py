@@ -1,6 +1,7 @@
 """`redrec gate`: an experiment is decided from its tables and the fields of its plan."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,47 @@ def test_what_is_no_table_and_no_plan_is_refused(
     assert (status, "dayz" in error) == (2, True)
     status, error = status_and_error(capsys, *words(experiment), "--through", "tomorrow")
     assert (status, "--through" in error) == (2, True)
+
+
+def test_every_look_the_reports_and_the_ledger(
+    experiment: DemoFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    ledger, out = tmp_path / "ledger.jsonl", tmp_path / "out"
+    options = ["--ledger", str(ledger), "--out", str(out), "--looks", "all"]
+    assert main([*words(experiment), *options, "--json"]) == 0
+    decided = json.loads(capsys.readouterr().out)
+    assert [look["look"] for look in decided["looks"]] == [1, 2, 3, 4, 5, 6, 7]
+    assert decided["looks"][-1]["scenarios"] == decided["scenarios"] == read_json(out / "decisions.json")["scenarios"]
+    assert main([*words(experiment), "--ledger", str(ledger), "--replay"]) == 0
+    assert "the same" in capsys.readouterr().out
+    (tmp_path / "plan.json").write_text(json.dumps(read_json(experiment.plan) | {"alpha": 0.2}))
+    assert main([*words(experiment, tmp_path / "plan.json"), "--ledger", str(ledger)]) == 0
+    assert "the plan differs" in capsys.readouterr().out
+
+
+def test_a_batch_decides_the_others_where_one_cannot_be_read(
+    experiment: DemoFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    for name in ("a", "b"):
+        shutil.copytree(experiment.plan.parent, tmp_path / name)
+    (tmp_path / "a" / "plan.json").unlink()
+    status = main(["gate", "--batch", str(tmp_path), "--json"])
+    broken, decided = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (status, broken["folder"], decided["folder"], decided["verdict"]) == (2, "a", "b", "rollback")
+    assert "plan.*" in broken["error"]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--plan", "plan.json"], "--exposures, --outcomes is missing"),
+        (["--batch", ".", "--plan", "plan.json"], "Leave out --exposures"),
+        (["--exposures", "e", "--outcomes", "o", "--plan", "PLAN", "--replay"], "--replay needs a ledger"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(
+    experiment: DemoFolder, capsys: pytest.CaptureFixture[str], options: list[str], expected: str
+):
+    given = [str(experiment.plan) if option == "PLAN" else option for option in options]
+    status, error = status_and_error(capsys, "gate", *given)
+    assert (status, expected in error) == (2, True)
