@@ -50,7 +50,7 @@ def read(
 ) -> ExperimentLog:
     """Return the sums of an experiment's rows before `through`; errors are those of `decide`."""
     with TemporaryDirectory() as scratch:
-        return read_log(connect(engine, Path(scratch)), exposures, outcomes, plan, Path(scratch))
+        return read_log(connect(engine, Path(scratch)), exposures, outcomes, plan, Path(scratch), through)
 
 
 def decide_log(log: ExperimentLog, plan: Plan, through: datetime | None = None) -> Result:

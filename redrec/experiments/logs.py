@@ -13,6 +13,7 @@ Shapes: U users, D days, E events of the plan.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from itertools import combinations_with_replacement
 from math import isfinite
 from operator import itemgetter
@@ -48,15 +49,24 @@ MS, DAY, FIRST, HIGHEST_ARM = "ms", "day", "first", "highest_arm"
 USER = "user"  # number of a user in a scenario
 
 
-def read_log(connection: SQLBackend, exposures: Path, outcomes: Path, plan: Plan, scratch: Path) -> ExperimentLog:
-    """Return the sums of the plan's experiment, up to its last day; `scratch` is a folder for what is needed twice.
+def read_log(
+    connection: SQLBackend,
+    exposures: Path,
+    outcomes: Path,
+    plan: Plan,
+    scratch: Path,
+    through: datetime | None = None,
+) -> ExperimentLog:
+    """Return the sums of the plan's experiment, up to its last day or to `through`.
+
+    `scratch` is a folder for what is needed twice.
 
     Raises:
         InputError: A table is absent, cannot be read, or lacks a column.
     """
-    exposed = _planned(read(connection, exposures, "exposures"), EXPOSURE_COLUMNS, "exposures", plan)
+    exposed = _planned(read(connection, exposures, "exposures"), EXPOSURE_COLUMNS, "exposures", plan, through)
     exposed = exposed.filter(exposed[EXPERIMENT] == plan.experiment)
-    happened = _planned(read(connection, outcomes, "outcomes"), OUTCOME_COLUMNS, "outcomes", plan)
+    happened = _planned(read(connection, outcomes, "outcomes"), OUTCOME_COLUMNS, "outcomes", plan, through)
     happened = happened.filter(happened[EVENT].isin(plan.events))
     newest_exposure = _newest(exposed)
     exposed, exposure_faults = _once(exposed.drop(EXPERIMENT), EXPOSURE_ID, "exposures", scratch)
@@ -83,18 +93,21 @@ def _scenarios(plan: Plan) -> tuple[str, ...]:
     return (*plan.scenarios, ALL_SCENARIOS) if plan.applies == "shared" else plan.scenarios
 
 
-def _planned(table: ir.Table, names: Sequence[str], name: str, plan: Plan) -> ir.Table:
-    """Return the named columns, and `ms` since the start, of the plan's scenarios and days."""
+def _planned(table: ir.Table, names: Sequence[str], name: str, plan: Plan, through: datetime | None) -> ir.Table:
+    """Return the named columns, and `ms` since the start, of the plan's scenarios and days, before `through`."""
     if absent := [column for column in names if column not in table.columns]:
         raise InputError(
             f"The {name} have no column {', '.join(absent)}; they have {', '.join(table.columns)}. "
             f"Give a Parquet file with {', '.join(names)}."
         )
     start_ms = round(plan.start.timestamp() * 1000)
+    end_ms = plan.days * MS_PER_DAY
+    if through is not None:
+        end_ms = min(end_ms, round(through.timestamp() * 1000) - start_ms)
     table = table.select(*names).mutate(ms=epoch_ms(table[c.TIMESTAMP].cast("timestamp")) - start_ms).drop(c.TIMESTAMP)
     if VALUE in names:
         table = table.mutate(value=table[VALUE].cast("float64"))
-    is_inside = table[c.SCENARIO].isin(plan.scenarios) & (table[MS] >= 0) & (table[MS] < plan.days * MS_PER_DAY)
+    is_inside = table[c.SCENARIO].isin(plan.scenarios) & (table[MS] >= 0) & (table[MS] < end_ms)
     return table.filter(is_inside)
 
 

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from redrec.config import InputError
@@ -36,6 +37,24 @@ def test_a_gate_that_runs_every_day_leaves_a_ledger_that_replays(case, tmp_path)
     assert [one.comparison for one in case.replay(path)] == ["the same", "the same"]
     exposures = written(simulated(3, num_users=3_000), tmp_path)[0]
     assert {one.comparison for one in case._replace(exposures=exposures).replay(path)} == {"other data"}
+
+
+def test_a_replay_does_not_see_what_came_later(tmp_path):
+    """Users in both arms from the fourth day on are no fault of the third day."""
+    tables = simulated(2, num_users=1_000)
+    late = START + timedelta(days=3, hours=1)
+    moved = tables.exposures.filter(pc.field("timestamp") > late)
+    arms = pa.array(["control" if arm == "treatment" else "treatment" for arm in moved["arm"].to_pylist()])
+    moved = moved.set_column(moved.schema.get_field_index("arm"), "arm", arms)
+    before = tables.exposures.filter(pc.field("timestamp") <= late)
+    experiment = Experiment(
+        *written(tables._replace(exposures=pa.concat_tables([before, moved])), tmp_path), planned(min_users=10)
+    )
+    ledger = tmp_path / "ledger.jsonl"
+    experiment.decide(START + timedelta(days=3), ledger)
+    (replayed,) = experiment.replay(ledger)
+    assert (replayed.comparison, replayed.result.verdict) == ("the same", "hold")
+    assert {one.rule for one in experiment.decide()[-1].scenarios.values()} == {"both_arms"}
 
 
 def test_a_plan_that_was_edited_is_invalid_and_leaves_the_ledger_as_it_is(case, tmp_path):
