@@ -56,9 +56,9 @@ class TwoBundles(NamedTuple):
         return Plan(**{**fields, **changes})
 
 
-def two_bundles(folder: Path) -> TwoBundles:
+def two_bundles(folder: Path, num_items: int = 48) -> TwoBundles:
     """Build two bundles of the same data: the control in `folder`, the treatment in `folder/treatment`."""
-    control, other = tiny_run(folder), folder / "treatment"
+    control, other = tiny_run(folder, num_items), folder / "treatment"
     shutil.copytree(folder / "data", other / "data")
     model = write_tiny_model(other, len(control.manifest.scenarios), TREATMENT_SEED)
     feature_hash = control.manifest.feature_hash
@@ -144,19 +144,19 @@ class Server(NamedTuple):
 
 
 @contextmanager
-def serving(bundles: TwoBundles, folder: Path, allocation: Allocation) -> Iterator[Server]:
+def serving(bundles: TwoBundles, folder: Path, allocation: Allocation | None) -> Iterator[Server]:
+    """Serve both arms, or without an allocation the control alone."""
     port, config, file = free_port(), folder / "serving.json", folder / "allocation.json"
     config.write_text(PATIENT.model_dump_json())
-    file.write_text(allocation.model_dump_json())
     options = {
         "bundle": bundles.control.path,
-        "treatment": bundles.treatment.path,
         "features": bundles.features,
-        "allocation": file,
-        "exposures": folder / "exposures",
         "serving_config": config,
         "http_port": port,
     }
+    if allocation is not None:
+        file.write_text(allocation.model_dump_json())
+        options |= {"treatment": bundles.treatment.path, "allocation": file, "exposures": folder / "exposures"}
     words: list[str] = []
     for name, value in options.items():
         words += [f"--{name}", str(value)]
