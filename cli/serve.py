@@ -9,6 +9,7 @@ from pathlib import Path
 from cli.command import Outcome, program, say
 from redrec.bundle.check import check_run
 from redrec.folders import RunFolder
+from serving.start import ExperimentFiles
 
 SUMMARY = "serve a release bundle over HTTP, by KServe's V1 and V2 inference protocols"
 EXAMPLE = "# after `redrec demo`\nredrec serve --run demo/run"
@@ -23,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="feature folder (default: the folder `features` next to the bundle, if there is one)",
     )
+    ExperimentFiles.add_arguments(parser)
     parser.add_argument("--port", type=int, default=8080, help="HTTP port (default: 8080)")
     parser.add_argument(
         "--config",
@@ -37,10 +39,12 @@ def run(arguments: argparse.Namespace) -> Outcome:
 
     bundle, features = served_folders(arguments)
     config = serving_config(arguments.config, os.environ)
-    check_start(bundle, features, arguments.port)
+    experiment = ExperimentFiles.of(arguments)
+    check_start(bundle, features, arguments.port, experiment)
     url = f"http://localhost:{arguments.port}"
     say(f"Loading {bundle}, which takes some seconds.")
-    import_serve()(bundle, features, arguments.port, config=config, when_ready=lambda: say(serving_text(bundle, url)))
+    options = {"config": config, "experiment": experiment, "when_ready": lambda: say(serving_text(bundle, url))}
+    import_serve()(bundle, features, arguments.port, **options)
     return Outcome({"bundle": str(bundle), "url": url}, f"Stopped serving {bundle}.")
 
 

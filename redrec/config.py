@@ -49,13 +49,18 @@ def read_mapping(path: Path) -> dict[str, Any]:
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise InputError(f"Config file {path} {what}. Give the path of a YAML or JSON file.")
+    return parsed_mapping(path.read_bytes(), path)
+
+
+def parsed_mapping(content: bytes, path: Path) -> dict[str, Any]:
+    """Return what a YAML or JSON file with this content holds; `path` names it in errors."""
     try:
-        content = parsed(path.read_text(encoding="utf-8"))
+        mapping = parsed(content.decode())
     except ValueError as error:  # or a file that is no text
         raise InputError(f"Config file {path} cannot be read: {error}. Give a YAML or JSON file.") from error
-    if not isinstance(content, dict):
-        raise InputError(f"Config file {path} holds {type(content).__name__}, not a mapping of keys to values.")
-    return content
+    if not isinstance(mapping, dict):
+        raise InputError(f"Config file {path} holds {type(mapping).__name__}, not a mapping of keys to values.")
+    return mapping
 
 
 def parsed(text: str) -> Any:

@@ -11,6 +11,8 @@ from redrec.cpus import limit_threads
 
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
+    from serving.start import ExperimentFiles
+
     parser = argparse.ArgumentParser(
         prog="python -m serving",
         description="Serve a release bundle by KServe's V1 and V2 protocols.",
@@ -19,6 +21,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--bundle", type=Path, required=True, help="release bundle; it may be read-only")
     parser.add_argument("--features", type=Path, help="feature folder (default: none; requests bring their histories)")
+    ExperimentFiles.add_arguments(parser)
     parser.add_argument(
         "--serving_config", type=Path, help="YAML or JSON file with fields of serving.config.ServingConfig"
     )
@@ -37,11 +40,12 @@ def main() -> int:
     limit_threads(os.environ)  # before the server imports a library that computes
     from redrec.config import InputError
     from serving.config import serving_config
-    from serving.start import check_start
+    from serving.start import ExperimentFiles, check_start
 
     try:
         config = serving_config(arguments.serving_config, os.environ)
-        check_start(arguments.bundle, arguments.features, arguments.http_port)
+        experiment = ExperimentFiles.of(arguments)
+        check_start(arguments.bundle, arguments.features, arguments.http_port, experiment)
         from serving.app import serve  # it takes seconds: after the checks
 
         serve(
@@ -50,6 +54,7 @@ def main() -> int:
             arguments.http_port,
             model_name=arguments.model_name,
             config=config,
+            experiment=experiment,
         )
     except (InputError, PermissionError) as error:
         print(f"serving: {error}", file=sys.stderr)

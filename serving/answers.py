@@ -1,11 +1,16 @@
-"""Answers of the retriever, in the shapes of the V1 and V2 protocols."""
+"""Answers of the arms, in the shapes of the V1 and V2 protocols.
+
+Only a server with an allocation names experiment, arm and exposure.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from serving.retriever import Answer, Item
+from serving.arms import Served
+from serving.retriever import Item
 
 NO_ITEM_ID, NO_SCORE, NO_INTEREST = "", 0.0, -1  # V2 tensors are rectangular and JSON has no NaN
+ARM_FIELDS = ("experiment", "arm", "exposure_id")
 
 
 class Tensor(NamedTuple):
@@ -15,21 +20,25 @@ class Tensor(NamedTuple):
     data: list
 
 
-def v1_answers(answers: Sequence[Answer], bundle_id: str) -> dict[str, list[dict[str, object]]]:
-    return {"predictions": [v1_answer(answer, bundle_id) for answer in answers]}
+def v1_answers(served: Sequence[Served]) -> dict[str, list[dict[str, object]]]:
+    return {"predictions": [v1_answer(one) for one in served]}
 
 
-def v1_answer(answer: Answer, bundle_id: str) -> dict[str, object]:
-    return {
-        "items": [item._asdict() for item in answer.items],
-        "source": answer.source,
-        "reason": answer.reason,
-        "bundle_id": bundle_id,
+def v1_answer(served: Served) -> dict[str, object]:
+    answer: dict[str, object] = {
+        "items": [item._asdict() for item in served.answer.items],
+        "source": served.answer.source,
+        "reason": served.answer.reason,
+        "bundle_id": served.bundle_id,
     }
+    if served.experiment is not None:
+        answer |= {name: getattr(served, name) for name in ARM_FIELDS}
+    return answer
 
 
-def v2_answers(answers: Sequence[Answer], bundle_id: str) -> list[Tensor]:
+def v2_answers(served: Sequence[Served]) -> list[Tensor]:
     """Return n rows of k columns; k is the length of the longest list, and shorter ones are padded with empty ids."""
+    answers = [one.answer for one in served]
     n, k = len(answers), max(len(answer.items) for answer in answers)
     padding = Item(NO_ITEM_ID, "", NO_SCORE, NO_INTEREST)
     items: list[Item] = []
@@ -37,11 +46,15 @@ def v2_answers(answers: Sequence[Answer], bundle_id: str) -> list[Tensor]:
         items += answer.items + [padding] * (k - len(answer.items))
     scores = [NO_SCORE if item.score is None else item.score for item in items]
     interests = [NO_INTEREST if item.interest is None else item.interest for item in items]
-    return [
+    tensors = [
         Tensor("item_id", "BYTES", [n, k], [item.item_id for item in items]),
         Tensor("score", "FP32", [n, k], scores),
         Tensor("interest", "INT32", [n, k], interests),
         Tensor("source", "BYTES", [n], [answer.source for answer in answers]),
         Tensor("reason", "BYTES", [n], [answer.reason or "" for answer in answers]),
-        Tensor("bundle_id", "BYTES", [n], [bundle_id] * n),
+        Tensor("bundle_id", "BYTES", [n], [one.bundle_id for one in served]),
     ]
+    if served[0].experiment is not None:
+        for name in ARM_FIELDS:
+            tensors.append(Tensor(name, "BYTES", [n], [getattr(one, name) or "" for one in served]))
+    return tensors

@@ -21,10 +21,13 @@ from kserve.errors import InvalidInput, ModelNotFound, ModelNotReady
 from kserve.model_server import app
 from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 
+from serving.arms import TwoArms
 from serving.config import ServingConfig, serving_config
-from serving.description import EVENTS, describe
+from serving.decisions import DecisionRoute
+from serving.description import DECISION, EVENTS, describe
 from serving.events import EventsRoute
 from serving.predictor import MAX_REASON, Predictor
+from serving.start import ExperimentFiles
 
 logger = logging.getLogger(__name__)
 
@@ -89,11 +92,13 @@ def serve(
     *,
     model_name: str = MODEL_NAME,
     config: ServingConfig | None = None,
+    experiment: ExperimentFiles | None = None,
     when_ready: Callable[[], None] | None = None,
 ) -> None:
     """Serve a bundle until SIGTERM or SIGINT; without `config`, with the configuration of the environment.
 
-    `when_ready` is called once, when the server answers queries.
+    With `experiment`, the bundle is the control's, and a second one answers the users of the treatment. `when_ready` is
+    called once, when the server answers queries.
 
     Raises:
         InputError: The bundle is incomplete, or its index or features belong to another bundle.
@@ -102,13 +107,15 @@ def serve(
     warnings.filterwarnings("ignore", message="ORJSONResponse is deprecated")  # KServe 0.21 on newer FastAPI
     uvloop.install()
     asyncio.set_event_loop(uvloop.new_event_loop())  # KServe 0.21 runs one worker on plain asyncio otherwise
-    predictor = Predictor(model_name, bundle, features, config or serving_config(None, os.environ))
+    predictor = Predictor(model_name, bundle, features, config or serving_config(None, os.environ), experiment)
     predictor.load()
 
     async def announce() -> None:
         await listening(port)
         loaded = predictor.bundle
         logger.info("bundle %s: %s items, port %s", loaded.manifest.id, len(loaded.item_ids), port)
+        if isinstance(predictor.arms, TwoArms):
+            logger.info("treatment: bundle %s", predictor.arms.treatment.bundle.manifest.id)
         if when_ready is not None:
             when_ready()
 
@@ -117,6 +124,8 @@ def serve(
     if predictor.config.push_token is not None:
         events = EventsRoute(features, predictor.bundle, predictor.config.push_token)
         app.add_api_route(EVENTS, events.post, methods=["POST"], response_model=None)
+    if isinstance(predictor.arms, TwoArms):
+        app.add_api_route(DECISION, DecisionRoute(predictor.arms.file).get, methods=["GET"], response_model=None)
     describe(app, model_name, predictor.bundle.manifest.scenarios[0])
     app.max_body_size = MAX_BODY_BYTES
     server = ModelServer(

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from redrec.experiments.decisions import Verdict
 from serving.requests import MAX_INSTANCES, Query
 
 MAX_EVENTS = 10_000  # of one request
@@ -29,8 +30,11 @@ class RecommendedItem(Body):
 class Prediction(Body):
     items: list[RecommendedItem] = Field(description="best first")
     source: Literal["model", "exact", "fallback"]
-    reason: str | None = Field(description="why the source is not `model`")
+    reason: str | None = Field(description="why the source is not `model`, or the arm not the user's own")
     bundle_id: str
+    experiment: str | None = Field(default=None, description="absent from a server without an allocation")
+    arm: str | None = Field(default=None, description="that answered; absent from a server without an allocation")
+    exposure_id: str | None = Field(default=None, description="null or absent: the answer is no exposure")
 
 
 class V1Answer(Body):
@@ -61,6 +65,18 @@ class PushAnswer(Body):
     known: int = Field(description="stored before")
     late: int = Field(description="older than all that are kept")
     refused: dict[str, list[NewEvent]] = Field(description="by reason")
+
+
+class NewestDecision(Body):
+    """What the gate decided last."""
+
+    experiment: str
+    scenario: str
+    plan_hash: str
+    verdict: Verdict
+    rule: str
+    reason: str
+    look: int = Field(description="days after the start")
 
 
 class Error(Body):

@@ -14,12 +14,13 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
 
 from redrec import __version__
-from serving.bodies import Error, NewEvents, PushAnswer, V1Answer, V1Request
+from serving.bodies import Error, NewestDecision, NewEvents, PushAnswer, V1Answer, V1Request
 
 PREDICT, EVENTS = "/v1/models/{model_name}:predict", "/events"
+DECISION = "/v1/experiments/{experiment}/scenarios/{scenario}/decision"
 TITLE = "redrec"
 REFERENCE = "#/components/schemas/"
-BODIES = (V1Request, V1Answer, PushAnswer, Error)
+BODIES = (V1Request, V1Answer, PushAnswer, NewestDecision, Error)
 
 
 def describe(app: fastapi.FastAPI, model_name: str, scenario: str) -> None:
@@ -46,6 +47,8 @@ def description(app: fastapi.FastAPI, scenario: str) -> dict[str, Any]:
     if EVENTS in schema["paths"]:
         _describe_events(schema["paths"][EVENTS]["post"], scenario)
         schema["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    if DECISION in schema["paths"]:
+        _describe_decision(schema["paths"][DECISION]["get"])
     return schema
 
 
@@ -65,6 +68,12 @@ def _describe_events(operation: dict[str, Any], scenario: str) -> None:
     errors = {"400": "bad request", "401": "no token, or another one", "503": "the store does not answer"}
     operation["responses"] = _answers(PushAnswer, errors)
     operation["security"] = [{"token": []}]
+
+
+def _describe_decision(operation: dict[str, Any]) -> None:
+    text = "Its verdict decides what all users of the scenario get."
+    operation |= {"summary": "Get the newest decision of an experiment in a scenario", "description": text}
+    operation["responses"] = _answers(NewestDecision, {"404": "no such experiment or scenario, or nothing is decided"})
 
 
 def _reference(body: type) -> dict[str, Any]:
@@ -89,7 +98,7 @@ def docs_page(schema: Mapping[str, Any], model_name: str) -> str:
     others: list[dict[str, Any]] = []
     for method, path, operation in _operations(schema):
         shown = {"method": method.upper(), "path": path.replace("{model_name}", model_name), "operation": operation}
-        (ours if path in (PREDICT, EVENTS) else others).append(shown)
+        (ours if path in (PREDICT, EVENTS, DECISION) else others).append(shown)
     bodies = {name: schema["components"]["schemas"][name] for name in _used(schema, ours)}
     return template.render(title=schema["info"]["title"], ours=ours, others=others, bodies=bodies, type_text=type_text)
 

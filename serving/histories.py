@@ -17,21 +17,34 @@ class HistorySource(Protocol):
     def read(self, user_id: str) -> Mapping[str, Any] | None: ...
 
 
-def open_features(folder: Path, bundle: Bundle, thread: ThreadPoolExecutor) -> HistorySource:
-    """Open the feature store on the thread that will read it.
+class HistoryReader:
+    """The feature store of a folder, on the one thread that opens and reads it; bundles may share it."""
 
-    Raises:
-        InputError: Its definitions differ from those that the bundle was built with.
-    """
-    from feature_repo.online import OnlineHistories  # feast takes seconds to import
+    def __init__(self, features: Path | None) -> None:
+        self.features = features
+        self.thread = ThreadPoolExecutor(1, thread_name_prefix="features")
+        self.source: HistorySource | None = None
+        self.feature_hash: str | None = None  # of the definitions
+        if features is not None:
+            from feature_repo.online import OnlineHistories  # feast takes seconds to import
 
-    source = thread.submit(OnlineHistories, folder).result()
-    if source.feature_hash != bundle.manifest.feature_hash:
-        raise InputError(
-            f"Bundle {bundle.manifest.id} was built with feature definitions {bundle.manifest.feature_hash}, "
-            f"but {folder} has {source.feature_hash}. Give the feature folder of the bundle's own run."
-        )
-    return source
+            histories = self.thread.submit(OnlineHistories, features).result()
+            self.source, self.feature_hash = histories, histories.feature_hash
+
+    def check(self, bundle: Bundle) -> None:
+        """Check that the bundle was built with these definitions.
+
+        Raises:
+            InputError: They differ.
+        """
+        if self.feature_hash not in (None, bundle.manifest.feature_hash):
+            raise InputError(
+                f"Bundle {bundle.manifest.id} was built with feature definitions {bundle.manifest.feature_hash}, but "
+                f"{self.features} has {self.feature_hash}. Give the feature folder of the bundle's own run."
+            )
+
+    def close(self) -> None:
+        self.thread.shutdown(wait=False, cancel_futures=True)
 
 
 def encode_columns(columns: Mapping[str, Any], bundle: Bundle) -> History:

@@ -1,4 +1,4 @@
-"""Predictor: the retriever as a KServe model; it only translates.
+"""Predictor: the arms as a KServe model; it only translates.
 
 A bad request gets 400, an index of another bundle 503 with both ids, any other request an answer.
 """
@@ -16,31 +16,56 @@ from prometheus_client import Counter, Histogram
 from redrec.bundle.reader import Bundle
 from redrec.config import InputError
 from redrec.index.milvus import BundleMismatchError
-from serving.answers import v1_answers, v2_answers
+from serving.answers import ARM_FIELDS, v1_answers, v2_answers
+from serving.arms import Arms, OneArm, Served, TwoArms
 from serving.config import ServingConfig
+from serving.histories import HistoryReader
 from serving.requests import V2_INPUTS, Query, parse_instances, read_v1, read_v2
-from serving.retriever import Answer, Retriever
+from serving.start import ExperimentFiles
 
 MAX_REASON = 1000  # characters; the error of a history names every bad event
-V2_OUTPUTS = {"item_id": "BYTES", "score": "FP32", "interest": "INT32", "source": "BYTES", "reason": "BYTES"}
+V2_OUTPUTS = {
+    "item_id": "BYTES",
+    "score": "FP32",
+    "interest": "INT32",
+    "source": "BYTES",
+    "reason": "BYTES",
+    "bundle_id": "BYTES",
+}
 ANSWERS = Counter("redrec_answers", "Answers by scenario, source and reason", ["scenario", "source", "reason"])
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)  # the budgets of all stages sum to 3 s
 SECONDS = Histogram("redrec_answer_seconds", "Seconds of an answer, by scenario", ["scenario"], buckets=BUCKETS_S)
 
 
 class Predictor(Model):
-    """One bundle under one model name; `load` comes before the server starts, `start_engine` runs on its event loop."""
+    """One model name for one bundle, or for both of an experiment.
 
-    def __init__(self, name: str, bundle: Path, features: Path | None, config: ServingConfig) -> None:
+    `load` comes before the server starts, `start_engine` runs on its event loop.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        bundle: Path,
+        features: Path | None,
+        config: ServingConfig,
+        experiment: ExperimentFiles | None = None,
+    ) -> None:
         super().__init__(name)
         self.engine = True  # KServe then awaits start_engine together with the server
-        self.bundle_path, self.features, self.config = bundle, features, config
+        self.bundle_path, self.features, self.config, self.experiment = bundle, features, config, experiment
         self.when_ready: Callable[[], Awaitable[None]] | None = None
 
     def load(self) -> bool:
         """Open and check everything; before it listens, KServe registers only models that are ready."""
         self.bundle = Bundle.load(self.bundle_path)
-        self.retriever = Retriever(self.bundle, self.config, self.features)
+        histories = HistoryReader(self.features)
+        self.arms: Arms
+        if self.experiment is None:
+            self.arms = OneArm(self.bundle, self.config, histories)
+        else:
+            treatment = Bundle.load(self.experiment.treatment)
+            self.arms = TwoArms(self.bundle, treatment, self.config, histories, self.experiment)
         self.ready = True
         return self.ready
 
@@ -52,13 +77,13 @@ class Predictor(Model):
         self.ready = False
         self.stopped = asyncio.Event()
         try:
-            await self.retriever.start()
+            await self.arms.start()
             self.ready = True
             if self.when_ready is not None:
                 await self.when_ready()
             await self.stopped.wait()
         finally:
-            await self.retriever.close()
+            await self.arms.close()
 
     def stop(self) -> None:
         self.ready = False
@@ -68,7 +93,8 @@ class Predictor(Model):
         return [{"name": name, "datatype": datatype, "shape": [-1]} for name, datatype in V2_INPUTS.items()]
 
     def get_output_types(self) -> list[dict[str, object]]:
-        return [{"name": name, "datatype": datatype, "shape": [-1]} for name, datatype in V2_OUTPUTS.items()]
+        outputs = V2_OUTPUTS if self.experiment is None else V2_OUTPUTS | dict.fromkeys(ARM_FIELDS, "BYTES")
+        return [{"name": name, "datatype": datatype, "shape": [-1]} for name, datatype in outputs.items()]
 
     async def predict(self, payload: Any, headers: dict[str, str] | None = None) -> Any:
         """Return the answers to a V1 body or a V2 request."""
@@ -76,21 +102,21 @@ class Predictor(Model):
         try:
             instances = read_v2(flat_tensors(payload)) if is_v2 else read_v1(payload)
             queries = parse_instances(instances, self.bundle.vocabulary)
-            answers = await asyncio.gather(*map(self._answer, queries))
+            served = await asyncio.gather(*map(self._answer, queries))
         except BundleMismatchError as mismatch:
             raise ModelNotReady(self.name, str(mismatch)) from mismatch  # KServe's 503, with this message
         except InputError as error:
             raise InvalidInput(str(error)[:MAX_REASON]) from error
         if not is_v2:
-            return v1_answers(answers, self.bundle.manifest.id)
-        outputs = [InferOutput(**tensor._asdict()) for tensor in v2_answers(answers, self.bundle.manifest.id)]
+            return v1_answers(served)
+        outputs = [InferOutput(**tensor._asdict()) for tensor in v2_answers(served)]
         return InferResponse(payload.id or "", self.name, outputs)
 
-    async def _answer(self, query: Query) -> Answer:
+    async def _answer(self, query: Query) -> Served:
         with SECONDS.labels(query.scenario).time():
-            answer = await self.retriever.answer(query)
-        ANSWERS.labels(query.scenario, answer.source, answer.reason or "").inc()
-        return answer
+            served = await self.arms.answer(query)
+        ANSWERS.labels(query.scenario, served.answer.source, served.answer.reason or "").inc()
+        return served
 
 
 def flat_tensors(request: InferRequest) -> dict[str, list]:

@@ -14,7 +14,6 @@ import logging
 import time
 from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -31,7 +30,7 @@ from redrec.index.search import AsyncItemIndex, IndexUnavailableError, SearchRes
 from redrec.model.boosts import own_boosts
 from redrec.model.session import open_tower
 from serving.config import ServingConfig
-from serving.histories import HistorySource, encode_columns, event_columns, open_features
+from serving.histories import HistoryReader, HistorySource, encode_columns, event_columns
 from serving.index import ServedIndex
 from serving.popularity_boost import catalog_among, read_popular_items
 from serving.requests import Query
@@ -70,19 +69,19 @@ class QueriedUser(NamedTuple):
 
 
 class Retriever:
-    """One bundle, ready for queries between `start` and `close`; both run on the serving event loop."""
+    """One bundle, ready for queries between `start` and `close`; both run on the serving event loop.
 
-    def __init__(self, bundle: Bundle, config: ServingConfig, features: Path | None) -> None:
-        self.bundle, self.config = bundle, config
-        self.feature_thread = ThreadPoolExecutor(1, thread_name_prefix="features")
+    Whoever made `histories` closes it: another bundle's retriever may read it too.
+    """
+
+    def __init__(self, bundle: Bundle, config: ServingConfig, histories: HistoryReader) -> None:
+        histories.check(bundle)
+        self.bundle, self.config, self.histories = bundle, config, histories
         self.tower_threads = ThreadPoolExecutor(config.tower_threads, thread_name_prefix="tower")
-        self.source: HistorySource | None = None
-        if features is not None:
-            self.source = open_features(features, bundle, self.feature_thread)
         self.tower = open_tower(bundle.folder.tower)
         self.catalog = Catalog(bundle.items, bundle.item_index)
         self.titles = bundle.items["title"].to_pylist()
-        self.popular = read_popular_items(features, bundle, self.catalog)
+        self.popular = read_popular_items(histories.features, bundle, self.catalog)
         self.index = ServedIndex(bundle, config.milvus_uri)
         self.client: AsyncItemIndex | None = None
 
@@ -96,8 +95,7 @@ class Retriever:
             await self.client.search(interests_QD, 1, ItemFilter())
 
     async def close(self) -> None:
-        for threads in (self.feature_thread, self.tower_threads):
-            threads.shutdown(wait=False, cancel_futures=True)
+        self.tower_threads.shutdown(wait=False, cancel_futures=True)
         if self.client is not None:
             await self.client.close()
         self.index.close()
@@ -133,10 +131,10 @@ class Retriever:
         """Return the inline history, or that of the feature store; raise StageError if it has no known event."""
         if query.history is not None:
             columns = event_columns(query.history)
-        elif self.source is None:
+        elif self.histories.source is None:
             raise StageError("unknown_user")
         else:
-            columns = await self._read(self.source, query.user_id)
+            columns = await self._read(self.histories.source, query.user_id)
         history = encode_columns(columns, self.bundle)
         if len(history.item_L) == 0:
             raise StageError("no_known_events")
@@ -148,7 +146,7 @@ class Retriever:
         return is_default if query.exclude_seen is None else query.exclude_seen
 
     async def _read(self, source: HistorySource, user_id: str) -> Any:
-        read = asyncio.get_running_loop().run_in_executor(self.feature_thread, source.read, user_id)
+        read = asyncio.get_running_loop().run_in_executor(self.histories.thread, source.read, user_id)
         try:
             columns = await within(read, self.config.features_budget_ms, "features_timeout")
         except OSError as error:  # the store is not available; any other error is our own mistake

@@ -2,17 +2,56 @@
 
 import os
 import socket
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import NamedTuple
 
 from redrec.bundle.check import check_bundle
-from redrec.config import InputError
+from redrec.config import InputError, load_config
 
 MAX_PORT = 65_535
 HOST = "0.0.0.0"  # KServe listens on every address
 
 
-def check_start(bundle: Path, features: Path | None, port: int) -> None:
-    """Check the folders and the port.
+class ExperimentFiles(NamedTuple):
+    """What a server needs to serve two arms, besides the control's bundle."""
+
+    treatment: Path
+    allocation: Path
+    exposures: Path
+
+    @staticmethod
+    def add_arguments(parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--treatment", type=Path, help="bundle of an experiment's treatment; the other is its control"
+        )
+        parser.add_argument(
+            "--allocation",
+            type=Path,
+            help="YAML or JSON file with fields of redrec.experiments.allocation.Allocation; its changes are followed",
+        )
+        parser.add_argument("--exposures", type=Path, help="folder to write exposures to, for `redrec gate`")
+
+    @classmethod
+    def of(cls, arguments: Namespace) -> "ExperimentFiles | None":
+        """Return the options of a command; None if none is given.
+
+        Raises:
+            InputError: Only some are given.
+        """
+        files = [arguments.treatment, arguments.allocation, arguments.exposures]
+        if files == [None, None, None]:
+            return None
+        if None in files:
+            raise InputError(
+                "--treatment, --allocation and --exposures belong together: a second bundle, who gets it, and the log "
+                "that the experiment is decided from. Give all three, or none."
+            )
+        return cls(*files)
+
+
+def check_start(bundle: Path, features: Path | None, port: int, experiment: ExperimentFiles | None = None) -> None:
+    """Check the folders, the allocation and the port.
 
     Raises:
         InputError: A folder is not what it should be, or the server cannot listen on the port.
@@ -22,6 +61,13 @@ def check_start(bundle: Path, features: Path | None, port: int) -> None:
         from feature_repo.store import checked_config
 
         checked_config(features, os.environ)
+    if experiment is not None:
+        from redrec.experiments.allocation import Allocation  # with NumPy
+        from serving.exposures import check_folder
+
+        check_bundle(experiment.treatment)
+        load_config(Allocation, experiment.allocation)
+        check_folder(experiment.exposures)
     check_port(port)
 
 

@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 from ibis.backends.sql import SQLBackend
 
 from redrec.config import InputError
-from redrec.data.tables import ROWS_PER_BATCH, errors_of
+from redrec.data.tables import ROWS_PER_BATCH, errors_of, read_text
 from redrec.store.objects import SCHEMES, Objects, is_object
 
 Source = str | Path | Any  # Any: a data frame, by the Arrow stream that it exports
@@ -109,11 +109,7 @@ def _read_parquet(connection: SQLBackend, files: Sequence[Path]) -> ir.Table:
 
 
 def _read_text(connection: SQLBackend, files: Sequence[Path]) -> ir.Table:
-    paths, separator = [str(file) for file in files], _separator(files[0])
-    if connection.name == "duckdb":
-        return connection.read_csv(paths, all_varchar=True, header=True, delim=separator)
-    options = {"header": True, "inferSchema": False, "quote": '"', "escape": '"', "multiLine": True}
-    return connection.read_csv(paths, sep=separator, **options)
+    return read_text(connection, files, _separator(files[0]))
 
 
 def _separator(file: Path) -> str:

@@ -82,18 +82,29 @@ def _join(files: Sequence[Path], path: Path) -> None:
 
 
 def read(connection: SQLBackend, path: Path, name: str) -> ir.Table:
-    """Return the table in a Parquet file that an earlier step wrote; `name` is its name in errors.
+    """Return the table in a Parquet file, or in a folder of CSV files; `name` is its name in errors.
 
     Raises:
-        InputError: The file is absent or cannot be read.
+        InputError: There is no such file, or it cannot be read.
     """
-    if not path.is_file():
-        raise InputError(f"{name}: {path} does not exist. Give the folder that an earlier step wrote.")
+    files = [file for file in sorted(path.glob("*.csv")) if file.stat().st_size > 0]
+    if path.is_dir() and not files:
+        raise InputError(f"{name}: {path} has no CSV file with rows. Give a Parquet file, or a folder of CSV files.")
+    if not path.exists():
+        raise InputError(f"{name}: {path} does not exist. Give the file or folder that an earlier step wrote.")
     try:
-        return connection.read_parquet(path)
+        return read_text(connection, files, ",") if files else connection.read_parquet(path)
     except errors_of(connection) as error:
         first_line = str(error).splitlines()[0]
         raise InputError(f"{name}: {path} cannot be read: {first_line}. Check that it is a whole file.") from error
+
+
+def read_text(connection: SQLBackend, files: Sequence[Path], separator: str) -> ir.Table:
+    """Return the table in CSV files with a header; its columns are text, since an id may look like a number."""
+    paths, quotes = [str(file) for file in files], {"quote": '"', "escape": '"'}
+    if connection.name == "duckdb":
+        return connection.read_csv(paths, all_varchar=True, header=True, delim=separator, **quotes)
+    return connection.read_csv(paths, sep=separator, header=True, inferSchema=False, multiLine=True, **quotes)
 
 
 def errors_of(connection: SQLBackend) -> type[Exception]:

@@ -55,6 +55,7 @@ FILES = {
 }
 TABLES = "--events events.csv --items items.csv"
 JOB = "train-job --claim data"
+ALLOCATED = "--allocation plan.json --exposures out"
 TABLES_OF_ARMS = "--exposures exposures.parquet --outcomes outcomes.parquet"
 
 # The command, and what its answer says.
@@ -152,6 +153,9 @@ WRONG = [
     ("serve --run run", "feature_store.yaml holds NoneType, not a mapping"),
     ("serve --bundle lone/bundle --port 99999", "99999"),
     ("serve --bundle lone/bundle --port -1", "-1"),
+    ("serve --bundle lone/bundle --treatment foreign", "belong together"),
+    (f"serve --bundle lone/bundle --treatment foreign {ALLOCATED}", "foreign is no bundle"),
+    (f"serve --bundle lone/bundle --treatment lone/bundle {ALLOCATED}", "plan: missing"),
     ("query --user u1 --scenario ads --k 0", "--k 0 is not allowed. Give 1 or more."),
     ("fetch nosuch out", "Give one like s3://bucket/releases"),
     ("publish nosuch s3://bucket/releases", "nosuch does not exist. Give what `redrec run`"),
@@ -161,7 +165,7 @@ WRONG = [
     # experiments
     ("gate --exposures nosuch.parquet --outcomes outcomes.parquet --plan plan.json", "nosuch.parquet"),
     ("gate --exposures events.csv --outcomes outcomes.parquet --plan plan.json", "cannot be read"),
-    ("gate --exposures foreign --outcomes outcomes.parquet --plan plan.json", "foreign"),
+    ("gate --exposures foreign --outcomes outcomes.parquet --plan plan.json", "foreign has no CSV file with rows"),
     ("gate --exposures outcomes.parquet --outcomes outcomes.parquet --plan plan.json", "no column exposure_id"),
     (f"gate {TABLES_OF_ARMS} --plan nosuch.json", "nosuch.json does not exist"),
     (f"gate {TABLES_OF_ARMS} --plan broken.json", "broken.json cannot be read: line 1"),

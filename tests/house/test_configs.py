@@ -20,6 +20,7 @@ GIVEN = {
     "jobs.train_job.TrainJobConfig": "the options of redrec train-job",
     "jobs.load_job.LoadJobConfig": "the options of redrec load-job",
     "redrec.experiments.plan.Plan": "redrec gate --plan FILE",
+    "redrec.experiments.allocation.Allocation": "redrec serve --allocation FILE",
     "pipelines.settings.ClusterSettings": "redrec compile --settings FILE",
     "cli.demo_run.DemoConfig": "redrec demo --config FILE",
     "serving.requests.Query": "a request",

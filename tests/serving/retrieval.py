@@ -11,7 +11,7 @@ import pytest
 from redrec.bundle.reader import Bundle
 from redrec.index.filters import Catalog, ItemFilter
 from serving.config import ServingConfig
-from serving.histories import HistorySource
+from serving.histories import HistoryReader, HistorySource
 from serving.requests import Event, Query
 from serving.retriever import Answer, Retriever
 from tests.bundles import CATEGORIES, numpy_interests
@@ -38,13 +38,15 @@ def answers(
     """Run `call` between a retriever's start and close."""
 
     async def session():
-        retriever = Retriever(bundle, config, features)
-        retriever.source = source or retriever.source
+        histories = HistoryReader(features)
+        histories.source = source or histories.source
+        retriever = Retriever(bundle, config, histories)
         try:
             await retriever.start()
             return await call(retriever)
         finally:
             await retriever.close()
+            histories.close()
 
     return asyncio.run(session())
 

@@ -5,6 +5,7 @@ from pydantic import ValidationError
 
 from redrec.history import Vocabulary
 from serving.answers import v1_answers
+from serving.arms import Served
 from serving.bodies import V1Answer, V1Request
 from serving.requests import MAX_INSTANCES, parse_instances
 from serving.retriever import Answer, Item
@@ -18,8 +19,9 @@ def test_answers_of_the_model_and_of_the_fallback_are_as_described():
         Answer([Item("i1", "Lamp", 0.5, 2)], "model", None),
         Answer([Item("i2", None, None, None)], "fallback", "unknown_user"),
     ]
-    described = V1Answer.model_validate(v1_answers(answers, "b1"))
-    assert described.model_dump() == v1_answers(answers, "b1")
+    for names in ({}, {"experiment": "towers-2", "arm": "control"}):
+        body = v1_answers([Served(answer, "b1", **names) for answer in answers])
+        assert V1Answer.model_validate(body).model_dump(exclude_unset=True) == body
 
 
 @pytest.mark.parametrize(

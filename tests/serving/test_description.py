@@ -5,7 +5,7 @@ import re
 import fastapi
 import pytest
 
-from serving.description import EVENTS, PREDICT, describe, docs_page
+from serving.description import DECISION, EVENTS, PREDICT, describe, docs_page
 
 
 @pytest.fixture
@@ -17,6 +17,7 @@ def app() -> fastapi.FastAPI:
     app = fastapi.FastAPI(docs_url=None)
     app.add_api_route(PREDICT, handle, methods=["POST"], response_model=None)
     app.add_api_route(EVENTS, handle, methods=["POST"], response_model=None)
+    app.add_api_route(DECISION, lambda: None, methods=["GET"], response_model=None)
     describe(app, "redrec", "ads")
     return app
 
@@ -60,5 +61,6 @@ def test_without_a_token_there_is_no_route_for_events():
 def test_the_page_has_routes_fields_and_no_address_of_another_host(app: fastapi.FastAPI):
     page = docs_page(app.openapi(), "my-model")
     assert "/v1/models/my-model:predict" in page and "exclude_seen" in page and "Bearer TOKEN" in page
+    assert f"GET {DECISION}" in page and "plan_hash" in page
     assert "list of Query, 1 to 64 of them" in page and "integer, 1 to 1000" in page
     assert re.findall(r'(?:src|href)="([^"]*)"|https?://', page) == ["openapi.json"]

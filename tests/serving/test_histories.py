@@ -1,6 +1,5 @@
 """Histories at request time: the feature store must be the bundle's own, and both sources give the same columns."""
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -8,17 +7,18 @@ import pytest
 from redrec.bundle.reader import Bundle
 from redrec.config import InputError
 from redrec.folders import RunFolder
-from serving.histories import encode_columns, event_columns, open_features
+from serving.histories import HistoryReader, encode_columns, event_columns
 from serving.requests import Event
 from tests.bundles import tiny_run
 
 
 def test_features_with_other_definitions_are_refused(bundle: Bundle, tmp_path: Path):
     own = tiny_run(tmp_path)
-    with ThreadPoolExecutor(1) as thread:
-        open_features(RunFolder(tmp_path).features, own, thread)
-        with pytest.raises(InputError, match=f"definitions {bundle.manifest.feature_hash}, .*Give the feature folder"):
-            open_features(RunFolder(tmp_path).features, bundle, thread)
+    histories = HistoryReader(RunFolder(tmp_path).features)
+    histories.check(own)
+    with pytest.raises(InputError, match=f"definitions {bundle.manifest.feature_hash}, .*Give the feature folder"):
+        histories.check(bundle)
+    histories.close()
 
 
 def test_inline_events_become_a_history_without_unknown_items(bundle: Bundle):

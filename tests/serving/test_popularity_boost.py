@@ -15,6 +15,7 @@ from redrec.folders import RunFolder
 from redrec.index.filters import Catalog, ItemFilter
 from redrec.index.popularity_boost import daily_rates, popularity_lifts
 from redrec.model.boosts import BoostWeights
+from serving.histories import HistoryReader
 from serving.retriever import Retriever
 from tests.bundles import tiny_run
 from tests.serving.retrieval import PATIENT, QUERIED, SEEN, answers, exact_items, item_ids, query
@@ -56,7 +57,7 @@ def test_features_without_the_items_statistics_are_refused(boosting: tuple[Bundl
     shutil.copytree(features, tmp_path / "features")
     (tmp_path / "features" / item_source_path("ads")).unlink()
     with pytest.raises(InputError, match=f"items_ads.parquet is missing, and bundle {bundle.manifest.id} boosts"):
-        Retriever(bundle, PATIENT, tmp_path / "features")
+        Retriever(bundle, PATIENT, HistoryReader(tmp_path / "features"))
 
 
 def test_without_features_own_items_are_boosted_alone(boosting: tuple[Bundle, Path]):

@@ -1,0 +1,159 @@
+"""Arms: each query is answered by the bundle that the allocation gives its user, and exposures are logged.
+
+Only an answer that an assigned arm really gave is an exposure: no fallback, and not the control's answer to a user of
+the treatment whose index holds another bundle's rows.
+"""
+
+import asyncio
+import logging
+from datetime import UTC, datetime
+from typing import NamedTuple, Protocol
+from uuid import uuid4
+
+from redrec.bundle.reader import Bundle
+from redrec.config import InputError
+from redrec.experiments.allocation import Allocation, allotted
+from redrec.experiments.plan import Arm, Plan
+from redrec.index.milvus import BundleMismatchError
+from serving.allocation_file import AllocationFile
+from serving.config import ServingConfig
+from serving.exposures import Exposure, ExposureLog
+from serving.histories import HistoryReader
+from serving.requests import Query
+from serving.retriever import Answer, Retriever
+from serving.start import ExperimentFiles
+
+logger = logging.getLogger(__name__)
+
+TREATMENT_REFUSED = "treatment_refused"  # the control answered, since the treatment's index is another bundle's
+
+
+class Served(NamedTuple):
+    """An answer and what gave it."""
+
+    answer: Answer
+    bundle_id: str
+    experiment: str | None = None  # None: the server has no allocation
+    arm: str | None = None
+    exposure_id: str | None = None  # None: the answer is no exposure
+
+
+class Arms(Protocol):
+    """What a predictor serves; `start` and `close` run on the serving event loop."""
+
+    async def start(self) -> None: ...
+    async def close(self) -> None: ...
+    async def answer(self, query: Query) -> Served: ...
+
+
+class OneArm:
+    """One bundle for all users."""
+
+    def __init__(self, bundle: Bundle, config: ServingConfig, histories: HistoryReader) -> None:
+        self.histories, self.retriever = histories, Retriever(bundle, config, histories)
+
+    async def start(self) -> None:
+        await self.retriever.start()
+
+    async def close(self) -> None:
+        await self.retriever.close()
+        self.histories.close()
+
+    async def answer(self, query: Query) -> Served:
+        return Served(await self.retriever.answer(query), self.retriever.bundle.manifest.id)
+
+
+class TwoArms:
+    """Control and treatment of an experiment; both read histories through `histories`, which is closed with them."""
+
+    def __init__(
+        self,
+        control: Bundle,
+        treatment: Bundle,
+        config: ServingConfig,
+        histories: HistoryReader,
+        files: ExperimentFiles,
+    ) -> None:
+        def check(allocation: Allocation) -> None:
+            check_bundles(allocation, control, treatment)
+
+        self.file = AllocationFile(files.allocation, check)
+        self.histories = histories
+        self.control = Retriever(control, config, histories)
+        self.treatment = Retriever(treatment, config, histories)
+        self.exposures = ExposureLog(files.exposures)
+        self.following: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        await self.control.start()
+        await self.treatment.start()
+        self.following = asyncio.create_task(self.file.follow())
+
+    async def close(self) -> None:
+        if self.following is not None:
+            self.following.cancel()
+        await self.control.close()
+        await self.treatment.close()
+        self.histories.close()
+        await asyncio.to_thread(self.exposures.close)
+
+    async def answer(self, query: Query) -> Served:
+        """Return the answer of the user's arm.
+
+        Raises:
+            BundleMismatchError: The control's index holds another bundle's rows.
+        """
+        allocation, moment = self.file.allocation, datetime.now(UTC)
+        given = allotted(allocation, query.scenario, query.user_id, moment)
+        served = await self._served(query, given.arm, allocation.plan)
+        is_exposure = given.is_exposure and served.arm == given.arm.name and served.answer.source != "fallback"
+        return self._exposed(served, query, allocation, moment) if is_exposure else served
+
+    async def _served(self, query: Query, arm: Arm, plan: Plan) -> Served:
+        """Return the arm's answer, or the control's marked one if the treatment's index is another bundle's."""
+        own, experiment, control = self.control.bundle.manifest.id, plan.experiment, plan.control
+        if arm == control:
+            return Served(await self.control.answer(query), own, experiment, control.name)
+        try:
+            answer = await self.treatment.answer(query)
+        except BundleMismatchError as mismatch:
+            logger.warning("treatment: %s", mismatch)
+            answer = (await self.control.answer(query))._replace(reason=TREATMENT_REFUSED)
+            return Served(answer, own, experiment, control.name)
+        return Served(answer, self.treatment.bundle.manifest.id, experiment, arm.name)
+
+    def _exposed(self, served: Served, query: Query, allocation: Allocation, moment: datetime) -> Served:
+        """Return the answer with the id of its exposure, if the log has room for one."""
+        exposure = Exposure(
+            exposure_id=uuid4().hex,
+            experiment=str(served.experiment),
+            user_id=query.user_id,
+            scenario=query.scenario,
+            arm=str(served.arm),
+            timestamp=moment.isoformat(timespec="milliseconds"),
+            bundle_id=served.bundle_id,
+            plan_hash=allocation.plan_hash,
+        )
+        return served._replace(exposure_id=exposure.exposure_id) if self.exposures.add(exposure) else served
+
+
+def check_bundles(allocation: Allocation, control: Bundle, treatment: Bundle) -> None:
+    """Check that the arms' bundles are those of the plan, and know its scenarios.
+
+    Raises:
+        InputError: One is another, or does not.
+    """
+    plan = allocation.plan
+    for arm, bundle in zip(plan.arms, (control, treatment), strict=True):
+        own = bundle.manifest.id
+        if arm.bundle not in (None, own):
+            raise InputError(
+                f"Arm {arm.name} of experiment {plan.experiment} serves bundle {arm.bundle}, but {bundle.path} is "
+                f"bundle {own}. Give the bundle of the plan, or plan another experiment."
+            )
+        unknown = [scenario for scenario in plan.scenarios if scenario not in bundle.manifest.scenarios]
+        if unknown:
+            raise InputError(
+                f"Experiment {plan.experiment} has scenario {', '.join(unknown)}, which bundle {own} of arm {arm.name} "
+                f"does not know; it knows {', '.join(bundle.manifest.scenarios)}. Leave it out of the plan."
+            )

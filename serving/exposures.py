@@ -1,0 +1,195 @@
+"""Exposures: one row where an arm was really served, appended to CSV files in a folder that `redrec gate` reads.
+
+A request only puts a row into a bounded queue. One thread writes what has gathered by one `write` per batch, so a file
+never ends inside a row, and starts a new file when one is large or old. Each server has files of its own, so several
+may write to one folder. A full queue or a full disk loses rows and never an answer; each lost row is counted.
+"""
+
+import csv
+import io
+import logging
+import os
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from queue import Empty, Full, Queue
+from threading import Thread
+from typing import NamedTuple
+from uuid import uuid4
+
+from prometheus_client import Counter
+
+from redrec.config import InputError
+
+logger = logging.getLogger(__name__)
+
+EXPOSURES = Counter(
+    "redrec_exposures",
+    "Exposures by outcome: written, or lost since the queue was full or the folder could not be written",
+    ["outcome"],
+)
+WRITTEN, QUEUE_FULL, NOT_WRITTEN = "written", "queue_full", "not_written"
+MAX_QUEUED = 100_000  # rows, some 50 MB; at 1,000 requests a second a disk may hang for over a minute
+GATHER_S = 0.2  # how long rows are gathered for one write
+MAX_BYTES = 64 * 1024 * 1024  # of a file
+MAX_AGE_S = 3600.0  # of a file that is written to
+STOP_S = 5.0  # for the last rows, within the server's grace period
+
+
+class Exposure(NamedTuple):
+    """A row; its fields are the columns of the files."""
+
+    exposure_id: str
+    experiment: str
+    user_id: str
+    scenario: str
+    arm: str
+    timestamp: str
+    bundle_id: str
+    plan_hash: str
+
+
+class ExposureLog:
+    """Rows put in by `add` are written until `close`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        max_queued: int = MAX_QUEUED,
+        max_bytes: int = MAX_BYTES,
+        max_age_s: float = MAX_AGE_S,
+    ) -> None:
+        self.files = ExposureFiles(folder, max_bytes, max_age_s)
+        self.queue: Queue[Exposure | None] = Queue(max_queued)
+        self.is_failing = False
+        self.thread = Thread(target=self._write_all, name="exposures", daemon=True)
+        self.thread.start()
+
+    def add(self, exposure: Exposure) -> bool:
+        """Put a row into the queue without waiting; return whether there was room."""
+        try:
+            self.queue.put_nowait(exposure)
+        except Full:
+            EXPOSURES.labels(QUEUE_FULL).inc()
+            return False
+        return True
+
+    def close(self) -> None:
+        """Write what is queued, and end the thread."""
+        try:
+            self.queue.put(None, timeout=STOP_S)
+        except Full:
+            logger.warning("exposures: %d rows are lost, since the folder does not take them", self.queue.qsize())
+            return
+        self.thread.join(STOP_S)
+
+    def _write_all(self) -> None:
+        is_open = True
+        while is_open:
+            rows = [self.queue.get()]
+            if rows[0] is not None:
+                time.sleep(GATHER_S)
+            rows += self._queued()
+            is_open = None not in rows
+            self._write([row for row in rows if row is not None])
+        self.files.close()
+
+    def _queued(self) -> list[Exposure | None]:
+        rows: list[Exposure | None] = []
+        try:
+            while True:
+                rows.append(self.queue.get_nowait())
+        except Empty:
+            return rows
+
+    def _write(self, rows: Sequence[Exposure]) -> None:
+        if not rows:
+            return
+        try:
+            self.files.append(rows)
+        except OSError as error:
+            EXPOSURES.labels(NOT_WRITTEN).inc(len(rows))
+            if not self.is_failing:
+                logger.warning("exposures: rows are lost until the folder can be written again: %s", error)
+            self.is_failing = True
+            return
+        EXPOSURES.labels(WRITTEN).inc(len(rows))
+        if self.is_failing:
+            logger.info("exposures: rows are written again")
+        self.is_failing = False
+
+
+class ExposureFiles:
+    """The files of one server in a folder; one thread appends to them."""
+
+    def __init__(self, folder: Path, max_bytes: int, max_age_s: float) -> None:
+        self.folder, self.max_bytes, self.max_age_s = folder, max_bytes, max_age_s
+        self.file: int | None = None
+        self.opened_s = 0.0
+
+    def append(self, rows: Sequence[Exposure]) -> None:
+        """Append whole rows, or raise OSError and leave the file as it was."""
+        content = csv_text(rows).encode()
+        file, size = self._file_for(len(content))
+        if size == 0:
+            content = csv_text([Exposure._fields]).encode() + content
+        if os.write(file, content) < len(content):
+            self._shorten(file, size)
+            raise OSError("the disk took only a part of the rows")
+
+    def close(self) -> None:
+        if self.file is not None:
+            os.close(self.file)
+        self.file = None
+
+    def _file_for(self, num_bytes: int) -> tuple[int, int]:
+        """Return a file that may grow by so many bytes, and its size."""
+        if self.file is not None:
+            state = os.fstat(self.file)
+            is_old = time.monotonic() - self.opened_s > self.max_age_s
+            is_large = state.st_size > 0 and state.st_size + num_bytes > self.max_bytes
+            is_removed = state.st_nlink == 0
+            if not (is_old or is_large or is_removed):
+                return self.file, state.st_size
+            self.close()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid4().hex[:12]}.csv"
+        self.file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+        self.opened_s = time.monotonic()
+        return self.file, 0
+
+    def _shorten(self, file: int, size: int) -> None:
+        try:
+            os.ftruncate(file, size)
+        except OSError:
+            self.close()  # the next rows begin another file
+            raise
+
+
+def csv_text(rows: Sequence[Sequence[str]]) -> str:
+    r"""Return rows as CSV; a text with quotes, commas or line breaks is quoted.
+
+    >>> csv_text([("e1", 'a "b", c'), ("e2", "d")])
+    'e1,"a ""b"", c"\ne2,d\n'
+    """
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def check_folder(folder: Path) -> None:
+    """Make the folder, and check that files can be written there.
+
+    Raises:
+        InputError: They cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".{uuid4().hex}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(
+            f"Exposures cannot be written to {folder}: {error.strerror}. Give a folder that can be written."
+        ) from error
