@@ -49,6 +49,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--replay", action="store_true", help="decide the experiment's entries of the ledger again, and compare"
     )
+    parser.add_argument(
+        "--allocation", type=Path, help="show what the decisions change in this file of `redrec serve --allocation`"
+    )
+    parser.add_argument("--apply", action="store_true", help="change the file of --allocation")
     parser.add_argument("--out", type=Path, metavar="DIR", help="also write JSON, Markdown and a page with pictures")
 
 
@@ -57,10 +61,10 @@ def run(arguments: argparse.Namespace) -> Outcome:
     through = None if arguments.through is None else _time(arguments.through)
     tables = {name: getattr(arguments, name) for name in ("exposures", "outcomes", "plan")}
     absent = [f"--{name}" for name, path in tables.items() if path is None]
-    if arguments.batch and len(absent) < len(tables):
-        raise InputError(
-            "--batch has the tables and plans in its folders. Leave out --exposures, --outcomes and --plan."
-        )
+    if arguments.batch and (len(absent) < len(tables) or arguments.allocation):
+        raise InputError("--batch has the tables and plans in its folders. Leave out the options of one experiment.")
+    if arguments.apply and not arguments.allocation:
+        raise InputError("--apply changes the file of --allocation. Give that file, too.")
     if arguments.batch:
         return _batch(arguments, through)
     if absent:
@@ -73,8 +77,21 @@ def run(arguments: argparse.Namespace) -> Outcome:
     if arguments.replay:
         return _replayed(experiment, arguments.ledger)
     looks = experiment.decide(through, arguments.ledger)
-    written = _written(looks, experiment, arguments.out)
-    return Outcome(_as_json(looks, arguments.looks), _text(looks, arguments.looks) + written)
+    text = _text(looks, arguments.looks) + _written(looks, experiment, arguments.out)
+    outcome = Outcome(_as_json(looks, arguments.looks), text)
+    return _acted(outcome, looks[-1], arguments.allocation, arguments.apply) if arguments.allocation else outcome
+
+
+def _acted(outcome: Outcome, result: "Result", allocation: Path, is_applied: bool) -> Outcome:
+    """Return the outcome with what the result changes in the allocation."""
+    from redrec.experiments.act import act
+
+    changes = act(allocation, result, is_applied=is_applied)
+    done = f"Changed in {allocation}" if is_applied else f"Would change in {allocation} (--apply does it)"
+    lines = indented("\n".join(changes or ["nothing"]))
+    assert isinstance(outcome.result, dict)
+    content = {**outcome.result, "allocation": {"changes": changes, "is_applied": is_applied}}
+    return Outcome(content, f"{outcome.text}\n\n{done}:\n{lines}")
 
 
 def _time(text: str) -> datetime:

@@ -74,6 +74,21 @@ def test_every_look_the_reports_and_the_ledger(
     assert "the plan differs" in capsys.readouterr().out
 
 
+def test_a_dry_run_shows_what_applying_then_does(
+    experiment: DemoFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    allocation = tmp_path / "allocation.json"
+    allocation.write_text(json.dumps({"plan": read_json(experiment.plan)}))
+    command = [*words(experiment), "--allocation", str(allocation), "--json"]
+    acted = []
+    for options in ([], ["--apply"], ["--apply"]):
+        assert main([*command, *options]) == 0
+        acted.append(json.loads(capsys.readouterr().out)["allocation"])
+    assert [bool(one["changes"]) for one in acted] == [True, True, False]
+    assert acted[0]["changes"] == acted[1]["changes"]
+    assert read_json(allocation)["serves"] == {"feed": "treatment", "search": "control", "ads": "control"}
+
+
 def test_a_batch_decides_the_others_where_one_cannot_be_read(
     experiment: DemoFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -90,7 +105,11 @@ def test_a_batch_decides_the_others_where_one_cannot_be_read(
     ("options", "expected"),
     [
         (["--plan", "plan.json"], "--exposures, --outcomes is missing"),
-        (["--batch", ".", "--plan", "plan.json"], "Leave out --exposures"),
+        (["--batch", ".", "--plan", "plan.json"], "Leave out the options of one experiment"),
+        (
+            ["--exposures", "e", "--outcomes", "o", "--plan", "PLAN", "--apply"],
+            "--apply changes the file of --allocation",
+        ),
         (["--exposures", "e", "--outcomes", "o", "--plan", "PLAN", "--replay"], "--replay needs a ledger"),
     ],
 )
