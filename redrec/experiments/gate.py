@@ -55,17 +55,17 @@ def read(
 
 def decide_log(log: ExperimentLog, plan: Plan, through: datetime | None = None) -> Result:
     """Decide every scenario from the sums of a log."""
-    return _result(log, plan, _views(log, plan, through))
+    return result_of(log, plan, views_of(log, plan, through))
 
 
 def decide_looks(log: ExperimentLog, plan: Plan, through: datetime | None = None) -> list[Result]:
     """Return what was decided after each day, the newest last, as if the gate had run every day."""
-    views = _views(log, plan, through)
+    views = views_of(log, plan, through)
     results = []
     for day in range(1, max(view.days for view in views.values())):
         until_day = {name: view.until(min(day, view.days)) for name, view in views.items()}
-        results.append(_result(log, plan, {name: view._replace(has_ended=False) for name, view in until_day.items()}))
-    return [*results, _result(log, plan, views)]
+        results.append(result_of(log, plan, {name: view._replace(has_ended=False) for name, view in until_day.items()}))
+    return [*results, result_of(log, plan, views)]
 
 
 def until(log: ExperimentLog, plan: Plan, through: datetime | None) -> datetime:
@@ -73,12 +73,14 @@ def until(log: ExperimentLog, plan: Plan, through: datetime | None) -> datetime:
     return through or plan.start + timedelta(hours=-(-log.newest_ms // MS_PER_HOUR))
 
 
-def _views(log: ExperimentLog, plan: Plan, through: datetime | None) -> dict[str, View]:
+def views_of(log: ExperimentLog, plan: Plan, through: datetime | None = None) -> dict[str, View]:
+    """Return each scenario after its complete days."""
     through_ms = round((until(log, plan, through) - plan.start).total_seconds() * 1000)
     return {name: View.of(log, plan, name, through_ms) for name in log.scenarios}
 
 
-def _result(log: ExperimentLog, plan: Plan, views: Mapping[str, View]) -> Result:
+def result_of(log: ExperimentLog, plan: Plan, views: Mapping[str, View]) -> Result:
+    """Decide every scenario as it is viewed."""
     decisions = _shared(views, plan) if plan.applies == "shared" else _per_scenario(views, plan)
     total = decisions.pop(ALL_SCENARIOS, None)
     look = max(view.days for view in views.values())
