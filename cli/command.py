@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
+from cli.table import indented
 from redrec.config import Config, InputError, changed, read_mapping, validated
 
 if TYPE_CHECKING:
@@ -37,6 +38,19 @@ class Command(Protocol):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None: ...
 
     def run(self, arguments: argparse.Namespace) -> Outcome: ...
+
+
+def add_command(commands: Any, name: str, command: Command) -> None:
+    """Add a command to the subparsers of a parser."""
+    parser = commands.add_parser(
+        name,
+        help=command.SUMMARY,
+        description=f"{command.SUMMARY[0].upper()}{command.SUMMARY[1:]}.",
+        epilog=f"Example:\n{indented(command.EXAMPLE)}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,  # a wrapped example would not work as pasted
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON document (default: as text)")
+    command.add_arguments(parser)
 
 
 def say(line: str) -> None:

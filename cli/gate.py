@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli.command import Outcome, check_file, say
+from cli import gate_power, gate_simulate
+from cli.command import Command, Outcome, add_command, check_file, say
 from cli.table import indented, table
 from redrec.config import InputError
 
@@ -21,7 +22,13 @@ EXAMPLE = (
 )
 
 
+TASKS: dict[str, Command] = {"power": gate_power, "simulate": gate_simulate}
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    tasks = parser.add_subparsers(dest="task", metavar="TASK", help="before an experiment; without one, decide it")
+    for name, task in TASKS.items():
+        add_command(tasks, name, task)
     parser.add_argument(
         "--exposures", type=Path, help="Parquet file: exposure_id, experiment, user_id, scenario, arm, timestamp"
     )
@@ -57,6 +64,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> Outcome:
+    return TASKS[arguments.task].run(arguments) if arguments.task else _decided(arguments)
+
+
+def _decided(arguments: argparse.Namespace) -> Outcome:
     check_file("--ledger", arguments.ledger)
     through = None if arguments.through is None else _time(arguments.through)
     tables = {name: getattr(arguments, name) for name in ("exposures", "outcomes", "plan")}

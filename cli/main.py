@@ -32,8 +32,7 @@ from cli import (
     validate,
     worth,
 )
-from cli.command import Command, Outcome, say
-from cli.table import indented
+from cli.command import Command, Outcome, add_command, say
 from pipelines.progress import RunError
 from redrec import __version__
 from redrec.config import InputError
@@ -100,17 +99,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"redrec {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
-        subparser = commands.add_parser(
-            name,
-            help=command.SUMMARY,
-            description=f"{command.SUMMARY[0].upper()}{command.SUMMARY[1:]}.",
-            epilog=f"Example:\n{indented(command.EXAMPLE)}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,  # a wrapped example would not work as pasted
-        )
-        subparser.add_argument(
-            "--json", action="store_true", help="print the result as one JSON document (default: as text)"
-        )
-        command.add_arguments(subparser)
+        add_command(commands, name, command)
     return top
 
 

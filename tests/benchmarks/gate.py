@@ -1,6 +1,6 @@
 """Gate: how often it is wrong where nothing was planted, and how often it finds what was.
 
-    python -m tests.benchmarks.gate --part null --runs 2000 --json
+    python -m tests.benchmarks.gate --measure null --runs 2000 --json
 
 Each run is a generated experiment (`tests.experiments.worlds`) of 14 days: heavy-tailed returning users, weekdays, day
 shocks, scenarios that share their users. The gate looks every day. Beside it, on the same worlds:
@@ -8,7 +8,7 @@ shocks, scenarios that share their users. The gate looks every day. Beside it, o
 - `peeked`: the plain test, by the same standard errors, at the same levels, read every day.
 - `fixed`: the same rules read once, at the end.
 
-Parts: `null` (the treatment's clicks begin 5 % higher, which fades in days), `null_1090` (a treatment of 10 %), `better` (homefeed +15 % clicks, 20,000 users), `worse`
+Measures: `null` (the treatment's clicks begin 5 % higher, which fades in days), `null_1090` (a treatment of 10 %), `better` (homefeed +15 % clicks, 20,000 users), `worse`
 (one scenario's clicks -12 %), `rare` (ads -60 % clicks while hides are rare), `trades` (what looks better and is not),
 `ratio` (the sample ratio).
 """
@@ -101,11 +101,11 @@ def null(num_runs: int, plan: Plan, novelty: float = 0.0) -> dict[str, Any]:
 
 def better(num_runs: int) -> dict[str, Any]:
     """Return the share of runs in which homefeed's effect is promoted, by the gate and by its rules at the end."""
-    found = [
+    promoted = [
         (run.result.scenarios["homefeed"].verdict == "promote", run.is_promoted_at_the_end("homefeed"))
         for run in runs(num_runs, planned(), {"homefeed": Planted(click=0.15)}, num_users=20_000)
     ]
-    gate, fixed = np.mean(found, axis=0).tolist()
+    gate, fixed = np.mean(promoted, axis=0).tolist()
     return {"gate": gate, "fixed": fixed}
 
 
@@ -113,12 +113,12 @@ def worse(num_runs: int) -> dict[str, Any]:
     """Return, by scenario, the share of runs in which its harm is found, and on which day on average."""
     shares = {}
     for name in planned().scenarios:
-        found, days = [], []
+        rolled_back, days = [], []
         for run in runs(num_runs, planned(), {name: Planted(click=-0.12)}):
             decision = run.result.scenarios[name]
-            found.append((decision.verdict == "rollback", run.is_worse_on(name, THE_END)))
+            rolled_back.append((decision.verdict == "rollback", run.is_worse_on(name, THE_END)))
             days += [decision.look] * (decision.verdict == "rollback")
-        gate, fixed = np.mean(found, axis=0).tolist()
+        gate, fixed = np.mean(rolled_back, axis=0).tolist()
         shares[name] = {"gate": gate, "fixed": fixed, "day": float(np.mean(days))}
     return shares
 
@@ -151,7 +151,7 @@ def _is_alarmed(treated_D: np.ndarray, users_D: np.ndarray) -> bool:
     return any(sample_ratio_evidence(control, treated, 0.5) >= INVALID_ABOVE for control, treated in pairs)
 
 
-PARTS: dict[str, Callable[[int], dict[str, Any]]] = {
+MEASURES: dict[str, Callable[[int], dict[str, Any]]] = {
     "null": lambda num_runs: null(num_runs, planned(), NOVELTY),
     "null_1090": lambda num_runs: null(num_runs, planned(**UNEQUAL)),
     "better": better,
@@ -164,11 +164,11 @@ PARTS: dict[str, Callable[[int], dict[str, Any]]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--part", choices=PARTS, required=True)
+    parser.add_argument("--measure", choices=MEASURES, required=True)
     parser.add_argument("--runs", type=int, default=400)
     parser.add_argument("--json", action="store_true", help="end on one JSON line (default: an indented document)")
     arguments = parser.parse_args()
-    figures = PARTS[arguments.part](arguments.runs)
+    figures = MEASURES[arguments.measure](arguments.runs)
     report = {"benchmark": "gate", "commit": commit(), **vars(arguments), **figures, "cpu_s": time.process_time()}
     print(json.dumps(report, indent=None if arguments.json else 2))
 

@@ -12,6 +12,7 @@ Each prints the value of its key.
 import hashlib
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 SEEDS = ("", "towers-2:", "towers-2:ads:")
@@ -20,6 +21,11 @@ LOOKS = 14
 LEVELS, POWERS = (0.05, 0.025, 0.05 / 3), (1.0, 2.0, 3.0)  # of spending functions level * share ** power
 # Users, and sums of clicks, impressions, squared clicks, squared impressions and clicks times impressions, per arm.
 ARMS = ((20_000, 30_100, 301_000, 151_300, 9_060_000, 702_000), (19_950, 31_700, 300_900, 163_000, 9_100_000, 731_000))
+
+
+def values() -> dict[str, Any]:
+    """Return what is kept."""
+    return json.loads(Path(__file__).with_suffix(".json").read_text())
 
 
 def ids() -> list[str]:

@@ -17,6 +17,7 @@ from redrec.experiments.assignment import (
     namespace_buckets,
 )
 from redrec.experiments.plan import Namespace
+from tests.experiments import golden
 from tests.experiments.logs import planned
 
 
@@ -106,3 +107,14 @@ def test_namespace_buckets_equal_the_growthbook_sdk():
     expected = {"u1": 0.255, "u2": 0.2, "someone@example.com": 0.652}
     assert {value: namespace_bucket("retrieval", value) for value in expected} == expected
     assert namespace_buckets("retrieval", list(expected)).tolist() == list(expected.values())
+
+
+@pytest.mark.parametrize("seed", golden.SEEDS)
+def test_twenty_thousand_buckets_equal_those_of_growthbooks_sdk(seed):
+    steps = np.round(10_000 * buckets(seed, golden.ids())).astype(int).tolist()
+    assert golden.digest(steps) == golden.values()["growthbook"][seed]
+
+
+def test_twenty_thousand_namespace_buckets_equal_those_of_growthbooks_sdk():
+    steps = np.round(1000 * namespace_buckets("retrieval", golden.ids())).astype(int).tolist()
+    assert golden.digest(steps) == golden.values()["growthbook"]["namespace"]

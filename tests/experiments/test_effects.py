@@ -4,10 +4,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import tea_tasting
+from scipy.stats import norm
 
 from redrec.experiments.effects import aggregates, change, effect
 from redrec.experiments.plan import Metric
 from redrec.experiments.sums import Sums
+from tests.experiments import golden
 
 EVENTS = ("click", "impression")
 RATE = Metric(event="click", per="impression")
@@ -67,3 +69,25 @@ def test_the_information_is_relative(value_AUE):
     assert effect(*arms_of(doubled_AUE), RATE).information == pytest.approx(
         effect(*arms_of(value_AUE), RATE).information
     )
+
+
+METRICS = {"click": Metric(event="click"), "click/impression": RATE}
+
+
+@pytest.fixture(scope="module", name="arms")
+def _arms() -> list:
+    users, click, impression, click_2, impression_2, product = np.array(golden.ARMS, float).T
+    products = np.stack([np.stack([click_2, product], 1), np.stack([product, impression_2], 1)], 1)[:, None]
+    sums = Sums(users[:, None], np.stack([click, impression], 1)[:, None], products, np.zeros((2, 1, 3), int))
+    return [aggregates(sums, arm, 1, ("click", "impression")) for arm in (0, 1)]
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_statistics_and_intervals_equal_those_of_gbstats(arms, name):
+    difference, low, high = golden.values()["gbstats"][f"{name} absolute"]
+    error = (high - low) / (2 * norm.isf(0.025))  # its quantile is Student's: with 40,000 users 6e-5 more
+    assert effect(*arms, METRICS[name]).statistic == pytest.approx(difference / error, rel=2e-4)
+    relative, low, high = golden.values()["gbstats"][f"{name} relative"]
+    seen = change(*arms, METRICS[name], 0.025)
+    assert seen.relative == pytest.approx(relative, rel=1e-9)
+    assert (seen.low, seen.high) == pytest.approx((low, high), abs=1e-3)  # ours is not symmetric around the change

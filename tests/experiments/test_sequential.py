@@ -11,6 +11,7 @@ from redrec.experiments.sequential import (
     obrien_fleming,
     pocock,
 )
+from tests.experiments import golden
 
 FIFTHS = [Look(share, share) for share in (0.2, 0.4, 0.6, 0.8, 1.0)]
 UNEVEN = [Look(share, information) for share, information in ((0.1, 3), (0.3, 4), (0.5, 10), (1.0, 11))]
@@ -62,3 +63,15 @@ def test_the_adjusted_effect_is_below_the_truth_half_of_the_time(monkeypatch):
         adjusted.append(median_unbiased(FIFTHS[: stopped + 1], bounds[: stopped + 1], statistic_K[stopped]) > truth)
     assert np.mean(plain) > 1.1 * truth
     assert np.mean(adjusted) == pytest.approx(0.5, abs=0.06)
+
+
+@pytest.mark.parametrize(
+    "case", golden.values()["spotify_confidence"], ids=lambda case: f"{case['level']:.3f}-{case['power']}"
+)
+def test_boundaries_equal_those_of_spotify_confidence(case):
+    looks = [Look(day / golden.LOOKS, day) for day in range(1, golden.LOOKS + 1)]
+
+    def spending(level: float, share: float) -> float:
+        return level * share ** case["power"]
+
+    assert boundaries(case["level"], spending, looks) == pytest.approx(case["bounds"], abs=2e-3)
