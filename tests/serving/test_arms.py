@@ -1,6 +1,7 @@
 """Two arms in one real server: who gets which, what is an exposure, and changes of the allocation while it serves."""
 
 import asyncio
+import shutil
 import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -10,11 +11,13 @@ import numpy as np
 import pytest
 
 from cli.main import main
+from redrec.bundle.reader import Bundle
 from redrec.experiments.allocation import Allocation, decided_by
 from redrec.experiments.assignment import arm_of
 from redrec.experiments.decisions import Decision, Result
 from redrec.experiments.gate import decide
 from redrec.experiments.plan import Arm, Plan
+from redrec.folders import BundleFolder
 from redrec.index.exact import exact_search
 from redrec.index.filters import Catalog, ItemFilter
 from redrec.index.merge import merge_max
@@ -118,7 +121,7 @@ def test_the_gate_reads_the_exposures_of_the_server(
         ("towers-2", "ads", plan.hash())
     }
     assert {row["user_id"]: row["arm"] for row in rows} == dict(zip(USERS, assigned(plan, "ads"), strict=True))
-    write_outcomes(tmp_path / "outcomes.parquet", rows)
+    write_outcomes(tmp_path / "outcomes.parquet", rows, {})
     through = plan.start + timedelta(days=1)
     decided = decide(server.exposures, tmp_path / "outcomes.parquet", plan, through)
     arms = assigned(plan, "ads")
@@ -166,6 +169,26 @@ def test_a_rollback_serves_the_control_to_all_and_doing_it_twice_changes_nothing
     status, decision = server.get("v1/experiments/towers-2/scenarios/ads/decision")
     assert (status, decision["verdict"], decision["reason"]) == (200, "rollback", "as planted")
     assert server.arms("homefeed", USERS) == assigned(plan, "homefeed")
+
+
+@pytest.mark.parametrize(("change", "verdict", "served"), [(3, "promote", "treatment"), (-3, "rollback", "control")])
+def test_what_the_gate_decides_from_the_servers_own_exposures_is_served(
+    server: Server, bundles: TwoBundles, tmp_path: Path, change: int, verdict: str, served: str
+):
+    """Of 10 impressions a user clicks 4 to 6; the treatment changes that in ads, and nothing in homefeed."""
+    plan = bundles.plan(experiment=f"planted-{verdict}", days=2, looks=(1, 2), guardrails=())
+    server.allocate(Allocation(plan=plan))
+    for scenario in plan.scenarios:
+        server.predict(scenario, USERS)
+    rows = server.exposed(2 * len(USERS))
+    write_outcomes(tmp_path / "outcomes.parquet", rows, {("ads", "treatment"): change})
+    decided = decide(server.exposures, tmp_path / "outcomes.parquet", plan, plan.start + timedelta(days=1))
+    verdicts = {scenario: decision.verdict for scenario, decision in decided.scenarios.items()}
+    assert verdicts == {"ads": verdict, "homefeed": "hold"}
+    server.allocate(decided_by(Allocation(plan=plan), decided))
+    assert set(server.arms("ads", USERS)) == {served}
+    assert server.arms("homefeed", USERS) == assigned(plan, "homefeed")
+    assert server.get(f"v1/experiments/{plan.experiment}/scenarios/homefeed/decision")[1]["verdict"] == "hold"
 
 
 def test_coverage_0_switches_the_experiment_off(server: Server, plan: Plan):
@@ -277,6 +300,15 @@ def refusal(bundles: TwoBundles, folder: Path, allocation: Allocation) -> str:
     _, log = process.communicate(timeout=START_S)
     assert process.returncode == 2
     return log
+
+
+def test_a_treatment_with_the_index_of_another_bundle_is_refused_at_start(bundles: TwoBundles, tmp_path: Path):
+    treatment = Path(shutil.copytree(bundles.treatment.path, tmp_path / "swapped"))
+    index = BundleFolder(treatment).embedded_index
+    shutil.rmtree(index)
+    shutil.copytree(bundles.control.folder.embedded_index, index)
+    log = refusal(bundles._replace(treatment=Bundle.load(treatment)), tmp_path, Allocation(plan=bundles.plan()))
+    assert bundles.control.manifest.id in log and bundles.treatment.manifest.id in log
 
 
 def test_bundles_other_than_the_plans_are_refused_at_start_with_both_ids(bundles: TwoBundles, tmp_path: Path):
