@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -211,6 +212,24 @@ def test_changes_under_load_fail_no_request(server: Server, plan: Plan):
     assert loads[0].arms == {"control", "treatment"}
 
 
+def test_without_a_folder_for_exposures_every_request_is_answered(server: Server, plan: Plan):
+    lost = server.metric("redrec_exposures", "not_written")
+    server.exposures.rmdir()
+    server.exposures.write_text("no folder")
+    try:
+        assert server.arms("ads", USERS) == assigned(plan, "ads")
+        for _ in range(50):
+            if server.metric("redrec_exposures", "not_written") - lost == len(USERS):
+                break
+            time.sleep(0.1)
+        assert server.metric("redrec_exposures", "not_written") - lost == len(USERS)
+    finally:
+        server.exposures.unlink()
+        server.exposures.mkdir()
+    server.arms("ads", USERS[:10])
+    assert len(server.exposed(10)) == 10
+
+
 def test_a_change_that_is_refused_or_half_written_leaves_what_was_served(server: Server, plan: Plan):
     arms = {
         arm.name: arm.model_copy(update={"weight": weight}) for arm, weight in zip(plan.arms, (0.8, 0.2), strict=True)
@@ -236,13 +255,14 @@ def test_without_a_decision_the_route_says_why(server: Server):
 
 def test_the_last_exposures_are_written_when_the_server_stops(server: Server):
     """This stops the server, so it is the last test that uses it."""
+    refused = server.metric("redrec_allocation_changes", "refused")
     server.predict("ads", USERS)
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(timeout=10) == 0
     assert len(server.exposed(len(USERS))) == len(USERS)
     log = server.process.stderr.read()
     assert "Traceback" not in log
-    assert log.count("allocation: refused") == 5, log
+    assert log.count("allocation: refused") == refused, log
 
 
 def test_before_the_start_all_users_get_the_control(bundles: TwoBundles, tmp_path: Path):
