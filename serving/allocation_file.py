@@ -38,13 +38,14 @@ class AllocationFile:
         """Look at the file until cancelled."""
         while True:
             await asyncio.sleep(POLL_S)
-            self.look(await asyncio.to_thread(self._content))
+            await asyncio.to_thread(self._look_at_file)  # reading many decisions takes milliseconds
 
-    def _content(self) -> bytes:
+    def _look_at_file(self) -> None:
         try:
-            return self.path.read_bytes()
+            content = self.path.read_bytes()
         except OSError:
-            return b""  # it is refused, as an empty file is
+            content = b""  # it is refused, as an empty file is
+        self.look(content)
 
     def look(self, content: bytes) -> None:
         """Take the content of the file if it is new and has been seen twice."""

@@ -40,5 +40,5 @@ def why_no_decision(allocation: Allocation, experiment: str, scenario: str) -> s
         scenarios = ", ".join(plan.scenarios)
         return f"Experiment {experiment!r} has no scenario {scenario[:MAX_SHOWN]!r}; it has {scenarios}."
     if scenario not in allocation.decisions:
-        return f"Nothing is decided yet in scenario {scenario!r} of experiment {experiment!r}: the gate has not run."
+        return f"Nothing is decided yet in scenario {scenario!r} of experiment {experiment!r}: the allocation has none."
     return None

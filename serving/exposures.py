@@ -63,6 +63,8 @@ class ExposureLog:
         self.files = ExposureFiles(folder, max_bytes, max_age_s)
         self.queue: Queue[Exposure | None] = Queue(max_queued)
         self.is_failing = False
+        for outcome in (WRITTEN, QUEUE_FULL, NOT_WRITTEN):
+            EXPOSURES.labels(outcome)  # 0 until there is one: an alert needs the first loss too
         self.thread = Thread(target=self._write_all, name="exposures", daemon=True)
         self.thread.start()
 

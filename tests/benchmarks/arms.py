@@ -1,8 +1,9 @@
 """Arms: request time and memory of a predictor with two bundles beside one, and changes of the allocation under load.
 
 Both servers run in turn, request by request, on the same users and inline histories; one has the control alone, the
-other both arms, a followed allocation and an exposure log. The towers are a few ONNX nodes, so what is measured is all
-that surrounds them. Then the allocation changes while clients query without a pause.
+other both arms, a followed allocation and an exposure log. Item vectors have the default recipe's sizes; the towers are
+a few ONNX nodes, so what is measured is all that surrounds them. Then the allocation changes while clients query
+without a pause.
 
     python -m tests.benchmarks.arms --json
 """
@@ -16,10 +17,12 @@ from typing import Any
 import numpy as np
 
 from redrec.experiments.allocation import Allocation
+from tests import bundles as generated
 from tests.benchmarks.measure import main, say
 from tests.serving.experiments import Server, TwoBundles, load, serving, two_bundles
 
 SIZES = (2_000, 20_000)  # items; the demo has 1,800
+VECTOR_DIM, EMBEDDING_DIM = 64, 64  # of the default recipe
 NUM_CHANGES = 20
 NUM_CLIENTS = 2
 KIB_PER_MIB = 1024
@@ -74,6 +77,7 @@ def changes_under_load(server: Server, bundles: TwoBundles) -> dict[str, Any]:
 
 
 def run(num_requests: int) -> dict[str, Any]:
+    generated.VECTOR_DIM, generated.EMBEDDING_DIM = VECTOR_DIM, EMBEDDING_DIM
     result = {}
     for num_items in SIZES:
         with tempfile.TemporaryDirectory() as scratch:

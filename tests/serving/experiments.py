@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.error import HTTPError
@@ -203,12 +204,13 @@ def load(server: Server, num_threads: int = 2) -> Iterator[list[Load]]:
         results += [one.result() for one in running]
 
 
-def write_outcomes(path: Path, exposures: list[dict[str, str]]) -> None:
-    """Write an impression and a click of each exposed user, a second after the exposure."""
+def write_outcomes(path: Path, exposures: list[dict[str, str]], changes: dict[tuple[str, str], int]) -> None:
+    """Write 10 impressions and 4 to 6 clicks of each exposed user, a second later; `changes` adds clicks to an arm."""
     rows = []
-    for exposure in exposures:
-        time_ = datetime.fromisoformat(exposure["timestamp"]) + timedelta(seconds=1)
-        for event in ("impression", "click"):
-            row = {"event_id": f"{event}-{exposure['exposure_id']}", "event": event, "value": 1.0, "timestamp": time_}
-            rows.append({**row, "user_id": exposure["user_id"], "scenario": exposure["scenario"]})
+    for number, exposure in enumerate(sorted(exposures, key=itemgetter("user_id"))):
+        happened = datetime.fromisoformat(exposure["timestamp"]) + timedelta(seconds=1)
+        own = {"user_id": exposure["user_id"], "scenario": exposure["scenario"], "timestamp": happened}
+        clicks = 4 + number % 3 + changes.get((exposure["scenario"], exposure["arm"]), 0)
+        for event, value in (("impression", 10.0), ("click", float(clicks))):
+            rows.append({**own, "event_id": f"{event}-{exposure['exposure_id']}", "event": event, "value": value})
     pq.write_table(pa.Table.from_pylist(rows), path)

@@ -1,7 +1,9 @@
 """Two arms in one real server: who gets which, what is an exposure, and changes of the allocation while it serves."""
 
 import asyncio
+import shutil
 import signal
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,11 +12,13 @@ import numpy as np
 import pytest
 
 from cli.main import main
+from redrec.bundle.reader import Bundle
 from redrec.experiments.allocation import Allocation, decided_by
 from redrec.experiments.assignment import arm_of
 from redrec.experiments.decisions import Decision, Result
 from redrec.experiments.gate import decide
 from redrec.experiments.plan import Arm, Plan
+from redrec.folders import BundleFolder
 from redrec.index.exact import exact_search
 from redrec.index.filters import Catalog, ItemFilter
 from redrec.index.merge import merge_max
@@ -118,7 +122,7 @@ def test_the_gate_reads_the_exposures_of_the_server(
         ("towers-2", "ads", plan.hash())
     }
     assert {row["user_id"]: row["arm"] for row in rows} == dict(zip(USERS, assigned(plan, "ads"), strict=True))
-    write_outcomes(tmp_path / "outcomes.parquet", rows)
+    write_outcomes(tmp_path / "outcomes.parquet", rows, {})
     through = plan.start + timedelta(days=1)
     decided = decide(server.exposures, tmp_path / "outcomes.parquet", plan, through)
     arms = assigned(plan, "ads")
@@ -168,6 +172,26 @@ def test_a_rollback_serves_the_control_to_all_and_doing_it_twice_changes_nothing
     assert server.arms("homefeed", USERS) == assigned(plan, "homefeed")
 
 
+@pytest.mark.parametrize(("change", "verdict", "served"), [(3, "promote", "treatment"), (-3, "rollback", "control")])
+def test_what_the_gate_decides_from_the_servers_own_exposures_is_served(
+    server: Server, bundles: TwoBundles, tmp_path: Path, change: int, verdict: str, served: str
+):
+    """Of 10 impressions a user clicks 4 to 6; the treatment changes that in ads, and nothing in homefeed."""
+    plan = bundles.plan(experiment=f"planted-{verdict}", days=2, looks=(1, 2), guardrails=())
+    server.allocate(Allocation(plan=plan))
+    for scenario in plan.scenarios:
+        server.predict(scenario, USERS)
+    rows = server.exposed(2 * len(USERS))
+    write_outcomes(tmp_path / "outcomes.parquet", rows, {("ads", "treatment"): change})
+    decided = decide(server.exposures, tmp_path / "outcomes.parquet", plan, plan.start + timedelta(days=1))
+    verdicts = {scenario: decision.verdict for scenario, decision in decided.scenarios.items()}
+    assert verdicts == {"ads": verdict, "homefeed": "hold"}
+    server.allocate(decided_by(Allocation(plan=plan), decided))
+    assert set(server.arms("ads", USERS)) == {served}
+    assert server.arms("homefeed", USERS) == assigned(plan, "homefeed")
+    assert server.get(f"v1/experiments/{plan.experiment}/scenarios/homefeed/decision")[1]["verdict"] == "hold"
+
+
 def test_coverage_0_switches_the_experiment_off(server: Server, plan: Plan):
     assert server.allocate(Allocation(plan=plan.model_copy(update={"coverage": 0.0}))) < 2
     assert set(server.arms("ads", USERS)) == {"control"}
@@ -186,6 +210,24 @@ def test_changes_under_load_fail_no_request(server: Server, plan: Plan):
     assert [one.failures for one in loads] == [[], []]
     assert min(one.num_requests for one in loads) > 20
     assert loads[0].arms == {"control", "treatment"}
+
+
+def test_without_a_folder_for_exposures_every_request_is_answered(server: Server, plan: Plan):
+    lost = server.metric("redrec_exposures", "not_written")
+    server.exposures.rmdir()
+    server.exposures.write_text("no folder")
+    try:
+        assert server.arms("ads", USERS) == assigned(plan, "ads")
+        for _ in range(50):
+            if server.metric("redrec_exposures", "not_written") - lost == len(USERS):
+                break
+            time.sleep(0.1)
+        assert server.metric("redrec_exposures", "not_written") - lost == len(USERS)
+    finally:
+        server.exposures.unlink()
+        server.exposures.mkdir()
+    server.arms("ads", USERS[:10])
+    assert len(server.exposed(10)) == 10
 
 
 def test_a_change_that_is_refused_or_half_written_leaves_what_was_served(server: Server, plan: Plan):
@@ -213,13 +255,14 @@ def test_without_a_decision_the_route_says_why(server: Server):
 
 def test_the_last_exposures_are_written_when_the_server_stops(server: Server):
     """This stops the server, so it is the last test that uses it."""
+    refused = server.metric("redrec_allocation_changes", "refused")
     server.predict("ads", USERS)
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(timeout=10) == 0
     assert len(server.exposed(len(USERS))) == len(USERS)
     log = server.process.stderr.read()
     assert "Traceback" not in log
-    assert log.count("allocation: refused") == 5, log
+    assert log.count("allocation: refused") == refused, log
 
 
 def test_before_the_start_all_users_get_the_control(bundles: TwoBundles, tmp_path: Path):
@@ -277,6 +320,15 @@ def refusal(bundles: TwoBundles, folder: Path, allocation: Allocation) -> str:
     _, log = process.communicate(timeout=START_S)
     assert process.returncode == 2
     return log
+
+
+def test_a_treatment_with_the_index_of_another_bundle_is_refused_at_start(bundles: TwoBundles, tmp_path: Path):
+    treatment = Path(shutil.copytree(bundles.treatment.path, tmp_path / "swapped"))
+    index = BundleFolder(treatment).embedded_index
+    shutil.rmtree(index)
+    shutil.copytree(bundles.control.folder.embedded_index, index)
+    log = refusal(bundles._replace(treatment=Bundle.load(treatment)), tmp_path, Allocation(plan=bundles.plan()))
+    assert bundles.control.manifest.id in log and bundles.treatment.manifest.id in log
 
 
 def test_bundles_other_than_the_plans_are_refused_at_start_with_both_ids(bundles: TwoBundles, tmp_path: Path):
