@@ -44,7 +44,7 @@ NO_SHARE = np.inf  # offset of a negative that only pads a process's share: its 
 
 
 class BatchConfig(Config):
-    num_users: PositiveInt = 128  # of all processes together
+    num_users: PositiveInt = 64  # of all processes together
     num_cuts: PositiveInt | None = 24  # absent: before every event
     queried: Literal["next", "balanced"] = "next"  # scenario of a cut: the next event's, or drawn evenly
     target_window: PositiveInt = 5  # the paper has 10

@@ -11,7 +11,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from redrec.config import Config
 
-NUM_PASSES, MIN_STEPS, MAX_STEPS = 5, 400, 2400
+NUM_PASSES, MIN_STEPS, MAX_STEPS = 5, 400, 4800
 
 
 class OptimizerConfig(Config):
@@ -37,9 +37,9 @@ class OptimizerConfig(Config):
     def for_users(self, num_users: int, users_per_step: int) -> Self:
         """Return the configuration with its number of steps.
 
-        >>> [OptimizerConfig().for_users(num_users, 128).steps for num_users in (1000, 30_000, 1_000_000)]
-        [400, 1172, 2400]
-        >>> OptimizerConfig(num_steps=9).for_users(1000, 128).steps
+        >>> [OptimizerConfig().for_users(num_users, 64).steps for num_users in (1000, 30_000, 1_000_000)]
+        [400, 2344, 4800]
+        >>> OptimizerConfig(num_steps=9).for_users(1000, 64).steps
         9
         """
         num_steps = min(MAX_STEPS, max(MIN_STEPS, math.ceil(NUM_PASSES * num_users / users_per_step)))

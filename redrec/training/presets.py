@@ -15,7 +15,7 @@ from redrec.training.config import OptimizerConfig
 from redrec.training.recipe import Recipe
 
 MAX_IDS = 2**22  # items of a larger catalog share rows; the table has 1 GiB at 64 dimensions
-NEXT_ITEM = BatchConfig(num_cuts=None, target_window=1)
+NEXT_ITEM = BatchConfig(num_users=128, num_cuts=None, target_window=1)
 IN_TIME = HistoryConfig(policy="sorted", max_events=50)
 
 
@@ -44,7 +44,7 @@ def complete_journey() -> Recipe:
     Tables have no decay: every product is bought often, and with decay the ranking of the validation split was worse.
     """
     return Recipe(
-        batch=BatchConfig(num_cuts=4, queried="balanced", target_window=10),
+        batch=BatchConfig(num_users=128, num_cuts=4, queried="balanced", target_window=10),
         optimizer=OptimizerConfig(
             num_steps=500, learning_rate=3e-3, table_learning_rate=6e-2, table_weight_decay=0, refresh_share=0.1
         ),
