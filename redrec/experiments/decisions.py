@@ -13,14 +13,17 @@ SCHEMA = "redrec/decisions/1"
 
 
 class MetricNumbers(Record):
-    """One metric at the look that decided; relative changes are of the treatment against the control."""
+    """One metric at the look that decided; relative changes are of the treatment against the control.
+
+    Against a control of zero there is none.
+    """
 
     control: float
     treatment: float
-    relative: float
-    low: float  # each bound of the interval holds at the level of the boundary
-    high: float
-    adjusted: float  # of a promoted metric: the relative change without what stopping on a high day adds
+    relative: float | None
+    low: float | None  # each bound of the interval holds at the level of the boundary
+    high: float | None
+    adjusted: float | None  # of a promoted metric: the relative change without what stopping on a high day adds
     z: float | None = None  # of the metric's own test: that it is better, or of a guardrail within its margin
     boundary: float | None = None
     harm_z: float | None = None  # of the test that it is worse

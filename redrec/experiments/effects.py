@@ -5,6 +5,7 @@ et al., KDD 2018). With a margin, the control's event is scaled first: the effec
 """
 
 from itertools import combinations
+from math import nan
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -32,7 +33,7 @@ class Difference(NamedTuple):
 
 
 class Change(NamedTuple):
-    """The metric in both arms, and the relative change with its interval."""
+    """The metric in both arms, and the relative change with its interval, which is nan against a control of zero."""
 
     control: float
     treatment: float
@@ -42,7 +43,7 @@ class Change(NamedTuple):
 
     def adjusted(self, drift: float) -> float:
         """Return an effect in relation to the middle of both arms as a relative change."""
-        return drift * (self.control + self.treatment) / 2 / self.control
+        return drift * (self.control + self.treatment) / 2 / self.control if self.control else nan
 
 
 def aggregates(sums: Sums, arm: int, day: int, events: tuple[str, ...]) -> "Aggregates":
@@ -76,7 +77,10 @@ def effect(control: "Aggregates", treatment: "Aggregates", metric: Metric, margi
 
 def change(control: "Aggregates", treatment: "Aggregates", metric: Metric, level: float) -> Change:
     """Return the relative change; each bound of its interval holds at the one-sided `level`."""
-    result = _metric(metric, 1 - 2 * level).analyze_aggregates(control, treatment)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        result = _metric(metric, 1 - 2 * level).analyze_aggregates(control, treatment)
+    if not result.control:
+        return Change(float(result.control), float(result.treatment), nan, nan, nan)
     figures = result.control, result.treatment, result.rel_effect_size
     return Change(*map(float, (*figures, result.rel_effect_size_ci_lower, result.rel_effect_size_ci_upper)))
 

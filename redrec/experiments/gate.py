@@ -156,8 +156,12 @@ def _numbers(view: View, stop: Stop, better: dict[str, rules.SequentialTest]) ->
         z, boundary = _shown(own, stop.day)
         harm_z, harm_boundary = _shown(view.harm[name], stop.day)
         numbers[name] = MetricNumbers(
-            **change._asdict(),
-            adjusted=adjusted,
+            control=change.control,
+            treatment=change.treatment,
+            relative=_known(change.relative),
+            low=_known(change.low),
+            high=_known(change.high),
+            adjusted=_known(adjusted),
             z=z,
             boundary=boundary,
             harm_z=harm_z,
@@ -165,6 +169,10 @@ def _numbers(view: View, stop: Stop, better: dict[str, rules.SequentialTest]) ->
             information=effect.information,
         )
     return numbers
+
+
+def _known(figure: float) -> float | None:
+    return figure if isfinite(figure) else None
 
 
 def _drift(test: rules.SequentialTest, day: int) -> float:

@@ -65,6 +65,11 @@ class Watch(NamedTuple):
         within = dict(zip(guarded, effects_QD[len(metrics) :], strict=True))
         return {one.name: MetricLooks(one, differences[one.name], within.get(one.name, [])) for one in metrics}
 
+    def num_rows(self, event: str, day: int) -> tuple[int, int]:
+        """Return how many rows of an event control and treatment have until the end of `day`."""
+        control, treatment = self.log.sums.num_rows_ADR[:, day - 1, 1 + self.events.index(event)].tolist()
+        return control, treatment
+
     def change(self, metric: Metric, day: int, level: float) -> Change:
         control, treatment = self._aggregates(day)
         return change(control, treatment, metric, level)

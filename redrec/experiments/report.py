@@ -33,7 +33,13 @@ def page(looks: Sequence[Result], plan: Plan) -> str:
     for name in newest.scenarios:
         sections.append(_section(name, [look.scenarios[name] for look in looks], plan))
     template = Environment(loader=PackageLoader("redrec.experiments", "."), autoescape=True).get_template("report.html")
-    return template.render(result=newest, plan=plan, sections=sections, width=WIDTH, height=HEIGHT, left=LEFT)
+    return template.render(
+        result=newest, plan=plan, sections=sections, width=WIDTH, height=HEIGHT, left=LEFT, percent=_percent
+    )
+
+
+def _percent(share: float | None) -> str:
+    return "unknown" if share is None else f"{100 * share:+.1f} %"
 
 
 def _section(name: str, decisions: Sequence[Decision], plan: Plan) -> Section:
@@ -47,9 +53,7 @@ def _section(name: str, decisions: Sequence[Decision], plan: Plan) -> Section:
 
 
 def _effect(metric: str, numbers: dict[int, MetricNumbers], plan: Plan) -> Chart:
-    lows = [(day, one.low) for day, one in numbers.items()]
-    highs = [(day, one.high) for day, one in numbers.items()]
-    changes = [(day, one.relative) for day, one in numbers.items()]
+    changes, lows, highs = (_points(numbers, figure) for figure in ("relative", "low", "high"))
     series = [
         Series("interval", "interval", lows, highs),
         Series("no change", "planned", _level(0, plan)),
@@ -60,9 +64,8 @@ def _effect(metric: str, numbers: dict[int, MetricNumbers], plan: Plan) -> Chart
 
 
 def _statistic(metric: str, numbers: dict[int, MetricNumbers], plan: Plan) -> Chart:
-    seen = [(day, -one.harm_z) for day, one in numbers.items() if one.harm_z is not None]
-    harm = [(day, -one.harm_boundary) for day, one in numbers.items() if one.harm_boundary is not None]
-    better = [(day, one.boundary) for day, one in numbers.items() if one.boundary is not None]
+    seen, harm = _negative(_points(numbers, "harm_z")), _negative(_points(numbers, "harm_boundary"))
+    better = _points(numbers, "boundary")
     series = [
         Series("no change", "planned", _level(0, plan)),
         Series("worse below", "harm", harm),
@@ -83,6 +86,16 @@ def _shares(by_day: dict[int, Decision], plan: Plan) -> Chart:
     evidence = "too few users" if newest.srm is None else f"{newest.srm:.2g}"
     note = f"Evidence of another ratio than the planned one: {evidence}; above 1000 the experiment is invalid."
     return chart(f"users in {plan.treatment.name}", note, series, plan.days, ".2%")
+
+
+def _points(numbers: dict[int, MetricNumbers], figure: str) -> list[tuple[float, float]]:
+    """Return the days on which a figure is known."""
+    figures = [(day, getattr(one, figure)) for day, one in numbers.items()]
+    return [(day, value) for day, value in figures if value is not None]
+
+
+def _negative(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    return [(day, -value) for day, value in points]
 
 
 def _level(value: float, plan: Plan) -> list[tuple[float, float]]:

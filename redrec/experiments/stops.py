@@ -40,9 +40,26 @@ def _fault(view: View) -> Stop | None:
     log = view.watch.log
     if log.faults:
         return Stop(0, "invalid", "faults", f"{'; '.join(log.faults)}. Correct the tables")
+    if (missing := _missing_event(view)) is not None:
+        return Stop(view.days, "invalid", "faults", missing)
     if view.both_arms_share > view.plan.max_both_arms_share:
         reason = f"{view.both_arms_share:.1%} of users were in both arms: assignment is not sticky"
         return Stop(view.days, "invalid", "both_arms", reason)
+    return None
+
+
+def _missing_event(view: View) -> str | None:
+    """Return the event of the primary that the control has no row of though the treatment has many; None if none is.
+
+    So large an effect is a fault of the log. The treatment may well lose all of an event: that is harm.
+    """
+    if not view.days:
+        return None
+    for event in view.primary.metric.events:
+        num_control, num_treatment = view.watch.num_rows(event, view.days)
+        if num_control == 0 and num_treatment * view.plan.control.weight >= view.plan.min_events:
+            control, treatment = (arm.name for arm in view.plan.arms)
+            return f"{control} has no {event}, {treatment} {num_treatment:,}. Correct the tables"
     return None
 
 

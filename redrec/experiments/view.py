@@ -1,5 +1,6 @@
 """View: one scenario of an experiment after its complete days, with the tests that its rules read."""
 
+from math import isfinite
 from typing import NamedTuple
 
 from redrec.experiments import rules
@@ -62,6 +63,8 @@ class View(NamedTuple):
     def change_text(self, metric: str, day: int) -> str:
         change = self.watch.change(self.metrics[metric].metric, day, self.plan.alpha / 2)
         where = f"{self.name}: " if self.plan.applies == "shared" and self.name else ""
+        if not (isfinite(change.low) and isfinite(change.high)):  # an arm has none
+            return f"{where}{metric} {change.treatment:.3g} after {change.control:.3g} in {self.plan.control.name}"
         return f"{where}{metric} {change.relative:+.1%} [{change.low:+.1%}, {change.high:+.1%}]"
 
 

@@ -2,6 +2,9 @@
 
 import pytest
 
+from redrec.experiments.decisions import Result
+from redrec.experiments.gate import decide_looks
+from redrec.experiments.report import page
 from redrec.experiments.rules import better
 from redrec.experiments.stops import Stop, endings, first, is_promoted, promotion, undecided
 from redrec.experiments.sums import MS_PER_DAY
@@ -44,3 +47,24 @@ def test_what_is_missing_is_said(planted, changes, rule):
     test = better(view.primary, view.plan, 0.05)
     assert promotion(view, test, [view]) is None
     assert undecided(view, test, [view]).rule == rule
+
+
+def test_clicks_that_one_arm_lacks_are_a_fault_of_the_log_or_harm():
+    """Without any in the control the tables are wrong; without any in the treatment it may be the treatment."""
+    without = [decided_without("click", arm) for arm in (0, 1)]
+    assert [(one.verdict, one.rule) for one in without] == [("invalid", "faults"), ("rollback", "harm")]
+    assert "control has no click" in without[0].reason
+    assert [one.verdict for one in (decided_without("hide", 0), decided_without("hide", 1))] == ["rollback", "hold"]
+
+
+def decided_without(event: str, arm: int):
+    """Return homefeed's decision where one arm has no rows of an event; what is written can be read and drawn."""
+    plan = planned(min_users=50)
+    log = world(5, plan, num_users=3_000)
+    at, sums = log.events.index(event), log.scenarios["homefeed"].sums
+    sums.total_ADE[arm, :, at] = sums.product_ADEE[arm, :, at] = sums.product_ADEE[arm, :, :, at] = 0
+    sums.num_rows_ADR[arm, :, 1 + at] = 0
+    looks = decide_looks(log, plan)
+    assert Result.model_validate_json(looks[-1].model_dump_json(by_alias=True)) == looks[-1]
+    assert "nan" not in page(looks, plan)
+    return looks[-1].scenarios["homefeed"]
