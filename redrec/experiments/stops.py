@@ -96,6 +96,9 @@ def undecided(view: View, test: rules.SequentialTest, guarded: Sequence[View]) -
     if day < plan.days and view.has_ended:
         reason = f"the plan has ended, but rows of an arm are missing after day {day} of {plan.days}"
         return Stop(day, "insufficient", "missing_rows", reason)
+    if day == 0:
+        reason = f"no day is complete: each arm needs rows from the first day on, {plan.start:%Y-%m-%d}"
+        return Stop(day, "hold", "not_ended", reason)
     if day < plan.days:
         next_day = next(one for one in plan.promotion_days if one > day)
         reason = f"day {day} of {plan.days}; a promotion may be decided after day {next_day}"

@@ -49,6 +49,12 @@ def test_what_is_missing_is_said(planted, changes, rule):
     assert undecided(view, test, [view]).rule == rule
 
 
+def test_a_plan_whose_first_day_has_no_rows_says_so():
+    view = viewed(days=0)
+    stop = undecided(view, better(view.primary, view.plan, 0.05), [view])
+    assert (stop.verdict, "from the first day on, 2026-11-02" in stop.reason) == ("hold", True)
+
+
 def test_clicks_that_one_arm_lacks_are_a_fault_of_the_log_or_harm():
     """Without any in the control the tables are wrong; without any in the treatment it may be the treatment."""
     without = [decided_without("click", arm) for arm in (0, 1)]
