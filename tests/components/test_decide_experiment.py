@@ -16,11 +16,13 @@ def test_a_scenario_that_is_worse_rolls_the_service_back(tmp_path: Path):
     simulation, files = planted_experiment(["feed", "search", "ads"]), DemoFolder(tmp_path)
     write_experiment(simulate(simulation, plan_of(simulation)), plan_of(simulation), files)
     decisions, summary = dsl.Artifact(uri=str(tmp_path / "decisions")), dsl.Markdown(uri=str(tmp_path / "summary.md"))
+    pictures = dsl.HTML(uri=str(tmp_path / "pictures.html"))
     plan = json.dumps(read_json(files.plan))
     tables = str(files.exposures), str(files.outcomes)
-    assert decide_experiment.python_func(*tables, plan, decisions, summary) == "rollback"
+    assert decide_experiment.python_func(*tables, plan, decisions, summary, pictures) == "rollback"
     result = read_json(Path(decisions.path))
     verdicts = {name: decision["verdict"] for name, decision in result["scenarios"].items()}
     assert verdicts == {"feed": "promote", "search": "hold", "ads": "rollback"}
     assert result["schema"] == "redrec/decisions/1"
+    assert Path(pictures.path).read_text().count("<svg") == 9
     assert "| ads | rollback | " in Path(summary.path).read_text()
