@@ -18,7 +18,7 @@ def predicted(effect, num_users=None, plan=PLAN):
 
 def test_the_gate_promotes_as_often_as_predicted():
     seen = []
-    for seed in range(60):
+    for seed in range(30):
         result = decide_log(world(seed, PLAN, 4_000, {"homefeed": Planted(click=0.12)}), PLAN)
         seen.append(result.scenarios["homefeed"].verdict == "promote")
     users = predicted(0.12).users * 4_000 // 6_000

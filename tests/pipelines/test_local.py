@@ -153,13 +153,13 @@ def wait_until(is_done: Callable[[], bool]) -> None:
 
 
 def processes_about(folder: Path) -> list[int]:
-    commands = [path for path in Path("/proc").glob("[0-9]*/cmdline") if readable(path)]
-    return [int(path.parent.name) for path in commands if str(folder).encode() in path.read_bytes()]
+    commands = {path.parent.name: command(path) for path in Path("/proc").glob("[0-9]*/cmdline")}
+    return [int(pid) for pid, text in commands.items() if str(folder).encode() in text]
 
 
-def readable(path: Path) -> bool:
+def command(path: Path) -> bytes:
+    """Return the command line of a process; of one that has just ended there is none."""
     try:
-        path.read_bytes()
-    except OSError:  # the process has just ended
-        return False
-    return True
+        return path.read_bytes()
+    except OSError:
+        return b""
