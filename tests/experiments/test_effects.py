@@ -39,7 +39,10 @@ def test_sums_give_what_rows_give(value_AUE, metric):
     table = pa.table({**rows, "impression": value_AUE[:, :, 1].ravel()})
     reference = tea_tasting.Experiment(m=tea_tasting.RatioOfMeans(metric.event, metric.per, use_t=False)).analyze(table)
     arms = arms_of(value_AUE)
-    assert effect(*arms, metric).statistic == pytest.approx(reference["m"].statistic)
+    ours, theirs = effect(*arms, metric), reference["m"]
+    assert ours.statistic == pytest.approx(theirs.statistic)
+    error = (theirs.effect_size_ci_upper - theirs.effect_size_ci_lower) / (2 * norm.isf(0.025))
+    assert ours.information == pytest.approx(((theirs.control + theirs.treatment) / 2 / error) ** 2)
     seen = change(*arms, metric, 0.025)
     assert (seen.relative, seen.low) == pytest.approx(
         (reference["m"].rel_effect_size, reference["m"].rel_effect_size_ci_lower)
