@@ -64,7 +64,7 @@ def power(view: View, effect: float, level: float, num_users: int | None = None)
 
 def _draws(view: View, level: float, share: float) -> _Draws:
     plan = view.plan
-    metrics = (plan.primary, *plan.all_guardrails)
+    metrics = plan.metrics
     seen = [view.metrics[plan.primary.name].difference_D]
     seen += [view.metrics[guardrail.name].within_margin_D for guardrail in plan.all_guardrails]
     information_MD = share * np.maximum.accumulate([_information(of_metric) for of_metric in seen], axis=1)
@@ -83,7 +83,7 @@ def _information(difference_D: Sequence[Difference | None]) -> list[float]:
 
 def _bounds(plan: Plan, information_MD: NDArray[np.float64], level: float) -> NDArray[np.float64]:
     bound_MD = np.full(information_MD.shape, np.inf)
-    for number, metric in enumerate((plan.primary, *plan.all_guardrails)):
+    for number, metric in enumerate(plan.metrics):
         looks: list[Difference | None] = []
         for information in information_MD[number].tolist():
             looks.append(Difference(0.0, information) if information > 0 else None)
