@@ -28,6 +28,7 @@ from redrec.experiments import rules, stops
 from redrec.experiments.decisions import Decision, MetricNumbers, Result, joint_verdict
 from redrec.experiments.logs import read_log
 from redrec.experiments.plan import HASH_DIGITS, Plan
+from redrec.experiments.rows import Files
 from redrec.experiments.sequential import median_unbiased
 from redrec.experiments.stops import Stop
 from redrec.experiments.sums import ALL_SCENARIOS, MS_PER_HOUR, ExperimentLog
@@ -50,7 +51,7 @@ def read(
 ) -> ExperimentLog:
     """Return the sums of an experiment's rows before `through`; errors are those of `decide`."""
     with TemporaryDirectory() as scratch:
-        return read_log(connect(engine, Path(scratch)), exposures, outcomes, plan, Path(scratch), through)
+        return read_log(connect(engine, Path(scratch)), Files(exposures, outcomes), plan, Path(scratch), through)
 
 
 def decide_log(log: ExperimentLog, plan: Plan, through: datetime | None = None) -> Result:

@@ -20,8 +20,9 @@ from redrec.config import InputError
 from redrec.data import columns as c
 from redrec.data.tables import connect, read, write
 from redrec.experiments.assignment import arms_of
-from redrec.experiments.logs import ARM, EVENT, EVENT_ID, EXPERIMENT, EXPOSURE_ID, VALUE, read_log
+from redrec.experiments.logs import read_log
 from redrec.experiments.plan import Plan
+from redrec.experiments.rows import ARM, EVENT, EVENT_ID, EXPERIMENT, EXPOSURE_ID, VALUE, Files
 from redrec.experiments.sums import ExperimentLog
 
 
@@ -67,7 +68,7 @@ def read_history(outcomes: Path, plan: Plan, effects: Mapping[str, float] | None
         if effects:
             outcomes = scratch / "past_outcomes.parquet"
             write(_with_effects(table, connection.read_parquet(exposures), plan, effects), outcomes)
-        return read_log(connection, exposures, outcomes, plan, scratch)
+        return read_log(connection, Files(exposures, outcomes), plan, scratch)
 
 
 def _exposures(outcomes: ir.Table, plan: Plan) -> pa.Table:

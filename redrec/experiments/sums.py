@@ -59,8 +59,16 @@ class ExperimentLog(NamedTuple):
     newest_ms: int  # newest row of both tables, since the start
 
 
-def daily_sums(rows: list[dict[str, Any]], plan: Plan) -> Sums:
-    """Return the sums from rows of an arm and a day: what the day added to each."""
+class Added(NamedTuple):
+    """What single days added, as rows of an arm (0 or 1) and a day."""
+
+    users: list[dict[str, Any]]  # num_users, who were first exposed
+    exposures: list[dict[str, Any]]  # num_rows
+    outcomes: list[dict[str, Any]]  # x_E to the totals, xx_E_E to the products, rows_E to the rows
+
+
+def sums_of(added: Added, plan: Plan) -> Sums:
+    """Return the sums up to each day."""
     num_events, shape = len(plan.events), (2, plan.days)
     sums = Sums(
         np.zeros(shape, np.int64),
@@ -68,13 +76,15 @@ def daily_sums(rows: list[dict[str, Any]], plan: Plan) -> Sums:
         np.zeros((*shape, num_events, num_events)),
         np.zeros((*shape, 1 + num_events), np.int64),
     )
-    arms = [arm.name for arm in plan.arms]
-    for row in rows:
-        at = arms.index(row["arm"]), row["day"]
-        sums.num_users_AD[at] = row["num_users"]
-        sums.total_ADE[at] = [row[f"x_{number}"] for number in range(num_events)]
-        sums.num_rows_ADR[at] = [row[f"rows_{number}"] for number in range(1 + num_events)]
+    for row in added.users:
+        sums.num_users_AD[row["arm"], row["day"]] = row["num_users"]
+    for row in added.exposures:
+        sums.num_rows_ADR[row["arm"], row["day"], 0] = row["num_rows"]
+    for row in added.outcomes:
+        at = row["arm"], row["day"]
         for first in range(num_events):
+            sums.total_ADE[(*at, first)] = row[f"x_{first}"]
+            sums.num_rows_ADR[(*at, 1 + first)] = row[f"rows_{first}"]
             for second in range(num_events):
                 low, high = sorted((first, second))
                 sums.product_ADEE[(*at, first, second)] = row[f"xx_{low}_{high}"]

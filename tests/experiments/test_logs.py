@@ -14,6 +14,7 @@ from redrec.config import InputError
 from redrec.data.tables import connect
 from redrec.experiments.logs import read_log
 from redrec.experiments.plan import Plan
+from redrec.experiments.rows import Files
 from redrec.experiments.simulation import SimulatedTables
 from redrec.experiments.sums import ALL_SCENARIOS, ExperimentLog
 from tests.experiments.logs import planned, simulated, written
@@ -25,7 +26,7 @@ NUM_USERS = 300
 def logged(tables: SimulatedTables, plan: Plan | None = None, engine="duckdb") -> ExperimentLog:
     with TemporaryDirectory() as scratch:
         paths = written(tables, Path(scratch))
-        return read_log(connect(engine), *paths, plan or planned(), Path(scratch))
+        return read_log(connect(engine), Files(*paths), plan or planned(), Path(scratch))
 
 
 @pytest.fixture(scope="module")
@@ -159,9 +160,9 @@ def test_outcomes_before_the_exposure_and_after_the_attribution_do_not_count(tab
 def test_a_table_that_is_absent_or_lacks_a_column_is_refused(tables, tmp_path):
     exposures, outcomes = written(tables._replace(outcomes=tables.outcomes.drop_columns("value")), tmp_path)
     with pytest.raises(InputError, match="The outcomes have no column value; they have"):
-        read_log(connect(), exposures, outcomes, planned(), tmp_path)
+        read_log(connect(), Files(exposures, outcomes), planned(), tmp_path)
     with pytest.raises(InputError, match=r"exposures: .*nosuch\.parquet does not exist"):
-        read_log(connect(), tmp_path / "nosuch.parquet", outcomes, planned(), tmp_path)
+        read_log(connect(), Files(tmp_path / "nosuch.parquet", outcomes), planned(), tmp_path)
 
 
 def test_a_scenario_without_rows_has_no_users(tables):

@@ -1,0 +1,95 @@
+"""Users: who was first exposed to which arm and when, and what their days added to each event's total.
+
+A user's arm and first exposure are those of their exposures in the scenario. Of a user with two arms nothing counts. An
+outcome counts from the user's first exposure in the scenario on, and at most `attribution_hours` long.
+"""
+
+from itertools import combinations_with_replacement
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+
+from redrec.data import columns as c
+from redrec.experiments.plan import Plan
+from redrec.experiments.rows import ARM, DAY, EVENT, MS, VALUE, day_of
+from redrec.experiments.sums import ALL_SCENARIOS, MS_PER_HOUR
+
+USER = "user"  # number of a user in a scenario
+FIRST = "first"  # exposure of a user, as MS
+FIRSTS = ("first_0", "first_1")  # exposure to each arm; null where there is none
+KEYS = (c.SCENARIO, c.USER_ID)
+
+
+def first_exposures(exposed: ir.Table, plan: Plan) -> ir.Table:
+    """Return KEYS, a number of their own, and FIRSTS of the users; with a shared plan those of all scenarios, too."""
+    exposed = _with_all(exposed, plan)
+    is_treated = exposed[ARM] == plan.treatment.name
+    firsts = {"first_0": exposed[MS].min(where=~is_treated), "first_1": exposed[MS].min(where=is_treated)}
+    return exposed.group_by(KEYS).aggregate(**firsts).mutate(user=ibis.row_number())
+
+
+def _with_all(table: ir.Table, plan: Plan) -> ir.Table:
+    if plan.applies == "per_scenario":
+        return table
+    return ibis.union(table, table.mutate(scenario=ibis.literal(ALL_SCENARIOS)))
+
+
+def with_arms(users: ir.Table, plan: Plan) -> ir.Table:
+    """Return KEYS, USER, ARM as 0 or 1, FIRST, and whether a user was in both arms (shared: in any scenario)."""
+    is_in_both = users["first_0"].notnull() & users["first_1"].notnull()
+    one = users.mutate(
+        arm=users["first_0"].isnull().cast("int8"),
+        first=ibis.coalesce(users["first_0"], users["first_1"]),
+        is_in_both=is_in_both,
+    ).drop(*FIRSTS)
+    if plan.applies == "per_scenario":
+        return one
+    of_all = one.filter(one[c.SCENARIO] == ALL_SCENARIOS).select(c.USER_ID, "is_in_both")
+    return one.drop("is_in_both").inner_join(of_all, c.USER_ID)
+
+
+def user_days(happened: ir.Table, users: ir.Table, plan: Plan) -> ir.Table:
+    """Return, per user and day, what the day added: `x_E` to the totals of the events, `rows_E` to their rows."""
+    users = users.filter(~users["is_in_both"]).select(*KEYS, USER, FIRST)
+    rows = _with_all(happened, plan).inner_join(users, KEYS)
+    counts = rows[MS] >= rows[FIRST]
+    if plan.attribution_hours is not None:
+        counts &= rows[MS] < rows[FIRST] + round(plan.attribution_hours * MS_PER_HOUR)
+    rows = rows.filter(counts).select(USER, EVENT, VALUE, day=day_of(rows[MS]))
+    added = {}
+    for number, event in enumerate(plan.events):
+        is_it = rows[EVENT] == event
+        added[f"x_{number}"] = rows[VALUE].sum(where=is_it).fill_null(0.0)
+        added[f"rows_{number}"] = is_it.sum()
+    return rows.group_by([USER, DAY]).aggregate(**added)
+
+
+def new_users(users: ir.Table) -> ir.Table:
+    """Return, per scenario, arm and day, how many users that count were first exposed."""
+    users = users.filter(~users["is_in_both"])
+    users = users.mutate(day=day_of(users[FIRST]))
+    return users.group_by([c.SCENARIO, ARM, DAY]).aggregate(num_users=users.count())
+
+
+def daily_sums(days: ir.Table, users: ir.Table, plan: Plan) -> ir.Table:
+    """Return, per scenario, arm and day, what the day added to every sum.
+
+    A day that adds `x` to a total `c` adds `2cx + x^2` to its square, and so with products.
+    """
+    numbers = range(len(plan.events))
+    before = ibis.window(group_by=USER, order_by=DAY, rows=(None, -1))
+    totals = {f"c_{number}": days[f"x_{number}"].sum().over(before).fill_null(0.0) for number in numbers}
+    counted = users.filter(~users["is_in_both"]).select(USER, c.SCENARIO, ARM)
+    grown = days.mutate(**totals).inner_join(counted, USER)
+    sums: dict[str, Any] = {name: grown[name].sum() for name in days.columns if name not in (USER, DAY)}
+    for first, second in combinations_with_replacement(numbers, 2):
+        x, y = grown[f"x_{first}"], grown[f"x_{second}"]
+        product = grown[f"c_{first}"] * y + grown[f"c_{second}"] * x + x * y
+        sums[f"xx_{first}_{second}"] = product.sum()
+    return grown.group_by([c.SCENARIO, ARM, DAY]).aggregate(**sums)
+
+
+def user_counts(users: ir.Table) -> ir.Table:
+    counts = {"num_users": users.count(), "num_in_both": users["is_in_both"].sum()}
+    return users.group_by(c.SCENARIO).aggregate(**counts)
