@@ -7,6 +7,7 @@ Shapes: U users, D days, E events of the plan.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,7 +33,17 @@ from redrec.experiments.rows import (
     stored,
     unusable_values,
 )
-from redrec.experiments.sums import ALL_SCENARIOS, MS_PER_DAY, Added, ExperimentLog, ScenarioLog, Sums, UserLog, sums_of
+from redrec.experiments.sums import (
+    ALL_SCENARIOS,
+    MS_PER_DAY,
+    Added,
+    ExperimentLog,
+    ScenarioLog,
+    Sums,
+    UserLog,
+    bits_of,
+    sums_of,
+)
 from redrec.experiments.users import (
     FIRST,
     USER,
@@ -69,9 +80,10 @@ def read_log(
 
 
 def read_days(rows: Rows, plan: Plan, scratch: Path) -> Read:
+    exposures, outcomes = _as_rows(_exposure_counts(rows.exposed, plan)), _as_rows(_outcome_counts(rows.happened))
     users = stored(first_exposures(rows.exposed, plan), scratch / "exposed_users.parquet")
-    days = stored(user_days(rows.happened, with_arms(users, plan), plan), scratch / "days.parquet")
-    return Read(users, days, _as_rows(_exposure_counts(rows.exposed, plan)), _as_rows(_outcome_counts(rows.happened)))
+    added = user_days(rows.happened, with_arms(users, plan), plan, bits_of(outcomes, plan))
+    return Read(users, stored(added, scratch / "days.parquet"), exposures, outcomes)
 
 
 def log_of(read: Read, faults: list[dict[str, Any]], plan: Plan) -> ExperimentLog:
@@ -79,13 +91,13 @@ def log_of(read: Read, faults: list[dict[str, Any]], plan: Plan) -> ExperimentLo
     added = Added(
         _as_rows(new_users(users)), _of_all(read.exposures, plan), _as_rows(daily_sums(read.days, users, plan))
     )
-    counts, faults = _as_rows(user_counts(users)), faults + unusable_values(read.outcomes)
-    scenarios = {}
+    scenarios, bits_E = {}, bits_of(read.outcomes, plan)
+    counts, faults = _as_rows(user_counts(users)), faults + unusable_values(read.outcomes, bits_E, plan)
     for name in _scenarios(plan):
         own, said = (_of_scenario(rows, name) for rows in (counts, faults))
-        sums = sums_of(Added(*(_of_scenario(rows, name) for rows in added)), plan)
+        sums = sums_of(Added(*(_of_scenario(rows, name) for rows in added)), plan, bits_E)
         num_users, num_in_both = (own[0]["num_users"], own[0]["num_in_both"]) if own else (0, 0)
-        of_users = _user_log(read.days, users.filter(users[c.SCENARIO] == name), sums, plan)
+        of_users = _user_log(read.days, users.filter(users[c.SCENARIO] == name), sums, bits_E)
         words = tuple(f"{row['num_rows']:,} {row['fault']}" for row in said)
         scenarios[name] = ScenarioLog(sums, of_users, num_users, num_in_both, words)
     newest = max((row["newest"] for row in (*read.exposures, *read.outcomes)), default=-1)
@@ -105,7 +117,7 @@ def _exposure_counts(exposed: ir.Table, plan: Plan) -> ir.Table:
 def _outcome_counts(happened: ir.Table) -> ir.Table:
     value, by_day = happened[VALUE], happened.group_by([c.SCENARIO, EVENT, day_of(happened[MS]).name(DAY)])
     counts = {"num_rows": happened.count(), "num_values": value.count()}
-    return by_day.aggregate(total=value.sum(), newest=happened[MS].max(), **counts)
+    return by_day.aggregate(size=value.abs().sum().fill_null(0.0), newest=happened[MS].max(), **counts)
 
 
 def _fault_counts(faults: ir.Table) -> ir.Table:
@@ -133,18 +145,20 @@ def _as_rows(table: ir.Table) -> list[dict[str, Any]]:
     return table.to_pyarrow().to_pylist()
 
 
-def _user_log(days: ir.Table, users: ir.Table, sums: Sums, plan: Plan) -> UserLog | None:
-    """Return the users of a scenario until the last day on which a permutation is due."""
+def _user_log(days: ir.Table, users: ir.Table, sums: Sums, bits_E: Sequence[int]) -> UserLog | None:
+    """Return the users of a scenario until the last day on which a permutation is due, in the order of their ids."""
     due = [day for day, counts in enumerate(sums.num_users_AD.T.tolist()) if counts[0] and is_permuted(*counts)]
     if not due:
         return None
-    users = users.filter(~users["is_in_both"] & (users[FIRST] < (due[-1] + 1) * MS_PER_DAY)).select(USER, ARM, FIRST)
-    exposed = users.order_by(USER).to_pyarrow()
+    users = users.filter(~users["is_in_both"] & (users[FIRST] < (due[-1] + 1) * MS_PER_DAY))
+    exposed = users.select(USER, ARM, FIRST, c.USER_ID).order_by(c.USER_ID).to_pyarrow()
     user_U = exposed[USER].to_numpy()
+    position_of_user = np.empty(user_U.max() + 1, np.int64)
+    position_of_user[user_U] = np.arange(len(user_U))
     table = days.filter(days[DAY] <= due[-1]).semi_join(users, USER).to_pyarrow()
-    total_UDE = np.zeros((len(user_U), due[-1] + 1, len(plan.events)))
-    position_R = np.searchsorted(user_U, table[USER].to_numpy())
-    for number in range(len(plan.events)):
-        total_UDE[position_R, table[DAY].to_numpy(), number] = table[f"x_{number}"].to_numpy()
+    at_R = position_of_user[table[USER].to_numpy()], table[DAY].to_numpy()
+    total_UDE = np.zeros((len(user_U), due[-1] + 1, len(bits_E)))
+    for number, bits in enumerate(bits_E):
+        total_UDE[(*at_R, number)] = table[f"x_{number}"].to_numpy() * 2.0**-bits
     first_day_U = exposed[FIRST].to_numpy() // MS_PER_DAY
     return UserLog(exposed[ARM].to_numpy().astype(np.int64), first_day_U, np.cumsum(total_UDE, axis=1))

@@ -21,7 +21,7 @@ from redrec.data import columns as c
 from redrec.data.tables import epoch_ms, read, write
 from redrec.data.times import time_format, utc_times
 from redrec.experiments.plan import Plan
-from redrec.experiments.sums import MS_PER_DAY
+from redrec.experiments.sums import MAX_STEPS, MS_PER_DAY
 
 EXPOSURE_ID, EXPERIMENT, ARM = "exposure_id", "experiment", "arm"
 EVENT_ID, EVENT, VALUE = "event_id", "event", "value"
@@ -136,20 +136,25 @@ def day_of(ms: ir.IntegerColumn) -> ir.IntegerColumn:
     return (ms // MS_PER_DAY).cast("int32")
 
 
-def unusable_values(counts: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return, as faults, the events of a scenario with a value that is no finite number; `counts` are by day.
+def unusable_values(counts: list[dict[str, Any]], bits_E: Sequence[int], plan: Plan) -> list[dict[str, Any]]:
+    """Return, as faults, the events of a scenario with a value that cannot be added; `counts` are by day.
 
     The sum shows it: a filter on such rows finds none, since DuckDB trusts a file's statistics, which leave NaN out.
     """
     num_rows: Counter[tuple[str, str]] = Counter()
-    faulty = set()
+    faults = {}
     for row in counts:
         key = row[c.SCENARIO], row[EVENT]
         num_rows[key] += row[NUM_ROWS]
-        if row["num_values"] < row[NUM_ROWS] or not isfinite(row["total"]):
-            faulty.add(key)
-    fault = "outcomes of {} among which are values that are no finite numbers"
+        if row["num_values"] < row[NUM_ROWS] or not isfinite(row["size"]):
+            faults[key] = "no finite numbers"
+        elif row["size"] * 2.0 ** bits_E[plan.events.index(row[EVENT])] > MAX_STEPS:
+            faults.setdefault(key, "millions of times as large as those of the first day")
     return [
-        {c.SCENARIO: scenario, "fault": fault.format(event), NUM_ROWS: num_rows[scenario, event]}
-        for scenario, event in sorted(faulty)
+        {
+            c.SCENARIO: key[0],
+            "fault": f"outcomes of {key[1]} among which are values that are {fault}",
+            NUM_ROWS: num_rows[key],
+        }
+        for key, fault in sorted(faults.items())
     ]

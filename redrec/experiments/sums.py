@@ -3,6 +3,9 @@
 Shapes: A = 2 arms, U users, D days, E events of the plan, R = 1 + E: exposures, and outcomes of each event.
 """
 
+from collections.abc import Sequence
+from decimal import Decimal
+from math import ceil, isfinite, log2
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +15,9 @@ from redrec.experiments.permutation import UserTotals
 from redrec.experiments.plan import Plan
 
 ALL_SCENARIOS = ""  # stands for all scenarios together; no scenario has an empty name
+STEP_BITS = 36  # of what the first day adds
+UNSEEN_SIZE = 2.0**16  # of an event that the first day has not: steps of about a millionth
+MAX_STEPS = 2.0**56  # that a day may add, so that sums of all days, and of their products, have room in 128 bits
 MS_PER_HOUR = 3_600_000
 MS_PER_DAY = 24 * MS_PER_HOUR
 
@@ -64,10 +70,23 @@ class Added(NamedTuple):
 
     users: list[dict[str, Any]]  # num_users, who were first exposed
     exposures: list[dict[str, Any]]  # num_rows
-    outcomes: list[dict[str, Any]]  # x_E to the totals, xx_E_E to the products, rows_E to the rows
+    outcomes: list[dict[str, Any]]  # x_E to the totals, xx_E_E to the products, rows_E to the rows; in steps
 
 
-def sums_of(added: Added, plan: Plan) -> Sums:
+def bits_of(counts: list[dict[str, Any]], plan: Plan) -> tuple[int, ...]:
+    """Return, per event, the bits after the point of the steps that its values are counted in.
+
+    Sums of whole numbers are exact, so they depend neither on the order of the rows nor on how many threads add them.
+    The first day's sizes decide, so that all later looks have the same steps: 2^-36 of what it adds.
+    """
+    sizes = dict.fromkeys(plan.events, 0.0)
+    for row in counts:
+        if row["day"] == 0 and isfinite(row["size"]):
+            sizes[row["event"]] += row["size"]
+    return tuple(STEP_BITS - ceil(log2(size or UNSEEN_SIZE)) for size in sizes.values())
+
+
+def sums_of(added: Added, plan: Plan, bits_E: Sequence[int]) -> Sums:
     """Return the sums up to each day."""
     num_events, shape = len(plan.events), (2, plan.days)
     sums = Sums(
@@ -83,9 +102,13 @@ def sums_of(added: Added, plan: Plan) -> Sums:
     for row in added.outcomes:
         at = row["arm"], row["day"]
         for first in range(num_events):
-            sums.total_ADE[(*at, first)] = row[f"x_{first}"]
+            sums.total_ADE[(*at, first)] = _number(row[f"x_{first}"], bits_E[first])
             sums.num_rows_ADR[(*at, 1 + first)] = row[f"rows_{first}"]
             for second in range(num_events):
                 low, high = sorted((first, second))
-                sums.product_ADEE[(*at, first, second)] = row[f"xx_{low}_{high}"]
+                sums.product_ADEE[(*at, first, second)] = _number(row[f"xx_{low}_{high}"], bits_E[low] + bits_E[high])
     return sums.added_up()
+
+
+def _number(steps: int | Decimal, bits: int) -> float:
+    return float(int(steps)) * 2.0**-bits

@@ -4,6 +4,7 @@ A user's arm and first exposure are those of their exposures in the scenario. Of
 outcome counts from the user's first exposure in the scenario on, and at most `attribution_hours` long.
 """
 
+from collections.abc import Sequence
 from itertools import combinations_with_replacement
 from typing import Any
 
@@ -19,6 +20,7 @@ USER = "user"  # number of a user in a scenario
 FIRST = "first"  # exposure of a user, as MS
 FIRSTS = ("first_0", "first_1")  # exposure to each arm; null where there is none
 KEYS = (c.SCENARIO, c.USER_ID)
+EXACT = "decimal(38, 0)"  # products of totals
 
 
 def first_exposures(exposed: ir.Table, plan: Plan) -> ir.Table:
@@ -49,8 +51,11 @@ def with_arms(users: ir.Table, plan: Plan) -> ir.Table:
     return one.drop("is_in_both").inner_join(of_all, c.USER_ID)
 
 
-def user_days(happened: ir.Table, users: ir.Table, plan: Plan) -> ir.Table:
-    """Return, per user and day, what the day added: `x_E` to the totals of the events, `rows_E` to their rows."""
+def user_days(happened: ir.Table, users: ir.Table, plan: Plan, bits_E: Sequence[int]) -> ir.Table:
+    """Return, per user and day, what the day added: `x_E` to the totals of the events, `rows_E` to their rows.
+
+    Totals are whole numbers of `2**-bits_E`, so that sums do not depend on the order of the rows.
+    """
     users = users.filter(~users["is_in_both"]).select(*KEYS, USER, FIRST)
     rows = _with_all(happened, plan).inner_join(users, KEYS)
     counts = rows[MS] >= rows[FIRST]
@@ -60,7 +65,8 @@ def user_days(happened: ir.Table, users: ir.Table, plan: Plan) -> ir.Table:
     added = {}
     for number, event in enumerate(plan.events):
         is_it = rows[EVENT] == event
-        added[f"x_{number}"] = rows[VALUE].sum(where=is_it).fill_null(0.0)
+        steps = (rows[VALUE] * 2.0 ** bits_E[number]).try_cast("int64")
+        added[f"x_{number}"] = steps.sum(where=is_it).fill_null(0).cast("int64")
         added[f"rows_{number}"] = is_it.sum()
     return rows.group_by([USER, DAY]).aggregate(**added)
 
@@ -79,13 +85,14 @@ def daily_sums(days: ir.Table, users: ir.Table, plan: Plan) -> ir.Table:
     """
     numbers = range(len(plan.events))
     before = ibis.window(group_by=USER, order_by=DAY, rows=(None, -1))
-    totals = {f"c_{number}": days[f"x_{number}"].sum().over(before).fill_null(0.0) for number in numbers}
+    totals = {f"c_{number}": days[f"x_{number}"].sum().over(before).fill_null(0) for number in numbers}
     counted = users.filter(~users["is_in_both"]).select(USER, c.SCENARIO, ARM)
     grown = days.mutate(**totals).inner_join(counted, USER)
     sums: dict[str, Any] = {name: grown[name].sum() for name in days.columns if name not in (USER, DAY)}
     for first, second in combinations_with_replacement(numbers, 2):
-        x, y = grown[f"x_{first}"], grown[f"x_{second}"]
-        product = grown[f"c_{first}"] * y + grown[f"c_{second}"] * x + x * y
+        x, y = grown[f"x_{first}"].cast(EXACT), grown[f"x_{second}"].cast(EXACT)
+        x_total, y_total = grown[f"c_{first}"].cast(EXACT), grown[f"c_{second}"].cast(EXACT)
+        product = x_total * y + y_total * x + x * y
         sums[f"xx_{first}_{second}"] = product.sum()
     return grown.group_by([c.SCENARIO, ARM, DAY]).aggregate(**sums)
 

@@ -133,9 +133,15 @@ def test_each_scenario_has_its_own_verdict(tables):
     assert result.through == logs.START + timedelta(days=7)
 
 
-def test_duplicates_leave_the_result_as_it_is(tables):
-    twice = SimulatedTables(*(pa.concat_tables([table, table.slice(0, 500)]) for table in tables))
+def test_duplicates_and_the_order_of_rows_leave_the_result_as_it_is():
+    """Values have fractions, whose sums as floating-point numbers depend on the order."""
+    tables = simulated(3, num_users=1_500)
+    values = pa.array(np.random.default_rng(0).lognormal(0, 2, len(tables.outcomes)))
+    at = tables.outcomes.column_names.index("value")
+    tables = tables._replace(outcomes=tables.outcomes.set_column(at, "value", values))
+    twice = SimulatedTables(*(pa.concat_tables([table.slice(500), table.slice(0, 900)]) for table in tables))
     assert result_of(twice) == result_of(tables)
+    assert result_of(tables).scenarios["ads"].metrics["click"].z is not None
 
 
 def test_a_late_stray_row_decides_nothing(tables):

@@ -105,10 +105,13 @@ def test_a_row_without_a_time_is_a_fault(tables, tmp_path):
 
 def test_events_with_an_unusable_value_are_named_once_with_all_their_rows():
     days = [("ads", "click", 3, 3, 2.0), ("ads", "click", 4, 4, float("inf")), ("search", "hide", 2, 1, 1.0)]
-    names = ("scenario", "event", "num_rows", "num_values", "total")
-    faults = unusable_values([dict(zip(names, day, strict=True)) for day in [*days, ("ads", "hide", 1, 1, 1.0)]])
-    assert [(fault["scenario"], fault["num_rows"]) for fault in faults] == [("ads", 7), ("search", 2)]
-    assert faults[0]["fault"].startswith("outcomes of click among which are values")
+    days += [("ads", "hide", 1, 1, 1.0), ("search", "click", 5, 5, 2.0**40)]
+    names = ("scenario", "event", "num_rows", "num_values", "size")
+    counts = [dict(zip(names, day, strict=True)) for day in days]
+    faults = unusable_values(counts, bits_E=(20, 20, 20), plan=planned())
+    assert [(fault["scenario"], fault["num_rows"]) for fault in faults] == [("ads", 7), ("search", 5), ("search", 2)]
+    assert faults[0]["fault"] == "outcomes of click among which are values that are no finite numbers"
+    assert faults[1]["fault"].endswith("values that are millions of times as large as those of the first day")
 
 
 def test_a_file_in_time_order_is_read_only_where_its_days_are(tmp_path):
