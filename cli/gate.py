@@ -57,6 +57,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--replay", action="store_true", help="decide the experiment's entries of the ledger again, and compare"
     )
     parser.add_argument(
+        "--state",
+        type=Path,
+        metavar="DIR",
+        help="keep here what complete days say; later looks read only newer rows (for new tables, give a new folder)",
+    )
+    parser.add_argument(
         "--allocation", type=Path, help="show what the decisions change in this file of `redrec serve --allocation`"
     )
     parser.add_argument("--apply", action="store_true", help="change the file of --allocation")
@@ -87,7 +93,7 @@ def _decided(arguments: argparse.Namespace) -> Outcome:
     experiment = Experiment(arguments.exposures, arguments.outcomes, load_config(Plan, arguments.plan))
     if arguments.replay:
         return _replayed(experiment, arguments.ledger)
-    looks = experiment.decide(through, arguments.ledger)
+    looks = experiment.decide(through, arguments.ledger, arguments.state)
     text = _text(looks, arguments.looks) + _written(looks, experiment, arguments.out)
     outcome = Outcome(_as_json(looks, arguments.looks), text)
     return _acted(outcome, looks[-1], arguments.allocation, arguments.apply) if arguments.allocation else outcome
@@ -158,7 +164,7 @@ def _batch(arguments: argparse.Namespace, through: datetime | None) -> Outcome:
     for name, folder in experiments_in(arguments.batch):
         try:
             experiment = experiment_in(folder)
-            looks = experiment.decide(through, arguments.ledger)
+            looks = experiment.decide(through, arguments.ledger, arguments.state and arguments.state / name)
         except InputError as error:
             say(f"redrec gate: {name}: {error}")
             lines.append({"folder": name, "error": str(error)})

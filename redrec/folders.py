@@ -113,6 +113,17 @@ class DecisionFolder:
         self.page = path / "decisions.html"
 
 
+class GateState:
+    """What looks at an experiment have read (`redrec.experiments.state`)."""
+
+    def __init__(self, path: Path) -> None:
+        self.users = path / "exposed.parquet"
+        self.days = path / "added.parquet"
+        self.exposure_ids = path / "exposure_ids.parquet"
+        self.event_ids = path / "event_ids.parquet"
+        self.counts = path / "state.json"
+
+
 class RunFolder(EvaluationFolder):
     """Published by `redrec run` from its steps."""
 

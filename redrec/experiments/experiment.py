@@ -8,6 +8,7 @@ from typing import NamedTuple
 from redrec.config import InputError, load_config
 from redrec.experiments import gate, ledger
 from redrec.experiments.decisions import Decision, Result, decisions_markdown
+from redrec.experiments.looks import until
 from redrec.experiments.plan import Plan
 from redrec.experiments.report import page
 from redrec.folders import DecisionFolder, write_json
@@ -18,22 +19,26 @@ class Experiment(NamedTuple):
     outcomes: Path
     plan: Plan
 
-    def decide(self, through: datetime | None = None, ledger_file: Path | None = None) -> list[Result]:
+    def decide(
+        self, through: datetime | None = None, ledger_file: Path | None = None, state: Path | None = None
+    ) -> list[Result]:
         """Return what was decided after each day, the newest last; that one is added to the ledger.
 
-        If the ledger has the experiment with another plan, every scenario is invalid.
+        If the ledger has the experiment with another plan, every scenario is invalid. Of the days that an earlier look
+        kept in the folder `state`, no row is read again.
 
         Raises:
             InputError: A table is absent, cannot be read, or lacks a column, or a line of the ledger is no entry.
         """
         entries = ledger.read_ledger(ledger_file) if ledger_file else []
-        log = gate.read(self.exposures, self.outcomes, self.plan, through)
+        log = gate.read(self.exposures, self.outcomes, self.plan, through, state=state)
         looks = gate.decide_looks(log, self.plan, through)
         if fault := ledger.plan_fault(entries, self.plan):
             return [_invalid(looks[-1], fault)]
         if ledger_file:
-            until = gate.until(log, self.plan, through)
-            entry = ledger.Entry(decided_at=datetime.now(UTC), until=until, plan=self.plan, result=looks[-1])
+            entry = ledger.Entry(
+                decided_at=datetime.now(UTC), until=until(log, self.plan, through), plan=self.plan, result=looks[-1]
+            )
             ledger.append(ledger_file, entry)
         return looks
 

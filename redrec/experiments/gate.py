@@ -27,11 +27,13 @@ from redrec.data.tables import Engine, connect
 from redrec.experiments import rules, stops
 from redrec.experiments.decisions import Decision, MetricNumbers, Result, joint_verdict
 from redrec.experiments.logs import read_log
+from redrec.experiments.looks import until_ms
 from redrec.experiments.plan import HASH_DIGITS, Plan
 from redrec.experiments.rows import Files
 from redrec.experiments.sequential import median_unbiased
+from redrec.experiments.state import read_since
 from redrec.experiments.stops import Stop
-from redrec.experiments.sums import ALL_SCENARIOS, MS_PER_HOUR, ExperimentLog
+from redrec.experiments.sums import ALL_SCENARIOS, ExperimentLog
 from redrec.experiments.view import View
 
 
@@ -47,11 +49,23 @@ def decide(
 
 
 def read(
-    exposures: Path, outcomes: Path, plan: Plan, through: datetime | None = None, engine: Engine = "duckdb"
+    exposures: Path,
+    outcomes: Path,
+    plan: Plan,
+    through: datetime | None = None,
+    engine: Engine = "duckdb",
+    state: Path | None = None,
 ) -> ExperimentLog:
-    """Return the sums of an experiment's rows before `through`; errors are those of `decide`."""
-    with TemporaryDirectory() as scratch:
-        return read_log(connect(engine, Path(scratch)), Files(exposures, outcomes), plan, Path(scratch), through)
+    """Return the sums of an experiment's rows before `through`; errors are those of `decide`.
+
+    With a folder as `state`, rows of complete days are read once: the next look reads later ones only.
+    """
+    with TemporaryDirectory() as folder:
+        scratch, files = Path(folder), Files(exposures, outcomes)
+        connection = connect(engine, scratch)
+        if state is None:
+            return read_log(connection, files, plan, scratch, through)
+        return read_since(connection, files, plan, scratch, through, state)
 
 
 def decide_log(log: ExperimentLog, plan: Plan, through: datetime | None = None) -> Result:
@@ -69,14 +83,9 @@ def decide_looks(log: ExperimentLog, plan: Plan, through: datetime | None = None
     return [*results, result_of(log, plan, views)]
 
 
-def until(log: ExperimentLog, plan: Plan, through: datetime | None) -> datetime:
-    """Return the time that rows are read to: `through`, or the end of the newest row's hour."""
-    return through or plan.start + timedelta(hours=-(-log.newest_ms // MS_PER_HOUR))
-
-
 def views_of(log: ExperimentLog, plan: Plan, through: datetime | None = None) -> dict[str, View]:
     """Return each scenario after its complete days."""
-    through_ms = round((until(log, plan, through) - plan.start).total_seconds() * 1000)
+    through_ms = until_ms(log, plan, through)
     return {name: View.of(log, plan, name, through_ms) for name in log.scenarios}
 
 

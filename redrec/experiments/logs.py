@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import ibis
 import ibis.expr.types as ir
 import numpy as np
 from ibis.backends.sql import SQLBackend
@@ -49,6 +50,7 @@ from redrec.experiments.users import (
     USER,
     daily_sums,
     first_exposures,
+    merged,
     new_users,
     user_counts,
     user_days,
@@ -76,17 +78,25 @@ def read_log(
         InputError: A table is absent, cannot be read, or lacks a column.
     """
     rows = read_rows(connection, files, plan, scratch, through)
-    return log_of(read_days(rows, plan, scratch), _as_rows(_fault_counts(rows.faults)), plan)
+    return log_of(read_days(rows, plan, scratch), rows, plan)
 
 
-def read_days(rows: Rows, plan: Plan, scratch: Path) -> Read:
+def read_days(rows: Rows, plan: Plan, scratch: Path, earlier: Read | None = None) -> Read:
+    """Return what the rows say, added to what `earlier` rows said."""
     exposures, outcomes = _as_rows(_exposure_counts(rows.exposed, plan)), _as_rows(_outcome_counts(rows.happened))
-    users = stored(first_exposures(rows.exposed, plan), scratch / "exposed_users.parquet")
+    users = first_exposures(rows.exposed, plan)
+    if earlier:
+        exposures, outcomes = earlier.exposures + exposures, earlier.outcomes + outcomes
+        users = merged(earlier.users, users)
+    users = stored(users, scratch / "exposed_users.parquet")
     added = user_days(rows.happened, with_arms(users, plan), plan, bits_of(outcomes, plan))
-    return Read(users, stored(added, scratch / "days.parquet"), exposures, outcomes)
+    days = stored(added, scratch / "days.parquet")
+    return Read(users, ibis.union(earlier.days, days) if earlier else days, exposures, outcomes)
 
 
-def log_of(read: Read, faults: list[dict[str, Any]], plan: Plan) -> ExperimentLog:
+def log_of(read: Read, rows: Rows, plan: Plan) -> ExperimentLog:
+    """Return the sums of what has been read, and the faults of its newest `rows`."""
+    faults = _as_rows(_fault_counts(rows.faults))
     users = with_arms(read.users, plan)
     added = Added(
         _as_rows(new_users(users)), _of_all(read.exposures, plan), _as_rows(daily_sums(read.days, users, plan))
@@ -153,10 +163,9 @@ def _user_log(days: ir.Table, users: ir.Table, sums: Sums, bits_E: Sequence[int]
     users = users.filter(~users["is_in_both"] & (users[FIRST] < (due[-1] + 1) * MS_PER_DAY))
     exposed = users.select(USER, ARM, FIRST, c.USER_ID).order_by(c.USER_ID).to_pyarrow()
     user_U = exposed[USER].to_numpy()
-    position_of_user = np.empty(user_U.max() + 1, np.int64)
-    position_of_user[user_U] = np.arange(len(user_U))
+    order_U = np.argsort(user_U)
     table = days.filter(days[DAY] <= due[-1]).semi_join(users, USER).to_pyarrow()
-    at_R = position_of_user[table[USER].to_numpy()], table[DAY].to_numpy()
+    at_R = order_U[np.searchsorted(user_U, table[USER].to_numpy(), sorter=order_U)], table[DAY].to_numpy()
     total_UDE = np.zeros((len(user_U), due[-1] + 1, len(bits_E)))
     for number, bits in enumerate(bits_E):
         total_UDE[(*at_R, number)] = table[f"x_{number}"].to_numpy() * 2.0**-bits

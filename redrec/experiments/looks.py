@@ -4,6 +4,7 @@ A look is a day's end. Its statistic is compared with a boundary that keeps one 
 """
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -11,13 +12,23 @@ import numpy as np
 from redrec.experiments.effects import Change, Difference, aggregates, change, effect
 from redrec.experiments.permutation import Question, is_permuted, permuted_statistics
 from redrec.experiments.plan import Guardrail, Metric, Plan
-from redrec.experiments.sums import MS_PER_DAY, MS_PER_HOUR, ScenarioLog
+from redrec.experiments.sums import MS_PER_DAY, MS_PER_HOUR, ExperimentLog, ScenarioLog
 
 if TYPE_CHECKING:
     from tea_tasting.aggr import Aggregates
 
 LEAST_SHARE = 0.2  # a day with fewer rows of an arm, against the median of the days until then, is not complete
 MIN_ROWS = 20  # per day: the median of rarer events says nothing
+
+
+def until(log: ExperimentLog, plan: Plan, through: datetime | None) -> datetime:
+    """Return the time that rows are read to: `through`, or the end of the newest row's hour."""
+    return through or plan.start + timedelta(hours=-(-log.newest_ms // MS_PER_HOUR))
+
+
+def until_ms(log: ExperimentLog, plan: Plan, through: datetime | None) -> int:
+    """Return the same since the start."""
+    return round((until(log, plan, through) - plan.start).total_seconds() * 1000)
 
 
 def complete_days(log: ScenarioLog, plan: Plan, through_ms: int) -> int:

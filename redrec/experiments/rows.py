@@ -6,10 +6,11 @@
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from math import isfinite
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import ibis
@@ -36,6 +37,7 @@ class Rows(NamedTuple):
     exposed: ir.Table  # c.SCENARIO, c.USER_ID, ARM, MS
     happened: ir.Table  # c.SCENARIO, c.USER_ID, EVENT, VALUE, MS
     faults: ir.Table  # c.SCENARIO, "fault": one row for each that is faulty
+    ids: dict[str, ir.Table]  # HASH and MS of each id, by its column
 
 
 class Files(NamedTuple):
@@ -43,10 +45,22 @@ class Files(NamedTuple):
     outcomes: Path
 
 
+class Earlier(NamedTuple):
+    """The days whose rows have been read before, and by its column the HASH of each id among them."""
+
+    days: int = 0
+    ids: Mapping[str, ir.Table] = MappingProxyType({})
+
+
 def read_rows(
-    connection: SQLBackend, files: Files, plan: Plan, scratch: Path, through: datetime | None, earlier: int = 0
+    connection: SQLBackend,
+    files: Files,
+    plan: Plan,
+    scratch: Path,
+    through: datetime | None,
+    earlier: Earlier = Earlier(),  # noqa: B008  # it is frozen
 ) -> Rows:
-    """Return the rows after the `earlier` days, up to the plan's last day or to `through`.
+    """Return the rows after the earlier days, up to the plan's last day or to `through`.
 
     Raises:
         InputError: A table is absent, cannot be read, or lacks a column.
@@ -57,14 +71,14 @@ def read_rows(
     happened = happened.filter(happened[c.SCENARIO].isin(plan.scenarios) & happened[EVENT].isin(plan.events))
     happened = happened.mutate(value=happened[VALUE].cast("float64"))
     untimed = _untimed(exposed, "exposures"), _untimed(happened, "outcomes")
-    since, end = plan.start + timedelta(days=earlier), plan.start + timedelta(days=plan.days)
+    since, end = plan.start + timedelta(days=earlier.days), plan.start + timedelta(days=plan.days)
     end = end if through is None else min(end, through)
     exposed, happened = (_timed(_between(table, since, end), plan) for table in (exposed, happened))
-    exposed, exposure_faults = _once(exposed.drop(EXPERIMENT), EXPOSURE_ID, "exposures", scratch)
-    happened, outcome_faults = _once(happened, EVENT_ID, "outcomes", scratch)
+    exposed, exposure_ids, exposure_faults = _once(exposed.drop(EXPERIMENT), EXPOSURE_ID, "exposures", scratch, earlier)
+    happened, event_ids, outcome_faults = _once(happened, EVENT_ID, "outcomes", scratch, earlier)
     is_planned = exposed[ARM].isin([arm.name for arm in plan.arms])
     faults = ibis.union(*untimed, exposure_faults, outcome_faults, _unknown_arms(exposed, plan))
-    return Rows(exposed.filter(is_planned), happened, faults)
+    return Rows(exposed.filter(is_planned), happened, faults, {EXPOSURE_ID: exposure_ids, EVENT_ID: event_ids})
 
 
 def _typed(table: ir.Table, names: Sequence[str], name: str) -> ir.Table:
@@ -101,8 +115,11 @@ def _timed(table: ir.Table, plan: Plan) -> ir.Table:
     return table.mutate(ms=epoch_ms(table[c.TIMESTAMP].cast("timestamp")) - start_ms).drop(c.TIMESTAMP)
 
 
-def _once(table: ir.Table, key: str, name: str, scratch: Path) -> tuple[ir.Table, ir.Table]:
-    """Return one row per id, and as faults those of ids with several contents; few ids have a hash that repeats."""
+def _once(table: ir.Table, key: str, name: str, scratch: Path, earlier: Earlier) -> tuple[ir.Table, ir.Table, ir.Table]:
+    """Return one row per id, the ids' hashes, and as faults the rows with the id of another.
+
+    Few ids have a hash that repeats; those alone are compared by their contents.
+    """
     hashed = table.mutate(hash=table[key].hash()).filter(table[key].notnull())
     counts = hashed.group_by(HASH).aggregate(num_rows=hashed.count())
     repeated = stored(counts.filter(counts[NUM_ROWS] > 1), scratch / f"{key}.parquet")
@@ -110,14 +127,16 @@ def _once(table: ir.Table, key: str, name: str, scratch: Path) -> tuple[ir.Table
     contents = hashed.semi_join(repeated, HASH).drop(HASH).distinct()
     is_first = ibis.row_number().over(ibis.window(group_by=key, order_by=[contents[column] for column in others])) == 0
     contents = contents.mutate(is_first=is_first)
-    faults = contents.filter(~contents["is_first"]).select(
-        c.SCENARIO, fault=ibis.literal(f"{name} with the {key} of another")
-    )
+    faulty = contents.filter(~contents["is_first"]).select(c.SCENARIO)
+    if key in earlier.ids:
+        faulty = ibis.union(faulty, hashed.semi_join(earlier.ids[key], HASH).select(c.SCENARIO))
+    faults = faulty.mutate(fault=ibis.literal(f"{name} with the {key} of another"))
+    ids = hashed.select(HASH, MS)
     if not repeated.count().to_pyarrow().as_py():
-        return table.select(*others), faults
+        return table.select(*others), ids, faults
     kept = contents.filter(contents["is_first"]).select(*others)
     rest = table.mutate(hash=table[key].hash()).anti_join(repeated, HASH)
-    return ibis.union(rest.select(*others), kept), faults
+    return ibis.union(rest.select(*others), kept), ids, faults
 
 
 def stored(table: ir.Table, path: Path) -> ir.Table:

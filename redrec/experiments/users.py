@@ -31,6 +31,20 @@ def first_exposures(exposed: ir.Table, plan: Plan) -> ir.Table:
     return exposed.group_by(KEYS).aggregate(**firsts).mutate(user=ibis.row_number())
 
 
+def merged(earlier: ir.Table, newer: ir.Table) -> ir.Table:
+    """Return the first exposures of both; users of the earlier ones keep their number."""
+    num_earlier = earlier.aggregate(last=earlier[USER].max()).to_pyarrow()["last"][0].as_py() or 0
+    both = ibis.union(earlier, newer.mutate(user=newer[USER] + num_earlier + 1))
+    return both.group_by(KEYS).aggregate(**{name: both[name].min() for name in (*FIRSTS, USER)})
+
+
+def before(users: ir.Table, end_ms: int) -> ir.Table:
+    """Return the first exposures before a time."""
+    firsts = {name: (users[name] < end_ms).ifelse(users[name], ibis.null("int64")) for name in FIRSTS}
+    users = users.mutate(**firsts)
+    return users.filter(users["first_0"].notnull() | users["first_1"].notnull())
+
+
 def _with_all(table: ir.Table, plan: Plan) -> ir.Table:
     if plan.applies == "per_scenario":
         return table

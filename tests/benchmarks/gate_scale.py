@@ -5,7 +5,8 @@
 The log has a tenth as many users as exposures, three scenarios, fourteen days in time order, ids of 36 characters, and
 outcomes for four metrics: an impression per exposure, clicks, hides and purchases. The rival joins each user's totals
 in DuckDB and asks tea-tasting for the same four metrics, once, at the end: no look, no check of ids, arms or values.
-Each command is a process of its own.
+Each command is a process of its own. `first_look` reads all days but the last, and keeps them (`--state`); `next_look`
+reads the last.
 """
 
 import argparse
@@ -117,20 +118,13 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         exposures, outcomes, plan = write_logs(folder, arguments.exposures)
         say(f"{arguments.exposures:,} exposures are in {folder}")
-        gate = [
-            sys.executable,
-            "-m",
-            "cli.main",
-            "gate",
-            "--exposures",
-            exposures,
-            "--outcomes",
-            outcomes,
-            "--plan",
-            plan,
-        ]
+        files = {"--exposures": exposures, "--outcomes": outcomes, "--plan": plan}
+        gate = [sys.executable, "-m", "cli.main", "gate", *(str(word) for pair in files.items() for word in pair)]
+        state = ["--state", str(Path(scratch) / "state")]
         rows = {
-            "gate": used([str(word) for word in gate]),
+            "gate": used(gate),
+            "first_look": used([*gate, *state, "--through", str(START + timedelta(days=PLAN.days - 1))]),
+            "next_look": used([*gate, *state]),
             "tea_tasting": used([sys.executable, "-c", RIVAL, str(exposures), str(outcomes)]),
         }
     result = {"benchmark": "gate_scale", "commit": commit(), "exposures": arguments.exposures, **rows}

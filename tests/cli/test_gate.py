@@ -119,3 +119,16 @@ def test_options_that_do_not_fit_are_refused(
     given = [str(experiment.plan) if option == "PLAN" else option for option in options]
     status, error = status_and_error(capsys, "gate", *given)
     assert (status, expected in error) == (2, True)
+
+
+def test_a_state_makes_the_next_look_the_same(
+    experiment: DemoFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    state = ["--state", str(tmp_path / "state"), "--json"]
+    assert main([*words(experiment), *state, "--through", "2026-01-10"]) == 0
+    capsys.readouterr()
+    assert main([*words(experiment), *state]) == main([*words(experiment), "--json"]) == 0
+    with_state, without = capsys.readouterr().out.splitlines()
+    assert with_state == without
+    status, error = status_and_error(capsys, *words(experiment), "--state", str(experiment.plan.parent))
+    assert (status, "is no folder of `redrec gate --state`" in error) == (2, True)
