@@ -5,7 +5,7 @@ Under the hypothesis a user's sums do not depend on the arm, so arms are exchang
 Shapes: U users, P permutations, E events, Q questions.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +15,6 @@ from scipy.stats import norm
 from redrec.experiments.plan import Metric
 
 NUM_PERMUTATIONS = 2000
-PER_BLOCK = 100
 MIN_USERS = 1000  # in both arms together; below it the approximation is not trusted
 EVEN_SHARES = (0.4, 0.6)  # of the users in one arm; outside it a skewed metric alarms too often
 MAX_UNEVEN_USERS = 30_000  # with more users the approximation holds for uneven arms too
@@ -54,8 +53,9 @@ def permuted_statistics(users: UserTotals, events: tuple[str, ...], questions: S
     All questions share the permutations, which are the same at every call with the same users.
     """
     value_UQ2 = np.stack([_values(users, events, question) for question in questions], axis=1)
-    seen_Q = _effect(users.arm_U[None, :].astype(float), value_UQ2)[0]
-    effect_PQ = np.concatenate([_effect(block_PU, value_UQ2) for block_PU in _blocks(users.arm_U)])
+    total_Q2 = value_UQ2.sum(0)
+    seen_Q = _effect(value_UQ2[users.arm_U == 1].sum(0), total_Q2)
+    effect_PQ = _effect(_permuted_sums(users.arm_U, value_UQ2), total_Q2)
     higher_Q = (1 + np.sum(effect_PQ >= seen_Q, axis=0)) / (1 + NUM_PERMUTATIONS)
     lower_Q = (1 + np.sum(effect_PQ <= seen_Q, axis=0)) / (1 + NUM_PERMUTATIONS)
     statistic_Q = np.where(higher_Q < lower_Q, norm.isf(higher_Q), -norm.isf(lower_Q))
@@ -71,16 +71,21 @@ def _values(users: UserTotals, events: tuple[str, ...], question: Question) -> N
     return np.stack([expected_U, per_U], axis=1)
 
 
-def _blocks(arm_U: NDArray[np.int64]) -> Iterator[NDArray[np.float64]]:
-    rng = np.random.default_rng(0)
-    for _ in range(NUM_PERMUTATIONS // PER_BLOCK):
-        yield rng.permuted(np.tile(arm_U.astype(float), (PER_BLOCK, 1)), axis=1)
+def _permuted_sums(arm_U: NDArray[np.int64], value_UQ2: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the treatment's sums, `sum_PQ2`; only the users of the smaller arm are drawn."""
+    rng, num_users = np.random.default_rng(0), len(arm_U)
+    num_treated = int(arm_U.sum())
+    num_drawn = min(num_treated, num_users - num_treated)
+    sum_PQ2 = np.empty((NUM_PERMUTATIONS, *value_UQ2.shape[1:]))
+    for number in range(NUM_PERMUTATIONS):
+        drawn = rng.choice(num_users, num_drawn, replace=False, shuffle=False)
+        value_UQ2.take(drawn, axis=0).sum(0, out=sum_PQ2[number])
+    return sum_PQ2 if num_drawn == num_treated else value_UQ2.sum(0) - sum_PQ2
 
 
-def _effect(arm_PU: NDArray[np.float64], value_UQ2: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the treatment's ratio minus the control's under each assignment."""
-    treatment_PQ2 = np.tensordot(arm_PU, value_UQ2, axes=1)
-    control_PQ2 = value_UQ2.sum(0) - treatment_PQ2
+def _effect(treatment_PQ2: NDArray[np.float64], total_Q2: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the treatment's ratio minus the control's, of the sums of the treatment and of both arms."""
+    control_PQ2 = total_Q2 - treatment_PQ2
     with np.errstate(divide="ignore", invalid="ignore"):
         effect_PQ = treatment_PQ2[..., 0] / treatment_PQ2[..., 1] - control_PQ2[..., 0] / control_PQ2[..., 1]
     return np.nan_to_num(effect_PQ)

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from redrec.data.tables import connect
-from redrec.experiments.rows import Files, Rows, read_rows, unusable_values
+from redrec.experiments.rows import Earlier, Files, Rows, read_rows, unusable_values
 from tests.experiments.logs import START, planned, simulated, written
 from tests.spark import on_spark
 
@@ -19,7 +19,7 @@ def tables():
     return simulated(1, num_users=50)
 
 
-def rows_of(tables, folder: Path, engine="duckdb", through=None, earlier=0) -> Rows:
+def rows_of(tables, folder: Path, engine="duckdb", through=None, earlier=Earlier()) -> Rows:
     folder.mkdir()
     return read_rows(connect(engine), Files(*written(tables, folder)), planned(), folder, through, earlier)
 
@@ -70,7 +70,7 @@ def test_a_folder_of_csv_files_has_the_rows_of_its_table(tables, tmp_path):
 
 def test_only_rows_after_the_earlier_days_and_before_the_end_count(tables, tmp_path):
     through = START + timedelta(days=3, hours=1)
-    rows = contents(rows_of(tables, tmp_path / "rows", through=through, earlier=2))
+    rows = contents(rows_of(tables, tmp_path / "rows", through=through, earlier=Earlier(days=2)))
     day_ms = 24 * 3_600_000
     for table in rows:
         assert {row[-1] // day_ms for row in table} == {2, 3}
@@ -122,6 +122,6 @@ def test_a_file_in_time_order_is_read_only_where_its_days_are(tmp_path):
     pq.write_table(tables.outcomes, tmp_path / "outcomes.parquet")
     files = Files(tmp_path / "exposures.parquet", tmp_path / "outcomes.parquet")
     connection = connect()
-    rows = read_rows(connection, files, planned(), tmp_path, None, earlier=6)
+    rows = read_rows(connection, files, planned(), tmp_path, None, Earlier(days=6))
     plan = "\n".join(row[1] for row in connection.con.sql(f"EXPLAIN {connection.compile(rows.exposed)}").fetchall())
     assert "timestamp>=" in plan.replace(" ", "")
