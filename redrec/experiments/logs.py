@@ -52,9 +52,11 @@ from redrec.experiments.users import (
     first_exposures,
     merged,
     new_users,
+    sums_before,
     user_counts,
     user_days,
     with_arms,
+    with_covariates,
 )
 
 
@@ -63,6 +65,7 @@ class Read(NamedTuple):
 
     users: ir.Table  # `redrec.experiments.users.first_exposures`
     days: ir.Table  # `redrec.experiments.users.user_days`
+    covariates: ir.Table  # `redrec.experiments.users.sums_before`
     exposures: list[dict[str, Any]]
     outcomes: list[dict[str, Any]]
 
@@ -88,30 +91,32 @@ def read_days(rows: Rows, plan: Plan, scratch: Path, earlier: Read | None = None
     if earlier:
         exposures, outcomes = earlier.exposures + exposures, earlier.outcomes + outcomes
         users = merged(earlier.users, users)
-    users = stored(users, scratch / "exposed_users.parquet")
-    added = user_days(rows.happened, with_arms(users, plan), plan, bits_of(outcomes, plan))
-    days = stored(added, scratch / "days.parquet")
-    return Read(users, ibis.union(earlier.days, days) if earlier else days, exposures, outcomes)
+    users, bits_E = stored(users, scratch / "exposed_users.parquet"), bits_of(outcomes, plan)
+    days = stored(user_days(rows.happened, with_arms(users, plan), plan, bits_E), scratch / "days.parquet")
+    if earlier:
+        return Read(users, ibis.union(earlier.days, days), earlier.covariates, exposures, outcomes)
+    covariates = stored(sums_before(rows.happened, plan, bits_E), scratch / "covariates.parquet")
+    return Read(users, days, covariates, exposures, outcomes)
 
 
 def log_of(read: Read, rows: Rows, plan: Plan) -> ExperimentLog:
     """Return the sums of what has been read, and the faults of its newest `rows`."""
     faults = _as_rows(_fault_counts(rows.faults))
     users = with_arms(read.users, plan)
-    added = Added(
-        _as_rows(new_users(users)), _of_all(read.exposures, plan), _as_rows(daily_sums(read.days, users, plan))
-    )
+    days = with_covariates(read.days, users, read.covariates, plan)
+    outcomes = _as_rows(daily_sums(days, users, plan))
+    added = Added(_as_rows(new_users(users)), _of_all(read.exposures, plan), outcomes)
     scenarios, bits_E = {}, bits_of(read.outcomes, plan)
     counts, faults = _as_rows(user_counts(users)), faults + unusable_values(read.outcomes, bits_E, plan)
     for name in _scenarios(plan):
         own, said = (_of_scenario(rows, name) for rows in (counts, faults))
         sums = sums_of(Added(*(_of_scenario(rows, name) for rows in added)), plan, bits_E)
         num_users, num_in_both = (own[0]["num_users"], own[0]["num_in_both"]) if own else (0, 0)
-        of_users = _user_log(read.days, users.filter(users[c.SCENARIO] == name), sums, bits_E)
+        of_users = _user_log(days, users.filter(users[c.SCENARIO] == name), sums, bits_E)
         words = tuple(f"{row['num_rows']:,} {row['fault']}" for row in said)
         scenarios[name] = ScenarioLog(sums, of_users, num_users, num_in_both, words)
     newest = max((row["newest"] for row in (*read.exposures, *read.outcomes)), default=-1)
-    return ExperimentLog(scenarios, plan.events, newest)
+    return ExperimentLog(scenarios, plan.columns, newest)
 
 
 def _scenarios(plan: Plan) -> tuple[str, ...]:
@@ -168,6 +173,6 @@ def _user_log(days: ir.Table, users: ir.Table, sums: Sums, bits_E: Sequence[int]
     at_R = order_U[np.searchsorted(user_U, table[USER].to_numpy(), sorter=order_U)], table[DAY].to_numpy()
     total_UDE = np.zeros((len(user_U), due[-1] + 1, len(bits_E)))
     for number, bits in enumerate(bits_E):
-        total_UDE[(*at_R, number)] = table[f"x_{number}"].to_numpy() * 2.0**-bits
+        np.add.at(total_UDE, (*at_R, number), table[f"x_{number}"].to_numpy() * 2.0**-bits)
     first_day_U = exposed[FIRST].to_numpy() // MS_PER_DAY
     return UserLog(exposed[ARM].to_numpy().astype(np.int64), first_day_U, np.cumsum(total_UDE, axis=1))

@@ -62,14 +62,14 @@ class Watch(NamedTuple):
     """One scenario of a log, as a plan looks at it."""
 
     log: ScenarioLog
-    events: tuple[str, ...]
+    columns: tuple[str, ...]
     plan: Plan
 
     def looks(self, metrics: Sequence[Metric], days: int) -> dict[str, MetricLooks]:
         """Return each metric after each day, by its name."""
         guarded = {metric.name: metric.margin for metric in metrics if isinstance(metric, Guardrail)}
-        questions = [Question(metric) for metric in metrics]
-        questions += [Question(metric, guarded[metric.name]) for metric in metrics if metric.name in guarded]
+        questions = [Question(metric, self.plan.covariate(metric)) for metric in metrics]
+        questions += [one._replace(margin=guarded[one.metric.name]) for one in questions if one.metric.name in guarded]
         answers_DQ = [self._answers(questions, day) for day in range(1, days + 1)]
         effects_QD = list(map(list, zip(*answers_DQ, strict=True))) or [[] for _ in questions]
         differences = dict(zip((metric.name for metric in metrics), effects_QD, strict=False))
@@ -78,25 +78,25 @@ class Watch(NamedTuple):
 
     def num_rows(self, event: str, day: int) -> tuple[int, int]:
         """Return how many rows of an event control and treatment have until the end of `day`."""
-        control, treatment = self.log.sums.num_rows_ADR[:, day - 1, 1 + self.events.index(event)].tolist()
+        control, treatment = self.log.sums.num_rows_ADR[:, day - 1, 1 + self.plan.events.index(event)].tolist()
         return control, treatment
 
     def change(self, metric: Metric, day: int, level: float) -> Change:
         control, treatment = self._aggregates(day)
-        return change(control, treatment, metric, level)
+        return change(control, treatment, metric, level, self.plan.covariate(metric))
 
     def _answers(self, questions: Sequence[Question], day: int) -> list[Difference | None]:
         num_users_A = self.log.sums.num_users_AD[:, day - 1].tolist()
         if min(num_users_A) < self.plan.min_users:
             return [None] * len(questions)
         control, treatment = self._aggregates(day)
-        effects = [effect(control, treatment, metric, margin) for metric, margin in questions]
+        effects = [effect(control, treatment, *question) for question in questions]
         if self.log.users is not None and is_permuted(*num_users_A):
-            statistics = permuted_statistics(self.log.users.until(day), self.events, questions)
+            statistics = permuted_statistics(self.log.users.until(day), self.columns, questions)
             effects = [one and one._replace(statistic=z) for one, z in zip(effects, statistics, strict=True)]
         num_events_E = self.log.sums.total_ADE[:, day - 1].sum(0)
-        num_events_Q = [num_events_E[self.events.index(metric.event)] for metric, _ in questions]
+        num_events_Q = [num_events_E[self.columns.index(question.metric.event)] for question in questions]
         return [one if num >= self.plan.min_events else None for one, num in zip(effects, num_events_Q, strict=True)]
 
     def _aggregates(self, day: int) -> list["Aggregates"]:
-        return [aggregates(self.log.sums, arm, day, self.events) for arm in (0, 1)]
+        return [aggregates(self.log.sums, arm, day, self.columns) for arm in (0, 1)]

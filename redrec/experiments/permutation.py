@@ -44,48 +44,72 @@ class Question(NamedTuple):
     """Is a metric better than the control's, or than what a margin leaves of it?"""
 
     metric: Metric
+    covariate: Metric | None = None  # of the time before the start
     margin: float = 0.0
 
 
-def permuted_statistics(users: UserTotals, events: tuple[str, ...], questions: Sequence[Question]) -> list[float]:
+def permuted_statistics(users: UserTotals, columns: tuple[str, ...], questions: Sequence[Question]) -> list[float]:
     """Return, per question, the normal quantile of the share of permutations with a smaller effect.
 
     All questions share the permutations, which are the same at every call with the same users.
     """
-    value_UQ2 = np.stack([_values(users, events, question) for question in questions], axis=1)
-    total_Q2 = value_UQ2.sum(0)
-    seen_Q = _effect(value_UQ2[users.arm_U == 1].sum(0), total_Q2)
-    effect_PQ = _effect(_permuted_sums(users.arm_U, value_UQ2), total_Q2)
+    value_UQ4 = np.stack([_values(users, columns, question) for question in questions], axis=1)
+    total_Q4, slope_Q = value_UQ4.sum(0), np.array([_slope(value_U4) for value_U4 in value_UQ4.swapaxes(0, 1)])
+    seen_Q = _effect(value_UQ4[users.arm_U == 1].sum(0), total_Q4, slope_Q)
+    effect_PQ = _effect(_permuted_sums(users.arm_U, value_UQ4), total_Q4, slope_Q)
     higher_Q = (1 + np.sum(effect_PQ >= seen_Q, axis=0)) / (1 + NUM_PERMUTATIONS)
     lower_Q = (1 + np.sum(effect_PQ <= seen_Q, axis=0)) / (1 + NUM_PERMUTATIONS)
     statistic_Q = np.where(higher_Q < lower_Q, norm.isf(higher_Q), -norm.isf(lower_Q))
     return [question.metric.sign * float(value) for question, value in zip(questions, statistic_Q, strict=True)]
 
 
-def _values(users: UserTotals, events: tuple[str, ...], question: Question) -> NDArray[np.float64]:
-    """Return each user's sum of the event, as the hypothesis expects it, and what it is divided by."""
-    metric = question.metric
-    value_U = users.total_UE[:, events.index(metric.event)]
-    per_U = users.total_UE[:, events.index(metric.per)] if metric.per else np.ones(len(value_U))
-    expected_U = np.where(users.arm_U == 0, 1 - metric.sign * question.margin, 1) * value_U
-    return np.stack([expected_U, per_U], axis=1)
+def _values(users: UserTotals, columns: tuple[str, ...], question: Question) -> NDArray[np.float64]:
+    """Return each user's sum of the event, as the hypothesis expects it, what it is divided by, and both before."""
+    metric, nothing_U2 = question.metric, np.stack([np.zeros(len(users.arm_U)), np.ones(len(users.arm_U))], axis=1)
+    value_U2 = _sums(users, columns, metric)
+    value_U2[users.arm_U == 0, 0] *= 1 - metric.sign * question.margin
+    before_U2 = _sums(users, columns, question.covariate) if question.covariate else nothing_U2
+    return np.concatenate([value_U2, before_U2], axis=1)
 
 
-def _permuted_sums(arm_U: NDArray[np.int64], value_UQ2: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the treatment's sums, `sum_PQ2`; only the users of the smaller arm are drawn."""
+def _sums(users: UserTotals, columns: tuple[str, ...], metric: Metric) -> NDArray[np.float64]:
+    value_U = users.total_UE[:, columns.index(metric.event)]
+    per_U = users.total_UE[:, columns.index(metric.per)] if metric.per else np.ones(len(value_U))
+    return np.stack([value_U, per_U], axis=1)
+
+
+def _slope(value_U4: NDArray[np.float64]) -> float:
+    """Return how much of the metric a unit of its covariate explains, of the users of both arms together."""
+    mean_4 = value_U4.mean(0)
+    if not mean_4[1] or not mean_4[3]:
+        return 0.0
+    of_metric_U, of_covariate_U = (
+        (value_U4[:, at] - mean_4[at] / mean_4[at + 1] * value_U4[:, at + 1]) / mean_4[at + 1] for at in (0, 2)
+    )
+    variance = of_covariate_U @ of_covariate_U
+    return float(of_metric_U @ of_covariate_U / variance) if variance else 0.0
+
+
+def _permuted_sums(arm_U: NDArray[np.int64], value_UQ4: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the treatment's sums, `sum_PQ4`; only the users of the smaller arm are drawn."""
     rng, num_users = np.random.default_rng(0), len(arm_U)
     num_treated = int(arm_U.sum())
     num_drawn = min(num_treated, num_users - num_treated)
-    sum_PQ2 = np.empty((NUM_PERMUTATIONS, *value_UQ2.shape[1:]))
+    sum_PQ4 = np.empty((NUM_PERMUTATIONS, *value_UQ4.shape[1:]))
     for number in range(NUM_PERMUTATIONS):
         drawn = rng.choice(num_users, num_drawn, replace=False, shuffle=False)
-        value_UQ2.take(drawn, axis=0).sum(0, out=sum_PQ2[number])
-    return sum_PQ2 if num_drawn == num_treated else value_UQ2.sum(0) - sum_PQ2
+        value_UQ4.take(drawn, axis=0).sum(0, out=sum_PQ4[number])
+    return sum_PQ4 if num_drawn == num_treated else value_UQ4.sum(0) - sum_PQ4
 
 
-def _effect(treatment_PQ2: NDArray[np.float64], total_Q2: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the treatment's ratio minus the control's, of the sums of the treatment and of both arms."""
-    control_PQ2 = total_Q2 - treatment_PQ2
+def _effect(
+    treatment_PQ4: NDArray[np.float64], total_Q4: NDArray[np.float64], slope_Q: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the treatment's ratio minus the control's, less what the covariate explains."""
+    control_PQ4 = total_Q4 - treatment_PQ4
     with np.errstate(divide="ignore", invalid="ignore"):
-        effect_PQ = treatment_PQ2[..., 0] / treatment_PQ2[..., 1] - control_PQ2[..., 0] / control_PQ2[..., 1]
-    return np.nan_to_num(effect_PQ)
+        of_metric_PQ, of_covariate_PQ = (
+            treatment_PQ4[..., at] / treatment_PQ4[..., at + 1] - control_PQ4[..., at] / control_PQ4[..., at + 1]
+            for at in (0, 2)
+        )
+    return np.nan_to_num(of_metric_PQ) - slope_Q * np.nan_to_num(of_covariate_PQ)

@@ -9,7 +9,7 @@ import hashlib
 from itertools import chain, pairwise
 from typing import Literal, Self
 
-from pydantic import AwareDatetime, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import AwareDatetime, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from redrec.config import Config
 
@@ -62,6 +62,10 @@ class Metric(Config):
         return (self.event, self.per) if self.per else (self.event,)
 
 
+def before_the_start(event: str) -> str:
+    return f"{event} before"
+
+
 class Guardrail(Metric):
     margin: float = Field(gt=0, lt=1)  # relative change for the worse that is accepted
 
@@ -86,6 +90,8 @@ class Plan(Config):
     min_users: PositiveInt = 100  # per arm; below it nothing is decided
     min_events: PositiveInt = 50  # of a metric's event, in both arms together
     max_both_arms_share: float = Field(default=0.01, ge=0, lt=1)  # of users seen in both arms, which are dropped
+    # CUPED: of the primary's events, what users did so many days before the start explains part of what they do; 0: off
+    covariate_days: NonNegativeInt = 0
     attribution_hours: PositiveFloat | None = None  # after a user's first exposure; absent: to the end
     watermark_hours: NonNegativeFloat = 0  # how late events may come in; a day is decided so long after its end
 
@@ -122,6 +128,21 @@ class Plan(Config):
         """The events that metrics name, each once."""
         of_metrics = chain.from_iterable(metric.events for metric in self.metrics)
         return tuple(dict.fromkeys(of_metrics))
+
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        """The names of the sums before the start, of the primary's events."""
+        return tuple(map(before_the_start, self.primary.events)) if self.covariate_days else ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of all sums."""
+        return (*self.events, *self.covariates)
+
+    def covariate(self, metric: Metric) -> Metric | None:
+        """Return the metric before the start; None if there is no covariate of one of its events."""
+        names = tuple(map(before_the_start, metric.events))
+        return Metric(event=names[0], per=names[1] if metric.per else None) if {*names} <= {*self.covariates} else None
 
     @property
     def promotion_days(self) -> tuple[int, ...]:

@@ -70,7 +70,7 @@ def _draws(view: View, level: float, share: float) -> _Draws:
     information_MD = share * np.maximum.accumulate([_information(of_metric) for of_metric in seen], axis=1)
     rng = np.random.default_rng(0)
     step_MD = np.sqrt(np.diff(information_MD, axis=1, prepend=0))
-    factor_MM = np.linalg.cholesky(_correlation(view.watch.log.sums, view.watch.events, metrics))
+    factor_MM = np.linalg.cholesky(_correlation(view.watch.log.sums, view.watch.columns, metrics))
     normal_NMD = np.einsum("lm,nmd->nld", factor_MM, rng.normal(size=(NUM_DRAWS, len(metrics), view.days)))
     return _Draws(
         metrics, information_MD, np.cumsum(step_MD * normal_NMD, axis=2), _bounds(plan, information_MD, level)
@@ -93,15 +93,15 @@ def _bounds(plan: Plan, information_MD: NDArray[np.float64], level: float) -> ND
     return bound_MD
 
 
-def _correlation(sums: Sums, events: tuple[str, ...], metrics: Sequence[Metric]) -> NDArray[np.float64]:
+def _correlation(sums: Sums, columns: tuple[str, ...], metrics: Sequence[Metric]) -> NDArray[np.float64]:
     """Return the correlation of the metrics' errors, by the delta method, of the users of both arms together."""
     num_users = sums.num_users_AD[:, -1].sum()
     mean_E = sums.total_ADE[:, -1].sum(0) / num_users
     covariance_EE = sums.product_ADEE[:, -1].sum(0) / num_users - np.outer(mean_E, mean_E)
-    gradient_ME = np.zeros((len(metrics), len(events)))
+    gradient_ME = np.zeros((len(metrics), len(columns)))
     for number, metric in enumerate(metrics):
         for event, sign in zip(metric.events, (1, -1), strict=False):
-            at = events.index(event)
+            at = columns.index(event)
             gradient_ME[number, at] = metric.sign * sign / mean_E[at]
     covariance_MM = gradient_ME @ covariance_EE @ gradient_ME.T
     error_M = np.sqrt(np.diag(covariance_MM))

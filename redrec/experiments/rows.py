@@ -35,7 +35,7 @@ NUM_ROWS = "num_rows"
 
 class Rows(NamedTuple):
     exposed: ir.Table  # c.SCENARIO, c.USER_ID, ARM, MS
-    happened: ir.Table  # c.SCENARIO, c.USER_ID, EVENT, VALUE, MS
+    happened: ir.Table  # c.SCENARIO, c.USER_ID, EVENT, VALUE, MS; of a covariate before the start, with MS < 0
     faults: ir.Table  # c.SCENARIO, "fault": one row for each that is faulty
     ids: dict[str, ir.Table]  # HASH and MS of each id, by its column
 
@@ -52,13 +52,16 @@ class Earlier(NamedTuple):
     ids: Mapping[str, ir.Table] = MappingProxyType({})
 
 
+NOTHING = Earlier()
+
+
 def read_rows(
     connection: SQLBackend,
     files: Files,
     plan: Plan,
     scratch: Path,
     through: datetime | None,
-    earlier: Earlier = Earlier(),  # noqa: B008  # it is frozen
+    earlier: Earlier = NOTHING,
 ) -> Rows:
     """Return the rows after the earlier days, up to the plan's last day or to `through`.
 
@@ -73,7 +76,9 @@ def read_rows(
     untimed = _untimed(exposed, "exposures"), _untimed(happened, "outcomes")
     since, end = plan.start + timedelta(days=earlier.days), plan.start + timedelta(days=plan.days)
     end = end if through is None else min(end, through)
-    exposed, happened = (_timed(_between(table, since, end), plan) for table in (exposed, happened))
+    exposed = _timed(_between(exposed, since, end), plan)
+    since -= timedelta(days=0 if earlier.days else plan.covariate_days)
+    happened = _timed(_between(happened, since, end), plan)
     exposed, exposure_ids, exposure_faults = _once(exposed.drop(EXPERIMENT), EXPOSURE_ID, "exposures", scratch, earlier)
     happened, event_ids, outcome_faults = _once(happened, EVENT_ID, "outcomes", scratch, earlier)
     is_planned = exposed[ARM].isin([arm.name for arm in plan.arms])
@@ -140,9 +145,12 @@ def _once(table: ir.Table, key: str, name: str, scratch: Path, earlier: Earlier)
 
 
 def stored(table: ir.Table, path: Path) -> ir.Table:
-    """Return the table read from a file, so that it is computed once."""
+    """Return the table read from a file, so that it is computed once.
+
+    A file of DuckDB's holds its sums of whole numbers as floating-point ones; they are whole again.
+    """
     write(table, path)
-    return table.get_backend().read_parquet(path)
+    return table.get_backend().read_parquet(path).cast(table.schema())
 
 
 def _unknown_arms(exposed: ir.Table, plan: Plan) -> ir.Table:

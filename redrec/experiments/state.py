@@ -20,7 +20,7 @@ from redrec.data.tables import write
 from redrec.experiments.logs import Read, log_of, read_days
 from redrec.experiments.looks import complete_days, until_ms
 from redrec.experiments.plan import Plan
-from redrec.experiments.rows import DAY, EVENT_ID, EXPOSURE_ID, HASH, MS, Earlier, Files, Rows, read_rows
+from redrec.experiments.rows import DAY, EVENT_ID, EXPOSURE_ID, HASH, MS, NOTHING, Earlier, Files, Rows, read_rows
 from redrec.experiments.sums import MS_PER_DAY, ExperimentLog
 from redrec.experiments.users import before
 from redrec.folders import GateState, write_json
@@ -51,7 +51,7 @@ def read_since(
     counts = _counts(state, plan)
     is_past = counts is not None and through is not None and (through - plan.start).days < counts.days
     kept = None if counts is None or is_past else _kept(connection, counts, state)
-    earlier = kept.earlier if kept else Earlier()
+    earlier = kept.earlier if kept else NOTHING
     rows = read_rows(connection, files, plan, scratch, through, earlier)
     read = read_days(rows, plan, scratch, kept.read if kept else None)
     log = log_of(read, rows, plan)
@@ -76,11 +76,10 @@ def _counts(state: Path, plan: Plan) -> Counts | None:
 
 def _kept(connection: SQLBackend, counts: Counts, state: Path) -> Kept:
     folder = GateState(state)
-    users, days, exposure_ids, event_ids = (
-        connection.read_parquet(path) for path in (folder.users, folder.days, folder.exposure_ids, folder.event_ids)
-    )
+    paths = folder.users, folder.days, folder.covariates, folder.exposure_ids, folder.event_ids
+    users, days, covariates, exposure_ids, event_ids = (connection.read_parquet(path) for path in paths)
     earlier = Earlier(counts.days, {EXPOSURE_ID: exposure_ids, EVENT_ID: event_ids})
-    return Kept(earlier, Read(users, days, counts.exposures, counts.outcomes))
+    return Kept(earlier, Read(users, days, covariates, counts.exposures, counts.outcomes))
 
 
 def _ids(rows: Rows, earlier: Earlier, days: int) -> dict[str, ir.Table]:
@@ -97,6 +96,7 @@ def _keep(state: Path, plan: Plan, days: int, read: Read, ids: dict[str, ir.Tabl
         folder = GateState(path)
         write(before(read.users, days * MS_PER_DAY), folder.users)
         write(read.days.filter(read.days[DAY] < days), folder.days)
+        write(read.covariates, folder.covariates)
         write(ids[EXPOSURE_ID], folder.exposure_ids)
         write(ids[EVENT_ID], folder.event_ids)
         exposures = [row for row in read.exposures if row[DAY] < days]

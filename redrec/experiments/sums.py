@@ -1,6 +1,7 @@
 """Sums: what statistics need of an experiment's log, per scenario, arm and day.
 
-Shapes: A = 2 arms, U users, D days, E events of the plan, R = 1 + E: exposures, and outcomes of each event.
+Shapes: A = 2 arms, U users, D days, E events and covariates of the plan, R = 1 + its events: exposures, and outcomes
+of each event.
 """
 
 from collections.abc import Sequence
@@ -61,7 +62,7 @@ class ExperimentLog(NamedTuple):
     """What the tables say of each scenario, and with a shared plan of ALL_SCENARIOS."""
 
     scenarios: dict[str, ScenarioLog]
-    events: tuple[str, ...]  # the axis E
+    columns: tuple[str, ...]  # the axis E
     newest_ms: int  # newest row of both tables, since the start
 
 
@@ -74,7 +75,7 @@ class Added(NamedTuple):
 
 
 def bits_of(counts: list[dict[str, Any]], plan: Plan) -> tuple[int, ...]:
-    """Return, per event, the bits after the point of the steps that its values are counted in.
+    """Return, per event and covariate, the bits after the point of the steps that its values are counted in.
 
     Sums of whole numbers are exact, so they depend neither on the order of the rows nor on how many threads add them.
     The first day's sizes decide, so that all later looks have the same steps: 2^-36 of what it adds.
@@ -83,17 +84,18 @@ def bits_of(counts: list[dict[str, Any]], plan: Plan) -> tuple[int, ...]:
     for row in counts:
         if row["day"] == 0 and isfinite(row["size"]):
             sizes[row["event"]] += row["size"]
-    return tuple(STEP_BITS - ceil(log2(size or UNSEEN_SIZE)) for size in sizes.values())
+    bits = {event: STEP_BITS - ceil(log2(size or UNSEEN_SIZE)) for event, size in sizes.items()}
+    return tuple(bits[event] for event in (*plan.events, *plan.primary.events[: len(plan.covariates)]))
 
 
 def sums_of(added: Added, plan: Plan, bits_E: Sequence[int]) -> Sums:
     """Return the sums up to each day."""
-    num_events, shape = len(plan.events), (2, plan.days)
+    num_columns, shape = len(plan.columns), (2, plan.days)
     sums = Sums(
         np.zeros(shape, np.int64),
-        np.zeros((*shape, num_events)),
-        np.zeros((*shape, num_events, num_events)),
-        np.zeros((*shape, 1 + num_events), np.int64),
+        np.zeros((*shape, num_columns)),
+        np.zeros((*shape, num_columns, num_columns)),
+        np.zeros((*shape, 1 + len(plan.events)), np.int64),
     )
     for row in added.users:
         sums.num_users_AD[row["arm"], row["day"]] = row["num_users"]
@@ -101,10 +103,11 @@ def sums_of(added: Added, plan: Plan, bits_E: Sequence[int]) -> Sums:
         sums.num_rows_ADR[row["arm"], row["day"], 0] = row["num_rows"]
     for row in added.outcomes:
         at = row["arm"], row["day"]
-        for first in range(num_events):
+        for number in range(len(plan.events)):
+            sums.num_rows_ADR[(*at, 1 + number)] = row[f"rows_{number}"]
+        for first in range(num_columns):
             sums.total_ADE[(*at, first)] = _number(row[f"x_{first}"], bits_E[first])
-            sums.num_rows_ADR[(*at, 1 + first)] = row[f"rows_{first}"]
-            for second in range(num_events):
+            for second in range(num_columns):
                 low, high = sorted((first, second))
                 sums.product_ADEE[(*at, first, second)] = _number(row[f"xx_{low}_{high}"], bits_E[low] + bits_E[high])
     return sums.added_up()

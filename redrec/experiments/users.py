@@ -71,7 +71,7 @@ def user_days(happened: ir.Table, users: ir.Table, plan: Plan, bits_E: Sequence[
     Totals are whole numbers of `2**-bits_E`, so that sums do not depend on the order of the rows.
     """
     users = users.filter(~users["is_in_both"]).select(*KEYS, USER, FIRST)
-    rows = _with_all(happened, plan).inner_join(users, KEYS)
+    rows = _with_all(happened.filter(happened[MS] >= 0), plan).inner_join(users, KEYS)
     counts = rows[MS] >= rows[FIRST]
     if plan.attribution_hours is not None:
         counts &= rows[MS] < rows[FIRST] + round(plan.attribution_hours * MS_PER_HOUR)
@@ -79,10 +79,35 @@ def user_days(happened: ir.Table, users: ir.Table, plan: Plan, bits_E: Sequence[
     added = {}
     for number, event in enumerate(plan.events):
         is_it = rows[EVENT] == event
-        steps = (rows[VALUE] * 2.0 ** bits_E[number]).try_cast("int64")
-        added[f"x_{number}"] = steps.sum(where=is_it).fill_null(0).cast("int64")
+        added[f"x_{number}"] = _steps(rows, is_it, bits_E[number])
         added[f"rows_{number}"] = is_it.sum()
     return rows.group_by([USER, DAY]).aggregate(**added)
+
+
+def _steps(rows: ir.Table, where: ir.BooleanValue, bits: int) -> ir.IntegerScalar:
+    return (rows[VALUE] * 2.0**bits).try_cast("int64").sum(where=where).fill_null(0).cast("int64")
+
+
+def sums_before(happened: ir.Table, plan: Plan, bits_E: Sequence[int]) -> ir.Table:
+    """Return KEYS and, of the users seen before the start, what they did then: `x_E` of the covariates."""
+    rows = _with_all(happened.filter(happened[MS] < 0), plan)
+    added = {"num_rows": rows.count()}
+    for number, event in enumerate(plan.primary.events[: len(plan.covariates)], start=len(plan.events)):
+        added[f"x_{number}"] = _steps(rows, rows[EVENT] == event, bits_E[number])
+    return rows.group_by(KEYS).aggregate(**added)
+
+
+def with_covariates(days: ir.Table, users: ir.Table, before_start: ir.Table, plan: Plan) -> ir.Table:
+    """Return the days with the covariates, as if a user had added them on the day of their first exposure."""
+    if not plan.covariates:
+        return days
+    names = [f"x_{len(plan.events) + number}" for number in range(len(plan.covariates))]
+    firsts = users.filter(~users["is_in_both"]).inner_join(before_start, KEYS)
+    firsts = firsts.select(USER, *names, day=day_of(firsts[FIRST]))
+    nothing = {name: ibis.literal(0, "int64") for name in days.columns if name not in (USER, DAY)}
+    added = firsts.mutate(**nothing)
+    days = days.mutate(**{name: ibis.literal(0, "int64") for name in names})
+    return ibis.union(days, added.select(*days.columns))
 
 
 def new_users(users: ir.Table) -> ir.Table:
@@ -97,7 +122,7 @@ def daily_sums(days: ir.Table, users: ir.Table, plan: Plan) -> ir.Table:
 
     A day that adds `x` to a total `c` adds `2cx + x^2` to its square, and so with products.
     """
-    numbers = range(len(plan.events))
+    numbers = range(len(plan.columns))
     before = ibis.window(group_by=USER, order_by=DAY, rows=(None, -1))
     totals = {f"c_{number}": days[f"x_{number}"].sum().over(before).fill_null(0) for number in numbers}
     counted = users.filter(~users["is_in_both"]).select(USER, c.SCENARIO, ARM)

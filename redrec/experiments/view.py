@@ -21,7 +21,7 @@ class View(NamedTuple):
 
     @classmethod
     def of(cls, log: ExperimentLog, plan: Plan, name: str, through_ms: int) -> "View":
-        watch = Watch(log.scenarios[name], log.events, plan)
+        watch = Watch(log.scenarios[name], log.columns, plan)
         days = complete_days(watch.log, plan, through_ms)
         metrics = watch.looks(_metrics(plan, name), days)
         return cls(name, watch, days, through_ms >= plan.days * MS_PER_DAY, metrics, {}, {}).until(days)

@@ -23,14 +23,14 @@ def _value() -> np.ndarray:
     return np.stack([rng.binomial(impression_AU, 0.3), impression_AU], axis=2).astype(float)
 
 
-def arms_of(value_AUE: np.ndarray) -> list:
+def arms_of(value_AUE: np.ndarray, columns: tuple[str, ...] = EVENTS) -> list:
     sums = Sums(
         np.full((2, 1), value_AUE.shape[1]),
         value_AUE.sum(1)[:, None],
         np.einsum("aue,auf->aef", value_AUE, value_AUE)[:, None],
         np.zeros((2, 1, 3), int),
     )
-    return [aggregates(sums, arm, 1, EVENTS) for arm in (0, 1)]
+    return [aggregates(sums, arm, 1, columns) for arm in (0, 1)]
 
 
 @pytest.mark.parametrize("metric", [RATE, Metric(event="click")])
@@ -47,6 +47,38 @@ def test_sums_give_what_rows_give(value_AUE, metric):
     assert (seen.relative, seen.low) == pytest.approx(
         (reference["m"].rel_effect_size, reference["m"].rel_effect_size_ci_lower)
     )
+
+
+@pytest.mark.parametrize("metric", [RATE, Metric(event="click")])
+def test_a_covariate_gives_what_tea_tasting_gives_and_narrows_the_error(metric):
+    rng = np.random.default_rng(1)
+    activity_U, appeal_U = rng.gamma(2, 5, 2 * NUM_USERS), rng.beta(2, 6, 2 * NUM_USERS)
+    impressions = [rng.poisson(activity_U) + 1 for _ in range(2)]  # before the start, and since
+    clicks = [rng.binomial(shown_U, appeal_U) for shown_U in impressions]
+    columns = {
+        "click": clicks[1],
+        "impression": impressions[1],
+        "click before": clicks[0],
+        "impression before": impressions[0],
+    }
+    arms = arms_of(np.stack(list(columns.values()), axis=1).astype(float).reshape(2, NUM_USERS, 4), tuple(columns))
+    covariate = Metric(event="click before", per="impression before" if metric.per else None)
+    names = (covariate.event, covariate.per)
+    reference = tea_tasting.RatioOfMeans(metric.event, metric.per, *names, use_t=False)
+    table = pa.table({"variant": np.repeat([0, 1], NUM_USERS), **columns})
+    theirs = tea_tasting.Experiment(m=reference).analyze(table)["m"]
+    ours, seen = effect(*arms, metric, covariate), change(*arms, metric, 0.025, covariate)
+    assert ours.statistic == pytest.approx(theirs.statistic)
+    assert (seen.relative, seen.low) == pytest.approx((theirs.rel_effect_size, theirs.rel_effect_size_ci_lower))
+    assert ours.information > 1.3 * effect(*arms, metric).information
+
+
+def test_a_covariate_that_no_user_has_changes_nothing(value_AUE):
+    value_AUE = np.concatenate([value_AUE, np.zeros((2, NUM_USERS, 2))], axis=2)
+    arms = arms_of(value_AUE, (*EVENTS, "click before", "impression before"))
+    covariate = Metric(event="click before", per="impression before")
+    assert effect(*arms, RATE, covariate) == effect(*arms, RATE)
+    assert change(*arms, RATE, 0.05, covariate) == change(*arms, RATE, 0.05)
 
 
 def test_the_margin_is_a_scaled_control(value_AUE):

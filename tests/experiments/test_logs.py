@@ -17,7 +17,7 @@ from redrec.experiments.plan import Plan
 from redrec.experiments.rows import Files
 from redrec.experiments.simulation import SimulatedTables
 from redrec.experiments.sums import ALL_SCENARIOS, ExperimentLog
-from tests.experiments.logs import planned, simulated, written
+from tests.experiments.logs import START, planned, simulated, written
 from tests.spark import on_spark
 
 NUM_USERS = 300
@@ -70,10 +70,36 @@ def test_sums_of_each_day_are_those_of_the_users_rows(tables, applies, scenario,
     )
 
 
+def test_covariates_are_what_users_did_in_the_days_before_the_start(tables):
+    """They grow with the users, and are known on the day of their first exposure."""
+    plan = planned(start=START + timedelta(days=3), days=4, covariate_days=2)
+    log = logged(tables, plan)
+    assert log.columns[-2:] == ("click before", "impression before")
+    outcomes = tables.outcomes.to_pandas()
+    is_before = (outcomes.timestamp < plan.start) & (outcomes.timestamp >= plan.start - timedelta(days=2))
+    before = outcomes[is_before & (outcomes.scenario == "ads")]
+    clicks_of_user = before[before.event == "click"].groupby("user_id").value.sum()
+    exposures = tables.exposures.to_pandas()
+    for day in (1, 4):
+        is_until = (exposures.timestamp >= plan.start) & (exposures.timestamp < plan.start + timedelta(days=day))
+        exposed = exposures[is_until & (exposures.scenario == "ads")].drop_duplicates("user_id")
+        clicks = clicks_of_user.reindex(exposed.user_id).fillna(0).to_numpy()
+        sums = log.scenarios["ads"].sums
+        at = log.columns.index("click before")
+        for arm, name in enumerate(("control", "treatment")):
+            own = clicks[(exposed.arm == name).to_numpy()]
+            assert sums.total_ADE[arm, day - 1, at] == pytest.approx(own.sum())
+            assert sums.product_ADEE[arm, day - 1, at, at] == pytest.approx((own**2).sum())
+        users = log.scenarios["ads"].users.until(day)
+        assert users.total_UE[:, at].sum() == pytest.approx(clicks.sum())
+
+
 @on_spark
-@pytest.mark.parametrize("applies", ["per_scenario", "shared"])
-def test_spark_gives_the_same_sums(applies):
-    plan = planned(applies=applies)
+@pytest.mark.parametrize(
+    "changes", [{}, {"applies": "shared"}, {"start": START + timedelta(days=2), "days": 4, "covariate_days": 2}]
+)
+def test_spark_gives_the_same_sums(changes):
+    plan = planned(**changes)
     tables = simulated(1, plan, num_users=100)
     ours, theirs = (logged(tables, plan, engine).scenarios for engine in ("duckdb", "spark"))
     for name, scenario in ours.items():

@@ -20,7 +20,7 @@ def users(seed: int, effect: float = 0.0, num_users: int = 300, share: float = 0
 
 
 def statistic(of_users: UserTotals, metric: Metric, margin: float = 0.0) -> float:
-    return permuted_statistics(of_users, EVENTS, [Question(metric, margin)])[0]
+    return permuted_statistics(of_users, EVENTS, [Question(metric, margin=margin)])[0]
 
 
 def test_the_level_holds_for_heavy_tails_and_a_small_arm():
@@ -40,10 +40,26 @@ def test_the_margin_moves_the_hypothesis():
     assert statistic(same, RATE, margin=0.6) > statistic(same, RATE) + 1
 
 
+def test_a_covariate_narrows_the_error_and_keeps_the_level():
+    before, covariate = (*EVENTS, "click before"), Metric(event="click before")
+
+    def with_and_without(seed: int, effect: float) -> list[float]:
+        of_users = users(seed, effect, num_users=600, share=0.5)
+        clicks_U = of_users.total_UE[:, 0] / (1 + effect * of_users.arm_U)
+        before_U = clicks_U * np.random.default_rng(seed).lognormal(0, 0.3, len(clicks_U))
+        of_users = of_users._replace(total_UE=np.column_stack([of_users.total_UE, before_U]))
+        return permuted_statistics(of_users, before, [Question(CLICKS, covariate), Question(CLICKS)])
+
+    planted = np.array([with_and_without(seed, 0.3) for seed in range(10)]).mean(0)
+    assert planted[0] > planted[1] + 0.5
+    nothing = [with_and_without(seed, 0.0)[0] for seed in range(100)]
+    assert stats.kstest(stats.norm.cdf(nothing), "uniform").pvalue > 0.01
+
+
 def test_the_same_users_give_the_same_statistic():
     assert statistic(users(3), RATE) == statistic(users(3), RATE)
 
 
 def test_questions_together_have_the_answers_that_each_has_alone():
-    together = permuted_statistics(users(3), EVENTS, [Question(RATE), Question(CLICKS, 0.2)])
+    together = permuted_statistics(users(3), EVENTS, [Question(RATE), Question(CLICKS, margin=0.2)])
     assert together == [statistic(users(3), RATE), statistic(users(3), CLICKS, 0.2)]

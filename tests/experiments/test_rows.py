@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from redrec.data.tables import connect
-from redrec.experiments.rows import Earlier, Files, Rows, read_rows, unusable_values
+from redrec.experiments.rows import NOTHING, Earlier, Files, Rows, read_rows, unusable_values
 from tests.experiments.logs import START, planned, simulated, written
 from tests.spark import on_spark
 
@@ -19,7 +19,7 @@ def tables():
     return simulated(1, num_users=50)
 
 
-def rows_of(tables, folder: Path, engine="duckdb", through=None, earlier=Earlier()) -> Rows:
+def rows_of(tables, folder: Path, engine="duckdb", through=None, earlier=NOTHING) -> Rows:
     folder.mkdir()
     return read_rows(connect(engine), Files(*written(tables, folder)), planned(), folder, through, earlier)
 

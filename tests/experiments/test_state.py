@@ -51,6 +51,17 @@ def test_looks_with_a_state_decide_what_looks_at_the_whole_tables_decide(tables,
     assert json.loads(GateState(tmp_path / "state").counts.read_text())["days"] == 7
 
 
+def test_a_state_keeps_what_users_did_before_the_start(tables, tmp_path):
+    """Users who are first exposed after the state have a covariate, too."""
+    plan = planned(start=at(2), days=5, covariate_days=2, max_both_arms_share=0.2)
+    look(tmp_path, tables, 4.5, tmp_path / "state", plan)
+    kept = json.loads(GateState(tmp_path / "state").counts.read_text())["days"]
+    assert kept == 2
+    whole = look(tmp_path, tables, 6, None, plan)
+    assert look(tmp_path, since(tables, 2 + kept), 6, tmp_path / "state", plan) == whole
+    assert whole != look(tmp_path, tables, 6, None, plan.model_copy(update={"covariate_days": 0}))
+
+
 def test_a_look_needs_only_the_rows_since_the_state(tables, tmp_path):
     look(tmp_path, tables, 4.2, tmp_path / "state")
     assert look(tmp_path, since(tables, 4), 6, tmp_path / "state") == look(tmp_path, tables, 6, None)

@@ -67,7 +67,7 @@ def decided_without(event: str, arm: int):
     """Return homefeed's decision where one arm has no rows of an event; what is written can be read and drawn."""
     plan = planned(min_users=50)
     log = world(5, plan, num_users=3_000)
-    at, sums = log.events.index(event), log.scenarios["homefeed"].sums
+    at, sums = log.columns.index(event), log.scenarios["homefeed"].sums
     sums.total_ADE[arm, :, at] = sums.product_ADEE[arm, :, at] = sums.product_ADEE[arm, :, :, at] = 0
     sums.num_rows_ADR[arm, :, 1 + at] = 0
     looks = decide_looks(log, plan)
