@@ -16,6 +16,7 @@ PREFIX = "configmap:"
 KEY = "allocation.json"  # of the ConfigMap's data
 FIELD_MANAGER = "redrec-gate"
 CONNECT_S, READ_S = 2.0, 5.0  # a call that takes longer counts as refused
+NUM_RETRIES = 1  # so that a server whose API hangs still ends within its grace period
 CONFLICT = 409
 # Verb, group and resource: what the server calls, and what the gate calls.
 SERVER_RIGHTS = (("get", "", "configmaps"),)
@@ -59,7 +60,9 @@ class ConfigMap:
 
         load_config()
         self.name, self.namespace = name.name, name.namespace or own_namespace()
-        self.core = client.CoreV1Api()
+        settings = client.Configuration.get_default_copy()
+        settings.retries = NUM_RETRIES
+        self.core = client.CoreV1Api(client.ApiClient(settings))
 
     def read(self) -> MapState:
         """Return the allocation's text and the version of the ConfigMap.

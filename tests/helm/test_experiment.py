@@ -16,7 +16,7 @@ from serving.description import DECISION
 from serving.start import ExperimentFiles
 from tests.cluster.tools import helm, run
 from tests.helm.readme import CHART
-from tests.helm.test_chart import DEFAULT
+from tests.helm.test_chart import DEFAULT, notes
 
 SHAPE = CHART / "ci" / "experiment-values.yaml"
 
@@ -136,6 +136,18 @@ def test_argo_rollouts_reads_the_decisions_that_the_server_gives(objects: Object
     verdicts = ("promote", "rollback", "invalid", "hold", "insufficient")
     phases = ["Successful", "Failed", "Failed", "Inconclusive", "Inconclusive"]
     assert [phase(metric, verdict) for verdict in verdicts] == phases
+
+
+def test_the_notes_say_where_outcomes_go_and_how_to_decide_now():
+    said = notes("experiment.enabled=true", "experiment.plan.experiment=towers-2", "pipelines.image.tag=any")
+    assert (
+        "bundle/ and features/, as `redrec run --out` writes them, and the treatment's run folder as treatment/."
+        in said
+    )
+    assert "outcomes/ of the claim redrec-experiment" in said
+    assert "kubectl create job --namespace default gate-now --from=cronjob/redrec-gate" in said
+    assert r"configmap redrec-allocation -o jsonpath='{.data.allocation\.json}'" in said
+    assert "Experiment" not in notes()
 
 
 @pytest.mark.parametrize(
