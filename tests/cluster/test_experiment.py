@@ -5,6 +5,7 @@ in ads the treatment is better, and homefeed is level. Later, harm in homefeed i
 """
 
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -20,7 +21,7 @@ from redrec.experiments.allocation import Allocation
 from redrec.experiments.assignment import arm_of
 from redrec.experiments.ledger import read_ledger
 from redrec.experiments.plan import Plan
-from redrec.folders import RunFolder
+from redrec.folders import DecisionFolder, RunFolder
 from serving.config_map import KEY
 from serving.exposures import Exposure, csv_text
 from tests.cluster.conftest import TAG, Cluster, logs
@@ -113,7 +114,9 @@ def trial(cluster: Cluster, images: dict[str, str], tmp_path_factory: pytest.Tem
         shutil.copytree(bundles.features, RunFolder(folder).features)
         shutil.copytree(bundles.treatment.path, RunFolder(folder / "treatment").bundle)
         installed = Trial(cluster, plan, values, claim_folder(cluster, f"{RELEASE}-experiment"))
-        installed.claim.chmod(0o777)  # a node of a real cluster gives the volume to the pod's fsGroup
+        (installed.claim / "exposures").mkdir(exist_ok=True)
+        for folder in (installed.claim, installed.claim / "exposures"):
+            folder.chmod(0o777)  # a node of a real cluster gives the volume to the pod's fsGroup
         wait_until_ready(installed)
         yield installed
     finally:
@@ -233,11 +236,16 @@ def test_the_gate_promotes_ads_and_holds_homefeed_and_the_next_requests_show_it(
 
 
 def test_a_planted_harm_rolls_back_though_its_job_is_killed_half_way_and_changes_nothing_twice(trial: Trial) -> None:
-    """The first pod is killed once its result is in the ledger; the Job's next pod does the rest."""
+    """The first pod waits at a pipe in place of a report, with its result in the ledger; the Job's next pod does the rest."""
     _, before = trial.state()
     write_harm(trial)
+    report = DecisionFolder(trial.claim / "decisions").markdown
+    report.unlink()
+    os.mkfifo(report)
+    report.chmod(0o666)
     trial.start_gate("harm")
     kill_when_decided(trial, "harm", 2)
+    report.unlink()
     assert trial.state()[1] == before
     trial.wait_for_gate("harm")
     assert len(trial.kubectl("get", "pods", "-l", "job-name=harm", "-o", "name").split()) == 2
@@ -255,7 +263,7 @@ def kill_when_decided(trial: Trial, job: str, num_results: int) -> None:
     began = time.monotonic()
     while trial.num_decided() < num_results:
         assert time.monotonic() - began < JOB_S, trial.pods(job)
-        time.sleep(0.005)
+        time.sleep(0.1)
     (pod,) = trial.kubectl("get", "pods", "-l", f"job-name={job}", "-o", "jsonpath={.items[*].metadata.name}").split()
     trial.admin.podman("kill", f"{NAMESPACE}-{pod}-gate")
 

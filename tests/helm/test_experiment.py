@@ -2,6 +2,7 @@
 
 import subprocess
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -78,11 +79,17 @@ def test_server_and_gate_have_one_allocation_and_one_claim(objects: Objects):
     gate, files = parser().parse_args(container["args"]), server_files(objects)
     assert files.allocation == MapName.read(gate.allocation) == MapName("redrec-allocation")
     assert gate.apply and gate.plan is None  # it is in the allocation
-    name, folder = claim(pod, container)
-    assert (name, folder) == claim(runtime, runtime["containers"][0]) == ("towers-2", "/mnt/experiment")
-    assert files.exposures == gate.exposures
+    (name, folder), of_server = claim(pod, container), claim(runtime, runtime["containers"][0])
+    assert (name, folder) == ("towers-2", "/mnt/experiment")
+    assert of_server == (name, files.exposures.as_posix()) == (name, gate.exposures.as_posix())
     assert {path.parent.as_posix() for path in (gate.exposures, gate.outcomes, gate.ledger, gate.out)} == {folder}
     assert ("PersistentVolumeClaim", "towers-2") in objects
+
+
+def test_the_server_sees_nothing_of_the_claim_but_its_exposures(objects: Objects):
+    (container,) = objects["ServingRuntime", "redrec"]["spec"]["containers"]
+    (mount,) = (one for one in container["volumeMounts"] if one["name"] == "experiment")
+    assert Path(mount["mountPath"]).name == mount["subPath"] == "exposures"
 
 
 def test_the_treatment_is_a_run_folder_in_that_of_the_control(objects: Objects):

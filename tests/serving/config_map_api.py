@@ -21,6 +21,7 @@ PATH = "/api/v1/namespaces/shop/configmaps/arms"
 @dataclass
 class ConfigMapApi:
     data: dict[str, str]
+    port: int = 0
     version: int = 1
     refusal: int | None = None  # status of every answer
     others: list[Callable[[], None]] = field(default_factory=list)  # what another writer does before the next changes
@@ -52,8 +53,6 @@ def config_map_api(
     api = ConfigMapApi({KEY: allocation.model_dump_json(), "other": "stays"})
 
     class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"  # as the API server: connections are kept
-
         def do_GET(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             status, answer = api.answer(self.command, self.path.partition("?")[0], json.loads(body or "{}"))
@@ -71,9 +70,10 @@ def config_map_api(
 
     with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
         server.daemon_threads = True
+        api.port = server.server_port
         threading.Thread(target=server.serve_forever, daemon=True).start()
         settings = {
-            "clusters": [{"name": "one", "cluster": {"server": f"http://127.0.0.1:{server.server_port}"}}],
+            "clusters": [{"name": "one", "cluster": {"server": f"http://127.0.0.1:{api.port}"}}],
             "users": [{"name": "one", "user": {"token": "t"}}],
             "contexts": [{"name": "one", "context": {"cluster": "one", "user": "one"}}],
             "current-context": "one",

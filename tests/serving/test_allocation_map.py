@@ -51,6 +51,20 @@ def test_a_map_is_followed_while_the_api_refuses_and_answers_again(
     assert "read again" in back and "coverage 1, now 0.5" in changed
 
 
+def test_while_the_api_is_down_the_allocation_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    async def session() -> None:
+        with config_map_api(START, tmp_path, monkeypatch) as api:
+            followed = AllocationMap(NAME, lambda allocation: None)
+        following = asyncio.create_task(followed.follow())
+        await asyncio.sleep(ROUNDS_S)
+        assert (followed.allocation, followed.is_away) == (START, True)
+        with config_map_api(HALF, tmp_path, monkeypatch, api.port):
+            await until_served(followed, HALF)
+        following.cancel()
+
+    asyncio.run(session())
+
+
 def test_a_map_that_is_absent_or_wrong_at_the_start_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def refuse(allocation: Allocation) -> None:
         raise InputError("another bundle")
