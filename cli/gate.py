@@ -14,6 +14,8 @@ from redrec.config import InputError
 if TYPE_CHECKING:
     from redrec.experiments.decisions import Decision, Result
     from redrec.experiments.experiment import Experiment
+    from redrec.experiments.plan import Plan
+    from serving.config_map import MapName
 
 SUMMARY = "decide an A/B experiment from its exposures, outcomes and plan, one decision per scenario"
 EXAMPLE = (
@@ -35,7 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--outcomes", type=Path, help="Parquet file: event_id, user_id, scenario, event, value, timestamp"
     )
-    parser.add_argument("--plan", type=Path, help="YAML or JSON file with fields of redrec.experiments.plan.Plan")
+    parser.add_argument(
+        "--plan",
+        type=Path,
+        help="YAML or JSON file with fields of redrec.experiments.plan.Plan (default: the plan of --allocation)",
+    )
     parser.add_argument(
         "--batch",
         type=Path,
@@ -63,9 +69,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="keep here what complete days say; later looks read only newer rows (for new tables, give a new folder)",
     )
     parser.add_argument(
-        "--allocation", type=Path, help="show what the decisions change in this file of `redrec serve --allocation`"
+        "--allocation",
+        help="show what the decisions change in this allocation of `redrec serve`: a file, or configmap:NAME or "
+        "configmap:NAME/NAMESPACE",
     )
-    parser.add_argument("--apply", action="store_true", help="change the file of --allocation")
+    parser.add_argument("--apply", action="store_true", help="change the allocation")
     parser.add_argument("--out", type=Path, metavar="DIR", help="also write JSON, Markdown and a page with pictures")
 
 
@@ -76,34 +84,57 @@ def run(arguments: argparse.Namespace) -> Outcome:
 def _decided(arguments: argparse.Namespace) -> Outcome:
     check_file("--ledger", arguments.ledger)
     through = None if arguments.through is None else _time(arguments.through)
-    tables = {name: getattr(arguments, name) for name in ("exposures", "outcomes", "plan")}
-    absent = [f"--{name}" for name, path in tables.items() if path is None]
-    if arguments.batch and (len(absent) < len(tables) or arguments.allocation):
+    needed = ("exposures", "outcomes") if arguments.allocation else ("exposures", "outcomes", "plan")
+    absent = [f"--{name}" for name in needed if getattr(arguments, name) is None]
+    if arguments.batch and (len(absent) < len(needed) or arguments.allocation):
         raise InputError("--batch has the tables and plans in its folders. Leave out the options of one experiment.")
     if arguments.apply and not arguments.allocation:
-        raise InputError("--apply changes the file of --allocation. Give that file, too.")
+        raise InputError("--apply changes what --allocation names. Give that, too.")
     if arguments.batch:
         return _batch(arguments, through)
     if absent:
         raise InputError(f"{', '.join(absent)} is missing. Give --exposures, --outcomes and --plan, or --batch.")
-    from redrec.config import load_config
     from redrec.experiments.experiment import Experiment
-    from redrec.experiments.plan import Plan
 
-    experiment = Experiment(arguments.exposures, arguments.outcomes, load_config(Plan, arguments.plan))
+    allocation = _allocation(arguments.allocation) if arguments.allocation else None
+    experiment = Experiment(arguments.exposures, arguments.outcomes, _plan(arguments.plan, allocation))
     if arguments.replay:
         return _replayed(experiment, arguments.ledger)
     looks = experiment.decide(through, arguments.ledger, arguments.state)
     text = _text(looks, arguments.looks) + _written(looks, experiment, arguments.out)
     outcome = Outcome(_as_json(looks, arguments.looks), text)
-    return _acted(outcome, looks[-1], arguments.allocation, arguments.apply) if arguments.allocation else outcome
+    return _acted(outcome, looks[-1], allocation, arguments.apply) if allocation else outcome
 
 
-def _acted(outcome: Outcome, result: "Result", allocation: Path, is_applied: bool) -> Outcome:
+def _allocation(text: str) -> "Path | MapName":
+    from serving.config_map import MapName
+
+    return MapName.read(text) or Path(text)
+
+
+def _plan(path: Path | None, allocation: "Path | MapName | None") -> "Plan":
+    """Return the plan of a file, or else that of the allocation."""
+    from redrec.config import load_config
+    from redrec.experiments.allocation import Allocation
+    from redrec.experiments.plan import Plan
+    from serving.mapped_allocation import read_map
+
+    if path is not None:
+        return load_config(Plan, path)
+    assert allocation is not None
+    current = load_config(Allocation, allocation) if isinstance(allocation, Path) else read_map(allocation)
+    return current.plan
+
+
+def _acted(outcome: Outcome, result: "Result", allocation: "Path | MapName", is_applied: bool) -> Outcome:
     """Return the outcome with what the result changes in the allocation."""
     from redrec.experiments.act import act
+    from serving.mapped_allocation import act_on_map
 
-    changes = act(allocation, result, is_applied=is_applied)
+    if isinstance(allocation, Path):
+        changes = act(allocation, result, is_applied=is_applied)
+    else:
+        changes = act_on_map(allocation, result, is_applied=is_applied)
     done = f"Changed in {allocation}" if is_applied else f"Would change in {allocation} (--apply does it)"
     lines = indented("\n".join(changes or ["nothing"]))
     assert isinstance(outcome.result, dict)

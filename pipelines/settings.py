@@ -31,6 +31,7 @@ Step = Literal[
     "publish_bundle",
     "deploy_bundle",
     "decide_experiment",
+    "apply_decisions",
     "report_end",
 ]
 TITLES: dict[Step, str] = {
@@ -47,6 +48,7 @@ TITLES: dict[Step, str] = {
     "publish_bundle": "Publish the release",
     "deploy_bundle": "Deploy to KServe",
     "decide_experiment": "Decide the experiment",
+    "apply_decisions": "Change the allocation",
     "report_end": "Report the end of the run",
 }
 # Their result is outside the run, or of the moment: a cached one would be wrong. What else reads a URI gets its
@@ -54,6 +56,7 @@ TITLES: dict[Step, str] = {
 NEVER_CACHED: set[Step] = {
     "identify_inputs",
     "decide_experiment",
+    "apply_decisions",
     "materialize_features",
     "publish_bundle",
     "deploy_bundle",

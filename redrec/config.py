@@ -52,7 +52,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
     return parsed_mapping(path.read_bytes(), path)
 
 
-def parsed_mapping(content: bytes, path: Path) -> dict[str, Any]:
+def parsed_mapping(content: bytes, path: Path | str) -> dict[str, Any]:
     """Return what a YAML or JSON file with this content holds; `path` names it in errors."""
     try:
         mapping = parsed(content.decode())

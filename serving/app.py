@@ -125,7 +125,7 @@ def serve(
         events = EventsRoute(features, predictor.bundle, predictor.config.push_token)
         app.add_api_route(EVENTS, events.post, methods=["POST"], response_model=None)
     if isinstance(predictor.arms, TwoArms):
-        app.add_api_route(DECISION, DecisionRoute(predictor.arms.file).get, methods=["GET"], response_model=None)
+        app.add_api_route(DECISION, DecisionRoute(predictor.arms.followed).get, methods=["GET"], response_model=None)
     describe(app, model_name, predictor.bundle.manifest.scenarios[0])
     app.max_body_size = MAX_BODY_BYTES
     server = ModelServer(

@@ -6,7 +6,9 @@ the treatment whose index holds another bundle's rows.
 
 import asyncio
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import NamedTuple, Protocol
 from uuid import uuid4
 
@@ -16,7 +18,9 @@ from redrec.experiments.allocation import Allocation, allotted
 from redrec.experiments.plan import Arm, Plan
 from redrec.index.milvus import BundleMismatchError
 from serving.allocation_file import AllocationFile
+from serving.allocation_map import AllocationMap
 from serving.config import ServingConfig
+from serving.config_map import MapName
 from serving.exposures import Exposure, ExposureLog
 from serving.histories import HistoryReader
 from serving.requests import Query
@@ -77,7 +81,7 @@ class TwoArms:
         def check(allocation: Allocation) -> None:
             check_bundles(allocation, control, treatment)
 
-        self.file = AllocationFile(files.allocation, check)
+        self.followed = followed(files.allocation, check)
         self.histories = histories
         self.control = Retriever(control, config, histories)
         self.treatment = Retriever(treatment, config, histories)
@@ -87,7 +91,7 @@ class TwoArms:
     async def start(self) -> None:
         await self.control.start()
         await self.treatment.start()
-        self.following = asyncio.create_task(self.file.follow())
+        self.following = asyncio.create_task(self.followed.follow())
 
     async def close(self) -> None:
         if self.following is not None:
@@ -103,7 +107,7 @@ class TwoArms:
         Raises:
             BundleMismatchError: The control's index holds another bundle's rows.
         """
-        allocation, moment = self.file.allocation, datetime.now(UTC)
+        allocation, moment = self.followed.allocation, datetime.now(UTC)
         given = allotted(allocation, query.scenario, query.user_id, moment)
         served = await self._served(query, given.arm, allocation.plan)
         is_exposure = given.is_exposure and served.arm == given.arm.name and served.answer.source != "fallback"
@@ -135,6 +139,10 @@ class TwoArms:
             plan_hash=allocation.plan_hash,
         )
         return served._replace(exposure_id=exposure.exposure_id) if self.exposures.add(exposure) else served
+
+
+def followed(named: Path | MapName, check: Callable[[Allocation], None]) -> AllocationFile | AllocationMap:
+    return AllocationMap(named, check) if isinstance(named, MapName) else AllocationFile(named, check)
 
 
 def check_bundles(allocation: Allocation, control: Bundle, treatment: Bundle) -> None:

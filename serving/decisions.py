@@ -3,19 +3,19 @@
 from fastapi.responses import JSONResponse
 
 from redrec.experiments.allocation import Allocation
-from serving.allocation_file import AllocationFile
 from serving.bodies import NewestDecision
+from serving.followed_allocation import FollowedAllocation
 from serving.requests import MAX_SHOWN
 
 
 class DecisionRoute:
     """`get` is the route's function."""
 
-    def __init__(self, file: AllocationFile) -> None:
-        self.file = file
+    def __init__(self, followed: FollowedAllocation) -> None:
+        self.followed = followed
 
     async def get(self, experiment: str, scenario: str) -> JSONResponse:
-        allocation = self.file.allocation
+        allocation = self.followed.allocation
         if fault := why_no_decision(allocation, experiment, scenario):
             return JSONResponse({"error": fault}, 404)
         decision = allocation.decisions[scenario]

@@ -16,6 +16,25 @@ def own_namespace(file: Path = POD_NAMESPACE) -> str:
     return file.read_text(encoding="utf-8").strip()
 
 
+def load_config() -> None:
+    """Use the pod's own ServiceAccount, or outside of a pod the kubeconfig.
+
+    Raises:
+        InputError: There is neither.
+    """
+    from kubernetes import config
+
+    try:
+        config.load_incluster_config()
+    except config.ConfigException:
+        try:
+            config.load_kube_config()
+        except config.ConfigException as error:
+            raise InputError(
+                f"No Kubernetes API is known: this is no pod, and the kubeconfig has none ({error}). Set KUBECONFIG."
+            ) from error
+
+
 def right_attributes(namespace: str, verb: str, group: str, resource: str) -> dict[str, str]:
     """Return what an access review asks for; `resource` may name a subresource.
 

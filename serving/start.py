@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from redrec.bundle.check import check_bundle
 from redrec.config import InputError, load_config
+from serving.config_map import MapName
 
 MAX_PORT = 65_535
 HOST = "0.0.0.0"  # KServe listens on every address
@@ -17,7 +18,7 @@ class ExperimentFiles(NamedTuple):
     """What a server needs to serve two arms, besides the control's bundle."""
 
     treatment: Path
-    allocation: Path
+    allocation: Path | MapName
     exposures: Path
 
     @staticmethod
@@ -27,8 +28,8 @@ class ExperimentFiles(NamedTuple):
         )
         parser.add_argument(
             "--allocation",
-            type=Path,
-            help="YAML or JSON file with fields of redrec.experiments.allocation.Allocation; its changes are followed",
+            help="YAML or JSON file with fields of redrec.experiments.allocation.Allocation, or configmap:NAME of the "
+            "pod's namespace; its changes are followed",
         )
         parser.add_argument("--exposures", type=Path, help="folder to write exposures to, for `redrec gate`")
 
@@ -37,7 +38,7 @@ class ExperimentFiles(NamedTuple):
         """Return the options of a command; None if none is given.
 
         Raises:
-            InputError: Only some are given.
+            InputError: Only some are given, or the ConfigMap's name is none.
         """
         files = [arguments.treatment, arguments.allocation, arguments.exposures]
         if files == [None, None, None]:
@@ -47,7 +48,8 @@ class ExperimentFiles(NamedTuple):
                 "--treatment, --allocation and --exposures belong together: a second bundle, who gets it, and the log "
                 "that the experiment is decided from. Give all three, or none."
             )
-        return cls(*files)
+        allocation = MapName.read(arguments.allocation) or Path(arguments.allocation)
+        return cls(arguments.treatment, allocation, arguments.exposures)
 
 
 def check_start(bundle: Path, features: Path | None, port: int, experiment: ExperimentFiles | None = None) -> None:
@@ -62,13 +64,22 @@ def check_start(bundle: Path, features: Path | None, port: int, experiment: Expe
 
         checked_config(features, os.environ)
     if experiment is not None:
-        from redrec.experiments.allocation import Allocation  # with NumPy
         from serving.exposures import check_folder
 
         check_bundle(experiment.treatment)
-        load_config(Allocation, experiment.allocation)
+        check_allocation(experiment.allocation)
         check_folder(experiment.exposures)
     check_port(port)
+
+
+def check_allocation(named: Path | MapName) -> None:
+    from redrec.experiments.allocation import Allocation  # with NumPy
+    from serving.mapped_allocation import read_map
+
+    if isinstance(named, MapName):
+        read_map(named)
+    else:
+        load_config(Allocation, named)
 
 
 def check_port(port: int) -> None:

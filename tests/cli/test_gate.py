@@ -8,9 +8,12 @@ import pytest
 
 from cli.demo_run import DemoFolder, plan_of, planted_experiment, write_experiment
 from cli.main import main
+from redrec.experiments.allocation import Allocation
+from redrec.experiments.plan import Plan
 from redrec.experiments.simulation import simulate
 from redrec.folders import read_json
 from tests.cli.conftest import status_and_error
+from tests.serving.config_map_api import NAME, config_map_api
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +82,7 @@ def test_a_dry_run_shows_what_applying_then_does(
 ):
     allocation = tmp_path / "allocation.json"
     allocation.write_text(json.dumps({"plan": read_json(experiment.plan)}))
-    command = [*words(experiment), "--allocation", str(allocation), "--json"]
+    command = [*words(experiment)[:-2], "--allocation", str(allocation), "--json"]
     acted = []
     for options in ([], ["--apply"], ["--apply"]):
         assert main([*command, *options]) == 0
@@ -87,6 +90,20 @@ def test_a_dry_run_shows_what_applying_then_does(
     assert [bool(one["changes"]) for one in acted] == [True, True, False]
     assert acted[0]["changes"] == acted[1]["changes"]
     assert read_json(allocation)["serves"] == {"feed": "treatment", "search": "control", "ads": "control"}
+
+
+def test_a_config_map_is_changed_by_the_plan_that_it_has(
+    experiment: DemoFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    planned = Allocation(plan=Plan.model_validate(read_json(experiment.plan)))
+    command = [*words(experiment)[:-2], "--allocation", str(NAME), "--apply", "--json"]
+    with config_map_api(planned, tmp_path, monkeypatch) as api:
+        acted = []
+        for _ in range(2):
+            assert main(command) == 0
+            acted.append(json.loads(capsys.readouterr().out)["allocation"]["changes"])
+    assert [bool(changes) for changes in acted] == [True, False]
+    assert (api.version, api.allocation.serves) == (2, {"feed": "treatment", "search": "control", "ads": "control"})
 
 
 def test_a_batch_decides_the_others_where_one_cannot_be_read(
@@ -108,7 +125,7 @@ def test_a_batch_decides_the_others_where_one_cannot_be_read(
         (["--batch", ".", "--plan", "plan.json"], "Leave out the options of one experiment"),
         (
             ["--exposures", "e", "--outcomes", "o", "--plan", "PLAN", "--apply"],
-            "--apply changes the file of --allocation",
+            "--apply changes what --allocation names",
         ),
         (["--exposures", "e", "--outcomes", "o", "--plan", "PLAN", "--replay"], "--replay needs a ledger"),
     ],

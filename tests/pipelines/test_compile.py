@@ -145,8 +145,9 @@ def test_conditions_read_the_returned_value_of_a_step(pipelines: dict[str, list[
     seen = set()
     for compiled, _ in pipelines.values():
         seen |= conditions(compiled)
-    of_steps = {condition for condition in seen if "['pipelinechannel--model']" not in condition}
-    assert (len(seen), len(of_steps)) == (7, 5)  # refresh has a model or none
+    given = ("['pipelinechannel--model']", "['pipelinechannel--allocation']")  # refresh and experiment have one or none
+    of_steps = {condition for condition in seen if not any(name in condition for name in given)}
+    assert (len(seen), len(of_steps)) == (9, 5)
     assert all("-Output'] " in condition for condition in of_steps)
 
 
@@ -169,7 +170,13 @@ def test_conditions_read_the_returned_value_of_a_step(pipelines: dict[str, list[
             {"decide_experiment": "rollback"},
             {"deploy-bundle": False, "deploy-bundle-2": True},
         ),
-        ("experiment", EXPERIMENT, {"decide_experiment": "hold"}, {"deploy-bundle": False, "deploy-bundle-2": False}),
+        ("experiment", EXPERIMENT, {"decide_experiment": "hold"}, {"deploy-bundle": False, "apply-decisions": False}),
+        (
+            "experiment",
+            EXPERIMENT | {"allocation": "redrec-allocation"},
+            {"decide_experiment": "promote"},
+            {"apply-decisions": True, "deploy-bundle": False, "deploy-bundle-2": False},
+        ),
         ("refresh", TABLES, {}, {"materialize-features": True, "embed-items": False, "publish-bundle": False}),
         (
             "refresh",

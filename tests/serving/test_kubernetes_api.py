@@ -6,7 +6,7 @@ import pytest
 from kubernetes.client import ApiException
 
 from redrec.config import InputError
-from serving.kubernetes_api import own_namespace, plain_refusals
+from serving.kubernetes_api import load_config, own_namespace, plain_refusals
 
 
 def test_the_namespace_is_the_pods_own(tmp_path: Path):
@@ -14,6 +14,12 @@ def test_the_namespace_is_the_pods_own(tmp_path: Path):
     assert own_namespace(tmp_path / "namespace") == "shop"
     with pytest.raises(InputError, match="Give a namespace"):
         own_namespace(tmp_path / "absent")
+
+
+def test_without_a_pod_and_a_kubeconfig_there_is_no_api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "absent"))
+    with pytest.raises(InputError, match="this is no pod, and the kubeconfig has none .* Set KUBECONFIG"):
+        load_config()
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,11 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{ .Values.serving.image.repository }}:{{ $tag }}
 {{- end -}}
 
+{{- define "redrec.pipelineImage" -}}
+{{- $tag := .Values.pipelines.image.tag | required "pipelines.image.tag is not given. Give the repository and the tag that `make images` printed: --set pipelines.image.repository=REGISTRY/redrec-pipeline --set pipelines.image.tag=VERSION-COMMIT-python3.11" -}}
+{{ .Values.pipelines.image.repository }}:{{ $tag }}
+{{- end -}}
+
 {{/* Permissions of every container of ours; PodSecurity `restricted` allows them. */}}
 {{- define "redrec.securityContext" -}}
 runAsNonRoot: true
@@ -60,6 +65,33 @@ seccompProfile:
 {{- end -}}
 {{- end -}}
 
+{{/* Name of the claim for exposures, outcomes, ledger and decisions. */}}
+{{- define "redrec.experimentClaim" -}}
+{{ .Values.experiment.claim.name | default (printf "%s-experiment" (include "redrec.fullname" .)) }}
+{{- end -}}
+
+{{- define "redrec.allocationName" -}}
+{{ include "redrec.fullname" . }}-allocation
+{{- end -}}
+
+{{/* The allocation to create, or nothing. Of a new experiment it is the plan. Of the live one it is what is live, with the
+     coverage of the values if that is new there; if it is not, what is live stays as the gate and its operators left it.
+     The annotation remembers which plan of the values was applied last. */}}
+{{- define "redrec.allocation" -}}
+{{- $plan := .Values.experiment.plan -}}
+{{- $live := lookup "v1" "ConfigMap" .Release.Namespace (include "redrec.allocationName" .) | default dict -}}
+{{- $applied := dig "metadata" "annotations" "redrec/plan" "{}" $live | fromJson -}}
+{{- if ne $plan.experiment (dig "experiment" "" $applied) -}}
+{{- toJson (dict "plan" $plan) -}}
+{{- else if ne (omit $plan "coverage" | toJson) (omit $applied "coverage" | toJson) -}}
+{{- fail (printf "Experiment %s runs with the plan %s. Of a running experiment only the coverage may change: put the other fields of experiment.plan back, or give the experiment another name." $plan.experiment (toJson $applied)) -}}
+{{- else if ne (dig "coverage" 1.0 $plan | float64) (dig "coverage" 1.0 $applied | float64) -}}
+{{- $allocation := index $live.data "allocation.json" | fromJson -}}
+{{- $_ := set $allocation.plan "coverage" (dig "coverage" 1.0 $plan) -}}
+{{- toJson $allocation -}}
+{{- end -}}
+{{- end -}}
+
 {{/* A quantity as a plain number, for comparisons: 1.5Gi is 1610612736, 500m is 0.5. */}}
 {{- define "redrec.quantity" -}}
 {{- $quantity := toString . -}}
@@ -81,6 +113,9 @@ seccompProfile:
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- if .Values.experiment.enabled -}}
+{{- $_ := .Values.experiment.plan.experiment | required "experiment.plan.experiment is not given. Give the plan of the experiment, as `redrec gate --plan` reads it, in experiment.plan." -}}
+{{- end -}}
 {{- if lookup "v1" "ServiceAccount" .Release.Namespace "default" -}}
 {{- include "redrec.checkCluster" . -}}
 {{- end -}}
@@ -96,6 +131,9 @@ seccompProfile:
 {{- end -}}
 {{- if and .serviceMonitor.enabled (not ($.Capabilities.APIVersions.Has "monitoring.coreos.com/v1/ServiceMonitor")) -}}
 {{- fail "The cluster has no ServiceMonitor. Install the Prometheus Operator first, or leave serving.serviceMonitor.enabled out." -}}
+{{- end -}}
+{{- if and $.Values.experiment.enabled $.Values.experiment.analysisTemplate.enabled (not ($.Capabilities.APIVersions.Has "argoproj.io/v1alpha1/ClusterAnalysisTemplate")) -}}
+{{- fail "The cluster has no ClusterAnalysisTemplate. Install Argo Rollouts first, or leave experiment.analysisTemplate.enabled out." -}}
 {{- end -}}
 {{- $claim := regexFind "^pvc://[^/]+" $uri | trimPrefix "pvc://" -}}
 {{- $isCreated := and .claim.create (eq $claim (include "redrec.claim" $)) -}}
