@@ -119,7 +119,7 @@ class GateState:
     def __init__(self, path: Path) -> None:
         self.users = path / "exposed.parquet"
         self.days = path / "added.parquet"
-        self.covariates = path / "covariates.parquet"
+        self.covariates = path / "before.parquet"
         self.exposure_ids = path / "exposure_ids.parquet"
         self.event_ids = path / "event_ids.parquet"
         self.counts = path / "state.json"

@@ -79,9 +79,12 @@ def effect(
 
 def _usable(covariate: Metric | None, arms: "tuple[Aggregates, Aggregates]") -> Metric | None:
     """Return the covariate if users of both arms have it, and differ in it."""
-    if covariate is None or any(arm.mean(event) == 0 for event in covariate.events for arm in arms):
+    if covariate is None:
         return None
-    return covariate if (arms[0] + arms[1]).ratio_var(covariate.event, covariate.per) > 0 else None
+    control, treatment = arms
+    if any(control.mean(event) == 0 or treatment.mean(event) == 0 for event in covariate.events):
+        return None
+    return covariate if (control + treatment).ratio_var(covariate.event, covariate.per) > 0 else None
 
 
 def _estimates(
