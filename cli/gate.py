@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli import gate_power, gate_simulate
+from cli import gate_interleave, gate_power, gate_simulate
 from cli.command import Command, Outcome, add_command, check_file, say
 from cli.table import indented, table
 from redrec.config import InputError
@@ -22,7 +22,7 @@ EXAMPLE = (
 )
 
 
-TASKS: dict[str, Command] = {"power": gate_power, "simulate": gate_simulate}
+TASKS: dict[str, Command] = {"power": gate_power, "simulate": gate_simulate, "interleave": gate_interleave}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
