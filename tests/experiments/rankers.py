@@ -48,6 +48,11 @@ def clicks_alone(rng: np.random.Generator, shown: Requests, ranking_RK: NDArray[
     return _is_clicked(rng, shown.rate_RM, ranking_RK).sum(axis=1)
 
 
+def click_rates(shown: Requests, ranking_RK: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the expected clicks of each request on the list of one ranker."""
+    return _rates(shown.rate_RM, ranking_RK).sum(axis=1)
+
+
 def drafts(shown: Requests, seed: int) -> list[list[Drafted]]:
     """Return the interleaved list of each request; an item's id is its number among the candidates."""
     lists = zip(shown.control_RK.astype(str).tolist(), shown.treatment_RK.astype(str).tolist(), strict=True)
@@ -78,5 +83,8 @@ def credits_of(user_R: NDArray[np.int64], team_RK: NDArray[np.int64], is_clicked
 
 
 def _is_clicked(rng, rate_RM, ranking_RK) -> NDArray[np.bool_]:
-    rate_RK = np.take_along_axis(rate_RM, ranking_RK, axis=1) * LOOKED_AT_K
-    return rng.random(rate_RK.shape) < rate_RK
+    return rng.random(ranking_RK.shape) < _rates(rate_RM, ranking_RK)
+
+
+def _rates(rate_RM: NDArray[np.float64], ranking_RK: NDArray[np.int64]) -> NDArray[np.float64]:
+    return np.take_along_axis(rate_RM, ranking_RK, axis=1) * LOOKED_AT_K
