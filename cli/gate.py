@@ -57,6 +57,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--replay", action="store_true", help="decide the experiment's entries of the ledger again, and compare"
     )
     parser.add_argument(
+        "--engine",
+        choices=["duckdb", "spark"],
+        default="duckdb",
+        help="what reads the tables, with the same result; Spark needs redrec[spark] and Java 17 (default: duckdb)",
+    )
+    parser.add_argument(
         "--state",
         type=Path,
         metavar="DIR",
@@ -90,7 +96,8 @@ def _decided(arguments: argparse.Namespace) -> Outcome:
     from redrec.experiments.experiment import Experiment
     from redrec.experiments.plan import Plan
 
-    experiment = Experiment(arguments.exposures, arguments.outcomes, load_config(Plan, arguments.plan))
+    plan = load_config(Plan, arguments.plan)
+    experiment = Experiment(arguments.exposures, arguments.outcomes, plan, arguments.engine)
     if arguments.replay:
         return _replayed(experiment, arguments.ledger)
     looks = experiment.decide(through, arguments.ledger, arguments.state)
@@ -163,7 +170,7 @@ def _batch(arguments: argparse.Namespace, through: datetime | None) -> Outcome:
     lines, texts = [], []
     for name, folder in experiments_in(arguments.batch):
         try:
-            experiment = experiment_in(folder)
+            experiment = experiment_in(folder)._replace(engine=arguments.engine)
             looks = experiment.decide(through, arguments.ledger, arguments.state and arguments.state / name)
         except InputError as error:
             say(f"redrec gate: {name}: {error}")

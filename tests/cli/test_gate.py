@@ -11,6 +11,10 @@ from cli.main import main
 from redrec.experiments.simulation import simulate
 from redrec.folders import read_json
 from tests.cli.conftest import status_and_error
+from tests.experiments.logs import planned, simulated, written
+from tests.spark import on_spark
+
+FILES = {"exposures": "exposures.parquet", "outcomes": "outcomes.parquet", "plan": "plan.json"}
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +37,20 @@ def test_the_planted_effects_decide(experiment: DemoFolder, capsys: pytest.Captu
     assert verdicts == {"feed": "promote", "search": "hold", "ads": "rollback"}
     feed = decided["scenarios"]["feed"]["metrics"]["click/impression"]
     assert feed["low"] < 0.15 < feed["high"]
+
+
+@on_spark
+def test_spark_decides_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "one").mkdir()
+    written(simulated(1, num_users=100), tmp_path / "one")
+    (tmp_path / "one" / "plan.json").write_text(planned().model_dump_json())
+    files = [f"--{name}={tmp_path / 'one' / file}" for name, file in FILES.items()]
+    results = []
+    for words_of_tables in (files, [f"--batch={tmp_path}"]):
+        for engine in ("duckdb", "spark"):
+            assert main(["gate", *words_of_tables, "--engine", engine, "--json"]) == 0
+            results.append(json.loads(capsys.readouterr().out))
+    assert results[0] == results[1] and results[2] == results[3] == {"folder": "one", **results[0]}
 
 
 def test_before_the_end_harm_is_decided_and_a_promotion_is_not(
