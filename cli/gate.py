@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli import gate_power, gate_simulate
+from cli import gate_interleave, gate_power, gate_simulate
 from cli.command import Command, Outcome, add_command, check_file, say
 from cli.table import indented, table
 from redrec.config import InputError
@@ -24,7 +24,7 @@ EXAMPLE = (
 )
 
 
-TASKS: dict[str, Command] = {"power": gate_power, "simulate": gate_simulate}
+TASKS: dict[str, Command] = {"power": gate_power, "simulate": gate_simulate, "interleave": gate_interleave}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,6 +63,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--replay", action="store_true", help="decide the experiment's entries of the ledger again, and compare"
     )
     parser.add_argument(
+        "--engine",
+        choices=["duckdb", "spark"],
+        default="duckdb",
+        help="what reads the tables, with the same result; Spark needs redrec[spark] and Java 17 (default: duckdb)",
+    )
+    parser.add_argument(
         "--state",
         type=Path,
         metavar="DIR",
@@ -90,6 +96,8 @@ def _decided(arguments: argparse.Namespace) -> Outcome:
         raise InputError("--batch has the tables and plans in its folders. Leave out the options of one experiment.")
     if arguments.apply and not arguments.allocation:
         raise InputError("--apply changes what --allocation names. Give that, too.")
+    if arguments.state and arguments.engine == "spark":
+        raise InputError("--state is for tables that DuckDB reads. Leave out --state or --engine.")
     if arguments.batch:
         return _batch(arguments, through)
     if absent:
@@ -97,7 +105,8 @@ def _decided(arguments: argparse.Namespace) -> Outcome:
     from redrec.experiments.experiment import Experiment
 
     allocation = _allocation(arguments.allocation) if arguments.allocation else None
-    experiment = Experiment(arguments.exposures, arguments.outcomes, _plan(arguments.plan, allocation))
+    plan = _plan(arguments.plan, allocation)
+    experiment = Experiment(arguments.exposures, arguments.outcomes, plan, arguments.engine)
     if arguments.replay:
         return _replayed(experiment, arguments.ledger)
     looks = experiment.decide(through, arguments.ledger, arguments.state)
@@ -194,7 +203,7 @@ def _batch(arguments: argparse.Namespace, through: datetime | None) -> Outcome:
     lines, texts = [], []
     for name, folder in experiments_in(arguments.batch):
         try:
-            experiment = experiment_in(folder)
+            experiment = experiment_in(folder)._replace(engine=arguments.engine)
             looks = experiment.decide(through, arguments.ledger, arguments.state and arguments.state / name)
         except InputError as error:
             say(f"redrec gate: {name}: {error}")

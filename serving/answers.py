@@ -1,6 +1,6 @@
 """Answers of the arms, in the shapes of the V1 and V2 protocols.
 
-Only a server with an allocation names experiment, arm and exposure.
+Only a server with an allocation names experiment, arm and exposure, and the team of each item of an interleaved list.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,8 @@ from serving.arms import Served
 from serving.retriever import Item
 
 NO_ITEM_ID, NO_SCORE, NO_INTEREST = "", 0.0, -1  # V2 tensors are rectangular and JSON has no NaN
-ARM_FIELDS = ("experiment", "arm", "exposure_id")
+ARM_FIELDS = ("experiment", "arm", "exposure_id", "request_id")
+TEAM = "team"
 
 
 class Tensor(NamedTuple):
@@ -33,6 +34,9 @@ def v1_answer(served: Served) -> dict[str, object]:
     }
     if served.experiment is not None:
         answer |= {name: getattr(served, name) for name in ARM_FIELDS}
+    if served.teams is not None:
+        pairs = zip(served.answer.items, served.teams, strict=True)
+        answer["items"] = [{**item._asdict(), TEAM: team} for item, team in pairs]
     return answer
 
 
@@ -57,4 +61,13 @@ def v2_answers(served: Sequence[Served]) -> list[Tensor]:
     if served[0].experiment is not None:
         for name in ARM_FIELDS:
             tensors.append(Tensor(name, "BYTES", [n], [getattr(one, name) or "" for one in served]))
+        tensors.append(Tensor(TEAM, "BYTES", [n, k], _teams(served, k)))
     return tensors
+
+
+def _teams(served: Sequence[Served], k: int) -> list[str]:
+    teams: list[str] = []
+    for one in served:
+        own = [team or "" for team in one.teams or ()]
+        teams += own + [""] * (k - len(own))
+    return teams

@@ -1,7 +1,8 @@
 """Arms: each query is answered by the bundle that the allocation gives its user, and exposures are logged.
 
 Only an answer that an assigned arm really gave is an exposure: no fallback, and not the control's answer to a user of
-the treatment whose index holds another bundle's rows.
+the treatment whose index holds another bundle's rows. Before an experiment starts, its users may get lists of both arms
+(`serving.interleaved`).
 """
 
 import asyncio
@@ -16,13 +17,15 @@ from redrec.bundle.reader import Bundle
 from redrec.config import InputError
 from redrec.experiments.allocation import Allocation, allotted
 from redrec.experiments.plan import Arm, Plan
+from redrec.experiments.team_draft import Team
 from redrec.index.milvus import BundleMismatchError
 from serving.allocation_file import AllocationFile
 from serving.allocation_map import AllocationMap
 from serving.config import ServingConfig
 from serving.config_map import MapName
-from serving.exposures import Exposure, ExposureLog
+from serving.exposures import INTERLEAVED, MAX_QUEUED_LISTS, Exposure, ExposureLog, interleaved_folder
 from serving.histories import HistoryReader
+from serving.interleaved import interleave, rows_of
 from serving.requests import Query
 from serving.retriever import Answer, Retriever
 from serving.start import ExperimentFiles
@@ -40,6 +43,8 @@ class Served(NamedTuple):
     experiment: str | None = None  # None: the server has no allocation
     arm: str | None = None
     exposure_id: str | None = None  # None: the answer is no exposure
+    request_id: str | None = None  # of an interleaved list
+    teams: tuple[Team | None, ...] | None = None  # of its items; None: the list is of one arm
 
 
 class Arms(Protocol):
@@ -86,6 +91,7 @@ class TwoArms:
         self.control = Retriever(control, config, histories)
         self.treatment = Retriever(treatment, config, histories)
         self.exposures = ExposureLog(files.exposures)
+        self.interleaved = ExposureLog(interleaved_folder(files.exposures), MAX_QUEUED_LISTS, counter=INTERLEAVED)
         self.following: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -100,15 +106,18 @@ class TwoArms:
         await self.treatment.close()
         self.histories.close()
         await asyncio.to_thread(self.exposures.close)
+        await asyncio.to_thread(self.interleaved.close)
 
     async def answer(self, query: Query) -> Served:
-        """Return the answer of the user's arm.
+        """Return the answer of the user's arm, or of both.
 
         Raises:
             BundleMismatchError: The control's index holds another bundle's rows.
         """
         allocation, moment = self.followed.allocation, datetime.now(UTC)
         given = allotted(allocation, query.scenario, query.user_id, moment)
+        if given.is_interleaved:
+            return await self._of_both(query, allocation, moment)
         served = await self._served(query, given.arm, allocation.plan)
         is_exposure = given.is_exposure and served.arm == given.arm.name and served.answer.source != "fallback"
         return self._exposed(served, query, allocation, moment) if is_exposure else served
@@ -125,6 +134,20 @@ class TwoArms:
             answer = (await self.control.answer(query))._replace(reason=TREATMENT_REFUSED)
             return Served(answer, own, experiment, control.name)
         return Served(answer, self.treatment.bundle.manifest.id, experiment, arm.name)
+
+    async def _of_both(self, query: Query, allocation: Allocation, moment: datetime) -> Served:
+        """Return an interleaved list whose items are logged; the control's answer if an arm has only a fallback."""
+        plan = allocation.plan
+        control, treatment = await asyncio.gather(*(self._served(query, arm, plan) for arm in plan.arms))
+        if treatment.arm != plan.treatment.name:
+            return treatment  # the control's, which says why
+        if "fallback" in (control.answer.source, treatment.answer.source):
+            return control
+        query = query.model_copy(update={"request_id": query.request_id or uuid4().hex})
+        both = interleave(control.answer, treatment.answer, query, plan.experiment)
+        self.interleaved.add(*rows_of(both, query, allocation, moment))
+        ids = f"{control.bundle_id}+{treatment.bundle_id}"
+        return Served(both.answer, ids, plan.experiment, request_id=query.request_id, teams=both.teams)
 
     def _exposed(self, served: Served, query: Query, allocation: Allocation, moment: datetime) -> Served:
         """Return the answer with the id of its exposure, if the log has room for one."""

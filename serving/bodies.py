@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from redrec.experiments.decisions import Verdict
+from redrec.experiments.team_draft import Team
 from serving.requests import MAX_INSTANCES, Query
 
 MAX_EVENTS = 10_000  # of one request
@@ -25,16 +26,18 @@ class RecommendedItem(Body):
     title: str | None
     score: float | None = Field(description="null in a fallback")
     interest: int | None = Field(description="number of the user's interest that found the item; null in a fallback")
+    team: Team | None = Field(default=None, description="of an interleaved list: the arm that a click is credited to")
 
 
 class Prediction(Body):
     items: list[RecommendedItem] = Field(description="best first")
     source: Literal["model", "exact", "fallback"]
     reason: str | None = Field(description="why the source is not `model`, or the arm not the user's own")
-    bundle_id: str
+    bundle_id: str = Field(description="of an interleaved list the control's and the treatment's, with + between them")
     experiment: str | None = Field(default=None, description="absent from a server without an allocation")
-    arm: str | None = Field(default=None, description="that answered; absent from a server without an allocation")
+    arm: str | None = Field(default=None, description="that answered; null of an interleaved list, or absent")
     exposure_id: str | None = Field(default=None, description="null or absent: the answer is no exposure")
+    request_id: str | None = Field(default=None, description="of an interleaved list, to log clicks by; null or absent")
 
 
 class V1Answer(Body):

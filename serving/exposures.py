@@ -1,5 +1,8 @@
 """Exposures: one row where an arm was really served, appended to CSV files in a folder that `redrec gate` reads.
 
+An interleaved list is an exposure to no arm: its items are rows of files in a folder of their own within it, which
+`redrec gate interleave` reads.
+
 A request only puts a row into a bounded queue. One thread writes what has gathered by one `write` per batch, so a file
 never ends inside a row, and starts a new file when one is large or old. Each server has files of its own, so several
 may write to one folder. A full queue or a full disk loses rows and never an answer; each lost row is counted.
@@ -12,6 +15,7 @@ import os
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from queue import Empty, Full, Queue
 from threading import Thread
@@ -29,8 +33,10 @@ EXPOSURES = Counter(
     "Exposures by outcome: written, or lost since the queue was full or the folder could not be written",
     ["outcome"],
 )
+INTERLEAVED = Counter("redrec_interleaved_items", "Items of interleaved lists by outcome, as exposures", ["outcome"])
 WRITTEN, QUEUE_FULL, NOT_WRITTEN = "written", "queue_full", "not_written"
 MAX_QUEUED = 100_000  # rows, some 50 MB; at 1,000 requests a second a disk may hang for over a minute
+MAX_QUEUED_LISTS = 10_000  # of 10 items, as many bytes
 GATHER_S = 0.2  # how long rows are gathered for one write
 MAX_BYTES = 64 * 1024 * 1024  # of a file
 MAX_AGE_S = 3600.0  # of a file that is written to
@@ -50,8 +56,29 @@ class Exposure(NamedTuple):
     plan_hash: str
 
 
+class InterleavedItem(NamedTuple):
+    """A row; its fields are the columns of the files."""
+
+    request_id: str
+    experiment: str
+    user_id: str
+    scenario: str
+    item_id: str
+    team: str  # control, treatment, or nothing
+    position: str
+    timestamp: str
+    plan_hash: str
+
+
+Rows = Sequence[Exposure | InterleavedItem]
+
+
+def interleaved_folder(exposures: Path) -> Path:
+    return exposures / "interleaved"
+
+
 class ExposureLog:
-    """Rows put in by `add` are written until `close`."""
+    """Rows put in by `add` are written until `close`; all are of one type."""
 
     def __init__(
         self,
@@ -59,21 +86,22 @@ class ExposureLog:
         max_queued: int = MAX_QUEUED,
         max_bytes: int = MAX_BYTES,
         max_age_s: float = MAX_AGE_S,
+        counter: Counter = EXPOSURES,
     ) -> None:
-        self.files = ExposureFiles(folder, max_bytes, max_age_s)
-        self.queue: Queue[Exposure | None] = Queue(max_queued)
+        self.files, self.counter = ExposureFiles(folder, max_bytes, max_age_s), counter
+        self.queue: Queue[Rows | None] = Queue(max_queued)
         self.is_failing = False
         for outcome in (WRITTEN, QUEUE_FULL, NOT_WRITTEN):
-            EXPOSURES.labels(outcome)  # 0 until there is one: an alert needs the first loss too
+            counter.labels(outcome)  # 0 until there is one: an alert needs the first loss too
         self.thread = Thread(target=self._write_all, name="exposures", daemon=True)
         self.thread.start()
 
-    def add(self, exposure: Exposure) -> bool:
-        """Put a row into the queue without waiting; return whether there was room."""
+    def add(self, *rows: Exposure | InterleavedItem) -> bool:
+        """Put the rows of an answer into the queue without waiting; return whether there was room."""
         try:
-            self.queue.put_nowait(exposure)
+            self.queue.put_nowait(rows)
         except Full:
-            EXPOSURES.labels(QUEUE_FULL).inc()
+            self.counter.labels(QUEUE_FULL).inc(len(rows))
             return False
         return True
 
@@ -82,41 +110,41 @@ class ExposureLog:
         try:
             self.queue.put(None, timeout=STOP_S)
         except Full:
-            logger.warning("exposures: %d rows are lost, since the folder does not take them", self.queue.qsize())
+            logger.warning("exposures: %d answers' are lost, since the folder does not take them", self.queue.qsize())
             return
         self.thread.join(STOP_S)
 
     def _write_all(self) -> None:
         is_open = True
         while is_open:
-            rows = [self.queue.get()]
-            if rows[0] is not None:
+            answers = [self.queue.get()]
+            if answers[0] is not None:
                 time.sleep(GATHER_S)
-            rows += self._queued()
-            is_open = None not in rows
-            self._write([row for row in rows if row is not None])
+            answers += self._queued()
+            is_open = None not in answers
+            self._write(list(chain.from_iterable(rows for rows in answers if rows is not None)))
         self.files.close()
 
-    def _queued(self) -> list[Exposure | None]:
-        rows: list[Exposure | None] = []
+    def _queued(self) -> list[Rows | None]:
+        answers: list[Rows | None] = []
         try:
             while True:
-                rows.append(self.queue.get_nowait())
+                answers.append(self.queue.get_nowait())
         except Empty:
-            return rows
+            return answers
 
-    def _write(self, rows: Sequence[Exposure]) -> None:
+    def _write(self, rows: Rows) -> None:
         if not rows:
             return
         try:
             self.files.append(rows)
         except OSError as error:
-            EXPOSURES.labels(NOT_WRITTEN).inc(len(rows))
+            self.counter.labels(NOT_WRITTEN).inc(len(rows))
             if not self.is_failing:
                 logger.warning("exposures: rows are lost until the folder can be written again: %s", error)
             self.is_failing = True
             return
-        EXPOSURES.labels(WRITTEN).inc(len(rows))
+        self.counter.labels(WRITTEN).inc(len(rows))
         if self.is_failing:
             logger.info("exposures: rows are written again")
         self.is_failing = False
@@ -130,12 +158,12 @@ class ExposureFiles:
         self.file: int | None = None
         self.opened_s = 0.0
 
-    def append(self, rows: Sequence[Exposure]) -> None:
+    def append(self, rows: Rows) -> None:
         """Append whole rows, or raise OSError and leave the file as it was."""
         content = csv_text(rows).encode()
         file, size = self._file_for(len(content))
         if size == 0:
-            content = csv_text([Exposure._fields]).encode() + content
+            content = csv_text([rows[0]._fields]).encode() + content
         if os.write(file, content) < len(content):
             self._shorten(file, size)
             raise OSError("the disk took only a part of the rows")

@@ -16,7 +16,7 @@ from prometheus_client import Counter, Histogram
 from redrec.bundle.reader import Bundle
 from redrec.config import InputError
 from redrec.index.milvus import BundleMismatchError
-from serving.answers import ARM_FIELDS, v1_answers, v2_answers
+from serving.answers import ARM_FIELDS, TEAM, v1_answers, v2_answers
 from serving.arms import Arms, OneArm, Served, TwoArms
 from serving.config import ServingConfig
 from serving.histories import HistoryReader
@@ -93,7 +93,7 @@ class Predictor(Model):
         return [{"name": name, "datatype": datatype, "shape": [-1]} for name, datatype in V2_INPUTS.items()]
 
     def get_output_types(self) -> list[dict[str, object]]:
-        outputs = V2_OUTPUTS if self.experiment is None else V2_OUTPUTS | dict.fromkeys(ARM_FIELDS, "BYTES")
+        outputs = V2_OUTPUTS if self.experiment is None else V2_OUTPUTS | dict.fromkeys((*ARM_FIELDS, TEAM), "BYTES")
         return [{"name": name, "datatype": datatype, "shape": [-1]} for name, datatype in outputs.items()]
 
     async def predict(self, payload: Any, headers: dict[str, str] | None = None) -> Any:

@@ -49,7 +49,7 @@ class Event(Config):
 
 
 class Query(Config):
-    """One instance: the user, the scenario, the number of items, and which items to leave out."""
+    """One instance: the user, the scenario, the number of items, which items to leave out, and the request's own id."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -59,6 +59,7 @@ class Query(Config):
     history: list[Event] | None = Field(default=None, max_length=MAX_HISTORY)  # absent: the feature store's
     exclude_seen: bool | None = None  # absent: as the scenario does (`redrec.evaluation.seen_items`)
     category: str | None = None
+    request_id: Id | None = None  # of an interleaved list, which is the same for one id; absent: the server gives one
 
 
 def parse_instances(instances: object, vocabulary: Vocabulary) -> list[Query]:
@@ -116,6 +117,7 @@ V2_INPUTS = {
     "history": "BYTES",  # a JSON list of events
     "exclude_seen": "BOOL",
     "category": "BYTES",
+    "request_id": "BYTES",
 }
 V2_REQUIRED = {"user_id", "scenario"}
 

@@ -1,7 +1,8 @@
 """Allocation: what each request gets while an experiment runs, and after each scenario's decision.
 
 It is one object, which a server reads from one file: the plan, the arm that a decided scenario serves to all its users,
-and the newest decisions. The gate's results change it; only the coverage of its plan may change otherwise.
+and the newest decisions. The gate's results change it; otherwise only the coverage of its plan may change, and the
+scenarios whose users get interleaved lists before the experiment starts.
 """
 
 from collections.abc import Iterator
@@ -20,17 +21,19 @@ from redrec.experiments.plan import Arm, Plan
 class Allotted(NamedTuple):
     arm: Arm
     is_exposure: bool  # whether the user is one of the experiment's
+    is_interleaved: bool = False  # whether the user gets a list of both arms
 
 
 class Allocation(Config):
     plan: Plan
     serves: dict[str, str] = Field(default_factory=dict)  # scenario -> arm of all its users, at the end
     decisions: dict[str, Decision] = Field(default_factory=dict)  # scenario -> the newest
+    interleaves: tuple[str, ...] = ()  # scenarios whose users get lists of both arms until the plan's start
 
     @model_validator(mode="after")
     def _is_of_the_plan(self) -> Self:
         arms = [arm.name for arm in self.plan.arms]
-        if unknown := sorted({*self.serves, *self.decisions} - set(self.plan.scenarios)):
+        if unknown := sorted({*self.serves, *self.decisions, *self.interleaves} - set(self.plan.scenarios)):
             raise ValueError(f"the plan has no scenario {', '.join(unknown)}; it has {', '.join(self.plan.scenarios)}")
         if unknown := sorted(set(self.serves.values()) - set(arms)):
             raise ValueError(f"the plan has no arm {', '.join(unknown)}; it has {' and '.join(arms)}")
@@ -42,15 +45,21 @@ class Allocation(Config):
 
 
 def allotted(allocation: Allocation, scenario: str, user_id: str, moment: datetime) -> Allotted:
-    """Return the arm of a request, and whether it is an exposure: only an assigned user of a running experiment is."""
+    """Return the arm of a request, and whether it is an exposure: only an assigned user of a running experiment is.
+
+    Before its start such a user may get an interleaved list, which is of no arm; the control is what replaces it.
+    """
     plan = allocation.plan
     if scenario in allocation.serves:
         by_name = {arm.name: arm for arm in plan.arms}
         return Allotted(by_name[allocation.serves[scenario]], False)
-    if scenario not in plan.scenarios or moment < plan.start:
+    is_early = moment < plan.start
+    if scenario not in (allocation.interleaves if is_early else plan.scenarios):
         return Allotted(plan.control, False)
     assigned = arm_of(plan, scenario, user_id)
-    return Allotted(plan.control, False) if assigned is None else Allotted(assigned, True)
+    if assigned is None or is_early:
+        return Allotted(plan.control, False, is_interleaved=assigned is not None)
+    return Allotted(assigned, True)
 
 
 def checked_change(old: Allocation, new: Allocation) -> Allocation:
@@ -90,7 +99,7 @@ def decided_by(allocation: Allocation, result: Result) -> Allocation:
         decisions[scenario] = decision
         if (arm := _served_to_all(decision, plan)) is not None:
             serves[scenario] = arm.name
-    return Allocation(plan=plan, serves=serves, decisions=decisions)
+    return Allocation(plan=plan, serves=serves, decisions=decisions, interleaves=allocation.interleaves)
 
 
 def _served_to_all(decision: Decision, plan: Plan) -> Arm | None:
@@ -131,4 +140,5 @@ def _state(allocation: Allocation, scenario: str) -> str:
         return f"all users get {allocation.serves[scenario]}"
     if scenario not in allocation.plan.scenarios:
         return "not in the experiment"
-    return "users are split"
+    before = "see both arms' items until the start, then " if scenario in allocation.interleaves else ""
+    return f"users {before}are split"

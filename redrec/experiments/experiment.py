@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from redrec.config import InputError, load_config
+from redrec.data.tables import Engine
 from redrec.experiments import gate, ledger
 from redrec.experiments.decisions import Decision, Result, decisions_markdown
 from redrec.experiments.looks import until
@@ -18,6 +19,7 @@ class Experiment(NamedTuple):
     exposures: Path
     outcomes: Path
     plan: Plan
+    engine: Engine = "duckdb"
 
     def decide(
         self, through: datetime | None = None, ledger_file: Path | None = None, state: Path | None = None
@@ -31,7 +33,7 @@ class Experiment(NamedTuple):
             InputError: A table is absent, cannot be read, or lacks a column, or a line of the ledger is no entry.
         """
         entries = ledger.read_ledger(ledger_file) if ledger_file else []
-        log = gate.read(self.exposures, self.outcomes, self.plan, through, state=state)
+        log = gate.read(self.exposures, self.outcomes, self.plan, through, self.engine, state)
         looks = gate.decide_looks(log, self.plan, through)
         if fault := ledger.plan_fault(entries, self.plan):
             return [_invalid(looks[-1], fault)]

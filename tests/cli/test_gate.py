@@ -13,7 +13,11 @@ from redrec.experiments.plan import Plan
 from redrec.experiments.simulation import simulate
 from redrec.folders import read_json
 from tests.cli.conftest import status_and_error
+from tests.experiments.logs import planned, simulated, written
 from tests.serving.config_map_api import NAME, config_map_api
+from tests.spark import on_spark
+
+FILES = {"exposures": "exposures.parquet", "outcomes": "outcomes.parquet", "plan": "plan.json"}
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +40,20 @@ def test_the_planted_effects_decide(experiment: DemoFolder, capsys: pytest.Captu
     assert verdicts == {"feed": "promote", "search": "hold", "ads": "rollback"}
     feed = decided["scenarios"]["feed"]["metrics"]["click/impression"]
     assert feed["low"] < 0.15 < feed["high"]
+
+
+@on_spark
+def test_spark_decides_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "one").mkdir()
+    written(simulated(1, num_users=100), tmp_path / "one")
+    (tmp_path / "one" / "plan.json").write_text(planned().model_dump_json())
+    files = [f"--{name}={tmp_path / 'one' / file}" for name, file in FILES.items()]
+    results = []
+    for words_of_tables in (files, [f"--batch={tmp_path}"]):
+        for engine in ("duckdb", "spark"):
+            assert main(["gate", *words_of_tables, "--engine", engine, "--json"]) == 0
+            results.append(json.loads(capsys.readouterr().out))
+    assert results[0] == results[1] and results[2] == results[3] == {"folder": "one", **results[0]}
 
 
 def test_before_the_end_harm_is_decided_and_a_promotion_is_not(
@@ -149,3 +167,5 @@ def test_a_state_makes_the_next_look_the_same(
     assert with_state == without
     status, error = status_and_error(capsys, *words(experiment), "--state", str(experiment.plan.parent))
     assert (status, "is no folder of `redrec gate --state`" in error) == (2, True)
+    status, error = status_and_error(capsys, *words(experiment), *state, "--engine", "spark")
+    assert (status, "--state is for tables that DuckDB reads" in error) == (2, True)

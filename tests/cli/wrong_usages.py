@@ -168,6 +168,8 @@ WRONG = [
     ("gate --exposures foreign --outcomes outcomes.parquet --plan plan.json", "foreign has no CSV file with rows"),
     ("gate --exposures outcomes.parquet --outcomes outcomes.parquet --plan plan.json", "no column exposure_id"),
     (f"gate {TABLES_OF_ARMS} --plan nosuch.json", "nosuch.json does not exist"),
+    ("gate interleave --shown nosuch.parquet --clicks outcomes.parquet", "shown lists: nosuch.parquet does not exist"),
+    ("gate interleave --shown exposures.parquet --clicks outcomes.parquet", "shown lists have no column request_id"),
     (f"gate {TABLES_OF_ARMS} --plan broken.json", "broken.json cannot be read: line 1"),
     (f"gate {TABLES_OF_ARMS} --plan outcomes.parquet", "outcomes.parquet cannot be read"),
     (f"gate {TABLES_OF_ARMS} --plan misspelt.json", "scenario: unknown key, did you mean scenarios?"),

@@ -55,12 +55,35 @@ def test_a_decided_scenario_serves_one_arm_to_all_and_exposes_nobody():
     assert names(allocation, "ads") == [("treatment", False)] * len(USERS)
 
 
+def test_until_the_start_users_of_the_experiment_see_lists_of_both_arms_and_then_are_split():
+    allocation, before = Allocation(plan=planned(coverage=0.5), interleaves=("ads",)), START - timedelta(days=1)
+    early = [allotted(allocation, "ads", user, before) for user in USERS]
+    assert {(one.arm.name, one.is_exposure) for one in early} == {("control", False)}
+    is_inside = [arm_of(allocation.plan, "ads", user) is not None for user in USERS]
+    assert [one.is_interleaved for one in early] == is_inside and 0 < sum(is_inside) < len(USERS)
+    assert not any(allotted(allocation, "search", user, before).is_interleaved for user in USERS)
+    late = [allotted(allocation, "ads", user, START) for user in USERS]
+    assert [one.is_exposure for one in late] == is_inside and not any(one.is_interleaved for one in late)
+    served = allocation.model_copy(update={"serves": {"ads": "treatment"}})
+    assert not any(allotted(served, "ads", user, before).is_interleaved for user in USERS)
+
+
+def test_which_scenarios_are_interleaved_may_change_and_a_decision_leaves_it():
+    old = Allocation(plan=planned())
+    new = checked_change(old, Allocation(plan=planned(), interleaves=("ads",)))
+    assert difference(old, new) == [
+        "ads: users are split, now users see both arms' items until the start, then are split"
+    ]
+    assert decided_by(new, result({"search": decision("hold")})).interleaves == ("ads",)
+
+
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
         ({"serves": {"radio": "control"}}, "no scenario radio; it has homefeed, search, ads"),
         ({"serves": {"ads": "new"}}, "no arm new; it has control and treatment"),
         ({"decisions": {"radio": decision("hold")}}, "no scenario radio"),
+        ({"interleaves": ("radio",)}, "no scenario radio"),
         ({"served": {}}, "Extra inputs"),
     ],
 )

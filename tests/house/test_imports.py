@@ -20,7 +20,7 @@ ALLOWED = {
     "pipelines": {"pipelines", "components", "jobs", "serving", "monitoring", "feature_repo", "redrec"},
     "cli": {"cli", "pipelines", "components", "jobs", "serving", "monitoring", "feature_repo", "redrec"},
 }
-PLATFORM = {"kfp", "kserve", "feast", "evidently", "kubernetes"}
+PLATFORM = {"kfp", "kserve", "feast", "evidently", "kubernetes", "openfeature"}
 # The floors of redrec/, lowest first: a file imports from its own folder and from lower floors.
 FLOORS = (
     ("config", "config_yaml", "problems", "hashing", "prefetch", "cpus", "atomic", "folders", "markdown"),
@@ -54,6 +54,7 @@ LIGHT = {
     "feature_repo.push": {"ibis", "duckdb"},
     "monitoring.reports": {"torch", "pymilvus"},
     "serving.retriever": {"torch", "ibis", "duckdb", "kfp"},
+    "serving.openfeature": {"kserve", "fastapi", "feast", "pyarrow", "ibis"},  # other services import it
     "serving.start": {"kserve", "fastapi", "numpy", "feast"},
     "serving.app": {"torch", "ibis", "duckdb", "kfp"},
     "cli.main": {"torch", "numpy", "pyarrow", "kfp", "feast", "evidently", "pandas"},

@@ -292,6 +292,21 @@ def test_a_treatment_whose_index_is_another_bundles_is_answered_by_the_control(b
     assert np.all([one.answer.items == after[0].answer.items for one in after])
 
 
+def test_a_list_of_both_arms_without_the_treatments_index_is_the_controls(bundles: TwoBundles, tmp_path: Path):
+    allocation = Allocation(plan=bundles.plan(start=datetime.now(UTC) + timedelta(hours=1)), interleaves=("homefeed",))
+
+    async def before_and_after(arms: TwoArms):
+        before = await answers_of(arms, USERS[:5])
+        swap(arms.treatment.index.uri, bundles.treatment, bundles.control)
+        return before, await answers_of(arms, USERS[:5])
+
+    before, after = served_by(bundles, tmp_path, allocation, before_and_after)
+    assert all(one.teams and one.request_id for one in before)
+    assert {(one.teams, one.request_id, one.arm, one.answer.reason) for one in after} == {
+        (None, None, "control", TREATMENT_REFUSED)
+    }
+
+
 async def answers_of(arms: TwoArms, users: list[str]):
     return [await arms.answer(query(k=3).model_copy(update={"user_id": user})) for user in users]
 

@@ -10,7 +10,17 @@ import pytest
 from redrec.config import InputError
 from redrec.data.tables import connect, read
 from serving import exposures
-from serving.exposures import EXPOSURES, NOT_WRITTEN, QUEUE_FULL, WRITTEN, Exposure, ExposureLog, check_folder
+from serving.exposures import (
+    EXPOSURES,
+    INTERLEAVED,
+    NOT_WRITTEN,
+    QUEUE_FULL,
+    WRITTEN,
+    Exposure,
+    ExposureLog,
+    InterleavedItem,
+    check_folder,
+)
 
 HOSTILE = ['a"b', "a,b", "=1+1", "a'b", "007", "null", "NaN", "\\", '"', "日本", "a;b|c", "#x", "a\nb", 'a"\r\n",b']
 
@@ -67,6 +77,31 @@ def test_a_full_queue_loses_rows_counts_them_and_never_waits(tmp_path: Path, mon
     assert counted(QUEUE_FULL) - before == 1000 - kept
     log.close()
     assert rows_in(tmp_path).num_rows == kept == counted(WRITTEN) - written
+
+
+def test_the_rows_of_one_answer_are_written_or_lost_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(exposures, "GATHER_S", 0.5)
+    log, before = ExposureLog(tmp_path, max_queued=5, counter=INTERLEAVED), lists_counted(QUEUE_FULL)
+    answers = [
+        [
+            InterleavedItem(f"r{n}", "towers-2", "u", "ads", f"i{position}", "", str(position), "2026", "p1")
+            for position in (1, 2, 3)
+        ]
+        for n in range(50)
+    ]
+    kept = [log.add(*rows) for rows in answers]
+    log.close()
+    expected = [row for rows, is_kept in zip(answers, kept, strict=True) if is_kept for row in rows]
+    written = read(connect(), tmp_path, "shown lists").to_pyarrow()
+    assert written.column_names == list(InterleavedItem._fields)
+    assert sorted(zip(written["request_id"].to_pylist(), written["item_id"].to_pylist(), strict=True)) == sorted(
+        (row.request_id, row.item_id) for row in expected
+    )
+    assert 5 <= sum(kept) < 50 and lists_counted(QUEUE_FULL) - before == 3 * (50 - sum(kept))
+
+
+def lists_counted(outcome: str) -> float:
+    return INTERLEAVED.labels(outcome)._value.get()
 
 
 def test_a_full_disk_loses_whole_rows_and_writing_goes_on_when_there_is_room(tmp_path: Path):
