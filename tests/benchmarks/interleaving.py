@@ -4,7 +4,8 @@
 
 Users and clicks are those of `tests.experiments.rankers`; a ranker is better if its own error is smaller. Both tests are
 read once, at a one-sided level of .025, for a power of .8. The A/B test is the gate's of clicks per impression, with both
-arms' users counted. The users it takes come from one large sample; the runs then count how often that many suffice.
+arms' users counted. The users it takes come from one large sample; the runs then count how often that many suffice, and
+the ratio of both tests' users is brought to one power by that.
 """
 
 import argparse
@@ -40,7 +41,17 @@ def pair(errors: tuple[float, float], num_runs: int) -> dict[str, Any]:
     tests = {"interleaving": _is_preferred, "ab": _is_better}
     powers = {name: _share(tests[name], users[name], errors, num_runs) for name in tests}
     change = float(treatment / control - 1)
-    return {"errors": errors, "change": change, "users": users, "power": powers}
+    ratio = at_power(users["ab"], powers["ab"]) / at_power(users["interleaving"], powers["interleaving"])
+    return {"errors": errors, "change": change, "users": users, "power": powers, "ratio": ratio}
+
+
+def at_power(num_users: int, power: float) -> float:
+    """Return how many users have the wanted power, if so many have `power`: the squared sum of quantiles grows with them.
+
+    >>> round(at_power(1000, 0.8)), round(at_power(1000, 0.7))
+    (1000, 1272)
+    """
+    return num_users * float(FOR_POWER / (norm.isf(ALPHA / 2) + norm.ppf(power))) ** 2
 
 
 def _interleaving_users(rng: np.random.Generator, shown: Requests) -> int:
