@@ -6,9 +6,11 @@ While the API is away, or the ConfigMap is, the allocation stays as it is.
 import asyncio
 import logging
 from collections.abc import Callable
+from pathlib import Path
 
 from redrec.config import InputError
 from redrec.experiments.allocation import Allocation
+from serving.allocation_file import AllocationFile
 from serving.config_map import ConfigMap, MapName
 from serving.followed_allocation import FollowedAllocation
 
@@ -40,3 +42,7 @@ class AllocationMap(FollowedAllocation):
             logger.info("allocation: %s is read again", self.source)
         self.is_away = False
         self.look(content)
+
+
+def followed(named: Path | MapName, check: Callable[[Allocation], None]) -> AllocationFile | AllocationMap:
+    return AllocationMap(named, check) if isinstance(named, MapName) else AllocationFile(named, check)

@@ -7,9 +7,7 @@ the treatment whose index holds another bundle's rows. Before an experiment star
 
 import asyncio
 import logging
-from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import NamedTuple, Protocol
 from uuid import uuid4
 
@@ -19,10 +17,8 @@ from redrec.experiments.allocation import Allocation, allotted
 from redrec.experiments.plan import Arm, Plan
 from redrec.experiments.team_draft import Team
 from redrec.index.milvus import BundleMismatchError
-from serving.allocation_file import AllocationFile
-from serving.allocation_map import AllocationMap
+from serving.allocation_map import followed
 from serving.config import ServingConfig
-from serving.config_map import MapName
 from serving.exposures import INTERLEAVED, MAX_QUEUED_LISTS, Exposure, ExposureLog, interleaved_folder
 from serving.histories import HistoryReader
 from serving.interleaved import interleave, rows_of
@@ -162,10 +158,6 @@ class TwoArms:
             plan_hash=allocation.plan_hash,
         )
         return served._replace(exposure_id=exposure.exposure_id) if self.exposures.add(exposure) else served
-
-
-def followed(named: Path | MapName, check: Callable[[Allocation], None]) -> AllocationFile | AllocationMap:
-    return AllocationMap(named, check) if isinstance(named, MapName) else AllocationFile(named, check)
 
 
 def check_bundles(allocation: Allocation, control: Bundle, treatment: Bundle) -> None:

@@ -1,4 +1,4 @@
-"""OpenFeature provider: other services get the arms that the predictor serves, from the same allocation file.
+"""OpenFeature provider: other services get the arms that the predictor serves, from the same file or ConfigMap.
 
 A flag is a scenario of the experiment: its key is `EXPERIMENT/SCENARIO`, or `EXPERIMENT` with the scenario as the
 context's attribute `scenario`. Its value, a text, is the name of the arm; the targeting key is the user's id.
@@ -30,25 +30,27 @@ from openfeature.provider import AbstractProvider, Metadata
 from redrec.experiments.allocation import Allocation, Allotted, allotted
 from redrec.experiments.plan import Plan
 from serving.allocation_file import AllocationFile
+from serving.allocation_map import AllocationMap, followed
+from serving.config_map import MapName
 
 SCENARIO = "scenario"  # attribute of the context
 STOP_S = 5.0
 
 
 class ExperimentProvider(AbstractProvider):
-    """Follows the file between `initialize` and `shutdown`, which the SDK calls.
+    """Follows the allocation between `initialize` and `shutdown`, which the SDK calls.
 
     Raises:
-        InputError: The file is no allocation.
+        InputError: It cannot be read, or is none.
     """
 
-    def __init__(self, allocation: Path) -> None:
+    def __init__(self, allocation: Path | MapName) -> None:
         super().__init__()
-        self.file = AllocationFile(allocation, lambda _: None)
+        self.followed = followed(allocation, lambda _: None)
         self.follower: Follower | None = None
 
     def initialize(self, evaluation_context: EvaluationContext) -> None:
-        self.follower = Follower(self.file)
+        self.follower = Follower(self.followed)
         self.follower.start()
 
     def shutdown(self) -> None:
@@ -62,7 +64,7 @@ class ExperimentProvider(AbstractProvider):
         self, flag_key: str, default_value: str, evaluation_context: EvaluationContext | None = None
     ) -> FlagResolutionDetails[str]:
         """Return the user's arm; the default value is for errors, which the SDK handles."""
-        allocation, context = self.file.allocation, evaluation_context or EvaluationContext()
+        allocation, context = self.followed.allocation, evaluation_context or EvaluationContext()
         scenario = scenario_of(flag_key, context, allocation.plan)
         if not context.targeting_key:
             raise TargetingKeyMissingError(f"{flag_key}: the targeting key is the user's id; there is none.")
@@ -101,17 +103,17 @@ class ExperimentProvider(AbstractProvider):
         self._refuse(flag_key, evaluation_context)
 
     def _refuse(self, flag_key: str, context: EvaluationContext | None) -> NoReturn:
-        scenario_of(flag_key, context or EvaluationContext(), self.file.allocation.plan)
+        scenario_of(flag_key, context or EvaluationContext(), self.followed.allocation.plan)
         raise TypeMismatchError(f"{flag_key} is a text, the name of an arm. Ask for a string.")
 
 
 class Follower(Thread):
-    """Follows an allocation file on an event loop of its own, since the SDK has none."""
+    """Follows an allocation on an event loop of its own, since the SDK has none."""
 
-    def __init__(self, file: AllocationFile) -> None:
+    def __init__(self, allocation: AllocationFile | AllocationMap) -> None:
         super().__init__(name="allocation", daemon=True)
         self.loop = asyncio.new_event_loop()
-        self.following = self.loop.create_task(file.follow())
+        self.following = self.loop.create_task(allocation.follow())
 
     def run(self) -> None:
         self.loop.run_until_complete(asyncio.wait([self.following]))

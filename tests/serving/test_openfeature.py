@@ -18,6 +18,7 @@ from redrec.experiments.allocation import Allocation
 from redrec.experiments.assignment import arm_of
 from redrec.experiments.plan import Arm, Namespace, Plan
 from serving.openfeature import ExperimentProvider
+from tests.serving.config_map_api import NAME, config_map_api
 
 USERS = [f"u{number}" for number in range(1_000)]
 START = datetime.now(UTC) - timedelta(days=1)
@@ -144,6 +145,16 @@ def test_another_type_is_a_mismatch_and_an_unknown_flag_is_none_in_any_type(clie
         given = ask("towers-2/ads", default, context)
         assert (given.value, given.error_code) == (default, ErrorCode.TYPE_MISMATCH)
         assert ask("nosuch", default, context).error_code == ErrorCode.FLAG_NOT_FOUND
+
+
+def test_a_configmap_is_followed_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with config_map_api(Allocation(plan=planned()), tmp_path, monkeypatch) as config_map:
+        api.set_provider_and_wait(ExperimentProvider(NAME))
+        client = api.get_client()
+        assert {details(client, "towers-2/ads", user).value for user in USERS} == {"control", "treatment"}
+        config_map.write(Allocation(plan=planned(), serves={"ads": "treatment"}))
+        wait_until(lambda: details(client, "towers-2/ads", "u0").reason == Reason.TARGETING_MATCH)
+        api.shutdown()
 
 
 def test_a_file_that_is_no_allocation_is_refused_at_once(tmp_path: Path):
