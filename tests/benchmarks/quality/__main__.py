@@ -52,6 +52,7 @@ from tests.benchmarks.measure import ROOT, commit, over_users_and_seeds, say
 from tests.benchmarks.quality.datasets import (
     SETS,
     Measured,
+    OfScenario,
     Protocol,
     data_folder,
     plain,
@@ -74,9 +75,19 @@ BASELINES = ("popularity", "recent_popularity", "own_counts", "mean_of_last_n", 
 
 
 class Trial:
-    """One data set under one protocol, the same for every model."""
+    """One data set under one protocol: the same users and targets for every model.
 
-    def __init__(self, name: str, protocol: Protocol, measured: Measured = "test", scenario: str | None = None) -> None:
+    A single-scenario model is shown a user's events of its scenario, any other model all of them.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        protocol: Protocol,
+        measured: Measured = "test",
+        scenario: str | None = None,
+        preset: str | None = None,
+    ) -> None:
         self.name, self.protocol, self.measured = name, protocol, measured
         self.data = data_folder(name, protocol, RESULTS)
         self.scenarios = read_vocabulary(self.data).scenarios
@@ -84,13 +95,17 @@ class Trial:
         if not self.measured_scenarios:
             raise InputError(f"{name} has no scenario {scenario}; it has {', '.join(self.scenarios)}.")
         self.histories = Histories(self.data)
+        num_scenarios = len(self.scenarios)
+        self.shown_S = [self.histories] * num_scenarios
+        if preset == SINGLE:
+            self.shown_S = [OfScenario(self.data, s) for s in range(num_scenarios)]
         self.allowed_SN = is_allowed(self.data / "items.parquet", self.scenarios)
         window = EvaluationConfig().num_targets if protocol == "global_time" else 1
         split = TEST if measured == "test" else VALIDATION
         self.popularity = Popularity(self.histories, self.allowed_SN)
-        self.cases = [cases_of(self.histories, s, split, window, MAX_USERS, seed=0) for s in range(len(self.scenarios))]
+        self.cases = [cases_of(self.histories, s, split, window, MAX_USERS, seed=0) for s in range(num_scenarios)]
         if protocol != plain(protocol):
-            every = range(len(self.scenarios))
+            every = range(num_scenarios)
             self.cases = [
                 without_ties(cases, self.histories, [s] if plain(protocol) == "full_loo" else every)
                 for s, cases in enumerate(self.cases)
@@ -104,12 +119,14 @@ class Trial:
         return ranks.rank_unseen_UT if plain(self.protocol) == "full_loo" else ranks.rank_UT
 
     def full_ranks(self, scorer: Scorer, scenario: int) -> Ranks:
-        return rank_cases(scorer, self.histories, self.cases[scenario], scenario, self.allowed_SN[scenario])
+        shown, cases = self.shown_S[scenario], self.cases[scenario]
+        return rank_cases(scorer, shown, cases, scenario, self.allowed_SN[scenario])
 
     def _among_sampled(self, scorer: Scorer, scenario: int) -> Ints:
         rng, cases = np.random.default_rng(0), self.cases[scenario]
         moment_ms_U = np.array([case.moment_ms for case in cases])
-        interests_UQD = scorer.interests_of([case.known(self.histories) for case in cases], scenario, moment_ms_U)
+        shown = [case.known(self.shown_S[scenario]) for case in cases]
+        interests_UQD = scorer.interests_of(shown, scenario, moment_ms_U)
         sampled = [np.append(case.target_T[:1], self._sampled(case, scenario, rng)) for case in cases]
         if scorer.boosts is None:
             return rank_among(interests_UQD, scorer.embeddings_ND, np.stack(sampled))[:, None]
@@ -120,7 +137,7 @@ class Trial:
 
     def _boosts_of(self, scorer: Scorer, case: Case, scenario: int, items_X: Ints) -> NDArray[np.float32]:
         assert scorer.boosts is not None
-        return scorer.boosts.of_all(case.known(self.histories), scenario, case.moment_ms)[items_X]
+        return scorer.boosts.of_all(case.known(self.shown_S[scenario]), scenario, case.moment_ms)[items_X]
 
     def _sampled(self, case: Case, scenario: int, rng: np.random.Generator) -> Ints:
         """Return items of the scenario that the user never interacts with; so the target is not among them."""
@@ -274,7 +291,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")  # training's own progress
     try:
         scorers_of_seed = _scorers_of_seed(arguments)
-        trial = Trial(arguments.set, arguments.protocol, arguments.measured, arguments.scenario)
+        trial = Trial(arguments.set, arguments.protocol, arguments.measured, arguments.scenario, arguments.preset)
     except InputError as error:
         parser.error(str(error))
     scenarios = run(trial, row_name(arguments), lambda seed: scorers_of_seed(trial, seed), arguments.seeds)

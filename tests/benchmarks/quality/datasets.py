@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from redrec.data.histories import FIELDS, TRAIN, Histories
 from redrec.data.prepare import DataConfig, prepare
+from redrec.history import History
 from redrec.model.encoders.config import TextConfig
 from redrec.model.encoders.template import TextField
 from redrec.model.encoders.text import write_text
@@ -99,6 +100,18 @@ def single_scenario_data(data: Path, scenario: int, out: Path) -> Path:
     users = pa.table({"user_id": histories.user_ids, "num_events": num_events_U, "num_train": num_train_U})
     pq.write_table(users, out / "histories" / "users.parquet")
     return out
+
+
+class OfScenario(Histories):
+    """The users of a data folder, of whom a model is shown one scenario's events alone."""
+
+    def __init__(self, data: Path, scenario: int) -> None:
+        super().__init__(data)
+        self.scenario = scenario
+
+    def known(self, user: int, end: int, split: int) -> History:
+        history = super().known(user, end, split)
+        return history.at(history.scenario_L == self.scenario)
 
 
 def _counts_per_user(histories: Histories, is_counted_N: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -1,6 +1,6 @@
 """Recipes: what is trained for a result row. Every preset is the product's own, and nothing is chosen for a data set.
 
-`single_scenario` is `redrec`, trained on one scenario's events alone.
+`single_scenario` is `redrec`, trained on one scenario's events alone, with boosts and a ranker of its own, and shown no others.
 """
 
 from collections.abc import Sequence
