@@ -36,9 +36,13 @@ NOVELTY = 0.05
 EVERY_DAY, THE_END = range(1, 15), range(14, 15)
 UNEQUAL = {"control": Arm(name="control", weight=0.9), "treatment": Arm(name="treatment", weight=0.1)}
 TRADES: dict[str, tuple[Plan, dict[str, Planted]]] = {
-    "search +25 %, homefeed -5 % and fewer impressions": (
+    "search +25 %, homefeed -5 % and fewer impressions": (  # a total of -7 %
         planned(applies="shared"),
         {"search": Planted(click=0.25), "homefeed": Planted(click=-0.05, volume=-0.25)},
+    ),
+    "the same with a total of -2 %": (
+        planned(applies="shared"),
+        {"search": Planted(click=0.25), "homefeed": Planted(click=-0.05, volume=-0.145)},
     ),
     "weak users are shown 30 % less": (planned(), {"homefeed": Planted(weak_users=-0.3)}),
     "impressions -35 %, click rate +20 %": (planned(), {"homefeed": Planted(volume=-0.35, click=0.2)}),
