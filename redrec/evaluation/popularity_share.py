@@ -43,16 +43,21 @@ def popularity_prior(counts_SN: Ints, share_S: Floats, allowed_SN: NDArray[np.bo
 
 
 def popularity_shares(data: Path, config: EvaluationConfig) -> Floats:
-    """Return the share of each scenario of a data folder, `share_S`, zero without validation targets."""
+    """Return the share of each scenario of a data folder, `share_S`.
+
+    A scenario without validation targets has the mean of the others; without any, nothing is of the moment.
+    """
     histories, scenarios = Histories(data), read_vocabulary(data).scenarios
     allowed_SN = is_allowed(DataFolder(data).items, scenarios)
     counts_SN = train_counts(histories, allowed_SN.shape[1], len(scenarios))
     popularity, rng = Popularity(histories, allowed_SN), np.random.default_rng(0)
-    share_S = np.zeros(len(scenarios))
+    share_S = np.full(len(scenarios), np.nan)
     for s, name in enumerate(scenarios):
         allowed, lasting_N = np.flatnonzero(allowed_SN[s]), popularity_lifts(counts_SN[s], allowed_SN[s])
         features, is_target = [], []
         cases = cases_of(histories, s, VALIDATION, config.num_targets, MAX_USERS, seed=0)
+        if not cases:
+            continue
         for case in sorted(cases, key=lambda case: case.moment_ms):
             items_C = np.union1d(case.target_T, rng.choice(allowed, NUM_RANDOM if len(allowed) else 0))
             momentary_N = popularity.lifts(case.moment_ms, s)
@@ -61,4 +66,5 @@ def popularity_shares(data: Path, config: EvaluationConfig) -> Floats:
         of_moment, lasting = most_likely(Choices.of(features, is_target), LASTING, PRIOR_SD, least=(0.0, 0.0))
         share_S[s] = of_moment / max(of_moment + lasting, 1e-9)
         logger.info("popularity of the moment | %s | %d users | share %.2f", name, len(cases), share_S[s])
-    return share_S
+    measured = share_S[~np.isnan(share_S)]
+    return np.nan_to_num(share_S, nan=measured.mean() if len(measured) else 0.0)
