@@ -2,7 +2,7 @@
 
 Under the hypothesis a user's sums do not depend on the arm, so arms are exchanged at random between users.
 
-Shapes: U users, P permutations, E events, Q questions.
+Shapes: U users, P permutations, E events and covariates, Q questions, V different sums that they are of.
 """
 
 from collections.abc import Sequence
@@ -53,29 +53,38 @@ def permuted_statistics(users: UserTotals, columns: tuple[str, ...], questions: 
 
     All questions share the permutations, which are the same at every call with the same users.
     """
-    value_UQ4 = np.stack([_values(users, columns, question) for question in questions], axis=1)
-    total_Q4, slope_Q = value_UQ4.sum(0), np.array([_slope(value_U4) for value_U4 in value_UQ4.swapaxes(0, 1)])
-    seen_Q = _effect(value_UQ4[users.arm_U == 1].sum(0), total_Q4, slope_Q)
-    effect_PQ = _effect(_permuted_sums(users.arm_U, value_UQ4), total_Q4, slope_Q)
+    value_UV, at_Q4 = _values(users, columns, questions)
+    total_Q4, slope_Q = value_UV.sum(0)[at_Q4], np.array([_slope(value_UV[:, at_4]) for at_4 in at_Q4])
+    seen_Q = _effect(value_UV[users.arm_U == 1].sum(0)[at_Q4], total_Q4, slope_Q)
+    effect_PQ = _effect(_permuted_sums(users.arm_U, value_UV)[:, at_Q4], total_Q4, slope_Q)
     higher_Q = (1 + np.sum(effect_PQ >= seen_Q, axis=0)) / (1 + NUM_PERMUTATIONS)
     lower_Q = (1 + np.sum(effect_PQ <= seen_Q, axis=0)) / (1 + NUM_PERMUTATIONS)
     statistic_Q = np.where(higher_Q < lower_Q, norm.isf(higher_Q), -norm.isf(lower_Q))
     return [question.metric.sign * float(value) for question, value in zip(questions, statistic_Q, strict=True)]
 
 
-def _values(users: UserTotals, columns: tuple[str, ...], question: Question) -> NDArray[np.float64]:
-    """Return each user's sum of the event, as the hypothesis expects it, what it is divided by, and both before."""
-    metric, nothing_U2 = question.metric, np.stack([np.zeros(len(users.arm_U)), np.ones(len(users.arm_U))], axis=1)
-    value_U2 = _sums(users, columns, metric)
-    value_U2[users.arm_U == 0, 0] *= 1 - metric.sign * question.margin
-    before_U2 = _sums(users, columns, question.covariate) if question.covariate else nothing_U2
-    return np.concatenate([value_U2, before_U2], axis=1)
+def _values(
+    users: UserTotals, columns: tuple[str, ...], questions: Sequence[Question]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the users' sums, each once, and of which four a question is: its metric's two, and those before."""
+    numbers: dict[tuple[str | None, float], int] = {}
+    at_Q4 = np.zeros((len(questions), 4), np.int64)
+    for at_4, question in zip(at_Q4, questions, strict=True):
+        at_4[:] = [numbers.setdefault(key, len(numbers)) for key in _keys(question)]
+    return np.stack([_column(users, columns, *key) for key in numbers], axis=1), at_Q4
 
 
-def _sums(users: UserTotals, columns: tuple[str, ...], metric: Metric) -> NDArray[np.float64]:
-    value_U = users.total_UE[:, columns.index(metric.event)]
-    per_U = users.total_UE[:, columns.index(metric.per)] if metric.per else np.ones(len(value_U))
-    return np.stack([value_U, per_U], axis=1)
+def _keys(question: Question) -> list[tuple[str | None, float]]:
+    """Return name and the control's factor of each sum, as the hypothesis expects it; users have no name."""
+    metric, before = question.metric, question.covariate
+    expected: list[tuple[str | None, float]] = [(metric.event, 1 - metric.sign * question.margin), (metric.per, 1.0)]
+    return [*expected, (before.event if before else None, 1.0), (before.per if before else None, 1.0)]
+
+
+def _column(users: UserTotals, columns: tuple[str, ...], name: str | None, factor: float) -> NDArray[np.float64]:
+    if name is None:
+        return np.ones(len(users.arm_U))
+    return np.where(users.arm_U == 0, factor, 1.0) * users.total_UE[:, columns.index(name)]
 
 
 def _slope(value_U4: NDArray[np.float64]) -> float:
@@ -90,16 +99,17 @@ def _slope(value_U4: NDArray[np.float64]) -> float:
     return float(of_metric_U @ of_covariate_U / variance) if variance else 0.0
 
 
-def _permuted_sums(arm_U: NDArray[np.int64], value_UQ4: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the treatment's sums, `sum_PQ4`; only the users of the smaller arm are drawn."""
+def _permuted_sums(arm_U: NDArray[np.int64], value_UV: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the treatment's sums, `sum_PV`; only the users of the smaller arm are drawn."""
     rng, num_users = np.random.default_rng(0), len(arm_U)
     num_treated = int(arm_U.sum())
     num_drawn = min(num_treated, num_users - num_treated)
-    sum_PQ4 = np.empty((NUM_PERMUTATIONS, *value_UQ4.shape[1:]))
+    one_N = np.ones(num_drawn)
+    sum_PV = np.empty((NUM_PERMUTATIONS, value_UV.shape[1]))
     for number in range(NUM_PERMUTATIONS):
         drawn = rng.choice(num_users, num_drawn, replace=False, shuffle=False)
-        value_UQ4.take(drawn, axis=0).sum(0, out=sum_PQ4[number])
-    return sum_PQ4 if num_drawn == num_treated else value_UQ4.sum(0) - sum_PQ4
+        sum_PV[number] = one_N @ value_UV.take(drawn, axis=0)  # several times as fast as a sum over rows
+    return sum_PV if num_drawn == num_treated else value_UV.sum(0) - sum_PV
 
 
 def _effect(
