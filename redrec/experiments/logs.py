@@ -48,6 +48,7 @@ from redrec.experiments.sums import (
 from redrec.experiments.users import (
     FIRST,
     USER,
+    counted,
     daily_sums,
     first_exposures,
     merged,
@@ -165,7 +166,8 @@ def _user_log(days: ir.Table, users: ir.Table, sums: Sums, bits_E: Sequence[int]
     due = [day for day, counts in enumerate(sums.num_users_AD.T.tolist()) if counts[0] and is_permuted(*counts)]
     if not due:
         return None
-    users = users.filter(~users["is_in_both"] & (users[FIRST] < (due[-1] + 1) * MS_PER_DAY))
+    users = counted(users)
+    users = users.filter(users[FIRST] < (due[-1] + 1) * MS_PER_DAY)
     exposed = users.select(USER, ARM, FIRST, c.USER_ID).order_by(c.USER_ID).to_pyarrow()
     user_U = exposed[USER].to_numpy()
     order_U = np.argsort(user_U)

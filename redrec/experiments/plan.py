@@ -130,9 +130,14 @@ class Plan(Config):
         return tuple(dict.fromkeys(of_metrics))
 
     @property
+    def covariate_events(self) -> tuple[str, ...]:
+        """The events that are summed before the start, too."""
+        return self.primary.events if self.covariate_days else ()
+
+    @property
     def covariates(self) -> tuple[str, ...]:
-        """The names of the sums before the start, of the primary's events."""
-        return tuple(map(before_the_start, self.primary.events)) if self.covariate_days else ()
+        """The names of those sums."""
+        return tuple(map(before_the_start, self.covariate_events))
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -85,7 +85,7 @@ def bits_of(counts: list[dict[str, Any]], plan: Plan) -> tuple[int, ...]:
         if row["day"] == 0 and isfinite(row["size"]):
             sizes[row["event"]] += row["size"]
     bits = {event: STEP_BITS - ceil(log2(size or UNSEEN_SIZE)) for event, size in sizes.items()}
-    return tuple(bits[event] for event in (*plan.events, *plan.primary.events[: len(plan.covariates)]))
+    return tuple(bits[event] for event in (*plan.events, *plan.covariate_events))
 
 
 def sums_of(added: Added, plan: Plan, bits_E: Sequence[int]) -> Sums:

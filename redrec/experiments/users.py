@@ -65,12 +65,17 @@ def with_arms(users: ir.Table, plan: Plan) -> ir.Table:
     return one.drop("is_in_both").inner_join(of_all, c.USER_ID)
 
 
+def counted(users: ir.Table) -> ir.Table:
+    """Return the users of one arm."""
+    return users.filter(~users["is_in_both"])
+
+
 def user_days(happened: ir.Table, users: ir.Table, plan: Plan, bits_E: Sequence[int]) -> ir.Table:
     """Return, per user and day, what the day added: `x_E` to the totals of the events, `rows_E` to their rows.
 
     Totals are whole numbers of `2**-bits_E`, so that sums do not depend on the order of the rows.
     """
-    users = users.filter(~users["is_in_both"]).select(*KEYS, USER, FIRST)
+    users = counted(users).select(*KEYS, USER, FIRST)
     rows = _with_all(happened.filter(happened[MS] >= 0), plan).inner_join(users, KEYS)
     counts = rows[MS] >= rows[FIRST]
     if plan.attribution_hours is not None:
@@ -92,7 +97,7 @@ def sums_before(happened: ir.Table, plan: Plan, bits_E: Sequence[int]) -> ir.Tab
     """Return KEYS and, of the users seen before the start, what they did then: `x_E` of the covariates."""
     rows = _with_all(happened.filter(happened[MS] < 0), plan)
     added = {"num_rows": rows.count()}
-    for number, event in enumerate(plan.primary.events[: len(plan.covariates)], start=len(plan.events)):
+    for number, event in enumerate(plan.covariate_events, start=len(plan.events)):
         added[f"x_{number}"] = _steps(rows, rows[EVENT] == event, bits_E[number])
     return rows.group_by(KEYS).aggregate(**added)
 
@@ -102,7 +107,7 @@ def with_covariates(days: ir.Table, users: ir.Table, before_start: ir.Table, pla
     if not plan.covariates:
         return days
     names = [f"x_{len(plan.events) + number}" for number in range(len(plan.covariates))]
-    firsts = users.filter(~users["is_in_both"]).inner_join(before_start, KEYS)
+    firsts = counted(users).inner_join(before_start, KEYS)
     firsts = firsts.select(USER, *names, day=day_of(firsts[FIRST]))
     nothing = {name: ibis.literal(0, "int64") for name in days.columns if name not in (USER, DAY)}
     added = firsts.mutate(**nothing)
@@ -112,7 +117,7 @@ def with_covariates(days: ir.Table, users: ir.Table, before_start: ir.Table, pla
 
 def new_users(users: ir.Table) -> ir.Table:
     """Return, per scenario, arm and day, how many users that count were first exposed."""
-    users = users.filter(~users["is_in_both"])
+    users = counted(users)
     users = users.mutate(day=day_of(users[FIRST]))
     return users.group_by([c.SCENARIO, ARM, DAY]).aggregate(num_users=users.count())
 
@@ -125,8 +130,7 @@ def daily_sums(days: ir.Table, users: ir.Table, plan: Plan) -> ir.Table:
     numbers = range(len(plan.columns))
     before = ibis.window(group_by=USER, order_by=DAY, rows=(None, -1))
     totals = {f"c_{number}": days[f"x_{number}"].sum().over(before).fill_null(0) for number in numbers}
-    counted = users.filter(~users["is_in_both"]).select(USER, c.SCENARIO, ARM)
-    grown = days.mutate(**totals).inner_join(counted, USER)
+    grown = days.mutate(**totals).inner_join(counted(users).select(USER, c.SCENARIO, ARM), USER)
     sums: dict[str, Any] = {name: grown[name].sum() for name in days.columns if name not in (USER, DAY)}
     for first, second in combinations_with_replacement(numbers, 2):
         x, y = grown[f"x_{first}"].cast(EXACT), grown[f"x_{second}"].cast(EXACT)
