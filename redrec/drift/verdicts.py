@@ -1,107 +1,73 @@
-"""Drift verdicts: scores per column in, one verdict per scenario with its reason out.
+"""Verdicts: what is written about the drift of a scenario and of its columns, and what follows from it.
 
-The verdict of this first version compares a score per column with a threshold on the size of the change; a permutation
-test over users, which also controls false alarms at any sample size, is to replace it. A scenario with fewer users than
-`min_users` in a window is `insufficient`: scores of two equal small samples are large.
+A scenario's verdict is one of these, the first that holds:
 
-A method or a threshold is changed or added here alone: `column_rule` decides, and the reports take it from there.
+- `missing`: the current window has none of its users;
+- `volume`: it has far fewer or far more users or events than the reference;
+- `insufficient`: the windows cannot be compared, or have too few users for it;
+- `drift`: a column, or what its users are interested in, has changed;
+- `stable`.
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Literal
 
-from pydantic import Field, PositiveInt
-
-from redrec.config import Config, Record
-from redrec.drift.windows import NUMERIC, ScenarioWindows, Windows
+from redrec.config import Record
 from redrec.markdown import verdict_table
 
-DriftVerdict = Literal["stable", "drift", "insufficient"]
-
-
-class DriftConfig(Config):
-    """The thresholds are above the 99th percentile of the scores of two equal samples of `min_users` users.
-
-    In 2 000 draws of 200 against 200: 0.27 (normal) and 0.29 (exponential), 0.20 for ten equal categories.
-    """
-
-    min_users: PositiveInt = 200  # in each window
-    numeric_threshold: float = Field(default=0.30, gt=0)
-    categorical_threshold: float = Field(default=0.25, gt=0)
-
-
-class ColumnRule(NamedTuple):
-    """How a column is scored, as Evidently names the method, and the score from which on it has drifted."""
-
-    method: str
-    threshold: float
+DriftVerdict = Literal["stable", "drift", "missing", "volume", "insufficient"]
+Action = Literal["none", "watch", "retrain", "check_data", "wait"]
+ColumnVerdict = Literal[
+    "stable",
+    "drift",  # its values have changed
+    "nulls",  # more or fewer of its values are null
+    "infinite",  # or infinite
+    "empty",  # it has no value in a window
+    "new_category",
+    "range",  # values far outside the reference's
+    "mixed",  # numbers in one window, texts in the other
+    "constant",  # one value in both windows
+]
+DRIFTED: tuple[ColumnVerdict, ...] = ("drift", "nulls", "infinite", "empty", "new_category", "range", "mixed")
+Window = Literal["reference", "current"]
 
 
 class ColumnDrift(Record):
-    method: str
-    score: float
-    threshold: float
-    is_drifted: bool
+    """A column's change; `p` is of the column alone, `p_adjusted` for all columns of all scenarios.
+
+    `effect` is in 0..1 (`redrec.drift.measures`), or the distance of `redrec.drift.interests`; it must reach `floor`.
+    What no test is needed for, such as a column without values, has neither.
+    """
+
+    test: Literal["permutation", "mmd", "values"]
+    p: float | None = None
+    p_adjusted: float | None = None
+    effect: float | None = None
+    floor: float | None = None
+    verdict: ColumnVerdict
+    what: str  # in words
 
 
 class ScenarioDrift(Record):
     verdict: DriftVerdict
+    action: Action
     reason: str
-    users: dict[Literal["reference", "current"], int]
-    windows: dict[Literal["reference", "current"], tuple[str, str]]
-    columns: dict[str, ColumnDrift]
-    report: str | None  # file name of the HTML; None if the data is insufficient
+    users: dict[Window, int]
+    events: dict[Window, int]
+    columns: dict[str, ColumnDrift] = {}
+    interests: ColumnDrift | None = None  # None: no vectors of items are given
 
 
-def column_rule(name: str, config: DriftConfig) -> ColumnRule:
-    if name in NUMERIC:
-        return ColumnRule("wasserstein", config.numeric_threshold)  # in standard deviations of the reference
-    return ColumnRule("jensenshannon", config.categorical_threshold)
+class Drift(Record):
+    """The content of drift.json; the windows are ISO times, the end excluded, and None if they cannot be compared."""
+
+    windows: dict[Window, tuple[str, str]] | None
+    scenarios: dict[str, ScenarioDrift]
+
+    @property
+    def verdicts(self) -> dict[str, DriftVerdict]:
+        return {name: scenario.verdict for name, scenario in self.scenarios.items()}
 
 
-def shortage(windows: Windows, users: ScenarioWindows, config: DriftConfig) -> str | None:
-    """Return why the windows cannot be compared, None if they can."""
-    if not windows.is_reference_whole:
-        return "the training window is shorter than the newest one, so users' counts cannot be compared"
-    fewest = min(len(users.reference), len(users.current))
-    return f"{fewest} users in a window, fewer than {config.min_users}" if fewest < config.min_users else None
-
-
-def scenario_drift(
-    windows: Windows, users: ScenarioWindows, scores: Mapping[str, float], shortage: str | None, config: DriftConfig
-) -> ScenarioDrift:
-    """Return the verdict on the scores by column; with a `shortage` there are no scores, and it is the reason."""
-    columns = {name: _column_drift(score, column_rule(name, config)) for name, score in scores.items()}
-    drifted = [f"{name} {column.score:.2f}" for name, column in columns.items() if column.is_drifted]
-    reason = f"past the threshold: {', '.join(drifted)}" if drifted else "no column is past its threshold"
-    verdict: DriftVerdict = "drift" if drifted else "stable"
-    return ScenarioDrift(
-        verdict="insufficient" if shortage else verdict,
-        reason=shortage or reason,
-        users={"reference": len(users.reference), "current": len(users.current)},
-        windows={
-            "reference": (windows.reference.start.isoformat(), windows.reference.end.isoformat()),
-            "current": (windows.current.start.isoformat(), windows.current.end.isoformat()),
-        },
-        columns=columns,
-        report=None,
-    )
-
-
-def next_step(verdicts: Mapping[str, Mapping[str, Any]], is_training_requested: bool) -> str:
-    """Return what the verdicts call for: `train` after drift if that is requested, else `drift`, else `stable`.
-
-    >>> next_step({"ads": {"verdict": "stable"}, "feed": {"verdict": "drift"}}, is_training_requested=True)
-    'train'
-    """
-    if all(verdict["verdict"] != "drift" for verdict in verdicts.values()):
-        return "stable"
-    return "train" if is_training_requested else "drift"
-
-
-def verdicts_markdown(verdicts: Mapping[str, Mapping[str, Any]]) -> str:
-    return verdict_table({name: (verdict["verdict"], verdict["reason"]) for name, verdict in verdicts.items()})
-
-
-def _column_drift(score: float, rule: ColumnRule) -> ColumnDrift:
-    return ColumnDrift(method=rule.method, score=score, threshold=rule.threshold, is_drifted=score >= rule.threshold)
+def verdicts_markdown(scenarios: Mapping[str, ScenarioDrift]) -> str:
+    return verdict_table({name: (scenario.verdict, scenario.reason) for name, scenario in scenarios.items()})
