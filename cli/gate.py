@@ -198,10 +198,11 @@ def _replayed(experiment: "Experiment", ledger: Path | None) -> Outcome:
 
 def _batch(arguments: argparse.Namespace, through: datetime | None) -> Outcome:
     """Decide every folder; one that cannot be read has a line with its error, and the others their decisions."""
-    from redrec.experiments.experiment import experiment_in, experiments_in
+    from redrec.batch import folders_in
+    from redrec.experiments.experiment import experiment_in
 
     lines, texts = [], []
-    for name, folder in experiments_in(arguments.batch):
+    for name, folder in folders_in(arguments.batch, "exposures.*, outcomes.* and plan.*"):
         try:
             experiment = experiment_in(folder)._replace(engine=arguments.engine)
             looks = experiment.decide(through, arguments.ledger, arguments.state and arguments.state / name)

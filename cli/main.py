@@ -14,6 +14,7 @@ from cli import compile as compile_
 from cli import (
     demo,
     doctor,
+    drift,
     fetch,
     forget,
     gate,
@@ -49,6 +50,7 @@ COMMANDS: dict[str, Command] = {
     "push": push,
     "forget": forget,
     "gate": gate,
+    "drift": drift,
     "doctor": doctor,
     "compile": compile_,
     "register": register,

@@ -54,7 +54,7 @@ class ScenarioDrift(Record):
     reason: str
     users: dict[Window, int]
     events: dict[Window, int]
-    columns: dict[str, ColumnDrift] = {}
+    columns: dict[str, ColumnDrift]
     interests: ColumnDrift | None = None  # None: no vectors of items are given
 
 

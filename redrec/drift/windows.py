@@ -1,37 +1,21 @@
-"""Windows: the data folder in; per scenario two tables of users, before and since the test period began, out.
+"""Windows: which times of a reference are compared with the current ones: as long, and whole weeks apart.
 
-One row per user, because a user's events resemble each other: a test over events reports drift when there is none.
-
-The newest window is everything from `test_start_ms` on. The reference has the same length and is whole weeks
-earlier, inside the training window, so that counts per user are comparable and both have the same weekdays. If the
-log does not reach back so far, the reference ends when the newest window begins.
+People act otherwise at weekends, so days are compared with the same days of other weeks.
 """
 
 import math
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
-import ibis
 import ibis.expr.types as ir
 
 from redrec.data import columns as c
-from redrec.data.split import read_split
-from redrec.data.tables import connect, read
-from redrec.folders import DataFolder
 
-if TYPE_CHECKING:
-    import pandas as pd  # half a second of imports, for the readers of a recipe too
-
-WEEK = timedelta(days=7)
-NUMERIC = ("num_events", "num_items", "main_action_share", "mean_hour", "recency_hours")
-CATEGORICAL = ("top_category",)
-MAX_CATEGORIES = 8  # the score of two equal windows grows with the number of levels; the others are one level
-OTHERS, NO_CATEGORY = "(rest)", "(none)"
+WEEK, DAY, MS = timedelta(days=7), timedelta(days=1), timedelta(milliseconds=1)
 
 
 class Window(NamedTuple):
-    """Times from `start` to just before `end`, UTC."""
+    """Times from `start` to just before `end`, UTC, without a zone."""
 
     start: datetime
     end: datetime
@@ -39,94 +23,42 @@ class Window(NamedTuple):
     def of(self, events: ir.Table) -> ir.Table:
         return events.filter(events[c.TIMESTAMP] >= self.start, events[c.TIMESTAMP] < self.end)
 
+    def moved(self, weeks: int) -> "Window":
+        return Window(self.start + weeks * WEEK, self.end + weeks * WEEK)
 
-class ScenarioWindows(NamedTuple):
-    """Users in rows; columns are NUMERIC and CATEGORICAL, without the category if no item has one."""
+    def holds(self, other: "Window") -> bool:
+        return self.start <= other.start and other.end <= self.end
 
-    reference: "pd.DataFrame"
-    current: "pd.DataFrame"
+    @property
+    def whole_days(self) -> "Window":
+        """Return the window from the midnight before it to the midnight after its last moment, `end`.
 
+        >>> Window(datetime(2026, 1, 5, 8), datetime(2026, 1, 6, 9)).whole_days.end
+        datetime.datetime(2026, 1, 7, 0, 0)
+        """
+        start = self.start.replace(hour=0, minute=0, second=0, microsecond=0)
+        return Window(start, start + ((self.end - start) // DAY + 1) * DAY)
 
-class Windows(NamedTuple):
-    reference: Window
-    current: Window
-    is_reference_whole: bool  # False: the log begins after the reference does
-    scenarios: dict[str, ScenarioWindows]
+    def __str__(self) -> str:
+        return f"{self.start:%a %Y-%m-%d} to {self.end - MS:%a %Y-%m-%d}"
 
-
-def load_windows(data: Path) -> Windows:
-    """Read the events of `data` and split them by scenario and window."""
-    split = read_split(data)
-    connection = connect()
-    folder = DataFolder(data)
-    events = _with_category(read(connection, folder.events, "events"), read(connection, folder.items, "items"))
-    times = events[c.TIMESTAMP]
-    oldest, newest = (_as_utc(times.min().execute()), _as_utc(times.max().execute()))
-    test_start = datetime.fromtimestamp(split.test_start_ms / 1000, UTC)
-    reference, current = _windows(oldest, newest, test_start)
-    scenarios = {
-        scenario: _scenario_windows(events.filter(events[c.SCENARIO] == scenario), reference, current)
-        for scenario in split.scenarios
-    }
-    connection.disconnect()
-    return Windows(reference, current, oldest <= reference.start, scenarios)
+    @property
+    def iso(self) -> tuple[str, str]:
+        return self.start.isoformat(), self.end.isoformat()
 
 
-def _windows(oldest: datetime, newest: datetime, test_start: datetime) -> tuple[Window, Window]:
-    end = newest + timedelta(milliseconds=1)
-    length = end - test_start
-    shift = math.ceil(length / WEEK) * WEEK
-    if oldest > test_start - shift:
-        shift = length
-    return Window(test_start - shift, end - shift), Window(test_start, end)
+def reference_window(current: Window, available: Window) -> Window | None:
+    """Return the newest window of those available that is as long as the current one and whole weeks apart from it.
 
+    Before it if there is one, else at the same time or after it; None if there is none.
 
-def _with_category(events: ir.Table, items: ir.Table) -> ir.Table:
-    category = items[c.CATEGORY].cast("string") if c.CATEGORY in items.columns else ibis.null("string")
-    return events.left_join(items.select(c.ITEM_ID, category=category), c.ITEM_ID).drop(f"{c.ITEM_ID}_right")
-
-
-def _scenario_windows(events: ir.Table, reference: Window, current: Window) -> ScenarioWindows:
-    before, since = reference.of(events), current.of(events)
-    main_action = _most_frequent(before, c.ACTION, 1)
-    categories = _most_frequent(before, "category", MAX_CATEGORIES)
-    frames = (_users(before, reference, main_action, categories), _users(since, current, main_action, categories))
-    if all((frame["top_category"] == NO_CATEGORY).all() for frame in frames):
-        frames = (frames[0].drop(columns="top_category"), frames[1].drop(columns="top_category"))
-    return ScenarioWindows(*frames)
-
-
-def _most_frequent(events: ir.Table, column: str, num: int) -> list[str]:
-    known = events.filter(events[column].notnull())
-    counts = known.group_by(column).aggregate(num=known.count())
-    return counts.order_by(ibis.desc("num"), column).limit(num)[column].to_pyarrow().to_pylist()
-
-
-def _users(events: ir.Table, window: Window, main_action: list[str], categories: list[str]) -> "pd.DataFrame":
-    hour = (events[c.TIMESTAMP].epoch_seconds() % 86_400) / 3_600  # of UTC, independent of the session's time zone
-    users = events.group_by(c.USER_ID).aggregate(
-        num_events=events.count(),
-        num_items=events[c.ITEM_ID].nunique(),
-        main_action_share=events[c.ACTION].isin(main_action).cast("float64").mean(),
-        mean_hour=hour.mean(),
-        newest=events[c.TIMESTAMP].max(),
-    )
-    joined = users.left_join(_top_category(events, categories), c.USER_ID)
-    frame = joined.order_by(users[c.USER_ID]).to_pandas()
-    frame["recency_hours"] = (window.end - frame["newest"]).dt.total_seconds() / 3_600
-    return frame[[*NUMERIC, *CATEGORICAL]]
-
-
-def _top_category(events: ir.Table, categories: list[str]) -> ir.Table:
-    """Return each user's most frequent category; among equally frequent ones the first by name."""
-    name = events.category.fill_null(NO_CATEGORY)
-    level = ibis.ifelse(name.isin([*categories, NO_CATEGORY]), name, OTHERS)
-    named = events.select(c.USER_ID, top_category=level)
-    counts = named.group_by([c.USER_ID, "top_category"]).aggregate(num=named.count())
-    order = ibis.window(group_by=c.USER_ID, order_by=[ibis.desc(counts.num), counts.top_category])
-    ranked = counts.mutate(rank=ibis.row_number().over(order))
-    return ranked.filter(ranked["rank"] == 0).select(c.USER_ID, "top_category")
-
-
-def _as_utc(time: "pd.Timestamp") -> datetime:
-    return time.to_pydatetime().astimezone(UTC)
+    >>> week = Window(datetime(2026, 1, 12), datetime(2026, 1, 19))
+    >>> reference_window(week, Window(datetime(2026, 1, 1), datetime(2026, 1, 14))).start
+    datetime.datetime(2026, 1, 5, 0, 0)
+    >>> reference_window(week, Window(datetime(2026, 1, 6), datetime(2026, 1, 14)))
+    """
+    newest = math.floor((available.end - current.end) / WEEK)
+    moved = current.moved(min(newest, -1))
+    if not available.holds(moved):
+        moved = current.moved(newest)
+    return moved if available.holds(moved) else None

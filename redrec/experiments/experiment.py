@@ -1,11 +1,11 @@
 """Experiment: its tables and plan, decided, kept in a ledger and reported in a folder."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from redrec.config import InputError, load_config
+from redrec.batch import named_in
+from redrec.config import load_config
 from redrec.data.tables import Engine
 from redrec.experiments import gate, ledger
 from redrec.experiments.decisions import Decision, Result, decisions_markdown
@@ -59,36 +59,14 @@ def _invalid(result: Result, reason: str) -> Result:
     return result.model_copy(update={"verdict": "invalid", "scenarios": scenarios})
 
 
-def experiments_in(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield name and path of the folders of a batch, each of one experiment.
-
-    Raises:
-        InputError: There is none.
-    """
-    folders = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-    if not folders:
-        raise InputError(
-            f"{folder} has no folders. Give one that has a folder per experiment, with exposures, outcomes and plan."
-        )
-    yield from ((path.name, path) for path in folders)
-
-
 def experiment_in(folder: Path) -> Experiment:
     """Return the experiment of a folder: the files or folders whose names begin with exposures, outcomes and plan.
 
     Raises:
         InputError: One of them is absent or there are two, or the plan is none.
     """
-    exposures, outcomes, plan = (_named(folder, stem) for stem in ("exposures", "outcomes", "plan"))
+    exposures, outcomes, plan = (named_in(folder, stem) for stem in ("exposures", "outcomes", "plan"))
     return Experiment(exposures, outcomes, load_config(Plan, plan))
-
-
-def _named(folder: Path, stem: str) -> Path:
-    matches = [path for path in folder.iterdir() if path.stem == stem]
-    if len(matches) != 1:
-        seen = ", ".join(sorted(path.name for path in matches)) or "none"
-        raise InputError(f"{folder} has one file or folder {stem}.*, such as {stem}.parquet; seen: {seen}.")
-    return matches[0]
 
 
 def write_reports(looks: list[Result], plan: Plan, out: Path) -> DecisionFolder:

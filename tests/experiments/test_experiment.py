@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 import pytest
 
 from redrec.config import InputError
-from redrec.experiments.experiment import Experiment, experiment_in, experiments_in, write_reports
+from redrec.experiments.experiment import Experiment, experiment_in, write_reports
 from redrec.experiments.ledger import read_ledger
 from redrec.folders import read_json, write_json
 from tests.experiments.logs import START, planned, simulated, written
@@ -71,13 +71,10 @@ def test_a_folder_has_one_of_each_table_and_a_plan(case, tmp_path):
     folder.mkdir(parents=True)
     written(simulated(2), folder)
     write_json(folder / "plan.json", planned().model_dump(mode="json"))
-    assert list(experiments_in(tmp_path / "batch")) == [("one", folder)]
     assert experiment_in(folder) == Experiment(folder / "exposures.parquet", folder / "outcomes.parquet", planned())
     (folder / "exposures.csv").touch()
     with pytest.raises(InputError, match=r"exposures\.\*.*seen: exposures\.csv, exposures\.parquet"):
         experiment_in(folder)
-    with pytest.raises(InputError, match="has no folders"):
-        list(experiments_in(folder))
 
 
 def test_the_reports_have_the_newest_result_and_a_picture_per_scenario(case, tmp_path):

@@ -1,0 +1,107 @@
+"""Columns: which columns of two event logs are compared, and as what.
+
+Numbers are compared by rank, texts and truth values by level, lists of numbers by their distance. Left out are times,
+nested columns, and texts of which most occur once, such as the id of a request. A column that is numbers in one log and
+partly texts in the other is `mixed`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
+
+import ibis
+import ibis.expr.datatypes as dt
+import ibis.expr.types as ir
+
+from redrec.data import columns as c
+
+Kind = Literal["numeric", "categorical", "vector"]
+TYPES: Mapping[Kind, str] = {"numeric": "float64", "categorical": "string", "vector": "array<float64>"}
+CATEGORIES = (c.ACTION, c.CATEGORY)  # also if their texts are numbers
+MAX_SHARE_OF_DIFFERENT = 0.5  # of a text's values; of ids, more are different
+MOSTLY = 0.5  # of the texts of a file without types: so many numbers make a numeric column
+
+
+class Columns(NamedTuple):
+    kinds: dict[str, Kind]
+    mixed: frozenset[str]
+
+
+class Seen(NamedTuple):
+    """Of a column in one log, how many values there are, how many of them are numbers, and how many differ."""
+
+    values: int
+    numbers: int
+    different: int
+
+    @property
+    def share(self) -> float:
+        return self.numbers / self.values if self.values else 1.0
+
+
+def columns_of(reference: ir.Table, current: ir.Table, left_out: Sequence[str]) -> Columns:
+    """Return what is compared of the columns of the reference."""
+    names = [name for name in reference.columns if name not in left_out]
+    shared = [name for name in names if name in current.columns]
+    types = {name: [log[name].type() for log in (reference, current) if name in log.columns] for name in names}
+    seen = [_seen(log, [name for name in names if name in log.columns]) for log in (reference, current)]
+    is_untyped = all(log[c.TIMESTAMP].type().is_string() for log in (reference, current))
+    kinds: dict[str, Kind] = {}
+    for name in names:
+        if kind := _kind(name, types[name], [one[name] for one in seen if name in one], is_untyped):
+            kinds[name] = kind
+    mixed = {name for name in shared if kinds.get(name) == "numeric" and _is_mixed(*(one[name] for one in seen))}
+    return Columns(kinds, frozenset(mixed))
+
+
+def typed(events: ir.Table, kinds: Mapping[str, Kind], kept: Sequence[str]) -> ir.Table:
+    """Return the columns with the types of their kinds; null where an event has no such value."""
+    values = {name: _value(events, name, kind) for name, kind in kinds.items()}
+    return events.select(*kept, **values)
+
+
+def _seen(log: ir.Table, names: Sequence[str]) -> dict[str, Seen]:
+    counted: dict[str, ir.Value] = {}
+    for number, name in enumerate(names):
+        column = log[name]
+        is_plain = column.type().is_string() or _is_number(column.type())
+        numbers = column.try_cast("float64").count() if column.type().is_string() else column.count()
+        different = column.approx_nunique() if is_plain else ibis.literal(0)
+        counted |= {f"values_{number}": column.count(), f"numbers_{number}": numbers, f"different_{number}": different}
+    (row,) = log.aggregate(**counted).to_pyarrow().to_pylist() if counted else ({},)
+    return {
+        name: Seen(row[f"values_{number}"], row[f"numbers_{number}"], row[f"different_{number}"])
+        for number, name in enumerate(names)
+    }
+
+
+def _kind(name: str, types: Sequence[dt.DataType], seen: Sequence[Seen], is_untyped: bool) -> Kind | None:
+    if all(isinstance(one, dt.Array) and _is_number(one.value_type) for one in types):
+        return "vector"
+    if not all(one.is_string() or one.is_boolean() or _is_number(one) for one in types):
+        return None
+    if name not in CATEGORIES and not any(one.is_boolean() for one in types):
+        if any(_is_number(one) for one in types):
+            return "numeric"
+        if is_untyped and max(one.share for one in seen if one.values) > MOSTLY:
+            return "numeric"
+    num_values, num_different = sum(one.values for one in seen), max(one.different for one in seen)
+    is_id = num_different > MAX_SHARE_OF_DIFFERENT * num_values / len(seen)
+    return None if is_id and name not in CATEGORIES else "categorical"
+
+
+def _is_number(kind: dt.DataType) -> bool:
+    return kind.is_numeric() and not kind.is_boolean()
+
+
+def _is_mixed(reference: Seen, current: Seen) -> bool:
+    return (reference.share == 1) != (current.share == 1)
+
+
+def _value(events: ir.Table, name: str, kind: Kind) -> ir.Value:
+    if name not in events.columns:
+        return ibis.null(TYPES[kind])
+    if kind == "numeric":
+        number = events[name].try_cast("float64") if events[name].type().is_string() else events[name].cast("float64")
+        return number.isnan().ifelse(ibis.null("float64"), number)
+    value = events[name].cast(TYPES[kind])
+    return value.nullif("") if kind == "categorical" else value

@@ -1,0 +1,116 @@
+"""Significance: what was measured of users in; by column, how large its change is and how likely without a cause, out.
+
+The statistic of a column is the largest of its measures' differences, each in its own standard deviations under the
+permutations; of vectors, the cube root of the squared distance, which is nearly normal. A p-value is adjusted for all
+columns by the distribution of the largest statistic among them (Westfall and Young, 1993), and for scenarios by their
+number (Bonferroni).
+
+Shapes: W 2 windows, M measures, P permutations, the observed one first, C columns.
+"""
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from redrec.drift.config import DriftConfig
+from redrec.drift.interests import squared_distances
+from redrec.drift.measures import Measure, UserSums, UserValues
+from redrec.drift.permutation import Floats, permuted_differences, weighted_means
+
+PER_LEVEL = 4  # the smallest p-value, adjusted for scenarios, is that part of alpha
+
+
+Kind = Literal["values", "nulls", "infinite", "distance"]  # what a change is of
+
+
+class Change(NamedTuple):
+    """The most significant change of a column, in its measure; and by kind the largest one, significant or not."""
+
+    measure: Measure
+    before: float
+    after: float
+    effect: float
+    effects: dict[Kind, float]
+    p: float
+    p_adjusted: float
+
+    @property
+    def kind(self) -> Kind:
+        return kind_of(self.measure)
+
+
+def kind_of(measure: Measure) -> Kind:
+    if measure.what == "nulls" or measure.what == "infinite" or measure.what == "distance":
+        return measure.what
+    return "values"
+
+
+class Drawn(NamedTuple):
+    """A column's statistics, before they are compared with those of the others."""
+
+    measure: Measure
+    before: float
+    after: float
+    effect: float
+    effects: dict[Kind, float]
+    statistic_P: NDArray[np.float64]
+
+
+def num_permutations(config: DriftConfig, num_scenarios: int) -> int:
+    return max(config.num_permutations, round(PER_LEVEL * num_scenarios / config.alpha))
+
+
+def changes(
+    sums: UserSums, vectors: Mapping[str, UserSums], config: DriftConfig, num_scenarios: int
+) -> dict[str, Change]:
+    """Return the change of each column of a scenario that has users in both windows."""
+    num = num_permutations(config, num_scenarios)
+    drawn = _drawn_values(sums.activity(), num, config.seed) | _drawn_values(sums.values(), num, config.seed)
+    for name, of_vectors in vectors.items():
+        drawn[name] = _drawn_vectors(name, of_vectors, sums.weight(), num, config.seed)
+    largest_P = np.max([one.statistic_P for one in drawn.values()], axis=0)
+    return {name: _change(one, largest_P, num_scenarios) for name, one in drawn.items()}
+
+
+def _drawn_values(values: UserValues, num: int, seed: int) -> dict[str, Drawn]:
+    differences = permuted_differences(values.value_WUM, values.weight_WU, num, seed)
+    statistic_PM = _standardised(np.vstack([differences.observed_M, differences.permuted_PM]))
+    mean_WM = weighted_means(values.value_WUM, values.weight_WU)
+    drawn = {}
+    for column in dict.fromkeys(measure.column for measure in values.measures):
+        own = [number for number, measure in enumerate(values.measures) if measure.column == column]
+        largest = own[int(statistic_PM[0, own].argmax())]
+        before, after = mean_WM[:, largest].tolist()
+        statistic_P = statistic_PM[:, own].max(axis=1)
+        effects: dict[Kind, float] = {}
+        for number in own:
+            kind, effect = kind_of(values.measures[number]), abs(float(mean_WM[1, number] - mean_WM[0, number]))
+            effects[kind] = max(effect, effects.get(kind, 0.0))
+        drawn[column] = Drawn(values.measures[largest], before, after, abs(after - before), effects, statistic_P)
+    return drawn
+
+
+def _drawn_vectors(name: str, sums: UserSums, weight_WU: Floats, num: int, seed: int) -> Drawn:
+    value_WUM = sums.mean(name).reshape(2, sums.num_users, -1)
+    observed, permuted_P = squared_distances(permuted_differences(value_WUM, weight_WU, num, seed))
+    statistic_P1 = np.cbrt(np.append(observed, permuted_P))[:, None]
+    effect = max(0.0, observed - float(permuted_P.mean())) ** 0.5
+    measure, standardised_P1 = Measure(name, "distance"), _standardised(statistic_P1, is_two_sided=False)
+    return Drawn(measure, 0.0, effect, effect, {"distance": effect}, standardised_P1[:, 0])
+
+
+def _standardised(drawn_PM: NDArray[np.floating], is_two_sided: bool = True) -> NDArray[np.float64]:
+    deviation_PM = drawn_PM.astype(np.float64) - drawn_PM.mean(axis=0, dtype=np.float64)
+    scale_M = deviation_PM.std(axis=0)
+    is_constant_M = scale_M < 1e-9  # of shares and ranks, which are in 0..1
+    standardised_PM = np.where(is_constant_M, 0, deviation_PM / np.where(is_constant_M, 1, scale_M))
+    return np.abs(standardised_PM) if is_two_sided else standardised_PM
+
+
+def _change(drawn: Drawn, largest_P: NDArray[np.float64], num_scenarios: int) -> Change:
+    observed = drawn.statistic_P[0]
+    p = float((drawn.statistic_P >= observed).mean())
+    p_adjusted = float((largest_P >= observed).mean())
+    return Change(*drawn[:-1], p, min(1.0, p_adjusted * num_scenarios))

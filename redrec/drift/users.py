@@ -1,0 +1,135 @@
+"""Users: which users of a scenario are compared, and what their events say.
+
+Events are read in batches; memory is bounded by the number of users and of measures.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import ibis
+import ibis.expr.types as ir
+import numpy as np
+import pyarrow.compute as pc
+
+from redrec.data import columns as c
+from redrec.data.tables import batches, read, write
+from redrec.drift.config import DriftConfig
+from redrec.drift.interests import SAMPLE, RandomFeatures, vectors
+from redrec.drift.logs import Logs
+from redrec.drift.measures import MAX_LEVELS, QUANTILES, Column, Levels, Ranks, UserSums
+from redrec.drift.verdicts import Window
+
+USER, IS_CURRENT = "user", "is_current"
+WINDOWS: tuple[Window, Window] = ("reference", "current")
+USERS = "chosen_users.parquet"
+
+
+class Chosen(NamedTuple):
+    """The users that are compared, numbered by scenario, and how many there are in all."""
+
+    users: ir.Table  # c.SCENARIO, c.USER_ID, USER
+    num_users: dict[str, dict[Window, int]]  # by scenario and window
+    num_events: dict[str, dict[Window, int]]
+
+
+def choose_users(logs: Logs, config: DriftConfig, scratch: Path) -> Chosen:
+    """Return all users of each scenario, or `max_users` of them by the hash of their ids."""
+    events = both(logs)
+    is_current = events[IS_CURRENT]
+    seen = events.group_by([c.SCENARIO, c.USER_ID]).aggregate(
+        reference=(~is_current).cast("int64").sum(), current=is_current.cast("int64").sum()
+    )
+    counts = seen.group_by(c.SCENARIO).aggregate(
+        **{f"users_{name}": (seen[name] > 0).cast("int64").sum() for name in WINDOWS},
+        **{f"events_{name}": seen[name].sum() for name in WINDOWS},
+    )
+    order = ibis.window(group_by=c.SCENARIO, order_by=[seen[c.USER_ID].hash(), seen[c.USER_ID]])
+    numbered = seen.select(c.SCENARIO, c.USER_ID, user=ibis.row_number().over(order))
+    write(numbered.filter(numbered[USER] < config.max_users), scratch / USERS)
+    rows = sorted(counts.to_pyarrow().to_pylist(), key=lambda row: row[c.SCENARIO])
+    return Chosen(
+        read(events.get_backend(), scratch / USERS, "users"),
+        {row[c.SCENARIO]: {name: row[f"users_{name}"] for name in WINDOWS} for row in rows},
+        {row[c.SCENARIO]: {name: row[f"events_{name}"] for name in WINDOWS} for row in rows},
+    )
+
+
+def both(logs: Logs) -> ir.Table:
+    """Return the events of both windows."""
+    reference = logs.reference.mutate(**{IS_CURRENT: ibis.literal(False)})
+    return ibis.union(reference, logs.current.mutate(**{IS_CURRENT: ibis.literal(True)}))
+
+
+class ScenarioEvents(NamedTuple):
+    """The events of a scenario's chosen users, with USER and IS_CURRENT."""
+
+    events: ir.Table
+    logs: Logs
+    num_users: int
+    scratch: Path
+
+    def sums(self) -> UserSums:
+        """Return the sums of what is measured of numbers and levels."""
+        numeric = [name for name, kind in self.logs.kinds.items() if kind == "numeric"]
+        categorical = [name for name, kind in self.logs.kinds.items() if kind == "categorical"]
+        columns: dict[str, Column] = {name: Ranks(name, cuts) for name, cuts in self._cuts(numeric).items()}
+        columns |= {name: Levels(name, self._levels(name)) for name in categorical}
+        return self._summed(self.events, columns)
+
+    def vector_sums(self, name: str, config: DriftConfig) -> UserSums | None:
+        """Return the sums of the features of a column of vectors, of a few events per user; None without any."""
+        events = self.events.filter(self.events[name].notnull())
+        order = ibis.window(group_by=[USER, IS_CURRENT], order_by=_shuffled(events))
+        numbered = events.select(USER, IS_CURRENT, name, number=ibis.row_number().over(order))
+        few = numbered.filter(numbered["number"] < config.events_per_user)
+        sample = few.order_by([few["number"], few[USER].hash()]).limit(SAMPLE)[name].to_pyarrow().combine_chunks()
+        lengths = Counter(pc.list_value_length(sample).to_pylist())
+        if not lengths:
+            return None
+        sample_ND, is_whole_N = vectors(sample, lengths.most_common(1)[0][0])
+        return self._summed(few, {name: RandomFeatures(name, sample_ND[is_whole_N], config.seed)})
+
+    def _summed(self, events: ir.Table, columns: Mapping[str, Column]) -> UserSums:
+        sums = UserSums(columns, self.num_users)
+        for batch in batches(events.select(USER, IS_CURRENT, *columns), self.scratch):
+            sums.add(batch)
+        return sums
+
+    def _cuts(self, names: list[str]) -> dict[str, Any]:
+        """Return quantiles of the finite values."""
+        if not names:
+            return {}
+        quantiles = {
+            name: self.events[name].approx_quantile(QUANTILES.tolist(), where=_is_finite(self.events[name]))
+            for name in names
+        }
+        (row,) = self.events.aggregate(**quantiles).to_pyarrow().to_pylist()
+        return {name: np.array(row[name] or [0.0]) for name in names}
+
+    def _levels(self, name: str) -> list[str]:
+        known = self.events.filter(self.events[name].notnull())
+        counts = known.group_by(name).aggregate(num=known.count())
+        most = counts.order_by([ibis.desc("num"), name]).limit(MAX_LEVELS)
+        levels: list[str] = most[name].to_pyarrow().to_pylist()
+        return levels
+
+
+def scenario_events(logs: Logs, chosen: Chosen, scenario: str, scratch: Path) -> ScenarioEvents:
+    events = both(logs).filter(lambda table: table[c.SCENARIO] == scenario)
+    users = chosen.users.filter(chosen.users[c.SCENARIO] == scenario).drop(c.SCENARIO)
+    joined = events.inner_join(users, c.USER_ID)
+    if logs.vectors is not None:
+        joined = joined.left_join(logs.vectors, c.ITEM_ID).drop(f"{c.ITEM_ID}_right")
+    num_users = users.count().to_pyarrow().as_py()
+    return ScenarioEvents(joined, logs, num_users, scratch)
+
+
+def _is_finite(column: ir.FloatingValue) -> ir.BooleanValue:
+    return ~column.isinf() & column.notnull()
+
+
+def _shuffled(events: ir.Table) -> list[ir.Value]:
+    """Return an order of events that depends on nothing that they say."""
+    return [(events[c.TIMESTAMP].cast("string") + events[c.USER_ID]).hash()]
