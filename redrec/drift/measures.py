@@ -18,8 +18,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
-from redrec.drift.permutation import Floats
+from redrec.drift.permutation import Floats, Sample
 
 ALIKE = 0.2  # how strongly a user's events correlate; it sets the weights of users, and no verdict depends on it
 MAX_LEVELS = 20  # of a categorical column; the others are one level
@@ -89,14 +90,15 @@ class UserSums:
     def add(self, batch: pa.RecordBatch) -> None:
         """Add events with the number of their `user`, whether it `is_current`, and the columns."""
         row_N = batch["user"].to_numpy() + self.num_users * batch["is_current"].to_numpy(zero_copy_only=False)
-        order_N = np.argsort(row_N, kind="stable")
-        rows, starts = np.unique(row_N[order_N], return_index=True)
-        self.num_events[rows] += np.diff(np.append(starts, len(row_N)))
+        rows, number_N, counts = np.unique(row_N, return_inverse=True, return_counts=True)
+        is_of_RN = csr_array((np.ones(len(row_N), np.float32), (number_N, np.arange(len(row_N)))))
+        self.num_events[rows] += counts
         for name, column in self.columns.items():
-            measured_NM = column.of(batch[name])[order_N]
+            measured_NM = column.of(batch[name]).astype(np.float32, copy=False)
             is_known_N = ~np.isnan(measured_NM[:, 0])
-            self.total[name][rows] += np.add.reduceat(np.nan_to_num(measured_NM), starts)
-            self.num_known[name][rows] += np.add.reduceat(is_known_N.astype(np.float32), starts)
+            measured_NM[~is_known_N] = 0
+            self.total[name][rows] += is_of_RN @ measured_NM
+            self.num_known[name][rows] += is_of_RN @ is_known_N.astype(np.float32)
 
     def values(self) -> "UserValues":
         """Return the means of each user's events, and the share of those without a value."""
@@ -105,7 +107,7 @@ class UserSums:
             parts += [self.mean(name), self._share_of_nulls(name)]
             measures += [*column.measures, Measure(name, "nulls")]
         value_RM = np.concatenate(parts, axis=1, dtype=np.float32)
-        return UserValues(value_RM.reshape(2, self.num_users, -1), self.weight(), measures)
+        return UserValues(self._sample(value_RM), measures)
 
     def activity(self) -> "UserValues":
         """Return the rank of each user's number of events; here all users count the same."""
@@ -113,17 +115,22 @@ class UserSums:
         ranks = Ranks(NUM_EVENTS, np.quantile(self.num_events[is_seen_R], QUANTILES))
         rank_R1 = ranks.of(pa.array(self.num_events))[:, :1].astype(np.float32)
         weight_WU = is_seen_R.reshape(2, self.num_users).astype(np.float32)
-        return UserValues(rank_R1.reshape(2, self.num_users, 1), weight_WU, ranks.measures[:1])
+        return UserValues(self._sample(rank_R1)._replace(weight_WU=weight_WU), ranks.measures[:1])
+
+    def sample(self, name: str) -> Sample:
+        """Return the means of one column."""
+        return self._sample(self.mean(name))
 
     def mean(self, name: str) -> Floats:
         with np.errstate(invalid="ignore", divide="ignore"):
             mean_RM: Floats = self.total[name] / self.num_known[name][:, None]
         return mean_RM
 
-    def weight(self) -> Floats:
-        """Return how much each user counts, `weight_WU`: at most as much as 1 / ALIKE independent events."""
+    def _sample(self, value_RM: Floats) -> Sample:
+        """Return the values with their weights: a user counts at most as much as 1 / ALIKE independent events."""
         weight_R = self.num_events / (1 + (self.num_events - 1) * ALIKE)
-        return weight_R.reshape(2, self.num_users).astype(np.float32)
+        weight_WU = weight_R.reshape(2, self.num_users).astype(np.float32)
+        return Sample(value_RM.reshape(2, self.num_users, -1), weight_WU)
 
     def _share_of_nulls(self, name: str) -> NDArray[Any]:
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -131,6 +138,5 @@ class UserSums:
 
 
 class UserValues(NamedTuple):
-    value_WUM: Floats  # nan of a user without a value
-    weight_WU: Floats
+    sample: Sample
     measures: list[Measure]

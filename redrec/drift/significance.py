@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from redrec.drift.config import DriftConfig
 from redrec.drift.interests import squared_distances
 from redrec.drift.measures import Measure, UserSums, UserValues
-from redrec.drift.permutation import Floats, permuted_differences, weighted_means
+from redrec.drift.permutation import Differences, permuted_differences, weighted_means
 
 PER_LEVEL = 4  # the smallest p-value, adjusted for scenarios, is that part of alpha
 
@@ -66,35 +66,39 @@ def changes(
     sums: UserSums, vectors: Mapping[str, UserSums], config: DriftConfig, num_scenarios: int
 ) -> dict[str, Change]:
     """Return the change of each column of a scenario that has users in both windows."""
-    num = num_permutations(config, num_scenarios)
-    drawn = _drawn_values(sums.activity(), num, config.seed) | _drawn_values(sums.values(), num, config.seed)
-    for name, of_vectors in vectors.items():
-        drawn[name] = _drawn_vectors(name, of_vectors, sums.weight(), num, config.seed)
+    measured = [sums.activity(), sums.values()]
+    seen = measured[1].sample.weight_WU
+    samples = [one.sample for one in measured]
+    samples += [of_vectors.sample(name)._replace(weight_WU=seen) for name, of_vectors in vectors.items()]
+    differences = permuted_differences(samples, num_permutations(config, num_scenarios), config.seed)
+    drawn: dict[str, Drawn] = {}
+    for values, own in zip(measured, differences[:2], strict=True):
+        drawn |= _drawn_values(values, own)
+    for name, own in zip(vectors, differences[2:], strict=True):
+        drawn[name] = _drawn_vectors(name, own)
     largest_P = np.max([one.statistic_P for one in drawn.values()], axis=0)
     return {name: _change(one, largest_P, num_scenarios) for name, one in drawn.items()}
 
 
-def _drawn_values(values: UserValues, num: int, seed: int) -> dict[str, Drawn]:
-    differences = permuted_differences(values.value_WUM, values.weight_WU, num, seed)
+def _drawn_values(values: UserValues, differences: Differences) -> dict[str, Drawn]:
     statistic_PM = _standardised(np.vstack([differences.observed_M, differences.permuted_PM]))
-    mean_WM = weighted_means(values.value_WUM, values.weight_WU)
+    mean_WM = weighted_means(*values.sample)
     drawn = {}
     for column in dict.fromkeys(measure.column for measure in values.measures):
         own = [number for number, measure in enumerate(values.measures) if measure.column == column]
         largest = own[int(statistic_PM[0, own].argmax())]
         before, after = mean_WM[:, largest].tolist()
-        statistic_P = statistic_PM[:, own].max(axis=1)
         effects: dict[Kind, float] = {}
         for number in own:
             kind, effect = kind_of(values.measures[number]), abs(float(mean_WM[1, number] - mean_WM[0, number]))
             effects[kind] = max(effect, effects.get(kind, 0.0))
+        statistic_P = statistic_PM[:, own].max(axis=1)
         drawn[column] = Drawn(values.measures[largest], before, after, abs(after - before), effects, statistic_P)
     return drawn
 
 
-def _drawn_vectors(name: str, sums: UserSums, weight_WU: Floats, num: int, seed: int) -> Drawn:
-    value_WUM = sums.mean(name).reshape(2, sums.num_users, -1)
-    observed, permuted_P = squared_distances(permuted_differences(value_WUM, weight_WU, num, seed))
+def _drawn_vectors(name: str, differences: Differences) -> Drawn:
+    observed, permuted_P = squared_distances(differences)
     statistic_P1 = np.cbrt(np.append(observed, permuted_P))[:, None]
     effect = max(0.0, observed - float(permuted_P.mean())) ** 0.5
     measure, standardised_P1 = Measure(name, "distance"), _standardised(statistic_P1, is_two_sided=False)

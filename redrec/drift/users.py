@@ -17,13 +17,13 @@ from redrec.data import columns as c
 from redrec.data.tables import batches, read, write
 from redrec.drift.config import DriftConfig
 from redrec.drift.interests import SAMPLE, RandomFeatures, vectors
-from redrec.drift.logs import Logs
+from redrec.drift.logs import VECTOR, Logs
 from redrec.drift.measures import MAX_LEVELS, QUANTILES, Column, Levels, Ranks, UserSums
 from redrec.drift.verdicts import Window
 
 USER, IS_CURRENT = "user", "is_current"
 WINDOWS: tuple[Window, Window] = ("reference", "current")
-USERS = "chosen_users.parquet"
+USERS, EVENTS = "chosen_users.parquet", "events_of_scenario.parquet"
 
 
 class Chosen(NamedTuple):
@@ -80,7 +80,10 @@ class ScenarioEvents(NamedTuple):
 
     def vector_sums(self, name: str, config: DriftConfig) -> UserSums | None:
         """Return the sums of the features of a column of vectors, of a few events per user; None without any."""
-        events = self.events.filter(self.events[name].notnull())
+        events = self.events
+        if name == VECTOR and self.logs.vectors is not None:
+            events = events.inner_join(self.logs.vectors, c.ITEM_ID)
+        events = events.filter(events[name].notnull())
         order = ibis.window(group_by=[USER, IS_CURRENT], order_by=_shuffled(events))
         numbered = events.select(USER, IS_CURRENT, name, number=ibis.row_number().over(order))
         few = numbered.filter(numbered["number"] < config.events_per_user)
@@ -117,13 +120,13 @@ class ScenarioEvents(NamedTuple):
 
 
 def scenario_events(logs: Logs, chosen: Chosen, scenario: str, scratch: Path) -> ScenarioEvents:
-    events = both(logs).filter(lambda table: table[c.SCENARIO] == scenario)
+    """Return the scenario's events, read from one file of `scratch`."""
+    events = both(logs)
     users = chosen.users.filter(chosen.users[c.SCENARIO] == scenario).drop(c.SCENARIO)
-    joined = events.inner_join(users, c.USER_ID)
-    if logs.vectors is not None:
-        joined = joined.left_join(logs.vectors, c.ITEM_ID).drop(f"{c.ITEM_ID}_right")
-    num_users = users.count().to_pyarrow().as_py()
-    return ScenarioEvents(joined, logs, num_users, scratch)
+    joined = events.filter(events[c.SCENARIO] == scenario).inner_join(users, c.USER_ID)
+    write(joined.select(USER, IS_CURRENT, c.TIMESTAMP, c.ITEM_ID, *logs.kinds), scratch / EVENTS)
+    own = read(events.get_backend(), scratch / EVENTS, "events")
+    return ScenarioEvents(own, logs, users.count().to_pyarrow().as_py(), scratch)
 
 
 def _is_finite(column: ir.FloatingValue) -> ir.BooleanValue:
@@ -132,4 +135,4 @@ def _is_finite(column: ir.FloatingValue) -> ir.BooleanValue:
 
 def _shuffled(events: ir.Table) -> list[ir.Value]:
     """Return an order of events that depends on nothing that they say."""
-    return [(events[c.TIMESTAMP].cast("string") + events[c.USER_ID]).hash()]
+    return [(events[c.TIMESTAMP].cast("string") + events[c.ITEM_ID]).hash()]

@@ -101,7 +101,7 @@ def week(
             "scenario": pa.repeat(scenario, num),
             "action": pa.array(np.where(like_N, "like", "click")),
             "timestamp": pa.array((start_ms + ms_N).astype(np.int64), pa.timestamp("ms", "UTC")),
-            "category": pa.array(names[np.where(is_lost_N, len(CATEGORIES), category_N)]),
+            "category": pa.array(names[np.where(is_lost_N, len(CATEGORIES), category_N)], pa.string()),
             "score": users.score_U[user_N] + rng.normal(0, 1, num) + planted.score * 1.118,
         }
     )

@@ -1,0 +1,175 @@
+"""Drift: how often it alarms where nothing was planted, and how often it finds what was, and that alone.
+
+    python -m tests.benchmarks.drift --measure null --users 1000 --runs 200 --json
+
+Each run is a pair of weeks of a generated world (`tests.drift.worlds`): heavy-tailed returning users of three scenarios,
+ads with a tenth of them.
+
+- `null`: nothing is planted. Beside it, Evidently's own drift with its defaults on the same events, per scenario, and with
+  the test of its choice on one row per user.
+- `planted`: one change in ads alone; also with the scenarios pooled to one.
+- `activity`: users do 30 % less, or more; whose interests stay.
+- `noise`: ordinary weeks differ (a day's events by 10 %, a week's categories by 15 %); floors come from ten pairs of past
+  weeks, and twenty later weeks are compared, each with the one before it.
+- `volume`: ads is gone, or has lost 80 % of its users.
+"""
+
+import argparse
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from redrec.drift.calibration import NOT_CALIBRATED, Calibration
+from redrec.drift.config import DriftConfig
+from redrec.drift.drift import calibrate, opened
+from redrec.drift.logs import Sources
+from redrec.drift.verdicts import DRIFTED, Drift
+from tests.benchmarks.measure import commit, say
+from tests.drift.worlds import Noise, Planted, catalog, weeks
+
+SAY_EVERY = 20
+PLANTED = {  # by the number of users of all scenarios; 3,600 are 290 users in ads in a week, 18,000 are 1,450
+    3_600: {
+        "category": Planted(category=0.1),
+        "action": Planted(action=-0.5),
+        "score": Planted(score=0.5),
+        "interests": Planted(taste=0.8),
+    },
+    18_000: {"category": Planted(category=0.05), "score": Planted(score=0.2), "interests": Planted(taste=0.3)},
+}
+FOLLOWS = {"category": {"category", "interests"}}  # items of another category have other vectors
+NOISE = Noise(days=0.1, categories=0.15)
+PAST_WEEKS, LATER_WEEKS = 11, 20
+
+
+def compared(folder: Path, reference: pa.Table, current: pa.Table, floors: Calibration = NOT_CALIBRATED) -> Drift:
+    """Return the verdicts on two logs; `folder` has the catalog."""
+    for name, table in (("reference", reference), ("current", current)):
+        pq.write_table(table, folder / f"{name}.parquet")
+    with opened(_sources(folder)) as windows:
+        return windows.drift(DriftConfig(), floors)
+
+
+def _sources(folder: Path) -> Sources:
+    return Sources(*(folder / f"{name}.parquet" for name in ("reference", "current", "items", "vectors")))
+
+
+def folders(num_runs: int) -> Iterator[tuple[int, Path]]:
+    """Yield each seed with a folder that has its catalog."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        for seed in range(num_runs):
+            if seed % SAY_EVERY == 0:
+                say(f"{seed} of {num_runs} | {time.process_time():.0f} CPU s")
+            for stem, table in zip(("items", "vectors"), catalog(np.random.default_rng(seed)), strict=True):
+                pq.write_table(table, folder / f"{stem}.parquet")
+            yield seed, folder
+
+
+def found(drift: Drift) -> dict[str, set[str]]:
+    """Return the columns that drifted, by scenario, interests among them."""
+    columns = {}
+    for name, scenario in drift.scenarios.items():
+        both = {**scenario.columns, **({"interests": scenario.interests} if scenario.interests else {})}
+        columns[name] = {column for column, one in both.items() if one.verdict in DRIFTED}
+    return columns
+
+
+def null(num_runs: int, num_users: int) -> dict[str, Any]:
+    counts: Counter[str] = Counter()
+    for seed, folder in folders(num_runs):
+        drift = compared(folder, *weeks(seed, num_users))
+        alarms = found(drift)
+        counts["any alarm"] += any(alarms.values())
+        counts["any volume"] += "volume" in drift.verdicts.values()
+        for name, columns in alarms.items():
+            counts[f"alarm in {name}"] += bool(columns)
+            counts[f"compared in {name}"] += drift.verdicts[name] != "insufficient"
+    return dict(counts)
+
+
+def planted(num_runs: int, num_users: int) -> dict[str, Any]:
+    """Return, by what is planted in ads, how often it is found there, and it alone; and in the scenarios pooled."""
+    shares = {}
+    for column, change in PLANTED[num_users].items():
+        counts: Counter[str] = Counter()
+        for seed, folder in folders(num_runs):
+            logs = weeks(seed, num_users, {"ads": change})
+            columns = found(compared(folder, *logs))
+            counts["found"] += column in columns["ads"]
+            is_alone = column in columns["ads"] and columns["ads"] <= FOLLOWS.get(column, {column})
+            counts["found alone"] += is_alone and not columns["homefeed"] | columns["search"]
+            (pooled,) = found(compared(folder, *map(_pooled, logs))).values()
+            counts["found in the scenarios pooled"] += column in pooled
+        shares[column] = {name: count / num_runs for name, count in counts.items()}
+    return shares
+
+
+def _pooled(events: pa.Table) -> pa.Table:
+    return events.set_column(events.schema.get_field_index("scenario"), "scenario", pa.repeat("all", len(events)))
+
+
+def activity(num_runs: int, num_users: int) -> dict[str, Any]:
+    alarms = {}
+    for change in (-0.3, 0.3):
+        counts: Counter[str] = Counter()
+        for seed, folder in folders(num_runs):
+            columns = found(compared(folder, *weeks(seed, num_users, {"ads": Planted(events=change)})))
+            counts["interests"] += "interests" in columns["ads"]
+            counts["num_events"] += "num_events" in columns["ads"]
+        alarms[f"{change:+.0%} events"] = {name: count / num_runs for name, count in counts.items()}
+    return alarms
+
+
+def noise(num_runs: int, num_users: int) -> dict[str, Any]:
+    """Count alarms in later weeks, with the default floors and with those of past weeks; a run is one world."""
+    counts: Counter[str] = Counter()
+    for seed, folder in folders(num_runs):
+        tables = weeks(seed, num_users, num_weeks=PAST_WEEKS + LATER_WEEKS, noise=NOISE)
+        pq.write_table(pa.concat_tables(tables[:PAST_WEEKS]), folder / "reference.parquet")
+        floors = calibrate(_sources(folder)._replace(current=None), 7, DriftConfig())
+        for number in range(PAST_WEEKS, PAST_WEEKS + LATER_WEEKS):
+            for name, which in (("default floors", NOT_CALIBRATED), ("floors of past weeks", floors)):
+                columns = found(compared(folder, tables[number - 1], tables[number], which))
+                counts[name] += any(columns.values())
+    return {**counts, "weeks": num_runs * LATER_WEEKS}
+
+
+def volume(num_runs: int, num_users: int) -> dict[str, Any]:
+    counts: Counter[str] = Counter()
+    for seed, folder in folders(num_runs):
+        few = compared(folder, *weeks(seed, num_users, {"ads": Planted(users_kept=0.2)}))
+        gone = compared(folder, *weeks(seed, num_users, {"ads": Planted(users_kept=0.0)}))
+        counts["80 % of users gone: volume"] += few.verdicts["ads"] == "volume"
+        counts["scenario gone: missing"] += gone.verdicts["ads"] == "missing"
+        others = {drift.verdicts[name] for drift in (few, gone) for name in ("homefeed", "search")}
+        counts["others stable"] += others == {"stable"}
+    return dict(counts)
+
+
+MEASURES = {"null": null, "planted": planted, "activity": activity, "noise": noise, "volume": volume}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--measure", choices=MEASURES, required=True)
+    parser.add_argument("--users", type=int, required=True, help="of all scenarios")
+    parser.add_argument("--runs", type=int, required=True)
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    arguments = parser.parse_args()
+    result = MEASURES[arguments.measure](arguments.runs, arguments.users)
+    row = {"measure": arguments.measure, "users": arguments.users, "runs": arguments.runs, **result}
+    row |= {"cpu_s": round(time.process_time()), "commit": commit()}
+    print(json.dumps(row if arguments.json else row, indent=None if arguments.json else 1))
+
+
+if __name__ == "__main__":
+    main()
