@@ -75,6 +75,7 @@ def _seen(log: ir.Table, names: Sequence[str]) -> dict[str, Seen]:
 
 
 def _kind(name: str, types: Sequence[dt.DataType], seen: Sequence[Seen], is_untyped: bool) -> Kind | None:
+    types = [one for one in types if not _is_empty(one)] or [dt.string]
     if all(isinstance(one, dt.Array) and _is_number(one.value_type) for one in types):
         return "vector"
     if not all(one.is_string() or one.is_boolean() or _is_number(one) for one in types):
@@ -82,7 +83,7 @@ def _kind(name: str, types: Sequence[dt.DataType], seen: Sequence[Seen], is_unty
     if name not in CATEGORIES and not any(one.is_boolean() for one in types):
         if any(_is_number(one) for one in types):
             return "numeric"
-        if is_untyped and max(one.share for one in seen if one.values) > MOSTLY:
+        if is_untyped and any(one.values for one in seen) and max(one.share for one in seen if one.values) > MOSTLY:
             return "numeric"
     num_values, num_different = sum(one.values for one in seen), max(one.different for one in seen)
     is_id = num_different > MAX_SHARE_OF_DIFFERENT * num_values / len(seen)
@@ -93,12 +94,17 @@ def _is_number(kind: dt.DataType) -> bool:
     return kind.is_numeric() and not kind.is_boolean()
 
 
+def _is_empty(kind: dt.DataType) -> bool:
+    """Return whether a file has no type for a column, since all of it is null."""
+    return kind.is_null() or kind.is_unknown()
+
+
 def _is_mixed(reference: Seen, current: Seen) -> bool:
     return (reference.share == 1) != (current.share == 1)
 
 
 def _value(events: ir.Table, name: str, kind: Kind) -> ir.Value:
-    if name not in events.columns:
+    if name not in events.columns or _is_empty(events[name].type()):
         return ibis.null(TYPES[kind])
     if kind == "numeric":
         number = events[name].try_cast("float64") if events[name].type().is_string() else events[name].cast("float64")

@@ -50,12 +50,10 @@ def kind_of(measure: Measure) -> Kind:
 class Drawn(NamedTuple):
     """A column's statistics, before they are compared with those of the others."""
 
-    measure: Measure
-    before: float
-    after: float
-    effect: float
-    effects: dict[Kind, float]
-    statistic_P: NDArray[np.float64]
+    measures: list[Measure]
+    mean_WM: NDArray[np.float64]
+    statistic_M: NDArray[np.float64]  # observed
+    statistic_P: NDArray[np.float64]  # the largest of the measures'
 
 
 def num_permutations(config: DriftConfig, num_scenarios: int) -> int:
@@ -77,7 +75,7 @@ def changes(
     for name, own in zip(vectors, differences[2:], strict=True):
         drawn[name] = _drawn_vectors(name, own)
     largest_P = np.max([one.statistic_P for one in drawn.values()], axis=0)
-    return {name: _change(one, largest_P, num_scenarios) for name, one in drawn.items()}
+    return {name: _change(one, largest_P, num_scenarios, config.alpha) for name, one in drawn.items()}
 
 
 def _drawn_values(values: UserValues, differences: Differences) -> dict[str, Drawn]:
@@ -86,23 +84,17 @@ def _drawn_values(values: UserValues, differences: Differences) -> dict[str, Dra
     drawn = {}
     for column in dict.fromkeys(measure.column for measure in values.measures):
         own = [number for number, measure in enumerate(values.measures) if measure.column == column]
-        largest = own[int(statistic_PM[0, own].argmax())]
-        before, after = mean_WM[:, largest].tolist()
-        effects: dict[Kind, float] = {}
-        for number in own:
-            kind, effect = kind_of(values.measures[number]), abs(float(mean_WM[1, number] - mean_WM[0, number]))
-            effects[kind] = max(effect, effects.get(kind, 0.0))
-        statistic_P = statistic_PM[:, own].max(axis=1)
-        drawn[column] = Drawn(values.measures[largest], before, after, abs(after - before), effects, statistic_P)
+        own_PM = statistic_PM[:, own]
+        measures = [values.measures[number] for number in own]
+        drawn[column] = Drawn(measures, mean_WM[:, own], own_PM[0], own_PM.max(axis=1))
     return drawn
 
 
 def _drawn_vectors(name: str, differences: Differences) -> Drawn:
     observed, permuted_P = squared_distances(differences)
-    statistic_P1 = np.cbrt(np.append(observed, permuted_P))[:, None]
-    effect = max(0.0, observed - float(permuted_P.mean())) ** 0.5
-    measure, standardised_P1 = Measure(name, "distance"), _standardised(statistic_P1, is_two_sided=False)
-    return Drawn(measure, 0.0, effect, effect, {"distance": effect}, standardised_P1[:, 0])
+    statistic_P1 = _standardised(np.cbrt(np.append(observed, permuted_P))[:, None], is_two_sided=False)
+    distance = max(0.0, observed - float(permuted_P.mean())) ** 0.5
+    return Drawn([Measure(name, "distance")], np.array([[0.0], [distance]]), statistic_P1[0], statistic_P1[:, 0])
 
 
 def _standardised(drawn_PM: NDArray[np.floating], is_two_sided: bool = True) -> NDArray[np.float64]:
@@ -113,8 +105,30 @@ def _standardised(drawn_PM: NDArray[np.floating], is_two_sided: bool = True) -> 
     return np.abs(standardised_PM) if is_two_sided else standardised_PM
 
 
-def _change(drawn: Drawn, largest_P: NDArray[np.float64], num_scenarios: int) -> Change:
-    observed = drawn.statistic_P[0]
-    p = float((drawn.statistic_P >= observed).mean())
-    p_adjusted = float((largest_P >= observed).mean())
-    return Change(*drawn[:-1], p, min(1.0, p_adjusted * num_scenarios))
+def _change(drawn: Drawn, largest_P: NDArray[np.float64], num_scenarios: int, alpha: float) -> Change:
+    adjusted_M = np.minimum(1, num_scenarios * (largest_P[:, None] >= drawn.statistic_M).mean(axis=0))
+    at = _deciding(drawn, adjusted_M <= alpha)
+    before, after = drawn.mean_WM[:, at].tolist()
+    return Change(
+        drawn.measures[at],
+        before,
+        after,
+        abs(after - before),
+        _largest_effects(drawn),
+        float((drawn.statistic_P >= drawn.statistic_M.max()).mean()),
+        float(adjusted_M[at]),
+    )
+
+
+def _deciding(drawn: Drawn, is_significant_M: NDArray[np.bool_]) -> int:
+    """Return the measure with the largest statistic; a level that is new, if significant, explains those that lost."""
+    is_new_M = is_significant_M & (drawn.mean_WM[0] == 0) & [measure.what == "share" for measure in drawn.measures]
+    return int(np.where(is_new_M, np.inf, drawn.statistic_M).argmax())
+
+
+def _largest_effects(drawn: Drawn) -> dict[Kind, float]:
+    effects: dict[Kind, float] = {}
+    for measure, difference in zip(drawn.measures, np.diff(drawn.mean_WM, axis=0)[0].tolist(), strict=True):
+        kind = kind_of(measure)
+        effects[kind] = max(abs(difference), effects.get(kind, 0.0))
+    return effects

@@ -2,7 +2,7 @@
 
 from redrec.config import Config
 from redrec.data.prepare import DataConfig
-from redrec.drift.verdicts import DriftConfig
+from redrec.drift.config import DriftConfig
 from redrec.evaluation.cases import EvaluationConfig
 from redrec.evaluation.quality_gate import QualityGateConfig
 from redrec.evaluation.validation import ValidationConfig

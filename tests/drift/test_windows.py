@@ -1,39 +1,36 @@
-"""Windows: their times, and one row per user with values counted by hand."""
+"""Windows: the reference is as long as the current window and whole weeks from it."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
-from redrec.drift.windows import load_windows
-from tests.drift.logs import write_data
+from redrec.drift.windows import DAY, WEEK, Window, reference_window
+
+START = datetime(2026, 1, 5)  # a Monday
 
 
-def test_the_windows_are_equally_long_and_whole_weeks_apart(tmp_path):
-    windows = load_windows(write_data(tmp_path / "data", num_users=40))
-    assert windows.current.start - windows.reference.start == timedelta(days=7)
-    assert windows.current.end - windows.current.start == windows.reference.end - windows.reference.start
-    assert windows.reference.end <= windows.current.start
+def window(first_day: int, num_days: int) -> Window:
+    return Window(START + first_day * DAY, START + (first_day + num_days) * DAY)
 
 
-def test_one_row_per_user_with_values_counted_by_hand(tmp_path):
-    data = write_data(tmp_path / "data", num_users=40)
-    windows = load_windows(data)
-    start, end = windows.reference
-    rows = [row for row in pq.read_table(data / "events.parquet").to_pylist() if start <= row["timestamp"] < end]
-    mine = [row for row in rows if row["scenario"] == "ads" and row["user_id"] == "u0"]  # the first user by name
-    frame = windows.scenarios["ads"].reference
-    assert len(frame) == len({row["user_id"] for row in rows if row["scenario"] == "ads"})
-    first = frame.iloc[0]
-    assert first["num_events"] == len(mine)
-    assert first["num_items"] == len({row["item_id"] for row in mine})
-    assert first["main_action_share"] == pytest.approx(np.mean([row["action"] == "click" for row in mine]))
-    newest = max(row["timestamp"] for row in mine)
-    assert first["recency_hours"] == pytest.approx((end - newest) / timedelta(hours=1))
+@pytest.mark.parametrize(
+    ("current", "available", "expected"),
+    [
+        (window(7, 7), window(0, 7), window(0, 7)),
+        (window(28, 7), window(0, 30), window(21, 7)),  # the newest of several
+        (window(12, 2), window(0, 12), window(5, 2)),  # a weekend with the weekend before
+        (window(12, 2), window(0, 5), None),  # only workdays before
+        (window(7, 7), window(3, 4), None),  # too short
+        (window(7, 7), window(7, 7), window(7, 7)),  # other users at the same time
+        (window(0, 7), window(14, 7), window(14, 7)),  # a reference that is later
+    ],
+)
+def test_the_reference_has_the_same_days_of_the_newest_possible_week(current, available, expected):
+    assert reference_window(current, available) == expected
 
 
-def test_items_without_category_have_no_category_column(tmp_path):
-    windows = load_windows(write_data(tmp_path / "data", num_users=40, categories=False))
-    for users in windows.scenarios.values():
-        assert "top_category" not in users.reference.columns and "top_category" not in users.current.columns
+def test_whole_days_hold_the_last_moment_also_if_it_is_midnight():
+    days = Window(START + timedelta(hours=8), START + WEEK).whole_days
+    assert days == window(0, 8)
+    assert str(window(5, 2)) == "Sat 2026-01-10 to Sun 2026-01-11"
+    assert window(0, 1).iso == ("2026-01-05T00:00:00", "2026-01-06T00:00:00")

@@ -96,10 +96,10 @@ def week(
     start_ms = (START - datetime(1970, 1, 1)).total_seconds() * 1000
     return pa.table(
         {
-            "user_id": pa.array([f"u{user}" for user in users.ids[user_N]]),
-            "item_id": pa.array([f"i{item}" for item in category_N * ITEMS_PER_CATEGORY + position_N]),
+            "user_id": pa.array([f"u{user}" for user in users.ids[user_N]], pa.string()),
+            "item_id": pa.array([f"i{item}" for item in category_N * ITEMS_PER_CATEGORY + position_N], pa.string()),
             "scenario": pa.repeat(scenario, num),
-            "action": pa.array(np.where(like_N, "like", "click")),
+            "action": pa.array(np.where(like_N, "like", "click"), pa.string()),
             "timestamp": pa.array((start_ms + ms_N).astype(np.int64), pa.timestamp("ms", "UTC")),
             "category": pa.array(names[np.where(is_lost_N, len(CATEGORIES), category_N)], pa.string()),
             "score": users.score_U[user_N] + rng.normal(0, 1, num) + planted.score * 1.118,
