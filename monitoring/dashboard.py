@@ -1,21 +1,21 @@
 """Dashboard: what Evidently's service shows of a scenario over time, one line per column.
 
-It is written anew with each snapshot, so that new columns appear. Tabs of other names are left as they are.
+It is written anew with each snapshot, so that new columns appear; earlier ones stay, and so do tabs of other names.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from monitoring.snapshots import DISTANCE, NUMBER, metric_columns, number_name
+from monitoring.snapshots import CHANGED, DISTANCE, NUMBER, WINDOWS, count_name, metric_columns, number_name
+from monitoring.texts import label
 
 if TYPE_CHECKING:
     from evidently.core.report import Snapshot
     from evidently.sdk.models import DashboardModel, DashboardPanelPlot
 
 TAB = "Drift"
-COUNTS = {
-    "Users": ("users, reference", "users, current"),
-    "Events": ("events, reference", "events, current"),
-}
+MAX_LEGEND = 20  # characters; the legend takes its room from the plot
+COUNTS = {what.capitalize(): {count_name(what, window): window for window in WINDOWS} for what in ("users", "events")}
 OF_COLUMNS = {
     "effect": ("Effect", "The size of each column's change, 0 to 1."),
     "p_adjusted": ("Adjusted p", "How often chance alone makes a change so large in any column of any scenario."),
@@ -29,32 +29,37 @@ def with_own_tab(dashboard: "DashboardModel", snapshot: "Snapshot") -> "Dashboar
     others = [tab for tab in dashboard.tabs if tab.title != TAB]
     others_panels = {panel for tab in others for panel in tab.panels}
     kept = [panel for panel in dashboard.panels if panel.id in others_panels]
-    own = _panels(snapshot)
+    shown = [panel for panel in dashboard.panels if panel.id not in others_panels]
+    own = _panels(*(_columns(snapshot, shown, metric) for metric in (NUMBER, DISTANCE)))
     tab = DashboardTabModel(title=TAB, panels=[panel.id for panel in own])
     return DashboardModel(tabs=[tab, *others], panels=[*own, *kept])
 
 
-def _panels(snapshot: "Snapshot") -> "list[DashboardPanelPlot]":
-    panels = [_lines("Changed columns", "The verdict names them.", NUMBER, {"changed columns": "changed"})]
-    panels += [
-        _lines(title, "In each window.", NUMBER, dict(zip(names, names, strict=True)))
-        for title, names in COUNTS.items()
-    ]
-    numbers = metric_columns(snapshot, NUMBER)
+def _columns(snapshot: "Snapshot", shown: "list[DashboardPanelPlot]", metric: str) -> list[str]:
+    """Return what a metric is given for in the snapshot, and what the panels show already: a window may lack it."""
+    values = [value for panel in shown for value in panel.values if value.metric.endswith(f":{metric}")]
+    return list(dict.fromkeys([*metric_columns(snapshot, metric), *(one.metric_labels["column"] for one in values)]))
+
+
+def _panels(numbers: list[str], distances: list[str]) -> "list[DashboardPanelPlot]":
+    panels = [_lines("Changed columns", "The verdict names them.", NUMBER, {CHANGED: "changed"})]
+    for title, counts in COUNTS.items():
+        panels.append(_lines(title, "In each window.", NUMBER, counts))
     for figure, (title, subtitle) in OF_COLUMNS.items():
         prefix = number_name(figure, "")
         legends = {name: name.removeprefix(prefix) for name in numbers if name.startswith(prefix)}
-        panels.append(_lines(title, subtitle, NUMBER, legends))
+        panels += [_lines(title, subtitle, NUMBER, legends)] if legends else []
     subtitle = "Evidently's distance between the windows; no verdict."
-    return panels + [_lines(name, subtitle, DISTANCE, {name: name}) for name in metric_columns(snapshot, DISTANCE)]
+    return panels + [_lines(name, subtitle, DISTANCE, {name: "distance"}) for name in distances]
 
 
-def _lines(title: str, subtitle: str, metric: str, legends: dict[str, str]) -> "DashboardPanelPlot":
+def _lines(title: str, subtitle: str, metric: str, legends: Mapping[str, str]) -> "DashboardPanelPlot":
+    """Return a panel with a line for each name that the metric is given for."""
     from evidently.sdk.models import PanelMetric
     from evidently.sdk.panels import line_plot_panel
 
     values = [
-        PanelMetric(legend=legend, metric=metric, metric_labels={"column": column})
-        for column, legend in legends.items()
+        PanelMetric(legend=label(legend, MAX_LEGEND), metric=metric, metric_labels={"column": name})
+        for name, legend in legends.items()
     ]
     return line_plot_panel(title=title, values=values, description=subtitle, size="half")

@@ -11,15 +11,16 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from monitoring.frames import ScenarioFrames, scenario_frames
 from monitoring.texts import label, plain
 from redrec.drift.logs import Logs
-from redrec.drift.verdicts import DRIFTED, ColumnDrift, Drift, ScenarioDrift
+from redrec.drift.verdicts import DRIFTED, ColumnDrift, Drift, ScenarioDrift, Window
 
 if TYPE_CHECKING:
     from evidently.core.report import Snapshot
+    from evidently.core.serialization import SnapshotModel
 
 NUMERIC_DISTANCE, CATEGORICAL_DISTANCE = "wasserstein", "jensenshannon"
 DISTANCE, NUMBER = (
@@ -27,7 +28,8 @@ DISTANCE, NUMBER = (
     "MeanValue",
 )  # Evidently's metrics of a column that hold a distance, and a number of ours
 FIGURES = ("p_adjusted", "effect", "floor")
-INTERESTS = "interests"
+INTERESTS, CHANGED = "interests", "changed columns"
+WINDOWS: tuple[Window, ...] = get_args(Window)
 HEADER = ("column", "verdict", "in words", "test", "p adjusted", "effect", "floor")
 
 
@@ -63,21 +65,22 @@ def columns_of(scenario: ScenarioDrift) -> dict[str, ColumnDrift]:
 
 
 def numbers_of(scenario: ScenarioDrift) -> dict[str, float]:
-    """Return what the verdict counts, by names that `number_name` gives or that are plain words."""
+    """Return what the verdict counts and measures, by name."""
     columns = columns_of(scenario)
-    numbers: dict[str, float] = {
-        "users, reference": scenario.users["reference"],
-        "users, current": scenario.users["current"],
-        "events, reference": scenario.events["reference"],
-        "events, current": scenario.events["current"],
-        "changed columns": sum(column.verdict in DRIFTED for column in columns.values()),
-    }
+    numbers: dict[str, float] = {CHANGED: sum(column.verdict in DRIFTED for column in columns.values())}
+    for window in WINDOWS:
+        numbers[count_name("users", window)] = scenario.users[window]
+        numbers[count_name("events", window)] = scenario.events[window]
     for name, column in columns.items():
         for figure in FIGURES:
             value = getattr(column, figure)
             if value is not None:
                 numbers[number_name(figure, name)] = value
     return numbers
+
+
+def count_name(what: str, window: Window) -> str:
+    return f"{what}, {window}"
 
 
 def number_name(figure: str, column: str) -> str:
@@ -91,10 +94,17 @@ def metric_columns(snapshot: "Snapshot", metric: str) -> list[str]:
 
 
 def _metadata(name: str, scenario: ScenarioDrift, drift: Drift, bundle: str) -> dict[str, str]:
-    windows = {} if drift.windows is None else {key: " to ".join(times) for key, times in drift.windows.items()}
-    texts = {"scenario": name, "verdict": scenario.verdict, "action": scenario.action, "reason": scenario.reason}
-    texts |= {"bundle": bundle} if bundle else {}
-    return {key: plain(text) for key, text in {**texts, **windows}.items()}
+    texts: dict[str, str] = {
+        "scenario": name,
+        "verdict": scenario.verdict,
+        "action": scenario.action,
+        "reason": scenario.reason,
+    }
+    for window, times in (drift.windows or {}).items():
+        texts[window] = " to ".join(times)
+    if bundle:
+        texts["bundle"] = bundle
+    return {key: plain(text) for key, text in texts.items()}
 
 
 def _snapshot(
@@ -125,25 +135,33 @@ def _snapshot(
 
 
 def _plots(frames: ScenarioFrames) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return Evidently's distances by their ids, and the plots by column."""
-    from evidently import DataDefinition, Dataset, Report
-    from evidently.metrics import ValueDrift
-
-    definition = DataDefinition(numerical_columns=frames.numeric, categorical_columns=frames.categorical)
-    reference, current = (
-        Dataset.from_pandas(frame, data_definition=definition) for frame in (frames.reference, frames.current)
-    )
-    metrics = [ValueDrift(column=name, method=NUMERIC_DISTANCE) for name in frames.numeric]
-    metrics += [ValueDrift(column=name, method=CATEGORICAL_DISTANCE) for name in frames.categorical]
-    model = Report(metrics).run(current, reference).to_snapshot_model()  # the current data first
+    """Return Evidently's distances by their ids, and the plots by column; without the columns that it cannot plot."""
     results, plots = {}, {}
-    for key, result in model.metric_results.items():
-        column = result.metric_value_location.metric.params["column"]
+    methods = dict.fromkeys(frames.numeric, NUMERIC_DISTANCE) | dict.fromkeys(frames.categorical, CATEGORICAL_DISTANCE)
+    for column, method in methods.items():
+        try:
+            ((key, result),) = _report(frames, column, method).metric_results.items()
+        except ValueError:  # such as values too large for a histogram; the verdict names them
+            continue
         if math.isfinite(result.value):
             results[key] = result
             plots[column] = _plot(column, result.widget, column in frames.categorical)
             result.widget = []  # its words are Evidently's verdict
     return results, plots
+
+
+def _report(frames: ScenarioFrames, column: str, method: str) -> "SnapshotModel":
+    """Return Evidently's report on one column: in one on all of them, an error of a column would lose the others."""
+    from evidently import DataDefinition, Dataset, Report
+    from evidently.metrics import ValueDrift
+
+    kind = "categorical_columns" if column in frames.categorical else "numerical_columns"
+    definition = DataDefinition(**{kind: [column]})
+    reference, current = (
+        Dataset.from_pandas(frame[[column]], data_definition=definition) for frame in (frames.reference, frames.current)
+    )
+    report = Report([ValueDrift(column=column, method=method)])
+    return report.run(current, reference).to_snapshot_model()  # the current data first
 
 
 def _plot(column: str, widgets: list[Any], is_categorical: bool) -> Any:

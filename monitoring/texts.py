@@ -19,11 +19,11 @@ def plain(text: str) -> str:
     return shown.translate(LOOK_ALIKES)
 
 
-def label(name: str) -> str:
+def label(name: str, max_characters: int = MAX_LABEL) -> str:
     """Return a name as axes, legends and tables show it.
 
-    >>> label("a < b"), len(label("x" * 1000))
-    ('a ‹ b', 60)
+    >>> label("a < b"), label("impressions", 8)
+    ('a ‹ b', 'impress…')
     """
     shown = plain(name)
-    return shown if len(shown) <= MAX_LABEL else shown[: MAX_LABEL - 1] + "…"
+    return shown if len(shown) <= max_characters else shown[: max_characters - 1] + "…"

@@ -84,7 +84,8 @@ def _outdated(kept: list[Kept], new: uuid.UUID, keep: int) -> list[uuid.UUID]:
     """Return the snapshots to remove: those that `new` replaces, and the oldest ones beyond `keep`.
 
     >>> first, second, third = (uuid.UUID(int=number) for number in range(3))
-    >>> kept = [Kept(datetime(2026, 1, 1), first), Kept(datetime(2026, 1, 8), second), Kept(datetime(2026, 1, 8), third)]
+    >>> week = datetime(2026, 1, 5)
+    >>> kept = [Kept(datetime(2026, 1, 1), first), Kept(week, second), Kept(week, third)]
     >>> _outdated(kept, third, keep=9) == [second], _outdated(kept, third, keep=1) == [second, first]
     (True, True)
     """
