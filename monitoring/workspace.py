@@ -40,9 +40,20 @@ def add_to_workspace(snapshots: "Mapping[str, Snapshot]", workspace: str, keep: 
         InputError: The service does not answer, or refuses.
     """
     with evidently():
+        from evidently.errors import EvidentlyError
+        from evidently.sdk.models import ProjectModel
+
         opened = _open(workspace)
-        for name, snapshot in snapshots.items():
-            _add(opened, name, snapshot, keep)
+        known = {
+            project.id for project in opened.list_projects()
+        }  # the service's get_project raises for an unknown one
+        try:
+            for name, snapshot in snapshots.items():
+                if project_id(name) not in known:
+                    opened.add_project(ProjectModel(id=project_id(name), name=label(name)))
+                _add(opened, project_id(name), snapshot, keep)
+        except EvidentlyError as error:
+            raise InputError(f"Evidently's service refuses a snapshot: {error}. Set {SECRET} to its secret.") from error
 
 
 def project_id(scenario: str) -> uuid.UUID:
@@ -64,20 +75,11 @@ def _open(workspace: str) -> "Workspace | RemoteWorkspace":
         ) from error
 
 
-def _add(workspace: "Workspace | RemoteWorkspace", scenario: str, snapshot: "Snapshot", keep: int) -> None:
-    from evidently.errors import EvidentlyError
-    from evidently.sdk.models import ProjectModel
-
-    project = project_id(scenario)
-    try:
-        if workspace.get_project(project) is None:
-            workspace.add_project(ProjectModel(id=project, name=label(scenario)))
-        new = workspace.add_run(project, snapshot, include_data=False).id
-        for old in _outdated(_kept(workspace, project), new, keep):
-            _delete(workspace, project, old)
-        workspace.save_dashboard(project, with_own_tab(workspace.get_dashboard(project), snapshot))
-    except EvidentlyError as error:
-        raise InputError(f"Evidently's service refuses a snapshot: {error}. Set {SECRET} to its secret.") from error
+def _add(workspace: "Workspace | RemoteWorkspace", project: uuid.UUID, snapshot: "Snapshot", keep: int) -> None:
+    new = workspace.add_run(project, snapshot, include_data=False).id
+    for old in _outdated(_kept(workspace, project), new, keep):
+        _delete(workspace, project, old)
+    workspace.save_dashboard(project, with_own_tab(workspace.get_dashboard(project), snapshot))
 
 
 def _outdated(kept: list[Kept], new: uuid.UUID, keep: int) -> list[uuid.UUID]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.browser import browser  # noqa: F401  # a fixture
 from tests.spark import spark  # noqa: F401  # a fixture
 
 if TYPE_CHECKING:

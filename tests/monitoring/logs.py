@@ -9,7 +9,7 @@ import pyarrow as pa
 from redrec.drift.logs import Logs
 from redrec.drift.verdicts import ColumnDrift, Drift, ScenarioDrift
 
-HOSTILE = "</script><img src=x onerror=\"document.title='ran'\">"
+HOSTILE = "</script><img src=x onerror=window.ran=1>"
 NAMES = ("ads", f"search{HOSTILE}")
 TIME = datetime(2026, 1, 19, tzinfo=UTC)
 WINDOWS = {
@@ -42,13 +42,19 @@ def logs_of(reference: pa.Table, current: pa.Table) -> Logs:
     return Logs(*tables, kinds)
 
 
-def drift_of(**scenarios: ScenarioDrift) -> Drift:
-    return Drift(windows=WINDOWS, scenarios=dict(zip(NAMES, scenarios.values(), strict=False)))
+def drift_of(*scenarios: ScenarioDrift) -> Drift:
+    return Drift(windows=WINDOWS, scenarios=dict(zip(NAMES, scenarios, strict=True)))
 
 
-def drifted() -> ScenarioDrift:
+def drifted(num_users: int = 60, effect: float = 0.21) -> ScenarioDrift:
     change = ColumnDrift(
-        test="permutation", p=0.001, p_adjusted=0.004, effect=0.21, floor=0.03, verdict="drift", what=f"more {HOSTILE}"
+        test="permutation",
+        p=0.001,
+        p_adjusted=0.006,
+        effect=effect,
+        floor=0.03,
+        verdict="drift",
+        what=f"more {HOSTILE}",
     )
     same = ColumnDrift(
         test="permutation", p=0.4, p_adjusted=0.9, effect=0.004, floor=0.03, verdict="stable", what="no change"
@@ -58,7 +64,7 @@ def drifted() -> ScenarioDrift:
         verdict="drift",
         action="watch",
         reason=f"score: more {HOSTILE}",
-        users=_both(60),
+        users={"reference": 60, "current": num_users},
         events=_both(600),
         columns=columns,
     )
