@@ -179,7 +179,8 @@ def _verdict(metadata: Mapping[str, str], scenario: ScenarioDrift) -> list[Any]:
     title = f"{metadata['scenario']}: {scenario.verdict}"
     heading = counter(counters=[CounterData(label=metadata["reason"], value=title)])
     rows = [row_of(name, column) for name, column in columns_of(scenario).items()]
-    return [heading, table_data(column_names=list(HEADER), data=rows, title="The verdict on each column")]
+    table = table_data(column_names=list(HEADER), data=rows, title="The verdict on each column")
+    return [heading, table] if rows else [heading]
 
 
 def row_of(name: str, column: ColumnDrift) -> tuple[str, ...]:
