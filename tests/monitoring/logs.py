@@ -72,7 +72,8 @@ def drifted(num_users: int = 60, effect: float = 0.21) -> ScenarioDrift:
 
 def insufficient() -> ScenarioDrift:
     reason = "60 users in a window, fewer than 100"
-    return ScenarioDrift(verdict="insufficient", action="wait", reason=reason, users=_both(60), events=_both(600))
+    counts = {"users": _both(60), "events": _both(600)}
+    return ScenarioDrift(verdict="insufficient", action="wait", reason=reason, columns={}, **counts)
 
 
 def _both(num: int) -> dict:
