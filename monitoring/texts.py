@@ -6,17 +6,17 @@ tag it therefore gets a quotation mark that looks like one. Evidently gets no te
 """
 
 MAX_LABEL = 60  # characters; a longer one would leave no room for the plot
-LOOK_ALIKES = str.maketrans({"<": "‹", ">": "›"})
+TAG_BEGINS, LOOKS_LIKE_IT = "<", "‹"
 
 
 def plain(text: str) -> str:
     r"""Return a text that is one line and begins no tag.
 
     >>> plain("</script>\n<b>")
-    '‹/script› ‹b›'
+    '‹/script> ‹b>'
     """
     shown = "".join(character if character.isprintable() else " " for character in text)
-    return shown.translate(LOOK_ALIKES)
+    return shown.replace(TAG_BEGINS, LOOKS_LIKE_IT)
 
 
 def label(name: str, max_characters: int = MAX_LABEL) -> str:

@@ -95,7 +95,7 @@ def test_the_service_refuses_whoever_does_not_know_its_secret(url, weeks, monkey
 def test_the_service_lists_a_project_for_each_scenario(url, browser, tmp_path):
     with look(browser, url, tmp_path / "projects.png") as page:
         page.get_by_text("ads", exact=True).wait_for()
-        assert page.get_by_text("search‹/script›‹img").count() == 1
+        assert page.get_by_text("search‹/script>‹img").count() == 1
         assert not has_run(page)
 
 
@@ -108,7 +108,7 @@ def test_the_dashboard_of_a_scenario_shows_every_window_of_every_line(url, brows
             panel = page.locator(".MuiPaper-root").filter(has=page.get_by_text(title, exact=True)).last
             panel.locator(".MuiMarkElement-root").first.wait_for()
             assert panel.locator(".MuiMarkElement-root").count() == NUM_WINDOWS * num_lines, title
-        assert page.get_by_text("weight‹/script›‹img").count() > 0
+        assert page.get_by_text("weight‹/script>‹img").count() > 0
         assert not has_run(page)
 
 
@@ -122,5 +122,5 @@ def test_a_report_in_the_service_shows_the_verdict_and_runs_no_hostile_text(url,
         row = page.locator("tr", has_text="score").all_inner_texts()
         assert [text.split("\t")[:2] for text in row] == [["score", "drift"]]
         assert "0.006" in row[0]
-        assert page.locator("svg text", has_text="‹/script›‹img").count() > 0
+        assert page.locator("svg text", has_text="‹/script>‹img").count() > 0
         assert not has_run(page)
