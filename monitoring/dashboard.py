@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 TAB = "Drift"
 MAX_LEGEND = 20  # characters; the legend takes its room from the plot
-COUNTS = {what.capitalize(): {count_name(what, window): window for window in WINDOWS} for what in ("users", "events")}
+COUNTS = {"Users": "users", "Events": "events"}
 OF_COLUMNS = {
     "effect": ("Effect", "The size of each column's change, 0 to 1."),
     "p_adjusted": ("Adjusted p", "How often chance alone makes a change so large in any column of any scenario."),
@@ -43,7 +43,8 @@ def _columns(snapshot: "Snapshot", shown: "list[DashboardPanelPlot]", metric: st
 
 def _panels(numbers: list[str], distances: list[str]) -> "list[DashboardPanelPlot]":
     panels = [_lines("Changed columns", "The verdict names them.", NUMBER, {CHANGED: "changed"})]
-    for title, counts in COUNTS.items():
+    for title, what in COUNTS.items():
+        counts = {count_name(what, window): window for window in WINDOWS}
         panels.append(_lines(title, "In each window.", NUMBER, counts))
     for figure, (title, subtitle) in OF_COLUMNS.items():
         prefix = number_name(figure, "")

@@ -38,19 +38,22 @@ class ScenarioFrames(NamedTuple):
 
 def scenario_frames(logs: Logs, scenario: str) -> ScenarioFrames:
     """Return the users of a scenario; the same call on the same logs returns the same users in the same order."""
-    reference, current = (
-        _sample(events.filter(events[c.SCENARIO] == scenario)) for events in (logs.reference, logs.current)
-    )
-    numeric = [name for name, kind in logs.kinds.items() if kind == "numeric"]
+    reference, current = _sample(logs.reference, scenario), _sample(logs.current, scenario)
+    numbers = [name for name, kind in logs.kinds.items() if kind == "numeric"]
     levels = {name: _levels(reference, name) for name, kind in logs.kinds.items() if kind == "categorical"}
-    frames = (_users(reference, numeric, levels), _users(current, numeric, levels))
-    known = [name for name in (NUM_EVENTS, *map(label, numeric)) if all(one[name].notna().any() for one in frames)]
-    categorical = list(dict.fromkeys(map(label, levels)))
-    shown = [*dict.fromkeys(known), *categorical]
-    return ScenarioFrames(frames[0][shown], frames[1][shown], list(dict.fromkeys(known)), categorical)
+    before, now = _users(reference, numbers, levels), _users(current, numbers, levels)
+    categorical = list(dict.fromkeys(map(label, levels)))  # two names may have one label
+    numeric = [name for name in before.columns if name not in categorical and _has_values(name, before, now)]
+    shown = [*numeric, *categorical]
+    return ScenarioFrames(before[shown], now[shown], numeric, categorical)
 
 
-def _sample(events: ir.Table) -> ir.Table:
+def _has_values(column: str, *frames: "pd.DataFrame") -> bool:
+    return all(frame[column].notna().any() for frame in frames)
+
+
+def _sample(log: ir.Table, scenario: str) -> ir.Table:
+    events = log.filter(log[c.SCENARIO] == scenario)
     users = events.select(c.USER_ID).distinct()
     kept = users.order_by(users[c.USER_ID].hexdigest("md5")).limit(MAX_USERS)
     return events.semi_join(kept, c.USER_ID)
@@ -62,13 +65,14 @@ def _levels(events: ir.Table, column: str) -> list[str]:
     return counts.order_by(ibis.desc("num"), column).limit(MAX_LEVELS)[column].to_pyarrow().to_pylist()
 
 
-def _users(events: ir.Table, numeric: list[str], levels: dict[str, list[str]]) -> "pd.DataFrame":
+def _users(events: ir.Table, numbers: list[str], levels: dict[str, list[str]]) -> "pd.DataFrame":
     import pandas as pd
 
-    means = {f"mean_{number}": _finite(events[name]).mean() for number, name in enumerate(numeric)}
+    means = {f"mean_{number}": _finite(events[name]).mean() for number, name in enumerate(numbers)}
     users = events.group_by(c.USER_ID).aggregate(num_events=events.count(), **means).to_pandas().set_index(c.USER_ID)
-    columns = {label(name): users[mean].astype("float64") for name, mean in zip(numeric, means, strict=True)}
-    columns[NUM_EVENTS] = users["num_events"]
+    columns = {NUM_EVENTS: users["num_events"]}
+    for name, mean in zip(numbers, means, strict=True):
+        columns[label(name)] = users[mean].astype("float64")
     for name, known in levels.items():
         columns[label(name)] = _most_frequent(events, name, known).map(label)
     return pd.DataFrame(columns).sort_index().reset_index(drop=True)

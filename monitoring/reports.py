@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MAX_REPORTS = 8  # on one page: each holds Evidently's program, 5 MB
 
 
-class Section(NamedTuple):
+class ScenarioSection(NamedTuple):
     """One scenario of the page; `report` is the content of its own page, empty if it is left out."""
 
     name: str
@@ -48,7 +48,7 @@ def report_page(drift: Drift, out: Path) -> str:
     return template.render(drift=drift, sections=sections, header=HEADER)
 
 
-def _section(name: str, scenario: ScenarioDrift, out: Path, number: int) -> Section:
+def _section(name: str, scenario: ScenarioDrift, out: Path, number: int) -> ScenarioSection:
     rows = [row_of(column, drift) for column, drift in columns_of(scenario).items()]
     report = DriftFolder(out).report(slug(name)).read_text(encoding="utf-8") if number < MAX_REPORTS else ""
-    return Section(name, scenario, rows, report)
+    return ScenarioSection(name, scenario, rows, report)

@@ -2,7 +2,7 @@
 
 The verdict is `redrec.drift`'s. Of Evidently's metrics only the distance of a column and the plot of its values are
 kept; its own words ("drift detected") follow from thresholds that ignore how many users there are. What the verdict
-says is stored as metrics of Evidently's own kinds, so that its service needs none of our code.
+says is stored as Evidently's own metrics, so that its service needs none of our code.
 """
 
 import math
@@ -60,8 +60,8 @@ def evidently() -> Iterator[None]:
 def columns_of(scenario: ScenarioDrift) -> dict[str, ColumnDrift]:
     """Return the columns by their labels, those that have changed first, and the interests last."""
     columns = {label(name): column for name, column in scenario.columns.items()}
-    ordered = dict(sorted(columns.items(), key=lambda item: item[1].verdict not in DRIFTED))
-    return ordered if scenario.interests is None else {**ordered, INTERESTS: scenario.interests}
+    changed_first = dict(sorted(columns.items(), key=lambda item: item[1].verdict not in DRIFTED))
+    return changed_first if scenario.interests is None else {**changed_first, INTERESTS: scenario.interests}
 
 
 def numbers_of(scenario: ScenarioDrift) -> dict[str, float]:

@@ -24,7 +24,7 @@ URL_SCHEMES = ("http://", "https://")
 PROJECTS = uuid.UUID("5f0e1c0a-7f0b-4c0e-9a43-8d1d2a5b6c7e")  # of the ids of projects; any fixed one
 
 
-class Kept(NamedTuple):
+class KeptSnapshot(NamedTuple):
     """A snapshot in a workspace."""
 
     timestamp: datetime
@@ -82,12 +82,12 @@ def _add(workspace: "Workspace | RemoteWorkspace", project: uuid.UUID, snapshot:
     workspace.save_dashboard(project, with_own_tab(workspace.get_dashboard(project), snapshot))
 
 
-def _outdated(kept: list[Kept], new: uuid.UUID, keep: int) -> list[uuid.UUID]:
+def _outdated(kept: list[KeptSnapshot], new: uuid.UUID, keep: int) -> list[uuid.UUID]:
     """Return the snapshots to remove: those that `new` replaces, and the oldest ones beyond `keep`.
 
     >>> first, second, third = (uuid.UUID(int=number) for number in range(3))
     >>> week = datetime(2026, 1, 5)
-    >>> kept = [Kept(datetime(2026, 1, 1), first), Kept(week, second), Kept(week, third)]
+    >>> kept = [KeptSnapshot(datetime(2026, 1, 1), first), KeptSnapshot(week, second), KeptSnapshot(week, third)]
     >>> _outdated(kept, third, keep=9) == [second], _outdated(kept, third, keep=1) == [second, first]
     (True, True)
     """
@@ -97,14 +97,14 @@ def _outdated(kept: list[Kept], new: uuid.UUID, keep: int) -> list[uuid.UUID]:
     return replaced + [one.id for one in others[keep:]]
 
 
-def _kept(workspace: "Workspace | RemoteWorkspace", project: uuid.UUID) -> list[Kept]:
+def _kept(workspace: "Workspace | RemoteWorkspace", project: uuid.UUID) -> list[KeptSnapshot]:
     from evidently.ui.workspace import RemoteWorkspace
 
     if isinstance(workspace, RemoteWorkspace):  # whose list_runs is not implemented
         answer: list[dict[str, Any]] = workspace._request(f"/api/projects/{project}/snapshots", "GET").json()
-        return [Kept(datetime.fromisoformat(one["timestamp"]), uuid.UUID(one["id"])) for one in answer]
+        return [KeptSnapshot(datetime.fromisoformat(one["timestamp"]), uuid.UUID(one["id"])) for one in answer]
     ids = workspace.list_runs(project)
-    return [Kept(workspace.get_run(project, one).timestamp, uuid.UUID(str(one))) for one in ids]
+    return [KeptSnapshot(workspace.get_run(project, one).timestamp, uuid.UUID(str(one))) for one in ids]
 
 
 def _delete(workspace: "Workspace | RemoteWorkspace", project: uuid.UUID, snapshot: uuid.UUID) -> None:

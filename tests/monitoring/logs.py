@@ -34,12 +34,12 @@ def events(seed: int, num_users: int = 60, shift: float = 0.0, **columns: object
 
 
 def logs_of(reference: pa.Table, current: pa.Table) -> Logs:
-    kinds = {}
+    columns = {}
     for field in reference.schema:
         if field.name not in ("user_id", "item_id", "scenario"):
-            kinds[field.name] = "numeric" if pa.types.is_floating(field.type) else "categorical"
+            columns[field.name] = "numeric" if pa.types.is_floating(field.type) else "categorical"
     tables = (ibis.memtable(reference), ibis.memtable(current))
-    return Logs(*tables, kinds)
+    return Logs(*tables, columns)
 
 
 def drift_of(*scenarios: ScenarioDrift) -> Drift:

@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 
 @contextmanager
 def look(browser: "Browser", url: str, picture: Path | None = None) -> "Iterator[Page]":
-    """Open a page; at the end keep a picture of it, and fail if it asked another host for anything."""
-    asked: list[str] = []
+    """Open a page; at the end keep a picture of it, and fail if it sent another host a request."""
+    requests: list[str] = []
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
     page.set_default_timeout(TIMEOUT_MS)
-    page.on("request", lambda request: asked.append(request.url))
+    page.on("request", lambda request: requests.append(request.url))
     page.goto(url)
     yield page
     if picture:
         page.screenshot(path=picture, full_page=True)
     page.close()
     assert [
-        one for one in asked if not one.startswith((url.split("/projects")[0], "data:", "blob:", "file:", "about:"))
+        one for one in requests if not one.startswith((url.split("/projects")[0], "data:", "blob:", "file:", "about:"))
     ] == []
 
 

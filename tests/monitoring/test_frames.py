@@ -16,11 +16,11 @@ def rows(**columns) -> pa.Table:
 
 
 def logs_with(kind: str, reference: list, current: list, users: list | None = None) -> Logs:
-    kinds = {"numeric": pa.float64(), "categorical": pa.string()}
+    arrow_types = {"numeric": pa.float64(), "categorical": pa.string()}
     tables = []
     for values in (reference, current):
         others = {"user_id": users} if users else {}
-        tables.append(ibis.memtable(rows(column=pa.array(values, kinds[kind]), **others)))
+        tables.append(ibis.memtable(rows(column=pa.array(values, arrow_types[kind]), **others)))
     return Logs(*tables, {"column": kind})
 
 
