@@ -4,6 +4,7 @@ It is written anew with each snapshot, so that new columns appear; earlier ones 
 """
 
 from collections.abc import Mapping
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from monitoring.snapshots import CHANGED, DISTANCE, NUMBER, WINDOWS, count_name, metric_columns, number_name
@@ -27,18 +28,19 @@ def with_own_tab(dashboard: "DashboardModel", snapshot: "Snapshot") -> "Dashboar
     from evidently.sdk.models import DashboardModel, DashboardTabModel
 
     others = [tab for tab in dashboard.tabs if tab.title != TAB]
-    others_panels = {panel for tab in others for panel in tab.panels}
-    kept = [panel for panel in dashboard.panels if panel.id in others_panels]
-    shown = [panel for panel in dashboard.panels if panel.id not in others_panels]
-    own = _panels(*(_columns(snapshot, shown, metric) for metric in (NUMBER, DISTANCE)))
+    on_others = set(chain.from_iterable(tab.panels for tab in others))
+    kept = [panel for panel in dashboard.panels if panel.id in on_others]
+    shown = [panel for panel in dashboard.panels if panel.id not in on_others]
+    own = _panels(_columns(snapshot, shown, NUMBER), _columns(snapshot, shown, DISTANCE))
     tab = DashboardTabModel(title=TAB, panels=[panel.id for panel in own])
     return DashboardModel(tabs=[tab, *others], panels=[*own, *kept])
 
 
 def _columns(snapshot: "Snapshot", shown: "list[DashboardPanelPlot]", metric: str) -> list[str]:
     """Return what a metric is given for in the snapshot, and what the panels show already: a window may lack it."""
-    values = [value for panel in shown for value in panel.values if value.metric.endswith(f":{metric}")]
-    return list(dict.fromkeys([*metric_columns(snapshot, metric), *(one.metric_labels["column"] for one in values)]))
+    lines = chain.from_iterable(panel.values for panel in shown)
+    earlier = [line.metric_labels["column"] for line in lines if line.metric.endswith(f":{metric}")]
+    return list(dict.fromkeys([*metric_columns(snapshot, metric), *earlier]))
 
 
 def _panels(numbers: list[str], distances: list[str]) -> "list[DashboardPanelPlot]":
