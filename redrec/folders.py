@@ -97,11 +97,15 @@ class EvaluationFolder:
 
 
 class DriftFolder:
-    """Written by `monitoring.reports`: the verdicts, and one HTML report per scenario."""
+    """The verdicts of `redrec drift`, and one page per scenario by `monitoring.reports`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.verdicts = path / "drift.json"
+
+    def report(self, slug: str) -> Path:
+        """The page of a scenario, by its `redrec.data.scenarios.slug`."""
+        return self.path / f"{slug}.html"
 
 
 class DecisionFolder:

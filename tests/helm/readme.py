@@ -15,8 +15,8 @@ INDENT = 2
 HEAD = """# The chart redrec
 
 Cross-scenario item retrieval, served by KServe: an InferenceService with its ServingRuntime, ServiceAccount, claim and
-PodDisruptionBudget, the Role by which a pipeline's run deploys, and, if enabled, a Job that registers the pipelines, and an
-experiment of two bundles. [docs/install.md](../../docs/install.md) installs it, step by step, and
+PodDisruptionBudget, the Role by which a pipeline's run deploys, and, if enabled, a Job that registers the pipelines, an
+experiment of two bundles, and Evidently's service. [docs/install.md](../../docs/install.md) installs it, step by step, and
 [docs/experiments.md](../../docs/experiments.md) an experiment. `make format` writes this file from the comments in `values.yaml`.
 
 | value | default | meaning |

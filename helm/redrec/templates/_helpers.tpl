@@ -70,6 +70,16 @@ seccompProfile:
 {{ .Values.experiment.claim.name | default (printf "%s-experiment" (include "redrec.fullname" .)) }}
 {{- end -}}
 
+{{/* Name of the claim for Evidently's workspace. */}}
+{{- define "redrec.evidentlyClaim" -}}
+{{ .Values.evidently.claim.name | default (printf "%s-evidently" (include "redrec.fullname" .)) }}
+{{- end -}}
+
+{{- define "redrec.evidentlySelector" -}}
+app.kubernetes.io/component: evidently
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
 {{- define "redrec.allocationName" -}}
 {{ include "redrec.fullname" . }}-allocation
 {{- end -}}
