@@ -5,9 +5,9 @@
 Each run is a pair of weeks of a generated world (`tests.drift.worlds`): heavy-tailed returning users of three scenarios,
 ads with a tenth of them.
 
-- `null`: nothing is planted. Beside it, Evidently's own drift with its defaults on the same events, per scenario, and with
-  the test of its choice on one row per user.
+- `null`: nothing is planted.
 - `planted`: one change in ads alone; also with the scenarios pooled to one.
+- `evidently`: the same worlds, a report with Evidently's defaults for the events of each scenario.
 - `activity`: users do 30 % less, or more; whose interests stay.
 - `noise`: ordinary weeks differ (a day's events by 10 %, a week's categories by 15 %); floors come from ten pairs of past
   weeks, and twenty later weeks are compared, each with the one before it.
@@ -25,15 +25,17 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from monitoring.snapshots import evidently as silent
 from redrec.drift.calibration import NOT_CALIBRATED, Calibration
 from redrec.drift.config import DriftConfig
 from redrec.drift.drift import calibrate, opened
 from redrec.drift.logs import Sources
 from redrec.drift.verdicts import DRIFTED, Drift
 from tests.benchmarks.measure import commit, say
-from tests.drift.worlds import Noise, Planted, catalog, weeks
+from tests.drift.worlds import SHARES, Noise, Planted, catalog, weeks
 
 SAY_EVERY = 20
 PLANTED = {  # by the number of users of all scenarios; 3,600 are 290 users in ads in a week, 18,000 are 1,450
@@ -113,6 +115,36 @@ def planted(num_runs: int, num_users: int) -> dict[str, Any]:
     return shares
 
 
+def evidently(num_runs: int, num_users: int) -> dict[str, Any]:
+    """Count runs in which Evidently's preset with its defaults flags a column: of any scenario, or the planted one."""
+    counts: Counter[str] = Counter()
+    for seed, _ in folders(num_runs):
+        flagged = {name: _flagged(*logs) for name, logs in _by_scenario(*weeks(seed, num_users)).items()}
+        counts["nothing planted: any"] += any(flagged.values())
+        for column, change in PLANTED.get(num_users, {}).items():
+            ads = _flagged(*_by_scenario(*weeks(seed, num_users, {"ads": change}))["ads"])
+            counts[f"{column} planted: {column}"] += column in ads
+            counts[f"{column} planted: another"] += bool(ads - {column})
+    return dict(counts)
+
+
+def _by_scenario(*logs: pa.Table) -> dict[str, list[pa.Table]]:
+    return {name: [log.filter(pc.equal(log["scenario"], name)) for log in logs] for name in SHARES}
+
+
+def _flagged(reference: pa.Table, current: pa.Table) -> set[str]:
+    with silent():
+        from evidently import DataDefinition, Dataset, Report
+        from evidently.presets import DataDriftPreset
+
+        definition = DataDefinition(numerical_columns=["score"], categorical_columns=["action", "category"])
+        frames = [log.select(["action", "category", "score"]).to_pandas() for log in (current, reference)]
+        sets = [Dataset.from_pandas(frame, data_definition=definition) for frame in frames]
+        tests = Report([DataDriftPreset()], include_tests=True).run(*sets).dict()["tests"]
+    names = [test["name"].rsplit(" ", 1)[-1] for test in tests if test["status"].value == "FAIL"]
+    return {name for name in names if name in definition.numerical_columns + definition.categorical_columns}
+
+
 def _pooled(events: pa.Table) -> pa.Table:
     return events.set_column(events.schema.get_field_index("scenario"), "scenario", pa.repeat("all", len(events)))
 
@@ -155,7 +187,14 @@ def volume(num_runs: int, num_users: int) -> dict[str, Any]:
     return dict(counts)
 
 
-MEASURES = {"null": null, "planted": planted, "activity": activity, "noise": noise, "volume": volume}
+MEASURES = {
+    "null": null,
+    "planted": planted,
+    "activity": activity,
+    "noise": noise,
+    "volume": volume,
+    "evidently": evidently,
+}
 
 
 def main() -> None:
@@ -168,7 +207,7 @@ def main() -> None:
     result = MEASURES[arguments.measure](arguments.runs, arguments.users)
     row = {"measure": arguments.measure, "users": arguments.users, "runs": arguments.runs, **result}
     row |= {"cpu_s": round(time.process_time()), "commit": commit()}
-    print(json.dumps(row if arguments.json else row, indent=None if arguments.json else 1))
+    print(json.dumps(row, indent=None if arguments.json else 1))
 
 
 if __name__ == "__main__":
