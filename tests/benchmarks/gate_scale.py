@@ -11,18 +11,15 @@ reads the last.
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
 
 from redrec.experiments.plan import Guardrail, Metric, Plan
-from tests.benchmarks.measure import ROOT, commit, say
+from tests.benchmarks.measure import commit, say, used_by
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 PLAN = Plan(
@@ -93,20 +90,6 @@ def write_logs(folder: Path, num_exposures: int) -> tuple[Path, Path, Path]:
     return exposures, outcomes, plan
 
 
-def used(command: list[str]) -> dict[str, float]:
-    """Return the seconds of a process, and its peak memory."""
-    begin = time.perf_counter()
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise RuntimeError(f"{' '.join(command)} ended with {status}")
-    return {
-        "cpu_s": round(usage.ru_utime + usage.ru_stime, 1),
-        "wall_s": round(time.perf_counter() - begin, 1),
-        "peak_mib": round(usage.ru_maxrss / 1024),
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.gate_scale")
     parser.add_argument("--exposures", type=int, default=1_000_000, help="number of exposures (default: 1000000)")
@@ -122,10 +105,10 @@ def main() -> None:
         gate = [sys.executable, "-m", "cli.main", "gate", *(str(word) for pair in files.items() for word in pair)]
         state = ["--state", str(Path(scratch) / "state")]
         rows = {
-            "gate": used(gate),
-            "first_look": used([*gate, *state, "--through", str(START + timedelta(days=PLAN.days - 1))]),
-            "next_look": used([*gate, *state]),
-            "tea_tasting": used([sys.executable, "-c", RIVAL, str(exposures), str(outcomes)]),
+            "gate": used_by(gate),
+            "first_look": used_by([*gate, *state, "--through", str(START + timedelta(days=PLAN.days - 1))]),
+            "next_look": used_by([*gate, *state]),
+            "tea_tasting": used_by([sys.executable, "-c", RIVAL, str(exposures), str(outcomes)]),
         }
     result = {"benchmark": "gate_scale", "commit": commit(), "exposures": arguments.exposures, **rows}
     print(json.dumps(result, indent=None if arguments.json else 1))

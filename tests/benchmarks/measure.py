@@ -7,6 +7,7 @@ Shapes: R seeds, U users, B resamples.
 
 import argparse
 import json
+import os
 import platform
 import resource
 import statistics
@@ -27,6 +28,20 @@ METRICS = ("hit_rate@10", "ndcg@10")  # of models, in tables
 
 def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
+
+
+def used_by(command: list[str]) -> dict[str, float]:
+    """Return the seconds of a process, and its peak memory."""
+    begin = time.perf_counter()
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise RuntimeError(f"{' '.join(command)} ended with {status}")
+    return {
+        "cpu_s": round(usage.ru_utime + usage.ru_stime, 1),
+        "wall_s": round(time.perf_counter() - begin, 1),
+        "peak_mib": round(usage.ru_maxrss / 1024),
+    }
 
 
 def timed(call: Callable[[], object], repeats: int) -> dict[str, float]:
