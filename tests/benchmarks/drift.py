@@ -11,6 +11,8 @@ ads with a tenth of them.
 - `activity`: users do 30 % less, or more; whose interests stay.
 - `noise`: ordinary weeks differ (a day's events by 10 %, a week's categories by 15 %); floors come from ten pairs of past
   weeks, and twenty later weeks are compared, each with the one before it.
+- `season`: on each of 60 days, the last week with the one before, while weekends are busier and of other categories, and
+  the users double.
 - `volume`: ads is gone, or has lost 80 % of its users.
 """
 
@@ -19,6 +21,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -35,7 +38,7 @@ from redrec.drift.drift import calibrate, opened
 from redrec.drift.logs import Sources
 from redrec.drift.verdicts import DRIFTED, Drift
 from tests.benchmarks.measure import commit, say
-from tests.drift.worlds import SHARES, Noise, Planted, catalog, weeks
+from tests.drift.worlds import SHARES, START, Noise, Planted, catalog, growing_log, weeks
 
 SAY_EVERY = 20
 PLANTED = {  # by the number of users of all scenarios; 3,600 are 290 users in ads in a week, 18,000 are 1,450
@@ -50,6 +53,7 @@ PLANTED = {  # by the number of users of all scenarios; 3,600 are 290 users in a
 FOLLOWS = {"category": {"category", "interests"}}  # items of another category have other vectors
 NOISE = Noise(days=0.1, categories=0.15)
 PAST_WEEKS, LATER_WEEKS = 11, 20
+SEASON_DAYS = 60
 
 
 def compared(folder: Path, reference: pa.Table, current: pa.Table, floors: Calibration = NOT_CALIBRATED) -> Drift:
@@ -187,7 +191,28 @@ def volume(num_runs: int, num_users: int) -> dict[str, Any]:
     return dict(counts)
 
 
+def season(num_runs: int, num_users: int) -> dict[str, Any]:
+    """Count alarms, and days with one, over the days of some logs."""
+    counts: Counter[str] = Counter()
+    for seed, folder in folders(num_runs):
+        log = growing_log(seed, num_users, SEASON_DAYS)
+        for day in range(14, SEASON_DAYS + 1):
+            before, now = (_days(log, day - ago, day - ago + 7) for ago in (14, 7))
+            drift = compared(folder, before, now)
+            counts["days"] += 1
+            counts["days with drift"] += any(found(drift).values())
+            counts["days with a volume verdict"] += bool({"volume", "missing"} & set(drift.verdicts.values()))
+    return dict(counts)
+
+
+def _days(log: pa.Table, first: int, end: int) -> pa.Table:
+    start, stop = (pa.scalar(START + timedelta(days=day), log.schema.field("timestamp").type) for day in (first, end))
+    time = log["timestamp"]
+    return log.filter(pc.and_(pc.greater_equal(time, start), pc.less(time, stop)))
+
+
 MEASURES = {
+    "season": season,
     "null": null,
     "planted": planted,
     "activity": activity,

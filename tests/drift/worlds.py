@@ -6,7 +6,7 @@ they like, how often they act, and how their results are scored; days and weeks 
 
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +18,8 @@ CATEGORIES = [f"c{number}" for number in range(10)]
 ITEMS_PER_CATEGORY, DIMENSIONS = 40, 64
 START = datetime(2026, 1, 5)
 DAY_MS, WEEK_DAYS = 86_400_000, 7
+WEEKDAYS = (1, 1, 1, 1, 1, 1.7, 1.5)  # how busy a growing log's days are
+SCORE_DEVIATION = 1.25**0.5  # of all events: of a user's mean .5, of an event 1
 
 
 class Planted(NamedTuple):
@@ -80,18 +82,26 @@ def week(
     day_D = np.exp(rng.normal(0, noise.days, WEEK_DAYS)) if noise.days else np.ones(WEEK_DAYS)
     rate_U = users.rate_U * (1 + planted.events) * day_D.mean()
     rate_U = rate_U * (rng.random(len(rate_U)) < planted.users_kept)
-    user_N = np.repeat(np.arange(len(rate_U)), rng.poisson(rate_U))
-    num = len(user_N)
     like_UC = users.like_UC * np.exp(rng.normal(0, noise.categories, len(CATEGORIES)))
-    category_N = choose(rng, like_UC[user_N])
+    share_D = np.concatenate([np.zeros(WEEK_DAYS * number), day_D / day_D.sum()])
+    return _events(rng, scenario, users._replace(rate_U=rate_U, like_UC=like_UC), share_D, planted)
+
+
+def _events(
+    rng: np.random.Generator, scenario: str, users: Population, share_D: NDArray[Any], planted: Planted = NOTHING
+) -> pa.Table:
+    """Return the events of days after START, each with a share of them."""
+    user_N = np.repeat(np.arange(len(users.ids)), rng.poisson(users.rate_U))
+    num = len(user_N)
+    category_N = choose(rng, users.like_UC[user_N])
     category_N = np.where((category_N > 0) & (rng.random(num) < planted.category / 0.8), 0, category_N)
     position_N = np.minimum(rng.zipf(1.6, num) - 1, ITEMS_PER_CATEGORY - 1)
     moved_N = (position_N + ITEMS_PER_CATEGORY // 2) % ITEMS_PER_CATEGORY
     position_N = np.where(rng.random(num) < planted.taste, moved_N, position_N)
     names = np.array([*CATEGORIES, None], dtype=object)
     is_lost_N = rng.random(num) < planted.nulls
-    like_N = rng.random(num) < users.action_U[user_N] * (1 + planted.action)
-    day_N = rng.choice(WEEK_DAYS, num, p=day_D / day_D.sum()) + WEEK_DAYS * number
+    is_like_N = rng.random(num) < users.action_U[user_N] * (1 + planted.action)
+    day_N = rng.choice(len(share_D), num, p=share_D)
     ms_N = (day_N + np.clip(rng.normal(0.7, 0.15, num), 0, 0.999)) * DAY_MS
     start_ms = (START - datetime(1970, 1, 1)).total_seconds() * 1000
     return pa.table(
@@ -99,10 +109,10 @@ def week(
             "user_id": pa.array([f"u{user}" for user in users.ids[user_N]], pa.string()),
             "item_id": pa.array([f"i{item}" for item in category_N * ITEMS_PER_CATEGORY + position_N], pa.string()),
             "scenario": pa.repeat(scenario, num),
-            "action": pa.array(np.where(like_N, "like", "click"), pa.string()),
+            "action": pa.array(np.where(is_like_N, "like", "click"), pa.string()),
             "timestamp": pa.array((start_ms + ms_N).astype(np.int64), pa.timestamp("ms", "UTC")),
             "category": pa.array(names[np.where(is_lost_N, len(CATEGORIES), category_N)], pa.string()),
-            "score": users.score_U[user_N] + rng.normal(0, 1, num) + planted.score * 1.118,
+            "score": users.score_U[user_N] + rng.normal(0, 1, num) + planted.score * SCORE_DEVIATION,
         }
     )
 
@@ -135,6 +145,22 @@ def weeks(
         events = [week(rng, name, users[name], number, changed.get(name, NOTHING), noise) for name in SHARES]
         tables.append(pa.concat_tables(events))
     return tables
+
+
+def growing_log(seed: int, num_users: int, num_days: int) -> pa.Table:
+    """Return days with weekends that are busier and of other categories, while the users double; else nothing changes."""
+    rng = np.random.default_rng(seed)
+    weekday_D = np.array(WEEKDAYS)[np.arange(num_days) % WEEK_DAYS]
+    weekend_C = np.exp(rng.normal(0, 0.5, len(CATEGORIES)))
+    tables = []
+    for name, share in SHARES.items():
+        users = population(rng, num_users, share)
+        first_U = rng.uniform(-num_days, num_days, len(users.ids))
+        for day, busy in enumerate(weekday_D.tolist()):
+            rate_U = users.rate_U * (first_U <= day) * busy / WEEK_DAYS
+            like_UC = users.like_UC * (weekend_C if busy > 1 else 1)
+            tables.append(_events(rng, name, users._replace(rate_U=rate_U, like_UC=like_UC), np.eye(num_days)[day]))
+    return pa.concat_tables(tables)
 
 
 def write_world(folder: Path, seed: int, num_users: int, planted: dict[str, Planted] | None = None) -> Path:
