@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyarrow.parquet as pq
 
 from cli import run_result
+from cli.demo_drift import PlantedDrift, planted_drift, planted_text
 from cli.learned import learned_text
 from cli.quality import quality_text
 from cli.table import indented, table
@@ -53,11 +54,13 @@ class DemoFolder:
         self.exposures = path / "experiment" / "exposures.parquet"
         self.outcomes = path / "experiment" / "outcomes.parquet"
         self.plan = path / "experiment" / "plan.json"
+        self.reference = path / "weeks" / "reference.parquet"
+        self.current = path / "weeks" / "current.parquet"
 
     @property
     def names(self) -> set[str]:
         """The names of all its files and folders."""
-        return {self.input.name, self.run.name, self.plan.parent.name}
+        return {self.input.name, self.run.name, self.plan.parent.name, self.reference.parent.name}
 
 
 class Demo(NamedTuple):
@@ -65,6 +68,7 @@ class Demo(NamedTuple):
     result: run_result.RunResult
     simulation: Simulation
     decisions: dict[str, Decision]
+    drift: PlantedDrift
 
     @property
     def planted(self) -> dict[str, float]:
@@ -77,6 +81,7 @@ class Demo(NamedTuple):
             "caveat": CAVEATS[self.data],
             "examples": self.result.examples,
             "gate": {"planted_effects": self.planted, "decisions": gate},
+            "planted_drift": {"scenario": self.drift.scenario, "verdicts": self.drift.drift.verdicts},
         }
 
     def text(self) -> str:
@@ -90,6 +95,7 @@ class Demo(NamedTuple):
                 run_result.value_text(result.metrics),
                 run_result.examples_text(result.examples),
                 run_result.drift_text(result.drift),
+                planted_text(self.drift),
                 self.gate_text(),
                 run_result.files_text(result),
                 run_result.next_text(result),
@@ -124,7 +130,10 @@ def demo(data: str, out: Path, recipe: "Recipe", config: DemoConfig, progress: C
     progress(f"Writing a generated experiment to {files.plan.parent}")
     plan = plan_of(simulation)
     write_experiment(simulate(simulation, plan), plan, files)
-    return Demo(data, result, simulation, decide(files.exposures, files.outcomes, plan).scenarios)
+    decisions = decide(files.exposures, files.outcomes, plan).scenarios
+    progress(f"Writing two weeks, one with a planted drift, to {files.current.parent}")
+    drift = planted_drift(events, items, list(result.metrics["scenarios"])[-1], files.reference, files.current)
+    return Demo(data, result, simulation, decisions, drift)
 
 
 def write_tables(data: str, world: WorldConfig, folder: Path) -> tuple[Path, Path]:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 SUMMARY = "compare two event logs, one verdict per scenario: stable, drift, missing, volume or insufficient"
 EXAMPLE = (
-    "# after `redrec demo`\nredrec drift --reference demo/drift/reference.parquet "
-    "--current demo/drift/current.parquet --items demo/input/items.parquet --out drift"
+    "# after `redrec demo`\nredrec drift --reference demo/weeks/reference.parquet "
+    "--current demo/weeks/current.parquet --items demo/input/items.parquet --out drift"
 )
 TASKS: dict[str, Command] = {"calibrate": drift_calibrate}
 MOST = 8  # columns of a scenario that the text shows

@@ -7,9 +7,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from cli.demo_drift import PlantedDrift
 from cli.demo_run import CAVEATS, Demo, DemoFolder, plan_of, planted_experiment, write_experiment
 from cli.main import main
 from cli.run_result import read_run
+from redrec.drift.verdicts import Drift
 from redrec.experiments.decisions import Decision
 from redrec.experiments.gate import decide
 from redrec.experiments.simulation import Simulation, simulate
@@ -17,6 +19,8 @@ from redrec.folders import RunFolder
 from redrec.training.presets import tiny
 from redrec.training.recipe import Recipe
 from tests.worlds import TinyRun
+
+NO_DRIFT = PlantedDrift("ads", Drift(windows=None, scenarios={}))
 
 
 def decisions_of(simulation: Simulation, folder: Path) -> dict[str, Decision]:
@@ -43,7 +47,7 @@ def test_the_gate_finds_what_was_planted(tmp_path: Path):
 def test_the_text_has_figures_users_drift_gate_and_the_caveat(tiny_run: TinyRun, tmp_path: Path):
     run = read_run(tiny_run.folder)
     simulation = planted_experiment(list(run.metrics["scenarios"]))
-    demo = Demo("complete-journey", run, simulation, decisions_of(simulation, tmp_path))
+    demo = Demo("complete-journey", run, simulation, decisions_of(simulation, tmp_path), NO_DRIFT)
     text = demo.text()
     assert CAVEATS["complete-journey"] in text and "education and exploration only" in text
     for section in (
