@@ -19,7 +19,7 @@ from redrec.data.times import time_format, utc_times
 from redrec.drift.columns import Kind, columns_of, typed
 from redrec.drift.windows import Window, reference_window
 
-HOUR, VECTOR = "hour", "vector"
+HOUR, VECTOR = "hour", "item vectors"
 TABLE = "typed.parquet"
 BLOCK_HOURS = 4
 NEEDED = (c.USER_ID, c.SCENARIO, c.TIMESTAMP)
@@ -92,9 +92,8 @@ def logs_of(reference: ir.Table, current: ir.Table, items: ir.Table) -> Logs:
         unit = time_format(events, name).unit
         table = typed(events, columns.kinds, KEPT).mutate(timestamp=utc_times(events[c.TIMESTAMP], unit))
         tables.append(_with_category(_with_hour(table), items))
-    kinds[HOUR] = "categorical"
-    if c.CATEGORY in tables[0].columns:
-        kinds[c.CATEGORY] = "categorical"
+    derived = [name for name in (HOUR, c.CATEGORY) if name in tables[0].columns]
+    kinds |= {name: "categorical" for name in derived if name not in kinds}
     return Logs(tables[0], tables[1], kinds, columns.mixed)
 
 
@@ -120,6 +119,8 @@ def _checked(events: ir.Table, name: str) -> ir.Table:
 
 
 def _with_hour(events: ir.Table) -> ir.Table:
+    if HOUR in events.columns:
+        return events
     first = events[c.TIMESTAMP].hour() // BLOCK_HOURS * BLOCK_HOURS
     return events.mutate(**{HOUR: first.cast("string").lpad(2, "0") + "h"})
 
@@ -161,4 +162,5 @@ def _vectors(table: ir.Table) -> ir.Table:
             f"vectors: seen {', '.join(f'{name} ({kind})' for name, kind in table.schema().items())}. "
             f"Give a table with {c.ITEM_ID} and one column of lists of numbers."
         )
-    return table.select(item_id=table[c.ITEM_ID].cast("string"), vector=table[lists[0]].cast("array<float64>"))
+    vector = table[lists[0]].cast("array<float64>").name(VECTOR)
+    return table.select(table[c.ITEM_ID].cast("string").name(c.ITEM_ID), vector)

@@ -25,6 +25,7 @@ from redrec.drift.permutation import Floats, Sample
 ALIKE = 0.2  # how strongly a user's events correlate; it sets the weights of users, and no verdict depends on it
 MAX_LEVELS = 20  # of a categorical column; the others are one level
 REST = "(rest)"
+USER, IS_CURRENT = "_user", "_is_current"  # no names of a log's columns
 NUM_EVENTS = "num_events"  # of a user: a column of its own
 QUANTILES = np.linspace(0, 1, 65)[1:-1]  # of a numeric column
 
@@ -88,8 +89,8 @@ class UserSums:
         self.num_known = {name: np.zeros(rows, dtype=np.float32) for name in columns}
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Add events with the number of their `user`, whether it `is_current`, and the columns."""
-        row_N = batch["user"].to_numpy() + self.num_users * batch["is_current"].to_numpy(zero_copy_only=False)
+        """Add events with the number of their USER, whether they are IS_CURRENT, and the columns."""
+        row_N = batch[USER].to_numpy() + self.num_users * batch[IS_CURRENT].to_numpy(zero_copy_only=False)
         rows, number_N, counts = np.unique(row_N, return_inverse=True, return_counts=True)
         is_of_RN = csr_array((np.ones(len(row_N), np.float32), (number_N, np.arange(len(row_N)))))
         self.num_events[rows] += counts

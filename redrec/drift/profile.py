@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import ibis.expr.types as ir
 
 from redrec.drift.columns import Kind
-from redrec.drift.users import IS_CURRENT
+from redrec.drift.measures import IS_CURRENT
 
 FAR = 0.01  # share of values outside the reference's range by more than its width
 

@@ -18,10 +18,10 @@ from redrec.data.tables import batches, read, write
 from redrec.drift.config import DriftConfig
 from redrec.drift.interests import SAMPLE, RandomFeatures, vectors
 from redrec.drift.logs import VECTOR, Logs
-from redrec.drift.measures import MAX_LEVELS, QUANTILES, Column, Levels, Ranks, UserSums
+from redrec.drift.measures import IS_CURRENT, MAX_LEVELS, QUANTILES, USER, Column, Levels, Ranks, UserSums
 from redrec.drift.verdicts import Window
 
-USER, IS_CURRENT = "user", "is_current"
+NUMBER = "_number"
 WINDOWS: tuple[Window, Window] = ("reference", "current")
 USERS, EVENTS = "chosen_users.parquet", "events_of_scenario.parquet"
 
@@ -46,7 +46,7 @@ def choose_users(logs: Logs, config: DriftConfig, scratch: Path) -> Chosen:
         **{f"events_{name}": seen[name].sum() for name in WINDOWS},
     )
     order = ibis.window(group_by=c.SCENARIO, order_by=[seen[c.USER_ID].hash(), seen[c.USER_ID]])
-    numbered = seen.select(c.SCENARIO, c.USER_ID, user=ibis.row_number().over(order))
+    numbered = seen.select(c.SCENARIO, c.USER_ID, ibis.row_number().over(order).name(USER))
     write(numbered.filter(numbered[USER] < config.max_users), scratch / USERS)
     rows = sorted(counts.to_pyarrow().to_pylist(), key=lambda row: row[c.SCENARIO])
     return Chosen(
@@ -85,9 +85,9 @@ class ScenarioEvents(NamedTuple):
             events = events.inner_join(self.logs.vectors, c.ITEM_ID)
         events = events.filter(events[name].notnull())
         order = ibis.window(group_by=[USER, IS_CURRENT], order_by=_shuffled(events))
-        numbered = events.select(USER, IS_CURRENT, name, number=ibis.row_number().over(order))
-        few = numbered.filter(numbered["number"] < config.events_per_user)
-        sample = few.order_by([few["number"], few[USER].hash()]).limit(SAMPLE)[name].to_pyarrow().combine_chunks()
+        numbered = events.select(USER, IS_CURRENT, name, ibis.row_number().over(order).name(NUMBER))
+        few = numbered.filter(numbered[NUMBER] < config.events_per_user)
+        sample = few.order_by([few[NUMBER], few[USER].hash()]).limit(SAMPLE)[name].to_pyarrow().combine_chunks()
         lengths = Counter(pc.list_value_length(sample).to_pylist())
         if not lengths:
             return None

@@ -21,7 +21,7 @@ def compared(folder: Path, reference: pa.Table, current: pa.Table, vectors=None)
         return windows.drift(FEW_DRAWS).scenarios["ads"]
 
 
-def world(folder: Path, seed: int = 0, num_users: int = 3600, **planted) -> Drift:
+def world(folder: Path, seed: int = 1, num_users: int = 3600, **planted) -> Drift:
     from redrec.drift.logs import Sources
 
     write_world(folder, seed, num_users, {"ads": Planted(**planted)})
@@ -131,3 +131,13 @@ def test_vectors_of_another_length_are_left_out(tmp_path):
     lists = [[1.0, 2.0]] * 4 + [[1.0]]
     scenario = compared(tmp_path, log(0, {"x": [1.0] * NUM}), log(1, {"x": [1.0] * NUM}), lists)
     assert scenario.interests is not None and scenario.interests.verdict == "stable"
+
+
+def test_columns_of_any_name_are_compared(tmp_path):
+    """Also of names that the comparison itself uses, and lists that are called as the interests are."""
+    names = ("user", "is_current", "hour", "num_events", "number", 'a "b"')
+    columns = {name: (np.arange(NUM) % 7).astype(float) for name in names}
+    columns |= {"vector": [[1.0, 2.0], [2.0, 1.0]] * (NUM // 2), "interests": [[1.0], [3.0]] * (NUM // 2)}
+    scenario = compared(tmp_path, log(0, columns), log(1, columns), np.eye(5).tolist())
+    assert scenario.verdict == "stable" and scenario.interests is not None
+    assert scenario.columns.keys() == {*names, "vector", "interests", "category"}

@@ -4,11 +4,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from redrec.drift.measures import REST, Levels, Ranks, UserSums
+from redrec.drift.measures import IS_CURRENT, REST, USER, Levels, Ranks, UserSums
 
 
 def batch(users, is_current, **columns) -> pa.RecordBatch:
-    return pa.RecordBatch.from_pydict({"user": users, "is_current": is_current, **columns})
+    return pa.RecordBatch.from_pydict({USER: users, IS_CURRENT: is_current, **columns})
 
 
 def test_a_rank_is_the_share_of_smaller_values_with_half_of_the_equal_ones():

@@ -3,13 +3,14 @@
 import ibis
 import numpy as np
 
+from redrec.drift.measures import IS_CURRENT
 from redrec.drift.profile import profiles
 
 
 def test_a_profile_says_what_is_true_without_a_test():
     events = ibis.memtable(
         {
-            "is_current": [False] * 4 + [True] * 4,
+            IS_CURRENT: [False] * 4 + [True] * 4,
             "score": [0.0, 1.0, np.inf, 0.5, 0.2, 3.0, -3.0, np.inf],
             "action": ["like", None, "like", "like", "like", "like", "like", "like"],
         }
@@ -22,6 +23,6 @@ def test_a_profile_says_what_is_true_without_a_test():
 
 
 def test_a_window_without_values_has_none():
-    events = ibis.memtable({"is_current": [True, True], "score": [1.0, 2.0]})
+    events = ibis.memtable({IS_CURRENT: [True, True], "score": [1.0, 2.0]})
     profile = profiles(events, {"score": "numeric"})["score"]
     assert (profile.num_values, profile.share_far) == ((0, 2), 0.0)

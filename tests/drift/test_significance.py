@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 
 from redrec.drift.config import DriftConfig
-from redrec.drift.measures import NUM_EVENTS, Levels, Ranks, UserSums
+from redrec.drift.measures import IS_CURRENT, NUM_EVENTS, USER, Levels, Ranks, UserSums
 from redrec.drift.significance import changes, num_permutations
 
 NUM_USERS = 300
@@ -16,7 +16,7 @@ def sums(rng: np.random.Generator, shift: float = 0.0) -> UserSums:
     both = UserSums(columns, NUM_USERS)
     users, is_current = np.tile(np.arange(NUM_USERS), 2), np.repeat([False, True], NUM_USERS)
     values = {name: rng.normal(0, 1, 2 * NUM_USERS) + shift * is_current * (name == "x0") for name in columns}
-    both.add(pa.RecordBatch.from_pydict({"user": users, "is_current": is_current, **values}))
+    both.add(pa.RecordBatch.from_pydict({USER: users, IS_CURRENT: is_current, **values}))
     return both
 
 
@@ -47,5 +47,5 @@ def test_a_significant_new_level_explains_the_levels_that_lost():
     both = UserSums({"x": Levels("x", ["old", "new"])}, NUM_USERS)
     users, is_current = np.tile(np.arange(NUM_USERS), 2), np.repeat([False, True], NUM_USERS)
     levels = np.where(is_current & (users % 3 == 0), "new", "old")
-    both.add(pa.RecordBatch.from_pydict({"user": users, "is_current": is_current, "x": pa.array(levels, pa.string())}))
+    both.add(pa.RecordBatch.from_pydict({USER: users, IS_CURRENT: is_current, "x": pa.array(levels, pa.string())}))
     assert changes(both, {}, DriftConfig(), 1)["x"].measure.level == "new"

@@ -5,6 +5,7 @@ import pytest
 
 from redrec.drift.config import DriftConfig
 from redrec.drift.drift import opened
+from redrec.drift.logs import VECTOR
 from redrec.drift.users import choose_users, scenario_events
 from tests.drift.tables import NUM_USERS, log, write
 
@@ -48,7 +49,7 @@ def test_sums_are_those_of_the_events(windows):
 def test_each_user_has_at_most_so_many_vectors(windows):
     chosen = choose_users(windows.logs, DriftConfig(), windows.scratch)
     own = scenario_events(windows.logs, chosen, "ads", windows.scratch)
-    sums = own.vector_sums("vector", DriftConfig(events_per_user=3))
+    sums = own.vector_sums(VECTOR, DriftConfig(events_per_user=3))
     assert sums is not None and sums.num_events.max() == 3
     without = scenario_events(windows.logs._replace(vectors=None), chosen, "ads", windows.scratch)
-    assert "vector" not in without.events.columns
+    assert VECTOR not in without.events.columns
