@@ -91,6 +91,9 @@ def drift_text(drift: "Drift") -> str:
         rows.append([name, scenario.verdict, scenario.action, scenario.reason])
         if scenario.verdict == "drift":
             details.append(f"{name}:\n{indented(_columns_text(scenario))}")
+    if any(drift.left_out.values()):
+        counts = " and ".join(f"{num:,} of the {window}" for window, num in drift.left_out.items())
+        details.append(f"Left out: rows without a user, a scenario or a time, {counts}.")
     return "\n\n".join([f"Drift:\n{indented(table(rows))}", *details])
 
 

@@ -50,6 +50,7 @@ def columns_of(reference: ir.Table, current: ir.Table, left_out: Sequence[str]) 
         if kind := _kind(name, types[name], [one[name] for one in seen if name in one], is_untyped):
             kinds[name] = kind
     mixed = {name for name in shared if kinds.get(name) == "numeric" and _is_mixed(*(one[name] for one in seen))}
+    mixed |= {name for name in kinds if len({_is_list(one) for one in types[name] if not _is_empty(one)}) > 1}
     return Columns(kinds, frozenset(mixed))
 
 
@@ -76,8 +77,9 @@ def _seen(log: ir.Table, names: Sequence[str]) -> dict[str, Seen]:
 
 def _kind(name: str, types: Sequence[dt.DataType], seen: Sequence[Seen], is_untyped: bool) -> Kind | None:
     types = [one for one in types if not _is_empty(one)] or [dt.string]
-    if all(isinstance(one, dt.Array) and _is_number(one.value_type) for one in types):
+    if _is_list(types[0]):
         return "vector"
+    types = [one for one in types if not _is_list(one)]
     if not all(one.is_string() or one.is_boolean() or _is_number(one) for one in types):
         return None
     if name not in CATEGORIES and not any(one.is_boolean() for one in types):
@@ -94,6 +96,10 @@ def _is_number(kind: dt.DataType) -> bool:
     return kind.is_numeric() and not kind.is_boolean()
 
 
+def _is_list(kind: dt.DataType) -> bool:
+    return isinstance(kind, dt.Array) and _is_number(kind.value_type)
+
+
 def _is_empty(kind: dt.DataType) -> bool:
     """Return whether a file has no type for a column, since all of it is null."""
     return kind.is_null() or kind.is_unknown()
@@ -105,6 +111,8 @@ def _is_mixed(reference: Seen, current: Seen) -> bool:
 
 def _value(events: ir.Table, name: str, kind: Kind) -> ir.Value:
     if name not in events.columns or _is_empty(events[name].type()):
+        return ibis.null(TYPES[kind])
+    if _is_list(events[name].type()) != (kind == "vector"):
         return ibis.null(TYPES[kind])
     if kind == "numeric":
         number = events[name].try_cast("float64") if events[name].type().is_string() else events[name].cast("float64")

@@ -9,7 +9,7 @@ from redrec.drift.decide import column_drift, drifted
 from redrec.drift.logs import VECTOR, Logs
 from redrec.drift.profile import profiles
 from redrec.drift.significance import Change, changes
-from redrec.drift.users import Chosen, ScenarioEvents, choose_users, scenario_events
+from redrec.drift.users import WINDOWS, Chosen, ScenarioEvents, choose_users, scenario_events
 from redrec.drift.verdicts import Action, ColumnDrift, Drift, DriftVerdict, ScenarioDrift, Window
 
 Counts = Mapping[Window, int]
@@ -36,7 +36,8 @@ def compare(logs: Logs, config: DriftConfig, scratch: Path, calibration: Calibra
     windows: dict[Window, tuple[str, str]] | None = None
     if logs.windows:
         windows = {"reference": logs.windows[0].iso, "current": logs.windows[1].iso}
-    return Drift(windows=windows, scenarios=scenarios)
+    left_out = dict(zip(WINDOWS, logs.left_out, strict=True))
+    return Drift(windows=windows, left_out=left_out, scenarios=scenarios)
 
 
 def effects(logs: Logs, config: DriftConfig, scratch: Path) -> Effects:
@@ -96,10 +97,10 @@ def _verdict(
     columns: Mapping[str, ColumnDrift],
     config: DriftConfig,
 ) -> tuple[DriftVerdict, str]:
-    if not logs.windows:
-        return "insufficient", logs.shortage
     if users["reference"] >= config.min_users and not users["current"]:
         return "missing", f"none of {users['reference']:,} users is left in the current window"
+    if not logs.windows:
+        return "insufficient", logs.shortage
     for what, counts in (("users", users), ("events", events)):
         before, after = counts["reference"], counts["current"]
         is_near = before / config.volume_ratio <= after <= before * config.volume_ratio

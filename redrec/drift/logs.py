@@ -36,6 +36,7 @@ class Logs(NamedTuple):
     vectors: ir.Table | None = None  # ITEM_ID and VECTOR of items
     windows: tuple[Window, Window] | None = None  # None: no two are comparable
     shortage: str = ""  # why not
+    left_out: tuple[int, int] = (0, 0)  # rows without a user, a scenario or a time
 
 
 class Sources(NamedTuple):
@@ -55,12 +56,16 @@ def read_logs(connection: SQLBackend, sources: Sources, scratch: Path) -> Logs:
     """
     opened = _open(connection, sources, scratch)
     logs = logs_of(opened["reference"], opened["current"], opened["items"])
+    num_rows = [_num_rows(opened[name]) for name in ("reference", "current")]
     logs = logs._replace(
         reference=_stored(logs.reference, scratch / "reference", "reference"),
         current=_stored(logs.current, scratch / "current", "current"),
         vectors=_vectors(opened["vectors"]) if "vectors" in opened else None,
     )
+    logs = logs._replace(left_out=(num_rows[0] - _num_rows(logs.reference), num_rows[1] - _num_rows(logs.current)))
     available = Window(*extent(logs.reference, "reference")).whole_days
+    if num_rows[1] == 0:
+        return logs._replace(shortage="the current log has no row")
     return comparable(logs, available, Window(*extent(logs.current, "current")).whole_days)
 
 
@@ -132,6 +137,11 @@ def _with_category(events: ir.Table, items: ir.Table) -> ir.Table:
         category=items[c.CATEGORY].cast("string").nullif("").max()
     )
     return events.left_join(categories, events[c.ITEM_ID] == categories["item"]).drop("item")
+
+
+def _num_rows(events: ir.Table) -> int:
+    num: int = events.count().to_pyarrow().as_py()
+    return num
 
 
 def _stored(events: ir.Table, folder: Path, name: str) -> ir.Table:

@@ -12,6 +12,8 @@ A scenario's verdict is one of these, the first that holds:
 from collections.abc import Mapping
 from typing import Literal
 
+from pydantic import Field
+
 from redrec.config import Record
 from redrec.markdown import verdict_table
 
@@ -62,6 +64,7 @@ class Drift(Record):
     """The content of drift.json; the windows are ISO times, the end excluded, and None if they cannot be compared."""
 
     windows: dict[Window, tuple[str, str]] | None
+    left_out: dict[Window, int] = Field(default_factory=dict)  # rows without a user, a scenario or a time
     scenarios: dict[str, ScenarioDrift]
 
     @property

@@ -127,6 +127,16 @@ def test_too_few_users_and_windows_of_other_weekdays_are_insufficient(tmp_path):
     assert "whole weeks from the current one: the reference has Mon 2026-01-05" in scenario.reason
 
 
+def test_an_empty_current_log_misses_every_scenario(tmp_path):
+    scenario = compared(tmp_path, log(0, {"x": [1.0] * NUM}), log(1, {"x": [1.0] * NUM}).slice(0, 0))
+    assert (scenario.verdict, scenario.action) == ("missing", "check_data")
+
+
+def test_numbers_that_become_lists_are_mixed(tmp_path):
+    scenario = compared(tmp_path, log(0, {"x": [1.0] * NUM}), log(1, {"x": [[1.0]] * NUM}))
+    assert scenario.columns["x"].verdict == "mixed"
+
+
 def test_vectors_of_another_length_are_left_out(tmp_path):
     lists = [[1.0, 2.0]] * 4 + [[1.0]]
     scenario = compared(tmp_path, log(0, {"x": [1.0] * NUM}), log(1, {"x": [1.0] * NUM}), lists)

@@ -60,7 +60,8 @@ def test_rows_without_a_user_are_left_out_and_a_log_of_such_rows_alone_is_refuse
     users = table["user_id"].to_pylist()
     partly = table.set_column(0, "user_id", pa.array([None, *users[1:]], pa.string()))
     sources = write(tmp_path, log(0, {"score": [0.5] * NUM}), partly)
-    assert read(connection, sources, tmp_path).current.count().to_pyarrow().as_py() == NUM - 1
+    logs = read(connection, sources, tmp_path)
+    assert (logs.current.count().to_pyarrow().as_py(), logs.left_out) == (NUM - 1, (0, 1))
     pq.write_table(table.set_column(0, "user_id", pa.nulls(NUM, pa.string())), tmp_path / "current.parquet")
     (tmp_path / "again").mkdir()
     with pytest.raises(InputError, match="current: no row has user_id, scenario, timestamp"):
