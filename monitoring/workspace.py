@@ -98,13 +98,22 @@ def _outdated(kept: list[KeptSnapshot], new: uuid.UUID, keep: int) -> list[uuid.
 
 
 def _kept(workspace: "Workspace | RemoteWorkspace", project: uuid.UUID) -> list[KeptSnapshot]:
+    """Return the snapshots of a project; in a folder, remove one that a killed run has written in part.
+
+    The service does not start on a folder with such a file.
+    """
     from evidently.ui.workspace import RemoteWorkspace
 
     if isinstance(workspace, RemoteWorkspace):  # whose list_runs is not implemented
         answer: list[dict[str, Any]] = workspace._request(f"/api/projects/{project}/snapshots", "GET").json()
         return [KeptSnapshot(datetime.fromisoformat(one["timestamp"]), uuid.UUID(one["id"])) for one in answer]
-    ids = workspace.list_runs(project)
-    return [KeptSnapshot(workspace.get_run(project, one).timestamp, uuid.UUID(str(one))) for one in ids]
+    kept = []
+    for snapshot in workspace.list_runs(project):
+        try:
+            kept.append(KeptSnapshot(workspace.get_run(project, snapshot).timestamp, uuid.UUID(str(snapshot))))
+        except ValueError:
+            workspace.delete_run(project, snapshot)
+    return kept
 
 
 def _delete(workspace: "Workspace | RemoteWorkspace", project: uuid.UUID, snapshot: uuid.UUID) -> None:
