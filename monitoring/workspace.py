@@ -53,7 +53,7 @@ def add_to_workspace(snapshots: "Mapping[str, Snapshot]", workspace: str, keep: 
                 _add(opened, project_id(name), snapshot, keep)
         except (EvidentlyError, requests.RequestException) as error:
             raise InputError(
-                f"The workspace {workspace} does not take a snapshot: {error}. Set {SECRET} to its secret, and read its log."
+                f"The workspace {workspace} takes no snapshot: {error}. Set {SECRET} to its secret, and read its log."
             ) from error
 
 
