@@ -17,7 +17,7 @@ from redrec.config import InputError
 
 if TYPE_CHECKING:
     from evidently.core.report import Snapshot
-    from evidently.ui.workspace import RemoteWorkspace, Workspace
+    from evidently.sdk.models import DashboardModel, ProjectModel
 
 SECRET = "EVIDENTLY_SECRET"  # as Evidently's own service names it
 URL_SCHEMES = ("http://", "https://")
@@ -37,49 +37,35 @@ def add_to_workspace(snapshots: "Mapping[str, Snapshot]", workspace: str, keep: 
     The service takes the secret in the environment variable SECRET.
 
     Raises:
-        InputError: The service does not answer, or refuses.
+        InputError: The service does not answer, or does not take a snapshot.
     """
     with evidently():
+        import requests
         from evidently.errors import EvidentlyError
         from evidently.sdk.models import ProjectModel
 
-        opened = _open(workspace)
-        known = {
-            project.id for project in opened.list_projects()
-        }  # the service's get_project raises for an unknown one
+        opened = Service(workspace) if workspace.startswith(URL_SCHEMES) else Folder(workspace)
         try:
+            known = opened.projects()
             for name, snapshot in snapshots.items():
                 if project_id(name) not in known:
                     opened.add_project(ProjectModel(id=project_id(name), name=label(name)))
                 _add(opened, project_id(name), snapshot, keep)
-        except EvidentlyError as error:
-            raise InputError(f"Evidently's service refuses a snapshot: {error}. Set {SECRET} to its secret.") from error
+        except (EvidentlyError, requests.RequestException) as error:
+            raise InputError(
+                f"The workspace {workspace} takes no snapshot: {error}. Set {SECRET} to its secret, and read its log."
+            ) from error
 
 
 def project_id(scenario: str) -> uuid.UUID:
     return uuid.uuid5(PROJECTS, scenario)
 
 
-def _open(workspace: str) -> "Workspace | RemoteWorkspace":
-    import requests
-    from evidently.ui.workspace import RemoteWorkspace, Workspace
-
-    if not workspace.startswith(URL_SCHEMES):
-        return Workspace.create(workspace)
-    try:
-        return RemoteWorkspace(workspace, os.environ.get(SECRET))
-    except (requests.RequestException, ValueError) as error:
-        raise InputError(
-            f"The workspace {workspace} does not answer as Evidently's service: {error}. Give the URL of one that "
-            "runs, or a folder."
-        ) from error
-
-
-def _add(workspace: "Workspace | RemoteWorkspace", project: uuid.UUID, snapshot: "Snapshot", keep: int) -> None:
-    new = workspace.add_run(project, snapshot, include_data=False).id
-    for old in _outdated(_kept(workspace, project), new, keep):
-        _delete(workspace, project, old)
-    workspace.save_dashboard(project, with_own_tab(workspace.get_dashboard(project), snapshot))
+def _add(workspace: "Folder | Service", project: uuid.UUID, snapshot: "Snapshot", keep: int) -> None:
+    new = workspace.add(project, snapshot)
+    for old in _outdated(workspace.kept(project), new, keep):
+        workspace.delete(project, old)
+    workspace.save_dashboard(project, with_own_tab(workspace.dashboard(project), snapshot))
 
 
 def _outdated(kept: list[KeptSnapshot], new: uuid.UUID, keep: int) -> list[uuid.UUID]:
@@ -97,20 +83,82 @@ def _outdated(kept: list[KeptSnapshot], new: uuid.UUID, keep: int) -> list[uuid.
     return replaced + [one.id for one in others[keep:]]
 
 
-def _kept(workspace: "Workspace | RemoteWorkspace", project: uuid.UUID) -> list[KeptSnapshot]:
-    from evidently.ui.workspace import RemoteWorkspace
+class Folder:
+    """A folder of JSON files, which a service that is started on it follows.
 
-    if isinstance(workspace, RemoteWorkspace):  # whose list_runs is not implemented
-        answer: list[dict[str, Any]] = workspace._request(f"/api/projects/{project}/snapshots", "GET").json()
+    Evidently's own class for it reads all snapshots of all projects first, and fails at a broken one.
+    """
+
+    def __init__(self, path: str) -> None:
+        from evidently.ui.storage.local.base import LocalState
+
+        self.state = LocalState(path)
+
+    def projects(self) -> set[uuid.UUID]:
+        return set(self.state.list_projects())
+
+    def add_project(self, project: "ProjectModel") -> None:
+        self.state.write_project(project)
+
+    def add(self, project: uuid.UUID, snapshot: "Snapshot") -> uuid.UUID:
+        new = uuid.uuid4()
+        self.state.write_snapshot(project, new, snapshot.to_snapshot_model())
+        return new
+
+    def kept(self, project: uuid.UUID) -> list[KeptSnapshot]:
+        """Return the snapshots; remove one that a killed run wrote in part, since no service starts with it."""
+        kept = []
+        for snapshot in self.state.list_snapshots(project):
+            try:
+                kept.append(KeptSnapshot(self.state.read_snapshot(project, snapshot).timestamp, snapshot))
+            except ValueError:
+                self.delete(project, snapshot)
+        return kept
+
+    def delete(self, project: uuid.UUID, snapshot: uuid.UUID) -> None:
+        self.state.delete_snapshot(project, snapshot)
+
+    def dashboard(self, project: uuid.UUID) -> "DashboardModel":
+        return self.state.read_dashboard(project)
+
+    def save_dashboard(self, project: uuid.UUID, dashboard: "DashboardModel") -> None:
+        self.state.write_dashboard(project, dashboard)
+
+
+class Service:
+    """Evidently's service; its client can neither list nor delete snapshots, and takes no unknown project."""
+
+    def __init__(self, url: str) -> None:
+        import requests
+        from evidently.ui.workspace import RemoteWorkspace
+
+        try:
+            self.client = RemoteWorkspace(url, os.environ.get(SECRET))
+        except (requests.RequestException, ValueError) as error:
+            raise InputError(
+                f"The workspace {url} does not answer as Evidently's service: {error}. Give the URL of one that "
+                "runs, or a folder."
+            ) from error
+
+    def projects(self) -> set[uuid.UUID]:
+        return {project.id for project in self.client.list_projects()}
+
+    def add_project(self, project: "ProjectModel") -> None:
+        self.client.add_project(project)
+
+    def add(self, project: uuid.UUID, snapshot: "Snapshot") -> uuid.UUID:
+        new: uuid.UUID = self.client.add_run(project, snapshot).id
+        return new
+
+    def kept(self, project: uuid.UUID) -> list[KeptSnapshot]:
+        answer: list[dict[str, Any]] = self.client._request(f"/api/projects/{project}/snapshots", "GET").json()
         return [KeptSnapshot(datetime.fromisoformat(one["timestamp"]), uuid.UUID(one["id"])) for one in answer]
-    ids = workspace.list_runs(project)
-    return [KeptSnapshot(workspace.get_run(project, one).timestamp, uuid.UUID(str(one))) for one in ids]
 
+    def delete(self, project: uuid.UUID, snapshot: uuid.UUID) -> None:
+        self.client._request(f"/api/projects/{project}/{snapshot}", "DELETE")
 
-def _delete(workspace: "Workspace | RemoteWorkspace", project: uuid.UUID, snapshot: uuid.UUID) -> None:
-    from evidently.ui.workspace import RemoteWorkspace
+    def dashboard(self, project: uuid.UUID) -> "DashboardModel":
+        return self.client.get_dashboard(project)
 
-    if isinstance(workspace, RemoteWorkspace):  # whose delete_run is not implemented
-        workspace._request(f"/api/projects/{project}/{snapshot}", "DELETE")
-    else:
-        workspace.delete_run(project, snapshot)
+    def save_dashboard(self, project: uuid.UUID, dashboard: "DashboardModel") -> None:
+        self.client.save_dashboard(project, dashboard)

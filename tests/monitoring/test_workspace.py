@@ -53,6 +53,14 @@ def test_only_the_newest_snapshots_are_kept(tmp_path, weeks):
     assert times_in(tmp_path, "ads") == ["2026-01-26T00:00:00", "2026-02-02T00:00:00"]
 
 
+def test_a_snapshot_that_a_killed_run_left_in_part_is_removed(tmp_path, weeks):
+    add_to_workspace(weeks[0], str(tmp_path), keep=5)
+    (file,) = (tmp_path / str(project_id("ads")) / "snapshots").iterdir()
+    file.write_bytes(file.read_bytes()[:1000])
+    add_to_workspace(weeks[1], str(tmp_path), keep=5)
+    assert times_in(tmp_path, "ads") == ["2026-01-26T00:00:00"]
+
+
 def test_a_service_that_does_not_answer_is_named():
     with pytest.raises(InputError, match=r"127.0.0.1:9 does not answer as Evidently's service"):
         add_to_workspace({}, "http://127.0.0.1:9", keep=1)
