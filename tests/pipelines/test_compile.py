@@ -160,7 +160,7 @@ def test_conditions_read_the_returned_value_of_a_step(pipelines: dict[str, list[
             "monitor",
             TABLES,
             {"report_drift": "train", "check_quality": "refuse"},
-            {"train-towers": True, "publish-bundle": False, "deploy-bundle": False},
+            {"train-towers": True, "report-drift-2": False, "publish-bundle": False, "deploy-bundle": False},
         ),
         ("monitor", TABLES, {"report_drift": "drift"}, {"train-towers": False, "report-drift": True}),
         ("experiment", EXPERIMENT, {"decide_experiment": "promote"}, {"deploy-bundle": True, "deploy-bundle-2": False}),
@@ -194,6 +194,14 @@ def test_each_branch_runs_if_its_condition_holds(
     arguments = {key: str(value).replace("/mnt", str(tmp_path)) for key, value in arguments.items()}
     ran = run_stubbed(pipeline, tmp_path, arguments, RESULTS | results)
     assert {step: step in ran for step in expected} == expected
+
+
+def test_drift_is_reported_anew_where_a_history_is_read(pipelines: dict[str, list[dict[str, Any]]]):
+    """The history is outside the run, so a cached result would miss a window; after training there is none."""
+    (monitor, _), (train, _) = pipelines["monitor"], pipelines["train"]
+    assert monitor["root"]["dag"]["tasks"]["report-drift"]["cachingOptions"] == {}
+    steps = train["components"]["comp-redrec-release-steps"]["dag"]["tasks"]
+    assert steps["report-drift"]["cachingOptions"] == {"enableCache": True}
 
 
 def test_no_step_reports_home_or_installs_packages(pipelines: dict[str, list[dict[str, Any]]]):
