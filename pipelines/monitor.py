@@ -5,6 +5,7 @@ from kfp import dsl
 from components.identify_inputs import identify_inputs
 from components.prepare_data import prepare_data
 from components.report_drift import report_drift
+from components.start_training import start_training
 from pipelines.release import Pipeline, release_steps
 from pipelines.settings import ClusterSettings, configure, end_reported
 from pipelines.training import training_step
@@ -38,7 +39,8 @@ def monitor_pipeline(settings: ClusterSettings) -> Pipeline:
         1. identify_inputs says which content the URIs have, so that what is made of the same comes from the cache.
         2. prepare_data checks the tables and fixes the time split.
         3. report_drift compares the newest window with one before the last training, per scenario, and acts.
-        4. train_towers and release_steps follow as in the train pipeline, if report_drift says so.
+        4. train_towers and release_steps follow as in the train pipeline, if report_drift says so. With the setting
+           `train_run`, start_training starts a run of that pipeline instead, whose name is the reason.
 
         Args:
             events: Event log: a path or URL, see `redrec.data.sources`.
@@ -74,19 +76,33 @@ def monitor_pipeline(settings: ClusterSettings) -> Pipeline:
             configure(settings, identify_inputs=identified, prepare_data=prepared, report_drift=drifted)
             drifted.set_caching_options(False)  # the history is outside the run
             with dsl.If(drifted.outputs["Output"] == "train", name="train"):
-                trained = training_step(settings, prepared.outputs["data"], recipe)
-                released(
-                    data=prepared.outputs["data"],
-                    model=trained.outputs["model"],
-                    recipe=recipe,
-                    live=live,
-                    live_identity=identified.outputs["live"],
-                    milvus_uri=milvus_uri,
-                    releases=releases,
-                    deploy=deploy,
-                    namespace=namespace,
-                    service=service,
-                    deploy_timeout_s=deploy_timeout_s,
-                )
+                parameters = {
+                    "recipe": recipe,
+                    "live": live,
+                    "milvus_uri": milvus_uri,
+                    "releases": releases,
+                    "deploy": deploy,
+                    "namespace": namespace,
+                    "service": service,
+                    "deploy_timeout_s": deploy_timeout_s,
+                }
+                if settings.train_run is None:
+                    trained = training_step(settings, prepared.outputs["data"], recipe)
+                    released(
+                        data=prepared.outputs["data"],
+                        model=trained.outputs["model"],
+                        live_identity=identified.outputs["live"],
+                        **parameters,
+                    )
+                else:
+                    started = start_training(
+                        drift=drifted.outputs["drift"],
+                        target=settings.train_run.model_dump(exclude={"pipeline"}, exclude_none=True),
+                        pipeline=settings.train_run.pipeline,
+                        events=events,
+                        items=items,
+                        **parameters,
+                    )
+                    configure(settings, start_training=started)
 
     return monitor

@@ -58,11 +58,12 @@ def next_step(drift: Drift, retrain: bool) -> NextStep:
 def run_name(drift: Drift) -> str:
     """Return the name of the run that trains, which holds the reason.
 
-    "retrain: ads category drifted in 2 of 3 windows"
+    It is "retrain: ads category drifted in 2 of 3 windows, to 2026-01-19".
     """
     reasons = [one.action_reason for one in drift.scenarios.values() if one.action == "retrain"]
-    name = f"retrain: {'; '.join(reasons)}"
-    return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…"
+    name, end = f"retrain: {'; '.join(reasons)}", f", to {moment(span_of(drift)[1]):%Y-%m-%d}"
+    longest = MAX_NAME - len(end)
+    return (name if len(name) <= longest else f"{name[: longest - 1]}…") + end
 
 
 def drifted_columns(scenario: ScenarioDrift) -> list[str]:

@@ -32,7 +32,7 @@ def test_the_second_of_two_windows_with_drift_starts_a_training_with_its_reason(
     service = Service(tmp_path)
     first, second = service.act(window(0, ads="drift")), service.act(window(7, ads="drift"))
     assert (first.step, first.name) == ("drift", "")
-    assert (second.step, second.name) == ("train", "retrain: ads category drifted in 2 of 3 windows")
+    assert (second.step, second.name) == ("train", "retrain: ads category drifted in 2 of 3 windows, to 2026-01-19")
     history = read_history(service.receivers.history)
     assert [one.scenarios["ads"].action for one in history.windows] == ["watch", "retrain"]
     ((training),) = history.trainings

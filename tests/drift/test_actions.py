@@ -133,9 +133,13 @@ def test_the_next_step_is_a_training_only_if_one_is_requested():
 def test_the_name_of_the_run_holds_the_reason():
     with_interests = scenario("drift", category=column(), score=column()).model_copy(update={"interests": column()})
     drift = acted(window(0, ads="drift", search="drift"), window(7, ads="drift", search=with_interests))
-    assert run_name(acted(*weeks("drift", "drift"))) == "retrain: ads category drifted in 2 of 3 windows"
-    assert run_name(drift) == (
-        "retrain: ads category drifted in 2 of 3 windows; search category, score and interests drifted in 2 of 3 windows"
+    assert run_name(acted(*weeks("drift", "drift"))) == "retrain: ads category drifted in 2 of 3 windows, to 2026-01-19"
+    assert (
+        run_name(drift)
+        == (
+            "retrain: ads category drifted in 2 of 3 windows; search category, score and interests drifted in 2 of 3 windows"
+        )[: MAX_NAME - 16]
+        + "…, to 2026-01-19"
     )
     long = scenario("drift", **{"x" * 200: column()})
     assert len(run_name(acted(*weeks("drift"), window(7, ads=long)))) == MAX_NAME

@@ -102,7 +102,9 @@ def test_drift_in_a_second_window_trains_and_its_repetition_changes_nothing(tmp_
         "ads": "retrain",
     }
     assert newest.windows is not None and newest.windows["reference"][1] <= week(1)[1]  # no newer than that of before
-    assert [one.reason for one in history.trainings] == ["retrain: ads category drifted in 2 of 3 windows"]
+    assert [one.reason for one in history.trainings] == [
+        "retrain: ads category drifted in 2 of 3 windows, to 2026-02-08"
+    ]
     assert set(Bundle.load(RunFolder(service.run).bundle).manifest.scenarios) == {"homefeed", "search", "ads"}
     assert {path.name for path in service.run.iterdir()} == RunFolder(service.run).names
     alerts, metrics = received
