@@ -125,10 +125,6 @@ class MonitorFolder:
     def names(self) -> set[str]:
         return names_in(self)
 
-    def report(self, slug: str) -> Path:
-        """The page of a scenario, by its `redrec.data.scenarios.slug`."""
-        return self.path / f"{slug}.html"
-
 
 class DecisionFolder:
     """What `redrec gate` writes about one experiment (`redrec.experiments.experiment`)."""
