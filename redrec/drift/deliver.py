@@ -19,8 +19,8 @@ class DeliveryError(ConnectionError):
 
 def check_address(name: str, address: str) -> None:
     """Raise InputError if `address`, the value of the setting `name`, is none of HTTP."""
-    parts = urlsplit(address)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    url = urlsplit(address)
+    if url.scheme not in ("http", "https") or not url.hostname:
         raise InputError(f"{name} {address} is no address. Give one like http://host:9093/path.")
 
 
