@@ -35,6 +35,7 @@ def test_the_command_reads_its_arguments() -> None:
     assert (arguments.live, arguments.releases) == ("s3://shop/releases/live", "s3://shop/releases")
     assert arguments.webhook == "http://alertmanager.monitoring:9093/api/v2/alerts"
     assert arguments.pushgateway == "http://pushgateway.monitoring:9091"
+    assert arguments.recipe == "hllm"
     recipe = changed(Recipe(), arguments.settings, "--set")
     assert (recipe.data.test_share, recipe.drift.cool_down_days) == (0.1, 14)
     mounted = {mount["mountPath"] for mount in container["volumeMounts"]}
