@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli import drift_calibrate
+from cli import drift_calibrate, drift_online
 from cli.command import Command, Outcome, add_command, say
 from cli.table import indented, table
 from redrec.config import InputError
@@ -19,12 +19,14 @@ EXAMPLE = (
     "# after `redrec demo`\nredrec drift --reference demo/weeks/reference.parquet "
     "--current demo/weeks/current.parquet --items demo/input/items.parquet --out drift"
 )
-TASKS: dict[str, Command] = {"calibrate": drift_calibrate}
+TASKS: dict[str, Command] = {"calibrate": drift_calibrate, "online": drift_online}
 MOST = 8  # columns of a scenario that the text shows
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    tasks = parser.add_subparsers(dest="task", metavar="TASK", help="from the past; without one, compare two logs")
+    tasks = parser.add_subparsers(
+        dest="task", metavar="TASK", help="of the past, or of what is shown; without one, compare"
+    )
     for name, task in TASKS.items():
         add_command(tasks, name, task)
     parser.add_argument("--reference", help="event log of before, a file, folder or URL as for `redrec run`")

@@ -16,8 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> Outcome:
+    from jobs.pipelines_api import connect
     from pipelines.register import register
-    from pipelines.submit import connect, read_package
+    from pipelines.submit import read_package
 
     read_package(arguments.package)  # what is no pipeline is said before the server is reached
     target = target_of(arguments)

@@ -13,6 +13,7 @@ from cli.table import indented, interval, table
 from redrec.bundle.manifest import BundleManifest
 from redrec.config import load_config
 from redrec.data.prepare import DataQuality
+from redrec.drift.verdicts import Drift
 from redrec.folders import BundleFolder, DriftFolder, RunFolder, read_json
 
 NUM_SHOWN = 5  # of a scenario's ten recommended items
@@ -25,7 +26,7 @@ class RunResult(NamedTuple):
     bundle_id: str
     data_quality: DataQuality
     metrics: dict[str, Any]
-    drift: dict[str, Any]
+    drift: Drift
     examples: list[dict[str, Any]]
 
     def as_json(self) -> dict[str, Any]:
@@ -35,7 +36,7 @@ class RunResult(NamedTuple):
             "bundle_id": self.bundle_id,
             "metrics": self.metrics,
             "data_quality": self.data_quality.model_dump(),
-            "drift": {scenario: verdict["verdict"] for scenario, verdict in self.drift.items()},
+            "drift": self.drift.verdicts,
         }
 
 
@@ -46,7 +47,7 @@ def read_run(folder: Path) -> RunResult:
         load_config(BundleManifest, BundleFolder(run.bundle).manifest).id,
         load_config(DataQuality, run.quality),
         read_json(run.metrics),
-        read_json(DriftFolder(run.drift).verdicts),
+        load_config(Drift, DriftFolder(run.drift).verdicts),
         read_json(run.examples),
     )
 
@@ -95,10 +96,12 @@ def examples_text(examples: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def drift_text(drift: Mapping[str, Any]) -> str:
-    lines = [f"  {scenario}: {verdict['verdict']} ({verdict['reason']})" for scenario, verdict in drift.items()]
-    verdicts = "\n".join(lines)
-    return f"Drift from the training window to the newest window:\n{verdicts}"
+def drift_text(drift: Drift) -> str:
+    lines = []
+    for name, one in drift.scenarios.items():
+        action = f"; {one.action}: {one.action_reason}" if one.action != "none" else ""
+        lines.append(f"  {name}: {one.verdict} ({one.reason}){action}")
+    return "\n".join(["Drift of the newest window:", *lines])
 
 
 def files_text(result: RunResult) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cli.command import Outcome, say
 
 if TYPE_CHECKING:
-    from pipelines.submit import Target
+    from jobs.pipelines_api import Target
 
 SUMMARY = "start a run of a compiled pipeline on Kubeflow Pipelines and follow it, or let it recur"
 EXAMPLE = """redrec compile --out train.yaml
@@ -31,16 +31,10 @@ def add_target(parser: argparse.ArgumentParser) -> None:
 
 
 def target_of(arguments: argparse.Namespace) -> "Target":
-    from pipelines.submit import Target
+    from jobs.pipelines_api import Target, pod_token
 
     token, cookie = os.environ.get("KFP_TOKEN") or pod_token(), os.environ.get("KFP_COOKIE")
     return Target(arguments.host, arguments.namespace, token=token, cookie=cookie, ca=arguments.ca)
-
-
-def pod_token() -> str | None:
-    """Return the token of a pod, if one is projected into it for Kubeflow Pipelines."""
-    file = Path(os.environ.get("KF_PIPELINES_SA_TOKEN_PATH", "/var/run/secrets/kubeflow/pipelines/token"))
-    return file.read_text(encoding="utf-8").strip() if file.is_file() else None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,8 +64,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> Outcome:
+    from jobs.pipelines_api import connect
     from pipelines.recurring import check_cron, recur
-    from pipelines.submit import connect, follow, parameters_of, start
+    from pipelines.submit import follow, parameters_of, start
 
     cron = check_cron(arguments.cron) if arguments.cron else None
     parameters = parameters_of(arguments.package, arguments.parameters)

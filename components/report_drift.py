@@ -11,31 +11,52 @@ def report_drift(
     drift: dsl.Output[dsl.Artifact],
     summary: dsl.Output[dsl.Markdown],
     report: dsl.Output[dsl.HTML],
+    timeline: dsl.Output[dsl.HTML],
     recipe: str = "",
+    history: str = "",
+    webhook: str = "",
+    pushgateway: str = "",
+    service: str = "redrec",
     retrain: bool = False,
 ) -> str:
-    """Compare the training window with the newest window, one report per scenario; return train, drift or stable.
+    """Compare the newest window with the training's, per scenario; keep, act and say; return train, drift or stable.
 
-    `train` is drift in a scenario if `retrain` is true. A scenario with too few users is neither drifted nor stable.
+    `train` is drift in enough of a scenario's newest windows (`redrec.drift.actions`), if `retrain` is true.
 
     Args:
         data: Folder written by prepare_data.
-        drift: Folder with one HTML report per scenario and drift.json.
-        summary: Verdict and reason per scenario, as a Markdown table.
+        drift: Folder with drift.json, one HTML report per scenario, the alerts and the metrics.
+        summary: Verdict, action and reasons per scenario, as a Markdown table.
         report: All reports on one page.
-        recipe: Fields of `redrec.training.recipe.Recipe` as JSON; only its section drift, the thresholds, is used.
+        timeline: Verdicts and actions of past windows, as a page.
+        recipe: Fields of `redrec.training.recipe.Recipe` as JSON; only its section drift is used.
+        history: File with the verdicts of past windows, which gets this one: a path or s3://bucket/key; empty: none.
+        webhook: Address that takes alerts as Alertmanager does; empty: none are sent.
+        pushgateway: Address of Prometheus' Pushgateway, which gets the metrics; empty: none are sent.
+        service: Name of the service in alerts and metrics.
         retrain: Whether drift starts a training.
     """
+    import shutil
+    from datetime import UTC, datetime
     from pathlib import Path
 
     from components.start import start_step
 
     start_step()
-    from monitoring.reports import report_drift, report_page
+    from monitoring.reports import report_page, write_reports
+    from monitoring.snapshots import scenario_snapshots
     from redrec.config import section
-    from redrec.drift.verdicts import DriftConfig, next_step, verdicts_markdown
+    from redrec.drift.act import Receivers, act, kept_history
+    from redrec.drift.config import DriftConfig
+    from redrec.drift.drift import opened_data
+    from redrec.folders import DriftFolder
 
-    verdicts = report_drift(Path(data.path), Path(drift.path), section(recipe, "drift", DriftConfig))
-    Path(report.path).write_text(report_page(Path(drift.path), verdicts), encoding="utf-8")
-    Path(summary.path).write_text(verdicts_markdown(verdicts), encoding="utf-8")
-    return next_step(verdicts, retrain)
+    config, folder = section(recipe, "drift", DriftConfig), Path(drift.path)
+    receivers = Receivers(history, webhook, pushgateway, service)
+    with opened_data(Path(data.path), kept_history(receivers)) as windows:
+        acted = act(windows.drift(config), config, receivers, folder, retrain, datetime.now(UTC))
+        write_reports(scenario_snapshots(windows.logs, acted.drift, acted.time), folder)
+    Path(report.path).write_text(report_page(acted.drift, folder), encoding="utf-8")
+    shutil.copyfile(DriftFolder(folder).markdown, summary.path)
+    shutil.copyfile(DriftFolder(folder).timeline, timeline.path)
+    return acted.step

@@ -13,8 +13,10 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from jobs.pod import TELEMETRY_OFF
 from pipelines.progress import RunError, StepFailedError, find_failure, last_step_output, progress_lines
@@ -22,11 +24,12 @@ from redrec.atomic import replaced_folder
 from redrec.config import InputError, section
 from redrec.data.prepare import DataConfig, check_sources
 from redrec.data.split import read_vocabulary
-from redrec.folders import DataFolder, RunFolder, check_replaceable
+from redrec.folders import DataFolder, MonitorFolder, RunFolder, check_replaceable
 from redrec.model.manifest import check_model_fits, read_model
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")  # terminal colours
 TAIL_LINES = 20
+PATHS = ("events", "items", "history", "live", "releases")  # or URLs
 
 
 def run_training(
@@ -74,6 +77,56 @@ def run_release(
     return _run("release", arguments, data, out, progress)
 
 
+class Monitored(NamedTuple):
+    """The parameters of the monitor pipeline on this machine; an empty text is none."""
+
+    events: str  # a path or a URL, like the other tables
+    items: str
+    recipe: str = ""
+    history: str = ""
+    webhook: str = ""
+    pushgateway: str = ""
+    service: str = "redrec"
+    live: str = ""
+    releases: str = ""
+
+    def arguments(self) -> dict[str, str]:
+        """Return the parameters as steps in other folders find what they name."""
+        paths = {name: address(getattr(self, name)) for name in PATHS if getattr(self, name)}
+        return {**self._asdict(), **paths}
+
+
+def run_monitor(
+    monitored: Monitored, out: Path, run: Path | None = None, progress: Callable[[str], None] = lambda line: None
+) -> bool:
+    """Run the monitor pipeline, write its drift report to `out`, and return whether it has trained.
+
+    Args:
+        monitored: The tables, and what the pipeline does with the verdicts.
+        out: Folder with the report; created, or replaced if it is an earlier report.
+        run: Run folder, which is replaced if drift starts a training; None: drift starts none.
+        progress: Called with each line to show to the user.
+
+    Raises:
+        InputError: The input, `out` or `run` is unusable.
+        RunError: A step failed; the message ends with the tail of the log and its path.
+    """
+    check_replaceable(out, MonitorFolder(out).names, "report")
+    if run is not None:
+        check_replaceable(run, RunFolder(run).names, "run")
+    check_sources(monitored.events, monitored.items, section(monitored.recipe, "data", DataConfig))
+    arguments = {**monitored.arguments(), "retrain": run is not None}
+    with _steps_of("monitor", arguments, out, progress) as (new, outputs):
+        files = MonitorFolder(new)
+        shutil.copytree(outputs / "report-drift" / "drift", files.drift)
+        has_trained = (outputs / "build-bundle").exists()
+        if run is not None and has_trained:
+            with replaced_folder(run) as trained:
+                shutil.copy(files.log, RunFolder(trained).log)
+                publish(outputs, DataFolder(outputs / "prepare-data" / "data"), RunFolder(trained))
+    return has_trained
+
+
 def _run(
     pipeline: str,
     arguments: dict[str, str],
@@ -82,17 +135,26 @@ def _run(
     progress: Callable[[str], None],
 ) -> Path:
     """Run a pipeline and write its results to `out`; `data` is None if the step prepare-data makes the data folder."""
+    with _steps_of(pipeline, arguments, out, progress) as (new, outputs):
+        publish(outputs, DataFolder(data or outputs / "prepare-data" / "data"), RunFolder(new))
+    return out
+
+
+@contextmanager
+def _steps_of(
+    pipeline: str, arguments: Mapping[str, Any], out: Path, progress: Callable[[str], None]
+) -> Iterator[tuple[Path, Path]]:
+    """Run a pipeline, and yield the folder that becomes `out`, with the log, and the folder of the steps' artifacts."""
     with replaced_folder(out) as new:
-        run, steps = RunFolder(new), new / "steps"
+        log, steps = RunFolder(new).log, new / "steps"
         try:
-            run_child(pipeline, arguments, steps, run.log, progress)
+            run_child(pipeline, arguments, steps, log, progress)
         except (StepFailedError, subprocess.CalledProcessError) as error:
             out.mkdir(exist_ok=True)
-            raise failure_error(Path(shutil.move(run.log, RunFolder(out).log)), str(error)) from error
+            raise failure_error(Path(shutil.move(log, RunFolder(out).log)), str(error)) from error
         (outputs,) = steps.iterdir()
-        publish(outputs, DataFolder(data or outputs / "prepare-data" / "data"), run)
+        yield new, outputs
         shutil.rmtree(steps)
-    return out
 
 
 def publish(outputs: Path, data: DataFolder, run: RunFolder) -> None:
@@ -116,7 +178,7 @@ def publish(outputs: Path, data: DataFolder, run: RunFolder) -> None:
 
 
 def run_child(
-    pipeline: str, arguments: dict[str, str], steps: Path, log: Path, progress: Callable[[str], None]
+    pipeline: str, arguments: Mapping[str, Any], steps: Path, log: Path, progress: Callable[[str], None]
 ) -> None:
     """Run this module as a process, with all its output in `log`; it ends with its first failed step.
 
@@ -175,7 +237,7 @@ def failure_error(log: Path, summary: str) -> Exception:
     return RunError(f"{summary}{why}\n\nThe step's last lines:\n{tail}\n\nThe whole log: {log}")
 
 
-def main(pipeline: str, arguments: dict[str, str], steps: Path) -> None:
+def main(pipeline: str, arguments: dict[str, Any], steps: Path) -> None:
     """Run the pipeline function in this child process, each step by KFP's local runner."""
     from kfp import local
 

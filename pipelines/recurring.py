@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from kfp.client import Client
 
-from pipelines.submit import Target, named, plain_errors
+from jobs.pipelines_api import Target, named, plain_errors
 from redrec.config import InputError
 
 NUM_FIELDS = 6

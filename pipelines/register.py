@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from kfp.client import Client
 
-from pipelines.submit import Target, named, plain_errors, read_package
+from jobs.pipelines_api import Target, named, pipeline_id, plain_errors
+from pipelines.submit import read_package
 from redrec.hashing import file_hash
 
 VERSION_DIGITS = 10
@@ -30,7 +31,7 @@ def register(client: Client, target: Target, package: Path, name: str | None = N
     version = file_hash(package)[:VERSION_DIGITS]
     with plain_errors(target), contextlib.redirect_stdout(sys.stderr):
         pipeline = (
-            _pipeline(client, target, name)
+            pipeline_id(client, target, name)
             or client.upload_pipeline(str(package), name, namespace=target.namespace).pipeline_id
         )
         if not pipeline:
@@ -42,11 +43,3 @@ def register(client: Client, target: Target, package: Path, name: str | None = N
         one = same[0] if same else client.upload_pipeline_version(str(package), version, pipeline)
     url = f"{target.host.rstrip('/')}/#/pipelines/details/{pipeline}/version/{one.pipeline_version_id}"
     return Registered(name, version, url, not same)
-
-
-def _pipeline(client: Client, target: Target, name: str) -> str | None:
-    """Return the id of the pipeline, if there is one in the namespace: kfp itself looks at shared ones only."""
-    pipelines = client._pipelines_api.pipeline_service_list_pipelines(
-        namespace=target.namespace or "", page_size=100, filter=named(name)
-    ).pipelines
-    return next((str(one.pipeline_id) for one in pipelines or [] if one.display_name == name), None)

@@ -20,8 +20,8 @@ from pipelines.settings import ClusterSettings, configure, end_reported
 Pipeline = Callable[..., dsl.PipelineTask]  # as `dsl.pipeline` returns it
 
 
-def release_steps(settings: ClusterSettings) -> Pipeline:
-    """Return the steps from a trained model to its release, for other pipelines."""
+def release_steps(settings: ClusterSettings, reports_drift: bool = True) -> Pipeline:
+    """Return the steps from a trained model to its release, for other pipelines; one may have reported drift itself."""
 
     @dsl.pipeline(name="redrec-release-steps", display_name="Evaluate and release")
     def steps(
@@ -43,7 +43,7 @@ def release_steps(settings: ClusterSettings) -> Pipeline:
         2. check_quality refuses a model that is clearly behind one of them in a scenario.
         3. materialize_features writes users' histories to the feature store.
         4. build_bundle builds the item index and writes the bundle.
-        5. report_drift compares the training window with the newest one.
+        5. report_drift compares the newest window with one before it, per scenario.
         6. publish_bundle copies the release to `releases`, if that is given and the model passed.
         7. deploy_bundle serves the bundle, if `deploy` is true and the model passed.
 
@@ -73,7 +73,8 @@ def release_steps(settings: ClusterSettings) -> Pipeline:
             recipe=recipe,
             milvus_uri=milvus_uri,
         )
-        drifted = report_drift(data=data, recipe=recipe)
+        if reports_drift:
+            configure(settings, report_drift=report_drift(data=data, recipe=recipe, service=service))
         with dsl.If(checked.outputs["Output"] != "refuse", name="publish"):
             published = publish_bundle(release=built.outputs["release"], releases=releases)
             with dsl.If(checked.outputs["Output"] == "deploy", name="deploy"):
@@ -85,7 +86,7 @@ def release_steps(settings: ClusterSettings) -> Pipeline:
                     timeout_s=deploy_timeout_s,
                 )
         configure(settings, evaluate_model=evaluated, check_quality=checked, materialize_features=materialized)
-        configure(settings, build_bundle=built, report_drift=drifted)
+        configure(settings, build_bundle=built)
         configure(settings, publish_bundle=published, deploy_bundle=deployed)
 
     return steps

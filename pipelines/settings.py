@@ -28,6 +28,7 @@ Step = Literal[
     "materialize_features",
     "build_bundle",
     "report_drift",
+    "start_training",
     "publish_bundle",
     "deploy_bundle",
     "decide_experiment",
@@ -45,6 +46,7 @@ TITLES: dict[Step, str] = {
     "materialize_features": "Update the feature store",
     "build_bundle": "Embed, index and verify the bundle",
     "report_drift": "Report drift per scenario",
+    "start_training": "Start a training for the reason given",
     "publish_bundle": "Publish the release",
     "deploy_bundle": "Deploy to KServe",
     "decide_experiment": "Decide the experiment",
@@ -58,12 +60,14 @@ NEVER_CACHED: set[Step] = {
     "decide_experiment",
     "apply_decisions",
     "materialize_features",
+    "start_training",
     "publish_bundle",
     "deploy_bundle",
     "report_end",
 }
 BACKOFF, BACKOFF_FACTOR, MAX_BACKOFF = "30s", 2.0, "600s"
 NO_GPU = 0
+TOKEN_LABEL = "access-ml-pipeline"  # by it the PodDefault of a Kubeflow profile selects pods
 
 Quantity = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$")]
 
@@ -84,6 +88,7 @@ STEP_DEFAULTS: dict[Step, StepSettings] = {
         cpu_request="2", cpu_limit="8", memory_request="4Gi", memory_limit="16Gi", timeout_s=86_400
     ),
     "train_by_job": StepSettings(timeout_s=86_400),  # it copies and waits
+    "start_training": StepSettings(cpu_request="100m", memory_request="256Mi", memory_limit="1Gi"),
     "deploy_bundle": StepSettings(num_retries=0),  # the service is the same, and so is the answer
 }
 
@@ -93,6 +98,15 @@ class Toleration(Config):
     operator: Literal["Equal", "Exists"] = "Exists"
     value: str | None = None
     effect: Literal["NoExecute", "NoSchedule", "PreferNoSchedule"] | None = None
+
+
+class TrainRun(Config):
+    """The API of Kubeflow Pipelines that starts a run of a listed pipeline."""
+
+    host: str = Field(pattern="^https?://")  # as pods reach it, such as http://ml-pipeline.kubeflow.svc:8888
+    namespace: str | None = None  # of a Kubeflow profile; its PodDefault `access-ml-pipeline` gives the step a token
+    experiment: str = "redrec"
+    pipeline: str = "redrec-train"  # as `redrec register` lists it
 
 
 class ClusterSettings(Config):
@@ -107,6 +121,7 @@ class ClusterSettings(Config):
     image_pull_secrets: tuple[str, ...] = ()
     user_id: NonNegativeInt | None = None  # absent: that of the image, or of the namespace on OpenShift
     train_job: TrainNodes | None = None  # absent: training is in the step's own pod
+    train_run: TrainRun | None = None  # of drift; absent: the monitor pipeline's own run trains
     notify_url: str | None = Field(default=None, pattern="^https?://")  # gets the end of each run as JSON
 
     @model_validator(mode="after")
@@ -136,6 +151,8 @@ def configure(settings: ClusterSettings, **tasks: dsl.PipelineTask) -> None:
         task.set_caching_options(step not in NEVER_CACHED)
         _limit(task, settings.of(step), settings.gpu_resource)
         _schedule(task, settings)
+        if step == "start_training":
+            kubernetes.add_pod_label(task, TOKEN_LABEL, "true")
         if step == "materialize_features":  # without the Secret the online store is a file of the run
             kubernetes.use_secret_as_env(task, SECRET, {key: key for key in VARIABLES}, optional=True)
 

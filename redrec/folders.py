@@ -14,6 +14,7 @@ from redrec.atomic import replaced_file
 from redrec.config import InputError
 
 ITEMS, QUARANTINE, QUALITY = "items.parquet", "quarantine.parquet", "data_quality.json"  # in more than one folder
+DRIFT, LOG = "drift", "log.txt"
 TOWER, VECTORS, EMBEDDINGS, RANKER = "user_tower.onnx", "item_vectors.npy", "item_embeddings.npy", "ranker.npz"
 
 
@@ -102,10 +103,27 @@ class DriftFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.verdicts = path / "drift.json"
+        self.alerts = path / "alerts.json"  # `redrec.drift.act` writes these
+        self.metrics = path / "redrec_drift.prom"  # for the textfile collector of Prometheus' node exporter
+        self.markdown = path / "drift.md"
+        self.timeline = path / "timeline.html"
 
     def report(self, slug: str) -> Path:
         """The page of a scenario, by its `redrec.data.scenarios.slug`."""
         return self.path / f"{slug}.html"
+
+
+class MonitorFolder:
+    """Written by `redrec monitor`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.drift = path / DRIFT
+        self.log = path / LOG
+
+    @property
+    def names(self) -> set[str]:
+        return names_in(self)
 
 
 class DecisionFolder:
@@ -136,11 +154,11 @@ class RunFolder(EvaluationFolder):
         super().__init__(path)
         self.bundle = path / "bundle"
         self.features = path / "features"
-        self.drift = path / "drift"
+        self.drift = path / DRIFT
         self.quality_gate = path / "quality_gate.json"  # whether the model may be deployed, and why
         self.quality = path / QUALITY
         self.quarantine = path / QUARANTINE
-        self.log = path / "log.txt"
+        self.log = path / LOG
 
     @property
     def names(self) -> set[str]:
@@ -148,7 +166,7 @@ class RunFolder(EvaluationFolder):
         return names_in(self)
 
 
-def names_in(folder: "DataFolder | RunFolder") -> set[str]:
+def names_in(folder: "DataFolder | RunFolder | MonitorFolder") -> set[str]:
     return {path.name for path in vars(folder).values() if path != folder.path}
 
 

@@ -1,6 +1,6 @@
 """Drift config: how sure a verdict must be, how large a change must be, and how many users are looked at."""
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from redrec.config import Config
 
@@ -17,3 +17,14 @@ class DriftConfig(Config):
     events_per_user: PositiveInt = 8  # whose vectors are compared: the same number for light and heavy users
     num_permutations: PositiveInt = 999
     seed: int = 0
+    of_windows: PositiveInt = 3  # of a scenario, the newest ones that follow each other
+    retrain_windows: PositiveInt = 2  # of these with drift start a training
+    cool_down_days: NonNegativeInt = 7  # from the end of the window that started a training to that of the next one
+
+    @model_validator(mode="after")
+    def _can_retrain(self) -> "DriftConfig":
+        if self.retrain_windows > self.of_windows:
+            raise ValueError(
+                f"retrain_windows is {self.retrain_windows} of {self.of_windows} windows: give at most of_windows"
+            )
+        return self

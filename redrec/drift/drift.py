@@ -14,6 +14,7 @@ from redrec.data.tables import connect, read
 from redrec.drift.calibration import NOT_CALIBRATED, Calibration, calibrated
 from redrec.drift.compare import compare, effects
 from redrec.drift.config import DriftConfig
+from redrec.drift.history import NO_HISTORY, DriftHistory, moment
 from redrec.drift.logs import Logs, Sources, comparable, extent, logs_of, read_log, read_logs
 from redrec.drift.verdicts import Drift
 from redrec.drift.windows import MS, WEEK, Window
@@ -45,8 +46,10 @@ def opened(sources: Sources) -> Iterator[Opened]:
 
 
 @contextmanager
-def opened_data(data: Path) -> Iterator[Opened]:
+def opened_data(data: Path, history: DriftHistory = NO_HISTORY) -> Iterator[Opened]:
     """Open a data folder: its test period, and the time before it.
+
+    The reference is no newer than that of the first window since the last training (`DriftHistory.reference`).
 
     Raises:
         InputError: `data` lacks its event or item table.
@@ -58,7 +61,9 @@ def opened_data(data: Path) -> Iterator[Opened]:
         events = read(connection, DataFolder(data).events, "events")
         logs = logs_of(events, events, read(connection, DataFolder(data).items, "items"))
         first, last = extent(logs.current, "events")
-        available, current = Window(first, start), Window(start, last + MS)
+        current = Window(start, last + MS)
+        pinned = history.before(current.iso).reference()
+        available = Window(first, min(start, moment(pinned[1]).replace(tzinfo=None)) if pinned else start)
         yield Opened(comparable(logs._replace(current=current.of(logs.current)), available, current), scratch)
         connection.disconnect()
 

@@ -53,7 +53,8 @@ class ColumnDrift(Record):
 class ScenarioDrift(Record):
     verdict: DriftVerdict
     action: Action
-    reason: str
+    reason: str  # of the verdict
+    action_reason: str = ""  # of the action, `redrec.drift.actions`
     users: dict[Window, int]
     events: dict[Window, int]
     columns: dict[str, ColumnDrift]

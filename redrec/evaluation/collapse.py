@@ -9,9 +9,9 @@ Shapes: U users, T targets of a user, Q interests.
 
 import numpy as np
 
-from redrec.evaluation.intervals import bootstrap_means
 from redrec.evaluation.metrics import user_metrics
 from redrec.evaluation.ranking import Ranks
+from redrec.intervals import bootstrap_means
 
 K = 10
 

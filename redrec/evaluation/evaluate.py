@@ -3,7 +3,7 @@
 Writes four files: `metrics.json`, `users.parquet` (the ranks of every user, scenario and model, from which all
 metrics follow), `examples.json` (three users to look at) and `recipe.yaml` (the model's, to train it again). The keys
 of `metrics.json`; estimates are `{metric: {"value", "low", "high", "users"}}`, without low and high where there are too
-few users for an interval (`redrec.evaluation.intervals`):
+few users for an interval (`redrec.intervals`):
 
 - `scenarios`: `{scenario: {model: estimates}}`, the model as served, without its ranker, the towers without boosts,
   the live model if one is given, and the baselines (`redrec.evaluation.baselines`). `hit_rate@10` ranks all items of
@@ -35,7 +35,6 @@ from redrec.evaluation.cases import MAX_USERS, SLICES, Case, EvaluationConfig, c
 from redrec.evaluation.collapse import interest_report
 from redrec.evaluation.contenders import with_ranker
 from redrec.evaluation.examples import examples
-from redrec.evaluation.intervals import bootstrap_means, paired_gain
 from redrec.evaluation.lists import list_report
 from redrec.evaluation.metrics import KS, user_metrics
 from redrec.evaluation.popularity import Popularity
@@ -45,6 +44,7 @@ from redrec.evaluation.users import users_of, users_table
 from redrec.folders import DataFolder, EvaluationFolder, ModelFolder, write_json
 from redrec.history import Ints
 from redrec.index.ranker import Ranker
+from redrec.intervals import bootstrap_means, paired_gain
 from redrec.model.manifest import ModelManifest, check_model_fits, read_model
 
 TOWERS, WITHOUT_RANKER, WITHOUT_BOOSTS = "redrec", "redrec_without_ranker", "redrec_without_boosts"

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from redrec.data.histories import Histories
 from redrec.evaluation.cases import Case
 from redrec.evaluation.contenders import best_items, queries_of
-from redrec.evaluation.intervals import bootstrap_means
 from redrec.evaluation.scorers import Scorer
 from redrec.history import Ints
+from redrec.intervals import bootstrap_means
 
 K = 10
 MAX_USERS = 200  # of a scenario

@@ -21,10 +21,10 @@ from pydantic import Field
 
 from redrec.config import Config, Record
 from redrec.evaluation.evaluate import LIVE, TOWERS
-from redrec.evaluation.intervals import Gain, paired_gain
 from redrec.evaluation.metrics import METRIC_PATTERN, user_metrics
 from redrec.folders import EvaluationFolder, read_json
 from redrec.history import Ints
+from redrec.intervals import Gain, paired_gain
 from redrec.markdown import verdict_table
 
 WITHOUT_LEARNING = ("own_counts", "recent_popularity", "popularity")

@@ -13,10 +13,11 @@ import pytest
 from cli.main import main
 from cli.release import released_recipe
 from redrec.bundle.reader import Bundle
-from redrec.config import InputError, changed
+from redrec.config import InputError, changed, load_config
 from redrec.data.prepare import prepare
 from redrec.data.split import read_split
-from redrec.folders import DataFolder, DriftFolder, ModelFolder, RunFolder, read_json
+from redrec.drift.verdicts import Drift
+from redrec.folders import DataFolder, DriftFolder, ModelFolder, RunFolder
 from redrec.model.manifest import read_model
 from redrec.training.presets import tiny
 from redrec.training.recipe import Recipe
@@ -52,8 +53,7 @@ def test_a_trained_model_becomes_a_run_that_can_be_served_and_pushed_to(trained,
     np.testing.assert_array_equal(bundle.embeddings_ND, exported_ND)
 
     assert bundle.manifest.index.config.index_type == "HNSW"
-    for verdict in read_json(DriftFolder(out.drift).verdicts).values():
-        assert (verdict["verdict"], "fewer than 150" in verdict["reason"]) == ("insufficient", True)
+    assert set(load_config(Drift, DriftFolder(out.drift).verdicts).verdicts.values()) == {"insufficient"}
 
     event = "user_id,item_id,scenario,action,timestamp\nuser-0,item-001,search,click,2025-05-01 00:00:00\n"
     (tmp_path / "new.csv").write_text(event)

@@ -53,7 +53,7 @@ def steps(tmp_path_factory: pytest.TempPathFactory) -> Steps:
     decision = check_quality.python_func(evaluation, gate, gate_summary)
     feature_hash = materialize_features.python_func(data, features, metrics["materialize"])
     build_bundle.python_func(data, model, evaluation, features, feature_hash, release, metrics["build"])
-    report_drift.python_func(data, drift, summary, report)
+    report_drift.python_func(data, drift, summary, report, dsl.HTML(uri=str(root / "timeline.html")))
     return Steps(
         data, model, evaluation, features, release, summary, report, gate, gate_summary, decision, metrics, feature_hash
     )

@@ -81,7 +81,7 @@ def test_a_scenario_without_users_does_not_pass_and_does_not_refuse(tmp_path: Pa
 
 def test_an_interval_that_is_absent_decides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     from redrec.evaluation import quality_gate as module
-    from redrec.evaluation.intervals import Gain, paired_gain
+    from redrec.intervals import Gain, paired_gain
 
     def without_interval(model_U: np.ndarray, rival_U: np.ndarray, seed: int) -> Gain:
         gain = paired_gain(model_U, rival_U, seed)

@@ -16,7 +16,7 @@ HEAD = """# The chart redrec
 
 Cross-scenario item retrieval, served by KServe: an InferenceService with its ServingRuntime, ServiceAccount, claim and
 PodDisruptionBudget, the Role by which a pipeline's run deploys, and, if enabled, a Job that registers the pipelines, an
-experiment of two bundles, and Evidently's service. [docs/install.md](../../docs/install.md) installs it, step by step, and
+experiment of two bundles, a CronJob that looks for drift, and Evidently's service. [docs/install.md](../../docs/install.md) installs it, step by step, and
 [docs/experiments.md](../../docs/experiments.md) an experiment. `make format` writes this file from the comments in `values.yaml`.
 
 | value | default | meaning |

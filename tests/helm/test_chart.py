@@ -4,7 +4,6 @@ The API of every supported KServe declares each of its fields.
 """
 
 import argparse
-import inspect
 import json
 import subprocess
 import tomllib
@@ -16,9 +15,9 @@ import pytest
 import yaml
 
 from cli.main import parser
-from cli.submit import pod_token
 from components.images import REGISTRY, image_names
 from jobs import train_cluster as train
+from jobs.pipelines_api import TOKEN
 from pipelines.recurring import check_cron
 from pipelines.settings import ClusterSettings
 from redrec import __version__
@@ -282,7 +281,7 @@ def test_the_token_is_where_the_command_line_looks_for_it() -> None:
     pod = render_shape("pipelines")["Job"]["spec"]["template"]["spec"]
     mounts = {mount["name"]: mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
     (token,) = [volume["projected"]["sources"] for volume in pod["volumes"] if volume["name"] == "token"]
-    assert f"{mounts['token']}/{token[0]['serviceAccountToken']['path']}" in inspect.getsource(pod_token)
+    assert f"{mounts['token']}/{token[0]['serviceAccountToken']['path']}" == TOKEN
 
 
 def test_the_readme_has_the_values_as_they_are() -> None:

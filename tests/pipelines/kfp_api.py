@@ -34,6 +34,7 @@ class KfpApi(ThreadingHTTPServer):
         self.runs, self.refuses, self.hangs_s, self.refused = list(runs), refuses, hangs_s, refused
         self.pipelines: list[dict[str, str]] = []
         self.versions: list[dict[str, str]] = []
+        self.named: list[dict[str, Any]] = []  # runs in a list
         self.received: list[tuple[str, str, dict[str, str], Any]] = []
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -87,6 +88,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.pipelines(path)
         if path == "experiments":
             return EXPERIMENT if method == "POST" else {}
+        if path == "runs" and method == "GET":
+            return {"runs": self.server.named}
         return run_in("PENDING") if method == "POST" else self.server.runs.pop(0)
 
     def recurring_runs(self, method: str) -> dict[str, Any]:

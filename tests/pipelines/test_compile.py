@@ -11,6 +11,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2 as spec_pb2
 from feature_repo.store import SECRET, VARIABLES
 from jobs.pod import TELEMETRY_OFF
 from pipelines.compile import PIPELINES, compile_pipeline
+from pipelines.settings import WITHOUT_RETRIES, TrainRun
 from tests.pipelines.stubs import read_documents, run_stubbed
 
 TABLES = {"events": "s3://bucket/events.parquet", "items": "/mnt/claim/items.csv"}
@@ -160,7 +161,7 @@ def test_conditions_read_the_returned_value_of_a_step(pipelines: dict[str, list[
             "monitor",
             TABLES,
             {"report_drift": "train", "check_quality": "refuse"},
-            {"train-towers": True, "publish-bundle": False, "deploy-bundle": False},
+            {"train-towers": True, "report-drift-2": False, "publish-bundle": False, "deploy-bundle": False},
         ),
         ("monitor", TABLES, {"report_drift": "drift"}, {"train-towers": False, "report-drift": True}),
         ("experiment", EXPERIMENT, {"decide_experiment": "promote"}, {"deploy-bundle": True, "deploy-bundle-2": False}),
@@ -194,6 +195,35 @@ def test_each_branch_runs_if_its_condition_holds(
     arguments = {key: str(value).replace("/mnt", str(tmp_path)) for key, value in arguments.items()}
     ran = run_stubbed(pipeline, tmp_path, arguments, RESULTS | results)
     assert {step: step in ran for step in expected} == expected
+
+
+def test_drift_is_reported_anew_where_a_history_is_read(pipelines: dict[str, list[dict[str, Any]]]):
+    """The history is outside the run, so a cached result would miss a window; after training there is none."""
+    (monitor, _), (train, _) = pipelines["monitor"], pipelines["train"]
+    assert monitor["root"]["dag"]["tasks"]["report-drift"]["cachingOptions"] == {}
+    steps = train["components"]["comp-redrec-release-steps"]["dag"]["tasks"]
+    assert steps["report-drift"]["cachingOptions"] == {"enableCache": True}
+
+
+def test_drift_starts_a_run_of_its_own_where_the_settings_name_the_api(tmp_path: Path):
+    settings = WITHOUT_RETRIES.model_copy(update={"train_run": TrainRun(host="http://api:8888", namespace="team-a")})
+    results = RESULTS | {"report_drift": "train", "start_training": "url"}
+    ran = run_stubbed("monitor", tmp_path, TABLES, results, settings)
+    assert ran == {"identify-inputs", "prepare-data", "report-drift", "start-training"}
+    monitor, platform = read_documents(compile_pipeline("monitor", tmp_path / "monitor.yaml", settings))
+    (start,) = (steps for name, steps in monitor["components"].items() if name.startswith("comp-condition"))
+    given = start["dag"]["tasks"]["start-training"]["inputs"]["parameters"]
+    assert given["target"]["runtimeValue"]["constant"] == {
+        "host": "http://api:8888",
+        "namespace": "team-a",
+        "experiment": "redrec",
+    }
+    train = read_documents(compile_pipeline("train", tmp_path / "train.yaml"))[0]
+    assert train["pipelineInfo"]["name"] == given["pipeline"]["runtimeValue"]["constant"]
+    assert set(given) - {"target", "pipeline"} == set(train["root"]["inputDefinitions"]["parameters"])
+    assert start["dag"]["tasks"]["start-training"]["cachingOptions"] == {}
+    labels = executors_on_kubernetes(platform)["exec-start-training"]["podMetadata"]["labels"]
+    assert labels == {"access-ml-pipeline": "true"}
 
 
 def test_no_step_reports_home_or_installs_packages(pipelines: dict[str, list[dict[str, Any]]]):

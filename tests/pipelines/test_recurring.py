@@ -6,9 +6,10 @@ from urllib.parse import parse_qs, urlsplit
 import kfp_server_api
 import pytest
 
+from jobs.pipelines_api import PipelinesApiError, Target, connect
 from pipelines.compile import compile_pipeline
 from pipelines.recurring import RecurringRun, check_cron, recur
-from pipelines.submit import PipelinesApiError, Target, connect, parameters_of
+from pipelines.submit import parameters_of
 from redrec.config import InputError
 from tests.pipelines.kfp_api import KfpApi, kfp_api
 from tests.pipelines.test_compile import parse

@@ -5,8 +5,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from jobs.pipelines_api import PipelinesApiError, Target, connect
 from pipelines.register import Registered, register
-from pipelines.submit import PipelinesApiError, Target, connect
 from redrec.hashing import file_hash
 from tests.pipelines.kfp_api import KfpApi, kfp_api
 

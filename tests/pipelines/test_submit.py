@@ -6,10 +6,10 @@ from typing import Any
 import kfp_server_api
 import pytest
 
-from pipelines import submit
+from jobs.pipelines_api import Run, Target, connect
 from pipelines.compile import compile_pipeline
 from pipelines.progress import RunError
-from pipelines.submit import PipelinesApiError, Run, Target, connect, follow, parameters_of, start
+from pipelines.submit import follow, parameters_of, start
 from redrec.config import InputError
 from tests.pipelines.kfp_api import SUCCESS, KfpApi, kfp_api, run_in
 from tests.pipelines.test_compile import parse
@@ -90,38 +90,6 @@ def test_each_change_of_a_step_is_said_once():
 def test_a_run_that_does_not_succeed_is_an_error(last: dict[str, Any], message: str):
     with pytest.raises(RunError, match=message):
         followed([run_in("RUNNING", "RUNNING"), last])
-
-
-@pytest.mark.parametrize(
-    ("refuses", "message"),
-    [
-        ((401, ""), "KFP_TOKEN or KFP_COOKIE"),
-        (
-            (403, '{"message": "cannot create runs."}'),
-            "namespace team-a: cannot create runs. Ask its owner for the role",
-        ),
-        ((404, "no page"), "comes before /apis/v2beta1"),
-        ((500, '{"error": "no database"}'), "answers 500. It failed: no database"),
-        ((503, ""), "answers 503.*pod ml-pipeline"),
-        ((200, "<html>log in</html>"), "perhaps a page to log in"),
-    ],
-)
-def test_a_refusal_is_a_sentence(refuses: tuple[int, str], message: str, package: Path):
-    with kfp_api(refuses=refuses) as api, pytest.raises(PipelinesApiError, match=message):
-        started(api, package, namespace="team-a")
-
-
-def test_a_server_that_hangs_is_given_up(package: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(submit, "REQUEST_S", 0.1)
-    with kfp_api(hangs_s=0.5) as api, pytest.raises(PipelinesApiError, match="did not answer within"):
-        started(api, package)
-
-
-def test_a_server_that_is_not_there_cannot_be_reached(package: Path):
-    with kfp_api() as api:
-        pass
-    with pytest.raises(PipelinesApiError, match="cannot be reached.*port-forward"):
-        started(api, package)
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,11 @@ seccompProfile:
 {{ .Values.experiment.claim.name | default (printf "%s-experiment" (include "redrec.fullname" .)) }}
 {{- end -}}
 
+{{/* Name of the claim for the drift history and reports. */}}
+{{- define "redrec.driftClaim" -}}
+{{ .Values.drift.claim.name | default (printf "%s-drift" (include "redrec.fullname" .)) }}
+{{- end -}}
+
 {{/* Name of the claim for Evidently's workspace. */}}
 {{- define "redrec.evidentlyClaim" -}}
 {{ .Values.evidently.claim.name | default (printf "%s-evidently" (include "redrec.fullname" .)) }}

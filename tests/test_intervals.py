@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from redrec.evaluation.intervals import MIN_USERS, bootstrap_means, paired_gain
+from redrec.intervals import MIN_USERS, bootstrap_means, paired_gain
 
 
 def test_the_interval_holds_the_truth_about_as_often_as_it_says():
