@@ -102,8 +102,9 @@ def drift_text(drift: "Drift") -> str:
 def _columns_text(scenario: Any) -> str:
     columns = {**scenario.columns, **({"interests": scenario.interests} if scenario.interests else {})}
     rows = [["column", "verdict", "p adjusted", "effect", "floor", "what"]]
-    ordered = sorted(columns.items(), key=lambda item: 0.0 if item[1].p_adjusted is None else item[1].p_adjusted)
-    for name, column in ordered[:MOST]:
+    by_p = sorted((column.p_adjusted or 0.0, name) for name, column in columns.items())
+    for _, name in by_p[:MOST]:
+        column = columns[name]
         figures = [_figure(value) for value in (column.p_adjusted, column.effect, column.floor)]
         rows.append([name, column.verdict, *figures, column.what])
     return table(rows)

@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> Outcome:
         say(f"warning: {calibration.num_pairs} pairs of windows, {MIN_PAIRS} are needed; the fixed floors hold.")
     rows = [["scenario", "column", "least change that counts"]]
     for scenario, columns in calibration.floors.items():
-        for column, kinds in columns.items():
-            rows.append([scenario, column, ", ".join(f"{kind} {floor:.3f}" for kind, floor in kinds.items() if floor)])
+        for column, types in columns.items():
+            rows.append([scenario, column, ", ".join(f"{kind} {floor:.3f}" for kind, floor in types.items() if floor)])
     text = f"Floors from {calibration.num_pairs} pairs of windows of {calibration.days} days, in {arguments.out}:"
     return Outcome(calibration.model_dump(), f"{text}\n{indented(table(rows))}")

@@ -39,8 +39,8 @@ class ScenarioFrames(NamedTuple):
 def scenario_frames(logs: Logs, scenario: str) -> ScenarioFrames:
     """Return the users of a scenario; the same call on the same logs returns the same users in the same order."""
     reference, current = _sample(logs.reference, scenario), _sample(logs.current, scenario)
-    numbers = [name for name, kind in logs.kinds.items() if kind == "numeric"]
-    levels = {name: _levels(reference, name) for name, kind in logs.kinds.items() if kind == "categorical"}
+    numbers = [name for name, kind in logs.types.items() if kind == "numeric"]
+    levels = {name: _levels(reference, name) for name, kind in logs.types.items() if kind == "categorical"}
     before, now = _users(reference, numbers, levels), _users(current, numbers, levels)
     categorical = list(dict.fromkeys(map(label, levels)))  # two names may have one label
     numeric = [name for name in before.columns if name not in categorical and _has_values(name, before, now)]

@@ -9,16 +9,13 @@ there may be as few as eight.
 Shapes: P pairs, K columns of all scenarios by kind of change.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t
 
 from redrec.config import Record
 from redrec.drift.config import DriftConfig
-from redrec.drift.significance import Change, Kind
+from redrec.drift.significance import ColumnChange, Kind
 
 MIN_PAIRS = 8  # with fewer, the defaults hold
 SHARE = 0.95
@@ -31,7 +28,7 @@ class Calibration(Record):
     days: int  # of a window
     floors: Effects
 
-    def floor(self, scenario: str, change: Change, config: DriftConfig) -> float:
+    def floor(self, scenario: str, change: ColumnChange, config: DriftConfig) -> float:
         """Return the least change that counts: the default where the past has fewer pairs, or never had a change."""
         default = config.vector_floor if change.kind == "distance" else config.value_floor
         if self.num_pairs < MIN_PAIRS:
@@ -44,8 +41,11 @@ NOT_CALIBRATED = Calibration(num_pairs=0, days=0, floors={})
 
 def calibrated(pairs: list[Effects], days: int) -> Calibration:
     """Return the floors by what changed between the windows of each pair."""
-    keys = sorted({key for pair in pairs for key in _keys(pair)})
-    effect_PK = np.array([[_at(pair, key) for key in keys] for pair in pairs]).reshape(len(pairs), len(keys))
+    flat = [_flat(pair) for pair in pairs]
+    keys = sorted(set().union(*flat))
+    effect_PK = np.zeros((len(pairs), len(keys)))
+    for number, pair in enumerate(flat):
+        effect_PK[number] = [pair.get(key, 0.0) for key in keys]
     if len(pairs) < MIN_PAIRS:
         return Calibration(num_pairs=len(pairs), days=days, floors={})
     floors: Effects = {}
@@ -64,15 +64,9 @@ def _floors(effect_PK: NDArray[np.float64]) -> NDArray[np.float64]:
     return floor_K
 
 
-def _keys(pair: Effects) -> list[tuple[str, str, Kind]]:
-    keys: list[tuple[str, str, Kind]] = []
+def _flat(pair: Effects) -> dict[tuple[str, str, Kind], float]:
+    effects: dict[tuple[str, str, Kind], float] = {}
     for scenario, columns in pair.items():
-        for column, kinds in columns.items():
-            keys += [(scenario, column, kind) for kind in kinds]
-    return keys
-
-
-def _at(pair: Effects, key: tuple[str, str, Kind]) -> float:
-    scenario, column, kind = key
-    kinds: Mapping[Any, float] = pair.get(scenario, {}).get(column, {})
-    return kinds.get(kind, 0.0)
+        for column, by_kind in columns.items():
+            effects |= {(scenario, column, kind): effect for kind, effect in by_kind.items()}
+    return effects

@@ -22,11 +22,11 @@ MOSTLY = 0.5  # of the texts of a file without types: so many numbers make a num
 
 
 class Columns(NamedTuple):
-    kinds: dict[str, Kind]
+    types: dict[str, Kind]
     mixed: frozenset[str]
 
 
-class Seen(NamedTuple):
+class ColumnCounts(NamedTuple):
     """Of a column in one log, how many values there are, how many of them are numbers, and how many differ."""
 
     values: int
@@ -40,29 +40,29 @@ class Seen(NamedTuple):
 
 def columns_of(reference: ir.Table, current: ir.Table, left_out: Sequence[str]) -> Columns:
     """Return what is compared of the columns of the reference."""
-    names = [name for name in reference.columns if name not in left_out]
-    shared = [name for name in names if name in current.columns]
-    types = {name: [log[name].type() for log in (reference, current) if name in log.columns] for name in names}
-    seen = [_seen(log, [name for name in names if name in log.columns]) for log in (reference, current)]
-    is_untyped = all(log[c.TIMESTAMP].type().is_string() for log in (reference, current))
-    kinds: dict[str, Kind] = {}
-    for name in names:
-        if kind := _kind(name, types[name], [one[name] for one in seen if name in one], is_untyped):
-            kinds[name] = kind
-    mixed = {name for name in shared if kinds.get(name) == "numeric" and _is_mixed(*(one[name] for one in seen))}
-    mixed |= {name for name in kinds if len({_is_list(one) for one in types[name] if not _is_empty(one)}) > 1}
-    return Columns(kinds, frozenset(mixed))
+    logs = [reference, current]
+    is_untyped = all(log[c.TIMESTAMP].type().is_string() for log in logs)
+    counts = [_counts(log.drop(*left_out)) for log in logs]
+    types: dict[str, Kind] = {}
+    mixed = set()
+    for name in counts[0]:
+        dtypes = [log[name].type() for log in logs if name in log.columns]
+        counted = [of_log[name] for of_log in counts if name in of_log]
+        if kind := _kind(name, dtypes, counted, is_untyped):
+            types[name] = kind
+            mixed |= {name} if _is_mixed(kind, dtypes, counted) else set()
+    return Columns(types, frozenset(mixed))
 
 
-def typed(events: ir.Table, kinds: Mapping[str, Kind], kept: Sequence[str]) -> ir.Table:
-    """Return the columns with the types of their kinds; null where an event has no such value."""
-    values = {name: _value(events, name, kind) for name, kind in kinds.items()}
+def typed(events: ir.Table, types: Mapping[str, Kind], kept: Sequence[str]) -> ir.Table:
+    """Return the columns with the types of their kind; null where an event has no such value."""
+    values = {name: _value(events, name, kind) for name, kind in types.items()}
     return events.select(*kept, **values)
 
 
-def _seen(log: ir.Table, names: Sequence[str]) -> dict[str, Seen]:
+def _counts(log: ir.Table) -> dict[str, ColumnCounts]:
     counted: dict[str, ir.Value] = {}
-    for number, name in enumerate(names):
+    for number, name in enumerate(log.columns):
         column = log[name]
         is_plain = column.type().is_string() or _is_number(column.type())
         numbers = column.try_cast("float64").count() if column.type().is_string() else column.count()
@@ -70,25 +70,25 @@ def _seen(log: ir.Table, names: Sequence[str]) -> dict[str, Seen]:
         counted |= {f"values_{number}": column.count(), f"numbers_{number}": numbers, f"different_{number}": different}
     (row,) = log.aggregate(**counted).to_pyarrow().to_pylist() if counted else ({},)
     return {
-        name: Seen(row[f"values_{number}"], row[f"numbers_{number}"], row[f"different_{number}"])
-        for number, name in enumerate(names)
+        name: ColumnCounts(row[f"values_{number}"], row[f"numbers_{number}"], row[f"different_{number}"])
+        for number, name in enumerate(log.columns)
     }
 
 
-def _kind(name: str, types: Sequence[dt.DataType], seen: Sequence[Seen], is_untyped: bool) -> Kind | None:
-    types = [one for one in types if not _is_empty(one)] or [dt.string]
-    if _is_list(types[0]):
+def _kind(name: str, dtypes: Sequence[dt.DataType], counts: Sequence[ColumnCounts], is_untyped: bool) -> Kind | None:
+    dtypes = [one for one in dtypes if not _is_empty(one)] or [dt.string]
+    if _is_list(dtypes[0]):
         return "vector"
-    types = [one for one in types if not _is_list(one)]
-    if not all(one.is_string() or one.is_boolean() or _is_number(one) for one in types):
+    dtypes = [one for one in dtypes if not _is_list(one)]
+    if not all(one.is_string() or one.is_boolean() or _is_number(one) for one in dtypes):
         return None
-    if name not in CATEGORIES and not any(one.is_boolean() for one in types):
-        if any(_is_number(one) for one in types):
+    if name not in CATEGORIES and not any(one.is_boolean() for one in dtypes):
+        if any(_is_number(one) for one in dtypes):
             return "numeric"
-        if is_untyped and any(one.values for one in seen) and max(one.share for one in seen if one.values) > MOSTLY:
+        if is_untyped and any(one.values for one in counts) and max(one.share for one in counts if one.values) > MOSTLY:
             return "numeric"
-    num_values, num_different = sum(one.values for one in seen), max(one.different for one in seen)
-    is_id = num_different > MAX_SHARE_OF_DIFFERENT * num_values / len(seen)
+    num_values, num_different = sum(one.values for one in counts), max(one.different for one in counts)
+    is_id = num_different > MAX_SHARE_OF_DIFFERENT * num_values / len(counts)
     return None if is_id and name not in CATEGORIES else "categorical"
 
 
@@ -105,8 +105,11 @@ def _is_empty(kind: dt.DataType) -> bool:
     return kind.is_null() or kind.is_unknown()
 
 
-def _is_mixed(reference: Seen, current: Seen) -> bool:
-    return (reference.share == 1) != (current.share == 1)
+def _is_mixed(kind: Kind, dtypes: Sequence[dt.DataType], counts: Sequence[ColumnCounts]) -> bool:
+    """Return whether a column is lists in one log alone, or numbers throughout in one log alone."""
+    is_list = {_is_list(one) for one in dtypes if not _is_empty(one)}
+    is_all_numbers = {one.share == 1 for one in counts}
+    return len(is_list) > 1 or (kind == "numeric" and len(is_all_numbers) > 1)
 
 
 def _value(events: ir.Table, name: str, kind: Kind) -> ir.Value:

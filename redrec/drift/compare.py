@@ -8,7 +8,7 @@ from redrec.drift.config import DriftConfig
 from redrec.drift.decide import column_drift, drifted
 from redrec.drift.logs import VECTOR, Logs
 from redrec.drift.profile import profiles
-from redrec.drift.significance import Change, changes
+from redrec.drift.significance import ColumnChange, changes
 from redrec.drift.users import WINDOWS, Chosen, ScenarioEvents, choose_users, scenario_events
 from redrec.drift.verdicts import Action, ColumnDrift, Drift, DriftVerdict, ScenarioDrift, Window
 
@@ -43,21 +43,21 @@ def compare(logs: Logs, config: DriftConfig, scratch: Path, calibration: Calibra
 def effects(logs: Logs, config: DriftConfig, scratch: Path) -> Effects:
     """Return how large each column's change is, without a verdict."""
     chosen = choose_users(logs, config, scratch)
-    found: Effects = {}
+    of_scenarios: Effects = {}
     for name in chosen.num_users:
         if is_comparable(logs, chosen, name, config):
             of_columns = column_changes(scenario_events(logs, chosen, name, scratch), len(chosen.num_users), config)
-            found[name] = {column: change.effects for column, change in of_columns.items()}
-    return found
+            of_scenarios[name] = {column: change.effects for column, change in of_columns.items()}
+    return of_scenarios
 
 
 def is_comparable(logs: Logs, chosen: Chosen, scenario: str, config: DriftConfig) -> bool:
     return logs.windows is not None and min(chosen.num_users[scenario].values()) >= config.min_users
 
 
-def column_changes(own: ScenarioEvents, num_scenarios: int, config: DriftConfig) -> dict[str, Change]:
+def column_changes(own: ScenarioEvents, num_scenarios: int, config: DriftConfig) -> dict[str, ColumnChange]:
     """Return the change of each column, that of the items' vectors under VECTOR."""
-    names = [name for name, kind in own.logs.kinds.items() if kind == "vector"]
+    names = [name for name, kind in own.logs.types.items() if kind == "vector"]
     names += [VECTOR] if own.logs.vectors is not None else []
     sums = {name: own.vector_sums(name, config) for name in names}
     vectors = {name: one for name, one in sums.items() if one is not None}
@@ -67,7 +67,7 @@ def column_changes(own: ScenarioEvents, num_scenarios: int, config: DriftConfig)
 def _columns(
     scenario: str, own: ScenarioEvents, num_scenarios: int, config: DriftConfig, calibration: Calibration
 ) -> dict[str, ColumnDrift]:
-    seen = profiles(own.events, own.logs.kinds)
+    seen = profiles(own.events, own.logs.types)
     columns = {}
     for name, change in column_changes(own, num_scenarios, config).items():
         floor = calibration.floor(scenario, change, config)
@@ -109,5 +109,5 @@ def _verdict(
     fewest = min(users.values())
     if fewest < config.min_users:
         return "insufficient", f"{fewest:,} users in a window, fewer than {config.min_users:,}"
-    found = drifted(columns)
-    return ("drift", "; ".join(found)) if found else ("stable", f"no change in {len(columns)} columns")
+    reasons = drifted(columns)
+    return ("drift", "; ".join(reasons)) if reasons else ("stable", f"no change in {len(columns)} columns")

@@ -5,14 +5,14 @@ from typing import Literal
 
 from redrec.drift.config import DriftConfig
 from redrec.drift.profile import FAR, Profile
-from redrec.drift.significance import Change
+from redrec.drift.significance import ColumnChange
 from redrec.drift.verdicts import DRIFTED, ColumnDrift, ColumnVerdict
 
 UNTESTED: tuple[ColumnVerdict, ...] = ("empty", "mixed", "range", "constant")
 
 
 def column_drift(
-    change: Change, profile: Profile | None, is_mixed: bool, floor: float, config: DriftConfig
+    change: ColumnChange, profile: Profile | None, is_mixed: bool, floor: float, config: DriftConfig
 ) -> ColumnDrift:
     """Return the verdict; `profile` is None of a column that is made of all events."""
     test: Literal["mmd", "permutation"] = "mmd" if change.measure.what == "distance" else "permutation"
@@ -41,7 +41,7 @@ def _fact(profile: Profile, is_mixed: bool) -> tuple[ColumnVerdict, str] | None:
     return ("constant", "one value in both windows") if profile.is_constant else None
 
 
-def _kind(change: Change) -> ColumnVerdict:
+def _kind(change: ColumnChange) -> ColumnVerdict:
     what = change.measure.what
     if what == "nulls":
         return "nulls"
@@ -50,7 +50,7 @@ def _kind(change: Change) -> ColumnVerdict:
     return "new_category" if what == "share" and change.before == 0 else "drift"
 
 
-def _words(change: Change) -> str:
+def _words(change: ColumnChange) -> str:
     measure, difference = change.measure, change.after - change.before
     if measure.what == "shift":
         return f"{'higher' if difference > 0 else 'lower'} than before in {0.5 + abs(difference):.1%} of pairs"
@@ -64,8 +64,8 @@ def _words(change: Change) -> str:
 
 def drifted(columns: Mapping[str, ColumnDrift]) -> list[str]:
     """Return what drifted, in words, the most certain first."""
-    found = [(column.p_adjusted or 0.0, name) for name, column in columns.items() if column.verdict in DRIFTED]
-    return [f"{name}: {columns[name].what} (p {_p(columns[name])})" for _, name in sorted(found)]
+    by_p = [(column.p_adjusted or 0.0, name) for name, column in columns.items() if column.verdict in DRIFTED]
+    return [f"{name}: {columns[name].what} (p {_p(columns[name])})" for _, name in sorted(by_p)]
 
 
 def _p(column: ColumnDrift) -> str:

@@ -27,11 +27,11 @@ KEPT = (c.USER_ID, c.ITEM_ID, c.SCENARIO, c.TIMESTAMP)
 
 
 class Logs(NamedTuple):
-    """Events with KEPT and the columns of `kinds`, of the types in `redrec.drift.columns`."""
+    """Events with KEPT and the columns of `types`, of the types in `redrec.drift.columns`."""
 
     reference: ir.Table
     current: ir.Table
-    kinds: dict[str, Kind]
+    types: dict[str, Kind]
     mixed: frozenset[str] = frozenset()
     vectors: ir.Table | None = None  # ITEM_ID and VECTOR of items
     windows: tuple[Window, Window] | None = None  # None: no two are comparable
@@ -92,14 +92,14 @@ def _open(connection: SQLBackend, sources: Sources, scratch: Path) -> dict[str, 
 def logs_of(reference: ir.Table, current: ir.Table, items: ir.Table) -> Logs:
     """Return two event logs with the columns that are compared."""
     columns = columns_of(reference, current, KEPT)
-    kinds, tables = dict(columns.kinds), []
+    types, tables = dict(columns.types), []
     for name, events in (("reference", reference), ("current", current)):
         unit = time_format(events, name).unit
-        table = typed(events, columns.kinds, KEPT).mutate(timestamp=utc_times(events[c.TIMESTAMP], unit))
+        table = typed(events, columns.types, KEPT).mutate(timestamp=utc_times(events[c.TIMESTAMP], unit))
         tables.append(_with_category(_with_hour(table), items))
     derived = [name for name in (HOUR, c.CATEGORY) if name in tables[0].columns]
-    kinds |= {name: "categorical" for name in derived if name not in kinds}
-    return Logs(tables[0], tables[1], kinds, columns.mixed)
+    types |= {name: "categorical" for name in derived if name not in types}
+    return Logs(tables[0], tables[1], types, columns.mixed)
 
 
 def comparable(logs: Logs, available: Window, current: Window) -> Logs:

@@ -49,7 +49,7 @@ class Column(Protocol):
         ...
 
 
-class Ranks:
+class RankColumn:
     """The ranks of a numeric column's values, among all values of both windows; `cuts` are their quantiles."""
 
     def __init__(self, column: str, cuts: NDArray[np.float64]) -> None:
@@ -64,7 +64,7 @@ class Ranks:
         return np.stack([rank_N, np.abs(2 * rank_N - 1), is_infinite_N], axis=1)
 
 
-class Levels:
+class LevelColumn:
     """The levels of a categorical column."""
 
     def __init__(self, column: str, levels: list[str]) -> None:
@@ -103,17 +103,17 @@ class UserSums:
 
     def values(self) -> "UserValues":
         """Return the means of each user's events, and the share of those without a value."""
-        parts, measures = [], []
+        values, measures = [], []
         for name, column in self.columns.items():
-            parts += [self.mean(name), self._share_of_nulls(name)]
+            values += [self.mean(name), self._share_of_nulls(name)]
             measures += [*column.measures, Measure(name, "nulls")]
-        value_RM = np.concatenate(parts, axis=1, dtype=np.float32)
+        value_RM = np.concatenate(values, axis=1, dtype=np.float32)
         return UserValues(self._sample(value_RM), measures)
 
     def activity(self) -> "UserValues":
         """Return the rank of each user's number of events; here all users count the same."""
         is_seen_R = self.num_events > 0
-        ranks = Ranks(NUM_EVENTS, np.quantile(self.num_events[is_seen_R], QUANTILES))
+        ranks = RankColumn(NUM_EVENTS, np.quantile(self.num_events[is_seen_R], QUANTILES))
         rank_R1 = ranks.of(pa.array(self.num_events))[:, :1].astype(np.float32)
         weight_WU = is_seen_R.reshape(2, self.num_users).astype(np.float32)
         return UserValues(self._sample(rank_R1)._replace(weight_WU=weight_WU), ranks.measures[:1])

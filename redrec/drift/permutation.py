@@ -38,17 +38,19 @@ def permuted_differences(samples: Sequence[Sample], num: int, seed: int) -> list
     """Return the differences of samples of the same users, under the same permutations."""
     is_seen_WU = samples[0].weight_WU > 0
     is_both_U, is_one_U = is_seen_WU[0] & is_seen_WU[1], is_seen_WU[0] ^ is_seen_WU[1]
-    parts = [_parts(sample, is_both_U, is_one_U) for sample in samples]
+    terms = [_terms(sample, is_both_U, is_one_U) for sample in samples]
     is_current_O = is_seen_WU[1, is_one_U]
-    drawn: list[list[Floats]] = [[] for _ in parts]
+    drawn: list[list[Floats]] = [[] for _ in terms]
     for sign_PB, label_PO in _labels(num, int(is_both_U.sum()), is_current_O, seed):
-        for blocks, part in zip(drawn, parts, strict=True):
-            blocks.append(sign_PB @ part.swapped_BM + label_PO @ part.one_OM + part.fixed_M)
-    observed = [part.swapped_BM.sum(axis=0) + part.one_OM[is_current_O].sum(axis=0) + part.fixed_M for part in parts]
-    return [Differences(own, np.vstack(blocks)) for own, blocks in zip(observed, drawn, strict=True)]
+        for blocks, term in zip(drawn, terms, strict=True):
+            blocks.append(sign_PB @ term.swapped_BM + label_PO @ term.one_OM + term.fixed_M)
+    return [
+        Differences(one.swapped_BM.sum(axis=0) + one.one_OM[is_current_O].sum(axis=0) + one.fixed_M, np.vstack(blocks))
+        for one, blocks in zip(terms, drawn, strict=True)
+    ]
 
 
-class _Parts(NamedTuple):
+class _Terms(NamedTuple):
     """A difference is the users' swapped ones with their signs, those seen once if current, and what never changes."""
 
     swapped_BM: Floats
@@ -56,13 +58,13 @@ class _Parts(NamedTuple):
     fixed_M: Floats
 
 
-def _parts(sample: Sample, is_both_U: NDArray[np.bool_], is_one_U: NDArray[np.bool_]) -> _Parts:
+def _terms(sample: Sample, is_both_U: NDArray[np.bool_], is_one_U: NDArray[np.bool_]) -> _Terms:
     centred_WUM = _centred(*sample)
     before, since = (1 / (sample.weight_WU > 0).sum(axis=1)).tolist()
     before_BM, since_BM = centred_WUM[0, is_both_U], centred_WUM[1, is_both_U]
     one_OM = centred_WUM[:, is_one_U].sum(axis=0)
     fixed_M = (since - before) / 2 * (since_BM + before_BM).sum(axis=0) - before * one_OM.sum(axis=0)
-    return _Parts((since + before) / 2 * (since_BM - before_BM), (since + before) * one_OM, fixed_M)
+    return _Terms((since + before) / 2 * (since_BM - before_BM), (since + before) * one_OM, fixed_M)
 
 
 def weighted_means(value_WUM: Floats, weight_WU: Floats) -> NDArray[Any]:

@@ -19,16 +19,16 @@ class Profile(NamedTuple):
     share_far: float  # of the current values
 
 
-def profiles(events: ir.Table, kinds: dict[str, Kind]) -> dict[str, Profile]:
+def profiles(events: ir.Table, types: dict[str, Kind]) -> dict[str, Profile]:
     """Return the profile of each column of a scenario's events."""
     measured: dict[str, ir.Value] = {}
-    for number, (name, kind) in enumerate(kinds.items()):
+    for number, (name, kind) in enumerate(types.items()):
         measured |= _measured(events[name], kind, number)
     rows = events.group_by(IS_CURRENT).aggregate(**measured).to_pyarrow().to_pylist() if measured else []
     by_window = {row[IS_CURRENT]: row for row in rows}
     seen = [by_window.get(is_current, {}) for is_current in (False, True)]
-    far = _share_far(events, kinds, seen[0])
-    return {name: _profile(number, seen, far.get(name, 0.0)) for number, name in enumerate(kinds)}
+    far = _share_far(events, types, seen[0])
+    return {name: _profile(number, seen, far.get(name, 0.0)) for number, name in enumerate(types)}
 
 
 def _measured(column: ir.Value, kind: Kind, number: int) -> dict[str, ir.Value]:
@@ -42,11 +42,11 @@ def _measured(column: ir.Value, kind: Kind, number: int) -> dict[str, ir.Value]:
     return measured
 
 
-def _share_far(events: ir.Table, kinds: dict[str, Kind], reference: dict[str, Any]) -> dict[str, float]:
+def _share_far(events: ir.Table, types: dict[str, Kind], reference: dict[str, Any]) -> dict[str, float]:
     """Return, by numeric column, the share of the current values that are far outside the reference's."""
     current = events.filter(events[IS_CURRENT])
     shares = {}
-    for number, (name, kind) in enumerate(kinds.items()):
+    for number, (name, kind) in enumerate(types.items()):
         low, high = reference.get(f"low_{number}"), reference.get(f"high_{number}")
         if kind == "numeric" and low is not None and high is not None:
             width, value = high - low, current[name]
@@ -61,6 +61,6 @@ def _share_far(events: ir.Table, kinds: dict[str, Kind], reference: dict[str, An
 def _profile(number: int, seen: list[dict[str, Any]], share_far: float) -> Profile:
     num_values = (seen[0].get(f"values_{number}") or 0, seen[1].get(f"values_{number}") or 0)
     num_infinite = (seen[0].get(f"infinite_{number}") or 0, seen[1].get(f"infinite_{number}") or 0)
-    ends = {window.get(f"{end}_{number}") for window in seen for end in ("low", "high")}
+    ends = {window.get(f"low_{number}") for window in seen} | {window.get(f"high_{number}") for window in seen}
     is_constant = len(ends) == 1 and None not in ends and not any(num_infinite)
     return Profile(num_values, num_infinite, is_constant, share_far)

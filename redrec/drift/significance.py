@@ -25,7 +25,7 @@ PER_LEVEL = 4  # the smallest p-value, adjusted for scenarios, is that part of a
 Kind = Literal["values", "nulls", "infinite", "distance"]  # what a change is of
 
 
-class Change(NamedTuple):
+class ColumnChange(NamedTuple):
     """The most significant change of a column, in its measure; and by kind the largest one, significant or not."""
 
     measure: Measure
@@ -62,7 +62,7 @@ def num_permutations(config: DriftConfig, num_scenarios: int) -> int:
 
 def changes(
     sums: UserSums, vectors: Mapping[str, UserSums], config: DriftConfig, num_scenarios: int
-) -> dict[str, Change]:
+) -> dict[str, ColumnChange]:
     """Return the change of each column of a scenario that has users in both windows."""
     measured = [sums.activity(), sums.values()]
     seen = measured[1].sample.weight_WU
@@ -105,11 +105,11 @@ def _standardised(drawn_PM: NDArray[np.floating], is_two_sided: bool = True) -> 
     return np.abs(standardised_PM) if is_two_sided else standardised_PM
 
 
-def _change(drawn: Drawn, largest_P: NDArray[np.float64], num_scenarios: int, alpha: float) -> Change:
+def _change(drawn: Drawn, largest_P: NDArray[np.float64], num_scenarios: int, alpha: float) -> ColumnChange:
     adjusted_M = np.minimum(1, num_scenarios * (largest_P[:, None] >= drawn.statistic_M).mean(axis=0))
     at = _deciding(drawn, adjusted_M <= alpha)
     before, after = drawn.mean_WM[:, at].tolist()
-    return Change(
+    return ColumnChange(
         drawn.measures[at],
         before,
         after,

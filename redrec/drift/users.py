@@ -18,7 +18,7 @@ from redrec.data.tables import batches, read, write
 from redrec.drift.config import DriftConfig
 from redrec.drift.interests import SAMPLE, RandomFeatures, vectors
 from redrec.drift.logs import VECTOR, Logs
-from redrec.drift.measures import IS_CURRENT, MAX_LEVELS, QUANTILES, USER, Column, Levels, Ranks, UserSums
+from redrec.drift.measures import IS_CURRENT, MAX_LEVELS, QUANTILES, USER, Column, LevelColumn, RankColumn, UserSums
 from redrec.drift.verdicts import Window
 
 NUMBER = "_number"
@@ -51,9 +51,13 @@ def choose_users(logs: Logs, config: DriftConfig, scratch: Path) -> Chosen:
     rows = sorted(counts.to_pyarrow().to_pylist(), key=lambda row: row[c.SCENARIO])
     return Chosen(
         read(events.get_backend(), scratch / USERS, "users"),
-        {row[c.SCENARIO]: {name: row[f"users_{name}"] for name in WINDOWS} for row in rows},
-        {row[c.SCENARIO]: {name: row[f"events_{name}"] for name in WINDOWS} for row in rows},
+        {row[c.SCENARIO]: _by_window(row, "users") for row in rows},
+        {row[c.SCENARIO]: _by_window(row, "events") for row in rows},
     )
+
+
+def _by_window(row: dict[str, Any], what: str) -> dict[Window, int]:
+    return {name: row[f"{what}_{name}"] for name in WINDOWS}
 
 
 def both(logs: Logs) -> ir.Table:
@@ -72,10 +76,10 @@ class ScenarioEvents(NamedTuple):
 
     def sums(self) -> UserSums:
         """Return the sums of what is measured of numbers and levels."""
-        numeric = [name for name, kind in self.logs.kinds.items() if kind == "numeric"]
-        categorical = [name for name, kind in self.logs.kinds.items() if kind == "categorical"]
-        columns: dict[str, Column] = {name: Ranks(name, cuts) for name, cuts in self._cuts(numeric).items()}
-        columns |= {name: Levels(name, self._levels(name)) for name in categorical}
+        numeric = [name for name, kind in self.logs.types.items() if kind == "numeric"]
+        categorical = [name for name, kind in self.logs.types.items() if kind == "categorical"]
+        columns: dict[str, Column] = {name: RankColumn(name, cuts) for name, cuts in self._cuts(numeric).items()}
+        columns |= {name: LevelColumn(name, self._levels(name)) for name in categorical}
         return self._summed(self.events, columns)
 
     def vector_sums(self, name: str, config: DriftConfig) -> UserSums | None:
@@ -124,7 +128,7 @@ def scenario_events(logs: Logs, chosen: Chosen, scenario: str, scratch: Path) ->
     events = both(logs)
     users = chosen.users.filter(chosen.users[c.SCENARIO] == scenario).drop(c.SCENARIO)
     joined = events.filter(events[c.SCENARIO] == scenario).inner_join(users, c.USER_ID)
-    write(joined.select(USER, IS_CURRENT, c.TIMESTAMP, c.ITEM_ID, *logs.kinds), scratch / EVENTS)
+    write(joined.select(USER, IS_CURRENT, c.TIMESTAMP, c.ITEM_ID, *logs.types), scratch / EVENTS)
     own = read(events.get_backend(), scratch / EVENTS, "events")
     return ScenarioEvents(own, logs, users.count().to_pyarrow().as_py(), scratch)
 

@@ -80,7 +80,7 @@ def folders(num_runs: int) -> Iterator[tuple[int, Path]]:
             yield seed, folder
 
 
-def found(drift: Drift) -> dict[str, set[str]]:
+def drifted_columns(drift: Drift) -> dict[str, set[str]]:
     """Return the columns that drifted, by scenario, interests among them."""
     columns = {}
     for name, scenario in drift.scenarios.items():
@@ -93,7 +93,7 @@ def null(num_runs: int, num_users: int) -> dict[str, Any]:
     counts: Counter[str] = Counter()
     for seed, folder in folders(num_runs):
         drift = compared(folder, *weeks(seed, num_users))
-        alarms = found(drift)
+        alarms = drifted_columns(drift)
         counts["any alarm"] += any(alarms.values())
         counts["any volume"] += "volume" in drift.verdicts.values()
         for name, columns in alarms.items():
@@ -109,11 +109,11 @@ def planted(num_runs: int, num_users: int) -> dict[str, Any]:
         counts: Counter[str] = Counter()
         for seed, folder in folders(num_runs):
             logs = weeks(seed, num_users, {"ads": change})
-            columns = found(compared(folder, *logs))
+            columns = drifted_columns(compared(folder, *logs))
             counts["found"] += column in columns["ads"]
             is_alone = column in columns["ads"] and columns["ads"] <= FOLLOWS.get(column, {column})
             counts["found alone"] += is_alone and not columns["homefeed"] | columns["search"]
-            (pooled,) = found(compared(folder, *map(_pooled, logs))).values()
+            (pooled,) = drifted_columns(compared(folder, *map(_pooled, logs))).values()
             counts["found in the scenarios pooled"] += column in pooled
         shares[column] = {name: count / num_runs for name, count in counts.items()}
     return shares
@@ -158,7 +158,7 @@ def activity(num_runs: int, num_users: int) -> dict[str, Any]:
     for change in (-0.3, 0.3):
         counts: Counter[str] = Counter()
         for seed, folder in folders(num_runs):
-            columns = found(compared(folder, *weeks(seed, num_users, {"ads": Planted(events=change)})))
+            columns = drifted_columns(compared(folder, *weeks(seed, num_users, {"ads": Planted(events=change)})))
             counts["interests"] += "interests" in columns["ads"]
             counts["num_events"] += "num_events" in columns["ads"]
         alarms[f"{change:+.0%} events"] = {name: count / num_runs for name, count in counts.items()}
@@ -174,7 +174,7 @@ def noise(num_runs: int, num_users: int) -> dict[str, Any]:
         floors = calibrate(_sources(folder)._replace(current=None), 7, DriftConfig())
         for number in range(PAST_WEEKS, PAST_WEEKS + LATER_WEEKS):
             for name, which in (("default floors", NOT_CALIBRATED), ("floors of past weeks", floors)):
-                columns = found(compared(folder, tables[number - 1], tables[number], which))
+                columns = drifted_columns(compared(folder, tables[number - 1], tables[number], which))
                 counts[name] += any(columns.values())
     return {**counts, "weeks": num_runs * LATER_WEEKS}
 
@@ -200,7 +200,7 @@ def season(num_runs: int, num_users: int) -> dict[str, Any]:
             before, now = (_days(log, day - ago, day - ago + 7) for ago in (14, 7))
             drift = compared(folder, before, now)
             counts["days"] += 1
-            counts["days with drift"] += any(found(drift).values())
+            counts["days with drift"] += any(drifted_columns(drift).values())
             counts["days with a volume verdict"] += bool({"volume", "missing"} & set(drift.verdicts.values()))
     return dict(counts)
 

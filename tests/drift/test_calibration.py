@@ -6,7 +6,7 @@ import pytest
 from redrec.drift.calibration import MIN_PAIRS, NOT_CALIBRATED, calibrated
 from redrec.drift.config import DriftConfig
 from redrec.drift.measures import Measure
-from redrec.drift.significance import Change
+from redrec.drift.significance import ColumnChange
 
 SCALES = {"a": 0.01, "b": 0.03, "c": 0.02}
 
@@ -15,8 +15,8 @@ def pair(rng: np.random.Generator) -> dict:
     return {"ads": {name: {"values": abs(float(rng.normal(0, scale)))} for name, scale in SCALES.items()}}
 
 
-def change(column: str, effect: float = 0.0, what: str = "shift") -> Change:
-    return Change(Measure(column, what), 0.0, effect, effect, {}, 1.0, 1.0)
+def change(column: str, effect: float = 0.0, what: str = "shift") -> ColumnChange:
+    return ColumnChange(Measure(column, what), 0.0, effect, effect, {}, 1.0, 1.0)
 
 
 @pytest.mark.parametrize("num_pairs", [8, 20])

@@ -14,8 +14,8 @@ def table(**columns) -> ibis.Table:
     return ibis.memtable({"timestamp": times, **columns}).mutate(timestamp=ibis._.timestamp.cast("timestamp"))
 
 
-def kinds(reference: ibis.Table, current: ibis.Table) -> dict[str, str]:
-    return columns_of(reference, current, [c.TIMESTAMP]).kinds
+def types(reference: ibis.Table, current: ibis.Table) -> dict[str, str]:
+    return columns_of(reference, current, [c.TIMESTAMP]).types
 
 
 def test_each_type_is_compared_in_its_way_and_ids_not_at_all():
@@ -28,7 +28,7 @@ def test_each_type_is_compared_in_its_way_and_ids_not_at_all():
         request_id=[f"r{number}" for number in range(NUM)],
         words=[["a", "b"]] * NUM,
     )
-    assert kinds(log, log) == {
+    assert types(log, log) == {
         "score": "numeric",
         "position": "numeric",
         "action": "categorical",
@@ -38,21 +38,21 @@ def test_each_type_is_compared_in_its_way_and_ids_not_at_all():
 
 
 def test_a_column_of_the_reference_alone_is_compared_and_one_of_the_current_log_alone_is_not():
-    assert kinds(table(score=[1.0] * NUM), table(other=[1.0] * NUM)) == {"score": "numeric"}
+    assert types(table(score=[1.0] * NUM), table(other=[1.0] * NUM)) == {"score": "numeric"}
 
 
 def test_numbers_that_become_partly_texts_are_mixed():
     numbers, texts = table(score=[1.0, 2.0] * (NUM // 2)), table(score=["1.0", "none"] * (NUM // 2))
     columns = columns_of(numbers, texts, [c.TIMESTAMP])
-    assert (columns.kinds, columns.mixed) == ({"score": "numeric"}, frozenset({"score"}))
+    assert (columns.types, columns.mixed) == ({"score": "numeric"}, frozenset({"score"}))
     assert columns_of(numbers, numbers, [c.TIMESTAMP]).mixed == frozenset()
-    assert typed(texts, columns.kinds, [])["score"].to_pyarrow().to_pylist()[:2] == [1.0, None]
+    assert typed(texts, columns.types, [])["score"].to_pyarrow().to_pylist()[:2] == [1.0, None]
 
 
 @pytest.mark.parametrize(("name", "kind"), [("price", "numeric"), ("category", "categorical")])
 def test_texts_of_a_file_without_types_are_numbers_unless_they_name_a_category(name, kind):
     log = ibis.memtable({"timestamp": ["2026-01-01"] * NUM, name: ["1", "2"] * (NUM // 2)})
-    assert kinds(log, log) == {name: kind}
+    assert types(log, log) == {name: kind}
 
 
 def test_values_that_are_no_number_and_empty_texts_are_null():

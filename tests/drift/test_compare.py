@@ -4,13 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from redrec.drift.config import DriftConfig
 from redrec.drift.drift import opened
+from redrec.drift.logs import Sources
 from redrec.drift.verdicts import DRIFTED, Drift, ScenarioDrift
 from tests.drift.tables import NUM_USERS, log, write
-from tests.drift.worlds import Planted, write_world
+from tests.drift.worlds import Planted, weeks, write_world
 
 NUM = 8 * NUM_USERS  # events of a week
 FEW_DRAWS = DriftConfig(num_permutations=299)
@@ -19,6 +21,11 @@ FEW_DRAWS = DriftConfig(num_permutations=299)
 def compared(folder: Path, reference: pa.Table, current: pa.Table, vectors=None) -> ScenarioDrift:
     with opened(write(folder, reference, current, vectors)) as windows:
         return windows.drift(FEW_DRAWS).scenarios["ads"]
+
+
+def write_world_sources(folder: Path, seed: int = 1, num_users: int = 3600, **planted) -> Sources:
+    write_world(folder, seed, num_users, {"ads": Planted(**planted)})
+    return Sources(*(folder / f"{name}.parquet" for name in ("reference", "current", "items", "vectors")))
 
 
 def world(folder: Path, seed: int = 1, num_users: int = 3600, **planted) -> Drift:
@@ -55,16 +62,11 @@ def test_what_is_planted_in_ads_is_found_there_and_nothing_else(tmp_path, plante
 
 def test_a_change_that_is_not_linked_to_the_window_is_not_found(tmp_path):
     """The planted events are there, but each user's week is drawn anew."""
-    from redrec.drift.logs import Sources
-    from tests.drift.worlds import weeks
-
     reference, current = weeks(0, 3600, {"ads": Planted(category=0.15, score=0.7)})
     rng, column = np.random.default_rng(0), reference.schema.get_field_index("timestamp")
     users = pa.concat_tables([reference, current])["user_id"].unique().to_pylist()
     is_swapped = dict(zip(users, (rng.random(len(users)) < 0.5).tolist(), strict=True))
     week = pa.scalar(7 * 86_400_000, pa.duration("ms"))
-    import pyarrow.compute as pc
-
     swap_R, swap_C = (
         pa.array([is_swapped[user] for user in table["user_id"].to_pylist()]) for table in (reference, current)
     )
@@ -125,6 +127,19 @@ def test_too_few_users_and_windows_of_other_weekdays_are_insufficient(tmp_path):
     scenario = compared(tmp_path, week.filter(np.arange(NUM) % 7 < 5), weekend)
     assert (scenario.verdict, scenario.action) == ("insufficient", "wait")
     assert "whole weeks from the current one: the reference has Mon 2026-01-05" in scenario.reason
+
+
+def test_a_floor_above_the_change_leaves_the_verdict_stable(tmp_path):
+    with opened(write_world_sources(tmp_path, taste=0.8)) as windows:
+        assert windows.drift(FEW_DRAWS).verdicts["ads"] == "drift"
+        assert windows.drift(DriftConfig(vector_floor=0.5, num_permutations=299)).verdicts["ads"] == "stable"
+
+
+def test_what_is_a_normal_volume_is_a_choice(tmp_path):
+    sources = write_world_sources(tmp_path, users_kept=0.4)
+    with opened(sources) as windows:
+        assert windows.drift(FEW_DRAWS).verdicts["ads"] == "volume"
+        assert windows.drift(DriftConfig(volume_ratio=3.0, num_permutations=299)).verdicts["ads"] == "stable"
 
 
 def test_an_empty_current_log_misses_every_scenario(tmp_path):

@@ -6,16 +6,16 @@ from redrec.drift.config import DriftConfig
 from redrec.drift.decide import column_drift, drifted
 from redrec.drift.measures import Measure
 from redrec.drift.profile import Profile
-from redrec.drift.significance import Change
+from redrec.drift.significance import ColumnChange
 
 PLAIN = Profile((10, 10), (0, 0), is_constant=False, share_far=0.0)
 
 
-def change(what="shift", level="", before=0.5, after=0.6, p_adjusted=0.01) -> Change:
-    return Change(Measure("x", what, level), before, after, abs(after - before), {}, p_adjusted, p_adjusted)
+def change(what="shift", level="", before=0.5, after=0.6, p_adjusted=0.01) -> ColumnChange:
+    return ColumnChange(Measure("x", what, level), before, after, abs(after - before), {}, p_adjusted, p_adjusted)
 
 
-def decided(one: Change, profile: Profile = PLAIN, floor: float = 0.03, is_mixed: bool = False):
+def decided(one: ColumnChange, profile: Profile = PLAIN, floor: float = 0.03, is_mixed: bool = False):
     return column_drift(one, profile, is_mixed, floor, DriftConfig())
 
 

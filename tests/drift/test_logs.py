@@ -30,7 +30,7 @@ def read(connection, sources: Sources, folder: Path):
 def test_a_category_and_an_hour_are_added_and_the_reference_is_cut_to_its_window(connection, tmp_path):
     two_weeks = pa.concat_tables([log(week, {"score": [0.5] * NUM}) for week in (0, 1)])
     logs = read(connection, write(tmp_path, two_weeks, log(2, {"score": [0.5] * NUM})), tmp_path)
-    assert logs.kinds == {"score": "numeric", "hour": "categorical", "category": "categorical"}
+    assert logs.types == {"score": "numeric", "hour": "categorical", "category": "categorical"}
     assert logs.reference.count().to_pyarrow().as_py() == NUM
     assert [window.start.day for window in logs.windows] == [12, 19]
     row = logs.current.order_by("timestamp").limit(1).to_pyarrow().to_pylist()[0]
@@ -43,7 +43,7 @@ def test_the_category_of_an_event_is_kept(connection, tmp_path):
     assert logs.current["category"].to_pyarrow().unique().to_pylist() == ["own"]
 
 
-def test_csv_files_give_the_same_kinds(connection, tmp_path):
+def test_csv_files_give_the_same_types(connection, tmp_path):
     columns = {"score": [0.25, 0.5, 0.75] * (NUM // 3), "action": ["click", "like", "hide"] * (NUM // 3)}
     sources = write(tmp_path, log(0, columns), log(1, columns))
     for name in ("reference", "current"):
@@ -51,7 +51,7 @@ def test_csv_files_give_the_same_kinds(connection, tmp_path):
         pyarrow.csv.write_csv(table, tmp_path / f"{name}.csv")
     sources = sources._replace(reference=tmp_path / "reference.csv", current=tmp_path / "current.csv")
     logs = read(connection, sources, tmp_path)
-    assert logs.kinds["score"] == "numeric" and logs.kinds["action"] == "categorical"
+    assert logs.types["score"] == "numeric" and logs.types["action"] == "categorical"
     assert logs.current["score"].mean().to_pyarrow().as_py() == 0.5
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from redrec.drift.measures import IS_CURRENT, REST, USER, Levels, Ranks, UserSums
+from redrec.drift.measures import IS_CURRENT, REST, USER, LevelColumn, RankColumn, UserSums
 
 
 def batch(users, is_current, **columns) -> pa.RecordBatch:
@@ -12,29 +12,29 @@ def batch(users, is_current, **columns) -> pa.RecordBatch:
 
 
 def test_a_rank_is_the_share_of_smaller_values_with_half_of_the_equal_ones():
-    ranks = Ranks("x", np.array([1.0, 2.0, 2.0, 3.0]))
+    ranks = RankColumn("x", np.array([1.0, 2.0, 2.0, 3.0]))
     measured_NM = ranks.of(pa.array([0.0, 2.0, float("inf"), None]))
     assert measured_NM[:3].tolist() == [[0, 1, 0], [0.5, 0, 0], [1, 1, 1]]
     assert np.isnan(measured_NM[3]).all()
 
 
 def test_a_level_that_is_not_named_is_of_the_rest():
-    measured_NM = Levels("x", ["a", "b"]).of(pa.array(["b", "other", None]))
+    measured_NM = LevelColumn("x", ["a", "b"]).of(pa.array(["b", "other", None]))
     assert measured_NM[:2].tolist() == [[0, 1, 0], [0, 0, 1]]
     assert np.isnan(measured_NM[2]).all()
-    assert Levels("x", ["a"]).measures[-1].level == REST
+    assert LevelColumn("x", ["a"]).measures[-1].level == REST
 
 
 @pytest.mark.parametrize("num_batches", [1, 2, 5])
 def test_means_of_users_do_not_depend_on_the_batches(num_batches):
     users, is_current = [0, 0, 1, 1, 1], [False, False, False, True, True]
     actions = ["like", "click", None, "like", "like"]
-    sums = UserSums({"action": Levels("action", ["like", "click"])}, num_users=2)
-    for part in np.array_split(np.arange(5), num_batches):
+    sums = UserSums({"action": LevelColumn("action", ["like", "click"])}, num_users=2)
+    for segment in np.array_split(np.arange(5), num_batches):
         sums.add(
             batch(
-                *([column[n] for n in part] for column in (users, is_current)),
-                action=pa.array([actions[n] for n in part], pa.string()),
+                *([column[n] for n in segment] for column in (users, is_current)),
+                action=pa.array([actions[n] for n in segment], pa.string()),
             )
         )
     value_WUM, weight_WU = sums.values().sample

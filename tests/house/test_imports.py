@@ -23,7 +23,19 @@ ALLOWED = {
 PLATFORM = {"kfp", "kserve", "feast", "evidently", "kubernetes", "openfeature"}
 # The floors of redrec/, lowest first: a file imports from its own folder and from lower floors.
 FLOORS = (
-    ("config", "config_yaml", "problems", "hashing", "prefetch", "cpus", "atomic", "folders", "markdown", "intervals"),
+    (
+        "config",
+        "config_yaml",
+        "problems",
+        "hashing",
+        "prefetch",
+        "cpus",
+        "atomic",
+        "folders",
+        "markdown",
+        "intervals",
+        "batch",
+    ),
     ("history", "store"),
     ("data",),
     ("datasets", "model", "drift", "experiments"),
