@@ -43,5 +43,5 @@ def run(arguments: argparse.Namespace) -> Outcome:
     for scenario, columns in calibration.floors.items():
         for column, types in columns.items():
             rows.append([scenario, column, ", ".join(f"{kind} {floor:.3f}" for kind, floor in types.items() if floor)])
-    text = f"Floors from {calibration.num_pairs} pairs of windows of {calibration.days} days, in {arguments.out}:"
+    text = f"Floors from {calibration.num_pairs} pairs of windows of {arguments.days} days, in {arguments.out}:"
     return Outcome(calibration.model_dump(), f"{text}\n{indented(table(rows))}")

@@ -28,6 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--webhook", default="", help="URL that takes alerts as Alertmanager does (default: none)")
     parser.add_argument("--pushgateway", default="", help="URL of Prometheus' Pushgateway, for metrics (default: none)")
+    parser.add_argument(
+        "--workspace",
+        default="",
+        help="Evidently workspace for the reports: a folder or a URL (default: none)",
+    )
     parser.add_argument("--service", default="redrec", help="service that alerts and metrics name (default: redrec)")
     parser.add_argument("--live", default="", help="release in service, to compare a new one with (default: none)")
     parser.add_argument(

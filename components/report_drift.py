@@ -16,6 +16,7 @@ def report_drift(
     history: str = "",
     webhook: str = "",
     pushgateway: str = "",
+    workspace: str = "",
     service: str = "redrec",
     retrain: bool = False,
 ) -> str:
@@ -33,6 +34,7 @@ def report_drift(
         history: File with the verdicts of past windows, which gets this one: a path or s3://bucket/key; empty: none.
         webhook: Address that takes alerts as Alertmanager does; empty: none are sent.
         pushgateway: Address of Prometheus' Pushgateway, which gets the metrics; empty: none are sent.
+        workspace: Evidently workspace that gets the reports, a folder or its service's address; empty: none does.
         service: Name of the service in alerts and metrics.
         retrain: Whether drift starts a training.
     """
@@ -45,6 +47,7 @@ def report_drift(
     start_step()
     from monitoring.reports import report_page, write_reports
     from monitoring.snapshots import scenario_snapshots
+    from monitoring.workspace import show
     from redrec.config import section
     from redrec.drift.act import Receivers, act, kept_history
     from redrec.drift.config import DriftConfig
@@ -55,7 +58,9 @@ def report_drift(
     receivers = Receivers(history, webhook, pushgateway, service)
     with opened_data(Path(data.path), kept_history(receivers)) as windows:
         acted = act(windows.drift(config), config, receivers, folder, retrain, datetime.now(UTC))
-        write_reports(scenario_snapshots(windows.logs, acted.drift, acted.time), folder)
+        snapshots = scenario_snapshots(windows.logs, acted.drift, acted.time)
+    write_reports(snapshots, folder)
+    show(snapshots, workspace)
     Path(report.path).write_text(report_page(acted.drift, folder), encoding="utf-8")
     shutil.copyfile(DriftFolder(folder).markdown, summary.path)
     shutil.copyfile(DriftFolder(folder).timeline, timeline.path)

@@ -4,6 +4,7 @@ A scenario has a project of its own, since Evidently's pages freeze at thousands
 follows from the scenario's name, and a snapshot replaces one of the same time, so a repeated run leaves no second one.
 """
 
+import logging
 import os
 import uuid
 from collections.abc import Mapping
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from evidently.core.report import Snapshot
     from evidently.sdk.models import DashboardModel, ProjectModel
 
+logger = logging.getLogger(__name__)
+
+MAX_SNAPSHOTS = 200  # of a scenario; 234 kB each, and the pages freeze at thousands
 SECRET = "EVIDENTLY_SECRET"  # as Evidently's own service names it
 URL_SCHEMES = ("http://", "https://")
 PROJECTS = uuid.UUID("5f0e1c0a-7f0b-4c0e-9a43-8d1d2a5b6c7e")  # of the ids of projects; any fixed one
@@ -55,6 +59,16 @@ def add_to_workspace(snapshots: "Mapping[str, Snapshot]", workspace: str, keep: 
             raise InputError(
                 f"The workspace {workspace} takes no snapshot: {error}. Set {SECRET} to its secret, and read its log."
             ) from error
+
+
+def show(snapshots: "Mapping[str, Snapshot]", workspace: str) -> None:
+    """Add the snapshots to a workspace if one is given; a failure is logged, since nothing depends on what is shown."""
+    if not workspace:
+        return
+    try:
+        add_to_workspace(snapshots, workspace, MAX_SNAPSHOTS)
+    except InputError as error:
+        logger.error("%s", error)
 
 
 def project_id(scenario: str) -> uuid.UUID:

@@ -29,7 +29,7 @@ from redrec.model.manifest import check_model_fits, read_model
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")  # terminal colours
 TAIL_LINES = 20
-PATHS = ("events", "items", "history", "live", "releases")  # or URLs
+PATHS = ("events", "items", "history", "live", "releases", "workspace")  # or URLs
 
 
 def run_training(
@@ -86,6 +86,7 @@ class Monitored(NamedTuple):
     history: str = ""
     webhook: str = ""
     pushgateway: str = ""
+    workspace: str = ""
     service: str = "redrec"
     live: str = ""
     releases: str = ""

@@ -22,6 +22,7 @@ def monitor_pipeline(settings: ClusterSettings) -> Pipeline:
         history: str = "",
         webhook: str = "",
         pushgateway: str = "",
+        workspace: str = "",
         retrain: bool = False,
         live: str = "",
         milvus_uri: str = "",
@@ -51,6 +52,7 @@ def monitor_pipeline(settings: ClusterSettings) -> Pipeline:
             webhook: Address that takes alerts as Alertmanager does, such as http://alertmanager:9093/api/v2/alerts;
                 empty: none are sent.
             pushgateway: Pushgateway that gets the metrics, such as http://pushgateway:9091; empty: none does.
+            workspace: Evidently workspace that gets the reports, such as http://evidently:8000; empty: none does.
             retrain: Whether drift in a scenario starts a training; needs `history`.
             live: Release in service, to compare with: a path or s3://bucket/folder; empty before the first release.
             milvus_uri: Milvus server; empty for the embedded index inside the bundle.
@@ -70,6 +72,7 @@ def monitor_pipeline(settings: ClusterSettings) -> Pipeline:
                 history=history,
                 webhook=webhook,
                 pushgateway=pushgateway,
+                workspace=workspace,
                 service=service,
                 retrain=retrain,
             )

@@ -25,7 +25,6 @@ Effects = dict[str, dict[str, dict[Kind, float]]]  # by scenario, column and kin
 
 class Calibration(Record):
     num_pairs: int
-    days: int  # of a window
     floors: Effects
 
     def floor(self, scenario: str, change: ColumnChange, config: DriftConfig) -> float:
@@ -36,10 +35,10 @@ class Calibration(Record):
         return self.floors.get(scenario, {}).get(change.measure.column, {}).get(change.kind) or default
 
 
-NOT_CALIBRATED = Calibration(num_pairs=0, days=0, floors={})
+NOT_CALIBRATED = Calibration(num_pairs=0, floors={})
 
 
-def calibrated(pairs: list[Effects], days: int) -> Calibration:
+def calibrated(pairs: list[Effects]) -> Calibration:
     """Return the floors by what changed between the windows of each pair."""
     flat = [_flat(pair) for pair in pairs]
     keys = sorted(set().union(*flat))
@@ -47,11 +46,11 @@ def calibrated(pairs: list[Effects], days: int) -> Calibration:
     for number, pair in enumerate(flat):
         effect_PK[number] = [pair.get(key, 0.0) for key in keys]
     if len(pairs) < MIN_PAIRS:
-        return Calibration(num_pairs=len(pairs), days=days, floors={})
+        return Calibration(num_pairs=len(pairs), floors={})
     floors: Effects = {}
     for (scenario, column, kind), floor in zip(keys, _floors(effect_PK).tolist(), strict=True):
         floors.setdefault(scenario, {}).setdefault(column, {})[kind] = floor
-    return Calibration(num_pairs=len(pairs), days=days, floors=floors)
+    return Calibration(num_pairs=len(pairs), floors=floors)
 
 
 def _floors(effect_PK: NDArray[np.float64]) -> NDArray[np.float64]:

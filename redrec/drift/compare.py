@@ -10,17 +10,9 @@ from redrec.drift.logs import VECTOR, Logs
 from redrec.drift.profile import profiles
 from redrec.drift.significance import ColumnChange, changes
 from redrec.drift.users import WINDOWS, Chosen, ScenarioEvents, choose_users, scenario_events
-from redrec.drift.verdicts import Action, ColumnDrift, Drift, DriftVerdict, ScenarioDrift, Window
+from redrec.drift.verdicts import ColumnDrift, Drift, DriftVerdict, ScenarioDrift, Window
 
 Counts = Mapping[Window, int]
-
-ACTIONS: dict[DriftVerdict, Action] = {
-    "stable": "none",
-    "drift": "watch",
-    "missing": "check_data",
-    "volume": "check_data",
-    "insufficient": "wait",
-}
 
 
 def compare(logs: Logs, config: DriftConfig, scratch: Path, calibration: Calibration = NOT_CALIBRATED) -> Drift:
@@ -81,7 +73,7 @@ def _scenario(
     verdict, reason = _verdict(logs, users, events, columns, config)
     return ScenarioDrift(
         verdict=verdict,
-        action=ACTIONS[verdict],
+        action="none",  # `redrec.drift.actions` decides it
         reason=reason,
         users=dict(users),
         events=dict(events),

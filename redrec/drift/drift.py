@@ -1,8 +1,9 @@
 """Drift: event logs in files, or a run's data folder, in; the verdicts, or floors from past weeks, out."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,7 +12,8 @@ from typing import NamedTuple
 from redrec.config import InputError
 from redrec.data.split import read_split
 from redrec.data.tables import connect, read
-from redrec.drift.calibration import NOT_CALIBRATED, Calibration, calibrated
+from redrec.drift.actions import with_actions
+from redrec.drift.calibration import MIN_PAIRS, NOT_CALIBRATED, Calibration, calibrated
 from redrec.drift.compare import compare, effects
 from redrec.drift.config import DriftConfig
 from redrec.drift.history import NO_HISTORY, DriftHistory, moment
@@ -20,15 +22,28 @@ from redrec.drift.verdicts import Drift
 from redrec.drift.windows import MS, WEEK, Window
 from redrec.folders import DataFolder
 
+MAX_PAIRS = 12  # of past windows
+
 
 class Opened(NamedTuple):
-    """Two windows, whose tables are readable as long as `scratch` exists."""
+    """Two windows, and the pairs before them, whose tables are readable as long as `scratch` exists."""
 
     logs: Logs
     scratch: Path
+    past: tuple[Logs, ...] = ()
 
-    def drift(self, config: DriftConfig, calibration: Calibration = NOT_CALIBRATED) -> Drift:
-        return compare(self.logs, config, self.scratch, calibration)
+    def drift(self, config: DriftConfig, calibration: Calibration | None = None) -> Drift:
+        """Return the verdicts, with the actions that follow from this window alone.
+
+        Without a calibration, the past pairs are one if there are enough.
+        """
+        if calibration is None:
+            calibration = self.calibration(config) if len(self.past) >= MIN_PAIRS else NOT_CALIBRATED
+        return with_actions(compare(self.logs, config, self.scratch, calibration), NO_HISTORY, config)
+
+    def calibration(self, config: DriftConfig) -> Calibration:
+        """Return the floors by what changed in the past pairs."""
+        return calibrated([effects(pair, config, self.scratch) for pair in self.past])
 
 
 @contextmanager
@@ -64,7 +79,8 @@ def opened_data(data: Path, history: DriftHistory = NO_HISTORY) -> Iterator[Open
         current = Window(start, last + MS)
         pinned = history.before(current.iso).reference()
         available = Window(first, min(start, moment(pinned[1]).replace(tzinfo=None)) if pinned else start)
-        yield Opened(comparable(logs._replace(current=current.of(logs.current)), available, current), scratch)
+        past = _pairs(logs, available, current.end - current.start)
+        yield Opened(comparable(logs._replace(current=current.of(logs.current)), available, current), scratch, past)
         connection.disconnect()
 
 
@@ -78,23 +94,24 @@ def calibrate(sources: Sources, days: int, config: DriftConfig) -> Calibration:
         scratch = Path(folder)
         connection = connect(scratch=scratch)
         log = read_log(connection, sources, scratch)
-        windows = _past_windows(Window(*extent(log.reference, "events")).whole_days, days)
-        pairs = []
-        for before, since in pairwise(windows):
-            tables = {"reference": before.of(log.reference), "current": since.of(log.reference)}
-            pairs.append(effects(log._replace(**tables, windows=(before, since)), config, scratch))
+        available = Window(*extent(log.reference, "events")).whole_days
+        pairs = _pairs(log, available, timedelta(days=days))
+        if not pairs:
+            seen = (available.end - available.start).days
+            raise InputError(f"The log has {seen} days, fewer than two windows of {days} days. Give a longer log.")
+        calibration = Opened(log, scratch, pairs).calibration(config)
         connection.disconnect()
-    return calibrated(pairs, days)
+    return calibration
 
 
-def _past_windows(available: Window, days: int) -> list[Window]:
-    """Return the windows of some days, whole weeks apart, the newest last."""
-    step = -(-days // WEEK.days)
-    newest = Window(available.end - days * WEEK / WEEK.days, available.end)
-    windows = [newest]
-    while available.holds(windows[0].moved(-step)):
+def _pairs(log: Logs, available: Window, length: timedelta) -> tuple[Logs, ...]:
+    """Return pairs of following windows of a log, of that length and whole weeks apart, the newest ones."""
+    step = math.ceil(length / WEEK)
+    windows = [Window(available.end - length, available.end)]
+    while len(windows) <= MAX_PAIRS and available.holds(windows[0].moved(-step)):
         windows.insert(0, windows[0].moved(-step))
-    if len(windows) == 1:
-        seen = (available.end - available.start).days
-        raise InputError(f"The log has {seen} days, fewer than two windows of {days} days. Give a longer log.")
-    return windows
+    pairs = []
+    for before, since in pairwise(windows):
+        tables = {"reference": before.of(log.reference), "current": since.of(log.reference)}
+        pairs.append(log._replace(**tables, windows=(before, since)))
+    return tuple(pairs)

@@ -43,7 +43,7 @@ def test_the_text_names_scenario_column_size_and_action(world: Path, capsys: pyt
 
 def test_higher_floors_leave_nothing_to_report(world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     floors = {"search": {"category": {"values": 0.9}, "item vectors": {"distance": 0.9}}}
-    (tmp_path / "floors.json").write_text(json.dumps({"num_pairs": 8, "days": 7, "floors": floors}))
+    (tmp_path / "floors.json").write_text(json.dumps({"num_pairs": 8, "floors": floors}))
     assert main([*words(world), "--calibration", str(tmp_path / "floors.json"), "--json"]) == 0
     search = json.loads(capsys.readouterr().out)["scenarios"]["search"]
     assert (search["verdict"], search["columns"]["category"]["floor"]) == ("stable", 0.9)

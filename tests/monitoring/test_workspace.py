@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from monitoring.snapshots import scenario_snapshots
-from monitoring.workspace import SECRET, add_to_workspace, project_id
+from monitoring.workspace import SECRET, add_to_workspace, project_id, show
 from redrec.config import InputError
 from tests.browser import in_browser
 from tests.monitoring import service
@@ -132,3 +132,11 @@ def test_a_report_in_the_service_shows_the_verdict_and_runs_no_hostile_text(url,
         assert "0.006" in row[0]
         assert page.locator("svg text", has_text="‹/script>‹img").count() > 0
         assert not has_run(page)
+
+
+def test_a_workspace_that_cannot_be_reached_is_logged_and_stops_nothing(caplog: pytest.LogCaptureFixture):
+    show({}, "http://127.0.0.1:9")
+    assert "The workspace http://127.0.0.1:9 does not answer" in caplog.text
+    caplog.clear()
+    show({}, "")
+    assert caplog.text == ""
