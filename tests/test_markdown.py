@@ -1,6 +1,5 @@
 """Markdown: what a page of verdicts makes of names that people give."""
 
-from redrec.drift.verdicts import verdicts_markdown
 from redrec.evaluation.quality_gate import QualityGate, ScenarioGate
 from redrec.experiments.decisions import Decision, decisions_markdown
 
@@ -14,7 +13,6 @@ def test_a_scenarios_name_is_text_on_every_page_of_verdicts():
     pages = [
         QualityGate(verdict="refuse", metric="ndcg@10", scenarios={HOSTILE: gate}).markdown,
         decisions_markdown({HOSTILE: decision}),
-        verdicts_markdown({HOSTILE: {"verdict": "stable", "reason": "no drift"}}),
     ]
     for page in pages:
         assert ESCAPED in page and "<img" not in page

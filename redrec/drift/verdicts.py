@@ -9,13 +9,11 @@ A scenario's verdict is one of these, the first that holds:
 - `stable`.
 """
 
-from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
 
 from redrec.config import Record
-from redrec.markdown import verdict_table
 
 DriftVerdict = Literal["stable", "drift", "missing", "volume", "insufficient"]
 Action = Literal["none", "watch", "retrain", "check_data", "wait"]
@@ -71,7 +69,3 @@ class Drift(Record):
     @property
     def verdicts(self) -> dict[str, DriftVerdict]:
         return {name: scenario.verdict for name, scenario in self.scenarios.items()}
-
-
-def verdicts_markdown(scenarios: Mapping[str, ScenarioDrift]) -> str:
-    return verdict_table({name: (scenario.verdict, scenario.reason) for name, scenario in scenarios.items()})

@@ -14,7 +14,7 @@ import pytest
 from pipelines.compile import PIPELINES
 from redrec.bundle.reader import Bundle
 from redrec.datasets.world import World, WorldConfig
-from redrec.drift.verdicts import DriftConfig
+from redrec.drift.config import DriftConfig
 from redrec.training.presets import tiny
 from tests.cluster.conftest import COMMIT, Cluster
 from tests.cluster.containers import MARK, USER

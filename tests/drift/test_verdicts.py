@@ -1,6 +1,6 @@
-"""Verdicts: they are read as they were written, and a table shows them with the users' texts escaped."""
+"""Verdicts: they are read as they were written."""
 
-from redrec.drift.verdicts import ColumnDrift, Drift, ScenarioDrift, verdicts_markdown
+from redrec.drift.verdicts import ColumnDrift, Drift, ScenarioDrift
 
 COLUMN = ColumnDrift(test="permutation", p=0.01, p_adjusted=0.03, effect=0.1, floor=0.03, verdict="drift", what="more")
 
@@ -16,8 +16,3 @@ def test_a_result_is_read_as_it_was_written():
     drift = Drift(windows={"reference": ("a", "b"), "current": ("b", "c")}, scenarios={"ads": scenario("x: more")})
     assert Drift.model_validate_json(drift.model_dump_json()) == drift
     assert drift.verdicts == {"ads": "drift"}
-
-
-def test_the_table_has_a_line_for_each_scenario():
-    table = verdicts_markdown({"a|b": scenario("x: more")})
-    assert "| a&#124;b | drift | x: more |" in table

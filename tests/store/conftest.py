@@ -25,13 +25,13 @@ def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def store(moto: tuple[FaultyStore, str], monkeypatch: pytest.MonkeyPatch) -> FaultyStore:
-    """An empty bucket `redrec` of moto, as the environment names it."""
+def store(moto: tuple[FaultyStore, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyStore]:
+    """An empty bucket `redrec` of moto, as the environment names it; its fault ends with the test."""
     store, endpoint = moto
-    store.fault = None
     use(endpoint, monkeypatch)
     store.requests.clear()
-    return store
+    yield store
+    store.fault = None
 
 
 @pytest.fixture(params=["moto", "seaweedfs"])
