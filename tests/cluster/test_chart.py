@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
 from threading import Event
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import yaml
@@ -37,6 +37,7 @@ pytestmark = pytest.mark.cluster
 NAMESPACE, SERVICE, RUNNER = "shop", "first-redrec", "pipeline-runner"
 CLAIM = f"pvc://{SERVICE}-bundles"
 NUM_CALLERS = 4
+ADDRESS_S = 60.0
 DOWNLOADER = "kserve/storage-initializer:v0.20.0"  # as the cluster's KServe names it
 DOWNLOADER_FILE = """
 FROM python:3.11-slim
@@ -74,6 +75,18 @@ class Chart(NamedTuple):
 
     def url(self, service: str = SERVICE) -> str:
         return f"http://{self.kubectl('get', 'svc', f'{service}-predictor', '-o', 'jsonpath={.spec.clusterIP}')}"
+
+
+def first_answer(url: str, scenario: str, service: str) -> dict[str, Any]:
+    """Return an answer of a service that has just become ready: a node learns its address some seconds later."""
+    deadline = time.monotonic() + ADDRESS_S
+    while True:
+        try:
+            return query(url, "nobody", scenario, model_name=service)
+        except ConnectionError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
 
 
 def with_token(cluster: Cluster, folder: Path) -> Cluster:
@@ -175,7 +188,7 @@ def test_kserves_storage_initializer_downloads_a_release_under_restricted(
         chart.admin.kubectl(*str(refused.value).partition(": kubectl ")[2].splitlines()[0].split())
         chart.helm(*install)
         chart.kubectl("wait", "--for=condition=Ready", "isvc/stored-redrec", "--timeout=240s")
-        answer = query(chart.url("stored-redrec"), "nobody", bundle.manifest.scenarios[0], model_name="stored-redrec")
+        answer = first_answer(chart.url("stored-redrec"), bundle.manifest.scenarios[0], "stored-redrec")
         assert answer["bundle_id"] == bundle.manifest.id
         chart.helm("uninstall", "stored")
 
