@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
@@ -171,6 +171,25 @@ def given_fields(arguments: argparse.Namespace, cls: type[ConfigT]) -> ConfigT:
     """Return the config of what the options of `add_fields` gave."""
     given = {name: value for name, value in vars(arguments).items() if name in cls.model_fields}
     return validated(cls, given, "options")
+
+
+def batch_outcome(
+    command: str,
+    folders: Iterable[tuple[str, Path]],
+    work: Callable[[str, Path], tuple[dict[str, Any], str]],
+) -> Outcome:
+    """Do the work on every folder; it returns its result and text, and of unusable input there is the error instead."""
+    lines, texts = [], []
+    for name, folder in folders:
+        try:
+            result, text = work(name, folder)
+        except InputError as error:
+            say(f"redrec {command}: {name}: {error}")
+            lines.append({"folder": name, "error": str(error)})
+            continue
+        lines.append({"folder": name, **result})
+        texts.append(text)
+    return Outcome(lines, "\n\n".join(texts), 2 if len(texts) < len(lines) else 0)
 
 
 def objects_outcome(objects: list[dict[str, Any]]) -> Outcome:

@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli import drift_calibrate, drift_online
-from cli.command import Command, Outcome, add_command, say
+from cli.command import Command, Outcome, add_command, batch_outcome
 from cli.table import indented, table
 from redrec.config import InputError
 
 if TYPE_CHECKING:
     from redrec.drift.calibration import Calibration
     from redrec.drift.logs import Sources
-    from redrec.drift.verdicts import Drift
+    from redrec.drift.verdicts import Drift, ScenarioDrift
 
 SUMMARY = "compare two event logs, one verdict per scenario: stable, drift, missing, volume or insufficient"
 EXAMPLE = (
@@ -99,8 +99,8 @@ def drift_text(drift: "Drift") -> str:
     return "\n\n".join([f"Drift:\n{indented(table(rows))}", *details])
 
 
-def _columns_text(scenario: Any) -> str:
-    columns = {**scenario.columns, **({"interests": scenario.interests} if scenario.interests else {})}
+def _columns_text(scenario: "ScenarioDrift") -> str:
+    columns = scenario.all_columns
     rows = [["column", "verdict", "p adjusted", "effect", "floor", "what"]]
     by_p = sorted((column.p_adjusted or 0.0, name) for name, column in columns.items())
     for _, name in by_p[:MOST]:
@@ -115,18 +115,11 @@ def _figure(value: float | None) -> str:
 
 
 def _batch(arguments: argparse.Namespace) -> Outcome:
-    """Compare every folder; one that cannot be read has a line with its error, and the others their verdicts."""
     from redrec.batch import folders_in
     from redrec.drift.batch import CONTENTS, read_folder
 
-    lines, texts = [], []
-    for name, folder in folders_in(arguments.batch, CONTENTS):
-        try:
-            drift = _drift(*read_folder(folder), arguments.out and arguments.out / name)
-        except InputError as error:
-            say(f"redrec drift: {name}: {error}")
-            lines.append({"folder": name, "error": str(error)})
-            continue
-        texts.append(f"{name}: {drift_text(drift)}")
-        lines.append({"folder": name, **drift.model_dump(mode="json")})
-    return Outcome(lines, "\n\n".join(texts), 2 if len(texts) < len(lines) else 0)
+    def compared(name: str, folder: Path) -> tuple[dict[str, Any], str]:
+        drift = _drift(*read_folder(folder), arguments.out and arguments.out / name)
+        return drift.model_dump(mode="json"), f"{name}: {drift_text(drift)}"
+
+    return batch_outcome("drift", folders_in(arguments.batch, CONTENTS), compared)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli import gate_interleave, gate_power, gate_simulate
-from cli.command import Command, Outcome, add_command, check_file, say
+from cli.command import Command, Outcome, add_command, batch_outcome, check_file
 from cli.table import indented, table
 from redrec.config import InputError
 
@@ -197,21 +197,13 @@ def _replayed(experiment: "Experiment", ledger: Path | None) -> Outcome:
 
 
 def _batch(arguments: argparse.Namespace, through: datetime | None) -> Outcome:
-    """Decide every folder; one that cannot be read has a line with its error, and the others their decisions."""
     from redrec.batch import folders_in
     from redrec.experiments.experiment import experiment_in
 
-    lines, texts = [], []
-    for name, folder in folders_in(arguments.batch, "exposures.*, outcomes.* and plan.*"):
-        try:
-            experiment = experiment_in(folder)._replace(engine=arguments.engine)
-            looks = experiment.decide(through, arguments.ledger, arguments.state and arguments.state / name)
-        except InputError as error:
-            say(f"redrec gate: {name}: {error}")
-            lines.append({"folder": name, "error": str(error)})
-            continue
-        texts.append(
-            _text(looks, arguments.looks) + _written(looks, experiment, arguments.out and arguments.out / name)
-        )
-        lines.append({"folder": name, **_as_json(looks, arguments.looks)})
-    return Outcome(lines, "\n\n".join(texts), 2 if len(texts) < len(lines) else 0)
+    def decided(name: str, folder: Path) -> tuple[dict[str, Any], str]:
+        experiment = experiment_in(folder)._replace(engine=arguments.engine)
+        looks = experiment.decide(through, arguments.ledger, arguments.state and arguments.state / name)
+        written = _written(looks, experiment, arguments.out and arguments.out / name)
+        return _as_json(looks, arguments.looks), _text(looks, arguments.looks) + written
+
+    return batch_outcome("gate", folders_in(arguments.batch, "exposures.*, outcomes.* and plan.*"), decided)

@@ -12,6 +12,7 @@ import ibis.expr.types as ir
 
 from monitoring.texts import label
 from redrec.data import columns as c
+from redrec.drift.columns import most_frequent
 from redrec.drift.logs import Logs
 
 if TYPE_CHECKING:
@@ -40,7 +41,9 @@ def scenario_frames(logs: Logs, scenario: str) -> ScenarioFrames:
     """Return the users of a scenario; the same call on the same logs returns the same users in the same order."""
     reference, current = _sample(logs.reference, scenario), _sample(logs.current, scenario)
     numbers = [name for name, kind in logs.types.items() if kind == "numeric"]
-    levels = {name: _levels(reference, name) for name, kind in logs.types.items() if kind == "categorical"}
+    levels = {
+        name: most_frequent(reference, name, MAX_LEVELS) for name, kind in logs.types.items() if kind == "categorical"
+    }
     before, now = _users(reference, numbers, levels), _users(current, numbers, levels)
     categorical = list(dict.fromkeys(map(label, levels)))  # two names may have one label
     numeric = [name for name in before.columns if name not in categorical and _has_values(name, before, now)]
@@ -57,12 +60,6 @@ def _sample(log: ir.Table, scenario: str) -> ir.Table:
     users = events.select(c.USER_ID).distinct()
     kept = users.order_by(users[c.USER_ID].hexdigest("md5")).limit(MAX_USERS)
     return events.semi_join(kept, c.USER_ID)
-
-
-def _levels(events: ir.Table, column: str) -> list[str]:
-    known = events.filter(events[column].notnull())
-    counts = known.group_by(column).aggregate(num=known.count())
-    return counts.order_by(ibis.desc("num"), column).limit(MAX_LEVELS)[column].to_pyarrow().to_pylist()
 
 
 def _users(events: ir.Table, numbers: list[str], levels: dict[str, list[str]]) -> "pd.DataFrame":

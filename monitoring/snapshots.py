@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from monitoring.frames import ScenarioFrames, scenario_frames
 from monitoring.texts import label, plain
 from redrec.drift.logs import Logs
-from redrec.drift.verdicts import DRIFTED, ColumnDrift, Drift, ScenarioDrift, Window
+from redrec.drift.verdicts import DRIFTED, INTERESTS, ColumnDrift, Drift, ScenarioDrift, Window
 
 if TYPE_CHECKING:
     from evidently.core.report import Snapshot
@@ -28,7 +28,7 @@ DISTANCE, NUMBER = (
     "MeanValue",
 )  # Evidently's metrics of a column that hold a distance, and a number of ours
 FIGURES = ("p_adjusted", "effect", "floor")
-INTERESTS, CHANGED = "interests", "changed columns"
+CHANGED = "changed columns"
 WINDOWS: tuple[Window, ...] = get_args(Window)
 HEADER = ("column", "verdict", "in words", "test", "p adjusted", "effect", "floor")
 

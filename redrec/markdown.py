@@ -14,6 +14,10 @@ def verdict_table(verdicts: Mapping[str, tuple[str, str]]) -> str:
     """
     rows = []
     for name, (verdict, reason) in verdicts.items():
-        cell = escape(name).replace("|", "&#124;")
-        rows.append(f"| {cell} | {verdict} | {reason} |")
+        rows.append(f"| {escaped(name)} | {verdict} | {reason} |")
     return "\n".join(["| scenario | verdict | reason |", "|---|---|---|", *rows, ""])
+
+
+def escaped(text: str) -> str:
+    """Return a text of the user's so that HTML and a table's cell read it as one."""
+    return escape(text).replace("|", "&#124;")

@@ -8,7 +8,6 @@ returned, written to the summary and counted in the metrics; a training starts a
 import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +22,7 @@ from redrec.drift.metrics import metrics_text, push_metrics
 from redrec.drift.timeline import timeline_page
 from redrec.drift.verdicts import Drift
 from redrec.folders import DriftFolder, write_json
+from redrec.markdown import escaped
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ def actions_markdown(acted: Acted) -> str:
 
 def _cell(text: str) -> str:
     """Return a text of the user's so that Markdown and HTML read it as one."""
-    return escape(" ".join(text.split())).replace("|", "&#124;")
+    return escaped(" ".join(text.split()))
 
 
 def _check(receivers: Receivers, config: DriftConfig, retrain: bool) -> None:

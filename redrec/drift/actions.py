@@ -22,7 +22,6 @@ from redrec.drift.history import DriftHistory, follows, moment, span_of
 from redrec.drift.verdicts import DRIFTED, Action, ColumnVerdict, Drift, ScenarioDrift
 
 BROKEN: tuple[ColumnVerdict, ...] = ("nulls", "infinite", "empty", "mixed", "range")
-INTERESTS = "interests"
 MAX_NAME = 120  # of a run, in characters; Kubeflow Pipelines holds 255 bytes
 
 NextStep = Literal["train", "drift", "stable"]
@@ -68,9 +67,7 @@ def run_name(drift: Drift) -> str:
 
 def drifted_columns(scenario: ScenarioDrift) -> list[str]:
     """Return what has changed by name, the interests last."""
-    columns = [name for name, column in scenario.columns.items() if column.verdict in DRIFTED]
-    has_interests = scenario.interests is not None and scenario.interests.verdict in DRIFTED
-    return [*columns, INTERESTS] if has_interests else columns
+    return [name for name, column in scenario.all_columns.items() if column.verdict in DRIFTED]
 
 
 def _decided(name: str, drift: Drift, history: DriftHistory, config: DriftConfig) -> Decided:

@@ -60,6 +60,14 @@ def typed(events: ir.Table, types: Mapping[str, Kind], kept: Sequence[str]) -> i
     return events.select(*kept, **values)
 
 
+def most_frequent(events: ir.Table, column: str, num: int) -> list[str]:
+    """Return the levels with the most events; of equally frequent ones the first by name."""
+    known = events.filter(events[column].notnull())
+    counts = known.group_by(column).aggregate(num=known.count())
+    levels: list[str] = counts.order_by([ibis.desc("num"), column]).limit(num)[column].to_pyarrow().to_pylist()
+    return levels
+
+
 def _counts(log: ir.Table) -> dict[str, ColumnCounts]:
     counted: dict[str, ir.Value] = {}
     for number, name in enumerate(log.columns):

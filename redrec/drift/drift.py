@@ -9,6 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+from ibis.backends.sql import SQLBackend
+
 from redrec.config import InputError
 from redrec.data.split import read_split
 from redrec.data.tables import connect, read
@@ -53,11 +55,8 @@ def opened(sources: Sources) -> Iterator[Opened]:
     Raises:
         InputError: A table does not exist, cannot be read, lacks a column, or has no usable row.
     """
-    with TemporaryDirectory() as folder:
-        scratch = Path(folder)
-        connection = connect(scratch=scratch)
+    with _session() as (connection, scratch):
         yield Opened(read_logs(connection, sources, scratch), scratch)
-        connection.disconnect()
 
 
 @contextmanager
@@ -70,9 +69,7 @@ def opened_data(data: Path, history: DriftHistory = NO_HISTORY) -> Iterator[Open
         InputError: `data` lacks its event or item table.
     """
     start = datetime.fromtimestamp(read_split(data).test_start_ms / 1000, UTC).replace(tzinfo=None)
-    with TemporaryDirectory() as folder:
-        scratch = Path(folder)
-        connection = connect(scratch=scratch)
+    with _session() as (connection, scratch):
         events = read(connection, DataFolder(data).events, "events")
         logs = logs_of(events, events, read(connection, DataFolder(data).items, "items"))
         first, last = extent(logs.current, "events")
@@ -81,7 +78,6 @@ def opened_data(data: Path, history: DriftHistory = NO_HISTORY) -> Iterator[Open
         available = Window(first, min(start, moment(pinned[1]).replace(tzinfo=None)) if pinned else start)
         past = _pairs(logs, available, current.end - current.start)
         yield Opened(comparable(logs._replace(current=current.of(logs.current)), available, current), scratch, past)
-        connection.disconnect()
 
 
 def calibrate(sources: Sources, days: int, config: DriftConfig) -> Calibration:
@@ -90,18 +86,25 @@ def calibrate(sources: Sources, days: int, config: DriftConfig) -> Calibration:
     Raises:
         InputError: As for `opened`, or the log is shorter than two windows.
     """
-    with TemporaryDirectory() as folder:
-        scratch = Path(folder)
-        connection = connect(scratch=scratch)
+    with _session() as (connection, scratch):
         log = read_log(connection, sources, scratch)
         available = Window(*extent(log.reference, "events")).whole_days
         pairs = _pairs(log, available, timedelta(days=days))
         if not pairs:
             seen = (available.end - available.start).days
             raise InputError(f"The log has {seen} days, fewer than two windows of {days} days. Give a longer log.")
-        calibration = Opened(log, scratch, pairs).calibration(config)
-        connection.disconnect()
-    return calibration
+        return Opened(log, scratch, pairs).calibration(config)
+
+
+@contextmanager
+def _session() -> Iterator[tuple[SQLBackend, Path]]:
+    """Yield a connection and its scratch folder; both end with the caller's work, also after an error."""
+    with TemporaryDirectory() as folder:
+        connection = connect(scratch=Path(folder))
+        try:
+            yield connection, Path(folder)
+        finally:
+            connection.disconnect()
 
 
 def _pairs(log: Logs, available: Window, length: timedelta) -> tuple[Logs, ...]:

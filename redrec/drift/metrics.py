@@ -7,10 +7,9 @@ from typing import get_args
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest, push_to_gateway
 
-from redrec.drift.actions import INTERESTS
 from redrec.drift.deliver import TIMEOUT_S, delivery_errors
 from redrec.drift.history import moment, span_of
-from redrec.drift.verdicts import Action, ColumnDrift, Drift, DriftVerdict, ScenarioDrift
+from redrec.drift.verdicts import Action, Drift, DriftVerdict, ScenarioDrift
 
 JOB = "redrec_drift"
 FIGURES = {
@@ -77,8 +76,5 @@ def _add_figures(registry: CollectorRegistry, drift: Drift) -> None:
 
 
 def _figures(scenario: ScenarioDrift, figure: str) -> dict[str, float]:
-    columns: dict[str, ColumnDrift] = dict(scenario.columns)
-    if scenario.interests is not None:
-        columns[INTERESTS] = scenario.interests
-    values = {name: getattr(column, figure) for name, column in columns.items()}
+    values = {name: getattr(column, figure) for name, column in scenario.all_columns.items()}
     return {name: value for name, value in values.items() if value is not None}

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple
 
-from redrec.drift.actions import INTERESTS, drifted_columns
+from redrec.drift.actions import drifted_columns
 from redrec.drift.history import DriftHistory, moment, span_of
 from redrec.drift.verdicts import Drift, ScenarioDrift
 
@@ -86,7 +86,7 @@ def _ratios(name: str, windows: Sequence[Drift]) -> dict[str, dict[int, float]]:
 def _of_column(column: str, by_number: Mapping[int, ScenarioDrift]) -> dict[int, float]:
     ratios = {}
     for number, scenario in by_number.items():
-        figures = scenario.interests if column == INTERESTS else scenario.columns.get(column)
+        figures = scenario.all_columns.get(column)
         if figures is not None and figures.effect is not None and figures.floor:
             ratios[number] = figures.effect / figures.floor
     return ratios

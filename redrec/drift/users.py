@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from redrec.data import columns as c
 from redrec.data.tables import batches, read, write
+from redrec.drift.columns import most_frequent
 from redrec.drift.config import DriftConfig
 from redrec.drift.interests import SAMPLE, RandomFeatures, vectors
 from redrec.drift.logs import VECTOR, Logs
@@ -79,7 +80,8 @@ class ScenarioEvents(NamedTuple):
         numeric = [name for name, kind in self.logs.types.items() if kind == "numeric"]
         categorical = [name for name, kind in self.logs.types.items() if kind == "categorical"]
         columns: dict[str, Column] = {name: RankColumn(name, cuts) for name, cuts in self._cuts(numeric).items()}
-        columns |= {name: LevelColumn(name, self._levels(name)) for name in categorical}
+        levels = {name: most_frequent(self.events, name, MAX_LEVELS) for name in categorical}
+        columns |= {name: LevelColumn(name, levels[name]) for name in categorical}
         return self._summed(self.events, columns)
 
     def vector_sums(self, name: str, config: DriftConfig) -> UserSums | None:
@@ -114,13 +116,6 @@ class ScenarioEvents(NamedTuple):
         }
         (row,) = self.events.aggregate(**quantiles).to_pyarrow().to_pylist()
         return {name: np.array(row[name] or [0.0]) for name in names}
-
-    def _levels(self, name: str) -> list[str]:
-        known = self.events.filter(self.events[name].notnull())
-        counts = known.group_by(name).aggregate(num=known.count())
-        most = counts.order_by([ibis.desc("num"), name]).limit(MAX_LEVELS)
-        levels: list[str] = most[name].to_pyarrow().to_pylist()
-        return levels
 
 
 def scenario_events(logs: Logs, chosen: Chosen, scenario: str, scratch: Path) -> ScenarioEvents:

@@ -30,6 +30,7 @@ ColumnVerdict = Literal[
 ]
 DRIFTED: tuple[ColumnVerdict, ...] = ("drift", "nulls", "infinite", "empty", "new_category", "range", "mixed")
 Window = Literal["reference", "current"]
+INTERESTS = "interests"
 
 
 class ColumnDrift(Record):
@@ -57,6 +58,11 @@ class ScenarioDrift(Record):
     events: dict[Window, int]
     columns: dict[str, ColumnDrift]
     interests: ColumnDrift | None = None  # None: no vectors of items are given
+
+    @property
+    def all_columns(self) -> dict[str, ColumnDrift]:
+        """The columns, and the interests as the last one."""
+        return self.columns if self.interests is None else {**self.columns, INTERESTS: self.interests}
 
 
 class Drift(Record):

@@ -84,8 +84,7 @@ def drifted_columns(drift: Drift) -> dict[str, set[str]]:
     """Return the columns that drifted, by scenario, interests among them."""
     columns = {}
     for name, scenario in drift.scenarios.items():
-        both = {**scenario.columns, **({"interests": scenario.interests} if scenario.interests else {})}
-        columns[name] = {column for column, one in both.items() if one.verdict in DRIFTED}
+        columns[name] = {column for column, one in scenario.all_columns.items() if one.verdict in DRIFTED}
     return columns
 
 
