@@ -8,9 +8,11 @@ import asyncio
 import logging
 import logging.config
 import os
+import struct
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import fastapi
 import uvloop
@@ -19,6 +21,7 @@ from fastapi.responses import JSONResponse
 from kserve import ModelServer
 from kserve.errors import InvalidInput, ModelNotFound, ModelNotReady
 from kserve.model_server import app
+from kserve.protocol.dataplane import DataPlane
 from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 
 from serving.arms import TwoArms
@@ -26,6 +29,7 @@ from serving.config import ServingConfig, serving_config
 from serving.decisions import DecisionRoute
 from serving.description import DECISION, EVENTS, describe
 from serving.events import EventsRoute
+from serving.guard import Guard
 from serving.predictor import MAX_REASON, Predictor
 from serving.start import ExperimentFiles
 
@@ -33,8 +37,9 @@ logger = logging.getLogger(__name__)
 
 MODEL_NAME = "redrec"
 HTTP_PORT = 8080
-MAX_BODY_BYTES = 16 * 1024 * 1024  # 64 instances of 2000 events of 120 bytes fit
+MAX_BODY_BYTES = 2 * 1024 * 1024  # the most events of a request, of 400 bytes each
 LISTEN_SECONDS, POLL_SECONDS = 60, 0.05
+DECODING_ERRORS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, struct.error)
 GRACE_SECONDS = 10  # several times the sum of all stages' budgets
 
 
@@ -76,6 +81,17 @@ class ClosedRepository(ModelRepositoryExtension):
 
     async def unload(self, model_name: str) -> None:
         raise NotImplementedError(f"Unloading {model_name} over HTTP is closed. Scale the deployment.")
+
+
+class CheckedDataPlane(DataPlane):
+    def decode(self, *arguments: Any, **options: Any) -> Any:
+        """Return the request; whatever KServe's own decoding meets in a body is the caller's fault."""
+        try:
+            return super().decode(*arguments, **options)
+        except InvalidInput:
+            raise
+        except DECODING_ERRORS as error:
+            raise InvalidInput(f"The request cannot be read: {type(error).__name__}: {error}"[:MAX_REASON]) from error
 
 
 async def bad_request(_: fastapi.Request, error: Exception) -> JSONResponse:
@@ -128,6 +144,7 @@ def serve(
         app.add_api_route(DECISION, DecisionRoute(predictor.arms.followed).get, methods=["GET"], response_model=None)
     describe(app, model_name, predictor.bundle.manifest.scenarios[0])
     app.max_body_size = MAX_BODY_BYTES
+    app.add_middleware(Guard)
     server = ModelServer(
         http_port=port,
         enable_grpc=False,
@@ -135,6 +152,7 @@ def serve(
         workers=1,
         grace_period=GRACE_SECONDS,
     )
+    server.dataplane = CheckedDataPlane(server.registered_models)
     server.model_repository_extension = ClosedRepository(server.registered_models)
     server.start([predictor])
 

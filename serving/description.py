@@ -20,6 +20,13 @@ PREDICT, EVENTS = "/v1/models/{model_name}:predict", "/events"
 DECISION = "/v1/experiments/{experiment}/scenarios/{scenario}/decision"
 TITLE = "redrec"
 REFERENCE = "#/components/schemas/"
+ERRORS = {
+    "400": "bad request",
+    "408": "the body came too slowly",
+    "413": "the body is too long",
+    "415": "another format",
+    "503": "busy (`Retry-After` says how long), not ready, or another bundle's index",
+}
 BODIES = (V1Request, V1Answer, PushAnswer, NewestDecision, Error)
 
 
@@ -56,7 +63,7 @@ def _describe_predict(operation: dict[str, Any], scenario: str) -> None:
     operation |= {"summary": "Get items for users", "description": "Queries in, the best items of each out."}
     instance = {"user_id": "u1", "scenario": scenario, "k": 3}
     operation["requestBody"] = _content(_reference(V1Request), {"instances": [instance]})
-    operation["responses"] = _answers(V1Answer, {"400": "bad request", "503": "not ready, or another bundle's index"})
+    operation["responses"] = _answers(V1Answer, ERRORS)
 
 
 def _describe_events(operation: dict[str, Any], scenario: str) -> None:

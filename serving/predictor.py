@@ -4,7 +4,6 @@ A bad request gets 400, an index of another bundle 503 with both ids, any other 
 """
 
 import asyncio
-import struct
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -20,10 +19,12 @@ from serving.answers import ARM_FIELDS, TEAM, v1_answers, v2_answers
 from serving.arms import Arms, OneArm, Served, TwoArms
 from serving.config import ServingConfig
 from serving.histories import HistoryReader
-from serving.requests import V2_INPUTS, Query, parse_instances, read_v1, read_v2
+from serving.requests import Query, num_events_of, parse_instances, read_v1
 from serving.start import ExperimentFiles
+from serving.v2 import INPUTS, flat_tensors, read_v2
 
 MAX_REASON = 1000  # characters; the error of a history names every bad event
+MAX_EVENTS_ON_LOOP = 200  # 2 CPU ms to check
 V2_OUTPUTS = {
     "item_id": "BYTES",
     "score": "FP32",
@@ -90,7 +91,7 @@ class Predictor(Model):
         self.stopped.set()
 
     def get_input_types(self) -> list[dict[str, object]]:
-        return [{"name": name, "datatype": datatype, "shape": [-1]} for name, datatype in V2_INPUTS.items()]
+        return [{"name": name, "datatype": datatype, "shape": [-1]} for name, datatype in INPUTS.items()]
 
     def get_output_types(self) -> list[dict[str, object]]:
         outputs = V2_OUTPUTS if self.experiment is None else V2_OUTPUTS | dict.fromkeys((*ARM_FIELDS, TEAM), "BYTES")
@@ -101,7 +102,7 @@ class Predictor(Model):
         is_v2 = isinstance(payload, InferRequest)
         try:
             instances = read_v2(flat_tensors(payload)) if is_v2 else read_v1(payload)
-            queries = parse_instances(instances, self.bundle.vocabulary)
+            queries = await self._parsed(instances)
             served = await asyncio.gather(*map(self._answer, queries))
         except BundleMismatchError as mismatch:
             raise ModelNotReady(self.name, str(mismatch)) from mismatch  # KServe's 503, with this message
@@ -112,23 +113,15 @@ class Predictor(Model):
         outputs = [InferOutput(**tensor._asdict()) for tensor in v2_answers(served)]
         return InferResponse(payload.id or "", self.name, outputs)
 
+    async def _parsed(self, instances: object) -> list[Query]:
+        """Return the checked queries; with long histories they are checked beside the event loop."""
+        vocabulary = self.bundle.vocabulary
+        if not isinstance(instances, list) or sum(map(num_events_of, instances)) <= MAX_EVENTS_ON_LOOP:
+            return parse_instances(instances, vocabulary)
+        return await asyncio.get_running_loop().run_in_executor(None, parse_instances, instances, vocabulary)
+
     async def _answer(self, query: Query) -> Served:
         with SECONDS.labels(query.scenario).time():
             served = await self.arms.answer(query)
         ANSWERS.labels(query.scenario, served.answer.source, served.answer.reason or "").inc()
         return served
-
-
-def flat_tensors(request: InferRequest) -> dict[str, list]:
-    """Return V2 inputs as flat lists of Python values, with decoded texts."""
-    tensors: dict[str, list] = {}
-    for tensor in request.inputs:
-        expected = V2_INPUTS.get(tensor.name, tensor.datatype)  # read_v2 reports unknown names
-        if tensor.datatype != expected or tensor.name in tensors:
-            raise InputError(f"V2 input {tensor.name} comes once, as {expected}; seen: {tensor.datatype}.")
-        try:
-            values = tensor.as_numpy().ravel().tolist()
-            tensors[tensor.name] = [v.decode() if isinstance(v, bytes) else v for v in values]
-        except (ValueError, TypeError, OverflowError, struct.error) as error:
-            raise InputError(f"V2 input {tensor.name} does not fit {expected} {tensor.shape}: {error}.") from error
-    return tensors

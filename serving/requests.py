@@ -1,14 +1,13 @@
-"""Requests: bounded and checked queries, from the instances of either protocol.
+"""Requests: bounded and checked queries, from the instances of either protocol (`serving.v2` reads V2's).
 
 Both protocols give the same mapping per instance, and one check reads it, so they cannot differ. A mistake is an
 InputError that names the instance, what was seen, and what is allowed.
 """
 
-import json
 import time
-from collections.abc import Mapping
 from typing import Annotated
 
+import orjson
 from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo
 
 from redrec.config import Config, InputError, validated
@@ -18,6 +17,8 @@ from redrec.history import Vocabulary
 MAX_INSTANCES = 64
 MAX_K = 1000
 MAX_HISTORY = 2000
+MAX_HISTORIES = 5000  # events of a request, of all its instances; 50 CPU ms to check
+MAX_CATEGORY = 1024
 MAX_SHOWN = 80  # characters of a caller's text in an error
 
 
@@ -58,7 +59,7 @@ class Query(Config):
     k: int = Field(default=10, ge=1, le=MAX_K)
     history: list[Event] | None = Field(default=None, max_length=MAX_HISTORY)  # absent: the feature store's
     exclude_seen: bool | None = None  # absent: as the scenario does (`redrec.evaluation.seen_items`)
-    category: str | None = None
+    category: str | None = Field(default=None, min_length=1, max_length=MAX_CATEGORY)
     request_id: Id | None = None  # of an interleaved list, which is the same for one id; absent: the server gives one
 
 
@@ -71,7 +72,19 @@ def parse_instances(instances: object, vocabulary: Vocabulary) -> list[Query]:
     if not isinstance(instances, list) or not 1 <= len(instances) <= MAX_INSTANCES:
         seen = f"{len(instances)} of them" if isinstance(instances, list) else type(instances).__name__
         raise InputError(f"`instances` is a list of 1 to {MAX_INSTANCES} objects, not {seen}.")
+    num_events = sum(map(num_events_of, instances))
+    if num_events > MAX_HISTORIES:
+        raise InputError(
+            f"The histories of a request have at most {MAX_HISTORIES:,} events in all; seen: {num_events:,}. Ask for "
+            "fewer users at once."
+        )
     return [parse_instance(instance, f"instances[{i}]", vocabulary) for i, instance in enumerate(instances)]
+
+
+def num_events_of(instance: object) -> int:
+    """Return how many events an instance has, before it is checked."""
+    history = instance.get("history") if isinstance(instance, dict) else None
+    return len(history) if isinstance(history, list) else 0
 
 
 def parse_instance(instance: object, name: str, vocabulary: Vocabulary) -> Query:
@@ -105,49 +118,6 @@ def read_v1(body: object) -> object:
 
 def _decoded(body: bytes) -> object:
     try:
-        return json.loads(body)
-    except ValueError as error:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
         raise InputError(f'A V1 body is JSON {{"instances": [...]}}; seen: {body[:MAX_SHOWN]!r} ({error}).') from error
-
-
-V2_INPUTS = {
-    "user_id": "BYTES",
-    "scenario": "BYTES",
-    "k": "INT32",
-    "history": "BYTES",  # a JSON list of events
-    "exclude_seen": "BOOL",
-    "category": "BYTES",
-    "request_id": "BYTES",
-}
-V2_REQUIRED = {"user_id", "scenario"}
-
-
-def read_v2(tensors: Mapping[str, list]) -> list[dict[str, object]]:
-    """Return one mapping per row of V2's tensors, each a flat list; an empty text is an absent value."""
-    names = set(tensors)
-    if not V2_REQUIRED <= names <= set(V2_INPUTS):
-        raise InputError(
-            f"V2 inputs are {', '.join(f'{name} {datatype}[n]' for name, datatype in V2_INPUTS.items())}, "
-            f"the first two required; seen: {', '.join(sorted(names))[:MAX_SHOWN] or 'none'}."
-        )
-    lengths = {name: len(values) for name, values in tensors.items()}
-    if len(set(lengths.values())) > 1:
-        raise InputError(
-            f"V2 inputs have one length n; seen: {', '.join(f'{n} {size}' for n, size in lengths.items())}."
-        )
-    rows = [dict(zip(tensors, values, strict=True)) for values in zip(*tensors.values(), strict=True)]
-    return [_instance_of(row) for row in rows]
-
-
-def _instance_of(row: Mapping[str, object]) -> dict[str, object]:
-    instance = {name: value for name, value in row.items() if value != ""}
-    if "history" in instance:
-        instance["history"] = read_history(instance["history"])
-    return instance
-
-
-def read_history(text: object) -> object:
-    try:
-        return json.loads(str(text))
-    except json.JSONDecodeError as error:
-        raise InputError(f"history is no JSON list of events: {error}.") from error

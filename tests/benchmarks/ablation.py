@@ -11,6 +11,10 @@ split of a run, and compared user by user, as they are served and without boosts
 - `scenario_queries`: all scenarios share their query tokens.
 - `interests`: one query per scenario instead of three.
 - `window`: the next event is the only target.
+- `three_parts`: without mixing, interests and window.
+
+In `busy-world` the feed has four times as many events as in `world`, so that the newest ones of all scenarios hold few of
+the others.
 
 Shapes: R seeds, U users.
 """
@@ -29,10 +33,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cli.demo_run import OWN_RECIPES, DemoConfig, write_tables
+from cli.demo_run import OWN_RECIPES
 from redrec.config import changed
 from redrec.data.prepare import prepare
 from redrec.data.split import read_vocabulary
+from redrec.datasets import complete_journey
+from redrec.datasets.world import World, WorldConfig
 from redrec.evaluation.evaluate import TOWERS, WITHOUT_BOOSTS, evaluate
 from redrec.evaluation.metrics import user_metrics
 from redrec.folders import EvaluationFolder
@@ -51,6 +57,9 @@ CHANGES: dict[str, list[str]] = {
     "interests": ["user_tower.num_queries=1"],
     "window": ["batch.target_window=1"],
 }
+CHANGES["three_parts"] = [*CHANGES["mixing"], *CHANGES["interests"], *CHANGES["window"]]
+WORLDS = {"world": WorldConfig(), "busy-world": WorldConfig(events_per_user=(96.0, 5.0, 3.0))}
+COMPLETE_JOURNEY = "complete-journey"
 
 
 @contextmanager
@@ -66,7 +75,7 @@ def shared_queries() -> Iterator[None]:
 
 
 def recipe_of(data: str, without: str, seed: int) -> Recipe:
-    recipe = PRESETS[OWN_RECIPES[data]]().model_copy(update={"seed": seed})
+    recipe = own_recipe(data).model_copy(update={"seed": seed})
     history = recipe.history
     num_events = len(read_vocabulary(folder_of(data)).scenarios) * history.max_events_per_scenario
     recipe = recipe.model_copy(update={"history": history.model_copy(update={"max_events": num_events})})
@@ -76,10 +85,15 @@ def recipe_of(data: str, without: str, seed: int) -> Recipe:
 def folder_of(data: str) -> Path:
     folder = RESULTS / data / "data"
     if not folder.exists():
+        tables, world = RESULTS / data / "input", WORLDS.get(data)
         prepare(
-            *write_tables(data, DemoConfig().world, RESULTS / data / "input"), folder, PRESETS[OWN_RECIPES[data]]().data
+            *(World(world).write(tables) if world else complete_journey.write(tables)), folder, own_recipe(data).data
         )
     return folder
+
+
+def own_recipe(data: str) -> Recipe:
+    return PRESETS[OWN_RECIPES[COMPLETE_JOURNEY if data == COMPLETE_JOURNEY else "world"]]()
 
 
 def users_of(data: str, without: str, seed: int) -> Path:
@@ -121,7 +135,7 @@ def compare(data: str, without: str, seeds: int) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.ablation")
-    parser.add_argument("--data", choices=["world", "complete-journey"], default="world")
+    parser.add_argument("--data", choices=[*WORLDS, COMPLETE_JOURNEY], default="world")
     parser.add_argument("--without", choices=list(CHANGES), default="scenario_queries")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--json", action="store_true", help="end on one JSON line (default: an indented document)")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from serving.client import query
 from tests.bundles import numpy_interests, swap, tiny_run, write_tiny_model
 from tests.house.source import ROOT
 from tests.redis_server import MISSING, free_port, is_installed, start_redis, stop
+from tests.serving.hostile import hostile_requests
 from tests.serving.processes import START_S, end, start, wait_until_ready
 from tests.serving.retrieval import PATIENT, SEEN
 
@@ -252,8 +254,29 @@ def test_malformed_bodies_are_400(url: str):
     assert v1(url)[0] == 400 and v2(url, user_id=["u 1"], scenario=["ads"])[0] == 400
 
 
+def test_hostile_requests_are_refused_and_the_next_one_is_answered(url: str, bundle: Bundle):
+    statuses = [
+        post(f"{url}{path}", body, **headers)[0] for path, body, headers in hostile_requests(HISTORY, 400, seed=1)
+    ]
+    assert set(statuses) <= {200, 400, 415} and statuses.count(400) > 200
+    assert v1(url, {"user_id": "u", "scenario": "ads", "history": HISTORY})[0] == 200
+
+
+def test_a_long_history_does_not_hold_up_health_checks(url: str):
+    instance = {"user_id": "u", "scenario": "ads", "history": HISTORY * (2000 // len(HISTORY))}
+    with ThreadPoolExecutor(8) as threads:
+        answers = [threads.submit(v1, url, instance, instance) for _ in range(24)]
+        seconds = []
+        while not all(answer.done() for answer in answers):
+            start = time.monotonic()
+            with urlopen(f"{url}/v2/health/live", timeout=30):
+                seconds.append(time.monotonic() - start)
+    assert {answer.result()[0] for answer in answers} == {200}
+    assert max(seconds) < 2.5  # half the liveness probe's limit
+
+
 def test_a_body_beyond_its_limit_is_refused(url: str):
-    padding = b" " * (17 * 1024 * 1024)
+    padding = b" " * (3 * 1024 * 1024)
     with pytest.raises((HTTPError, URLError, ConnectionError)) as refused:
         urlopen(Request(f"{url}/v1/models/redrec:predict", padding, {"Content-Type": "application/json"}), timeout=30)
     if isinstance(refused.value, HTTPError):

@@ -2,7 +2,7 @@ import pytest
 
 from redrec.config import InputError
 from redrec.history import Vocabulary
-from serving.requests import parse_instances, read_v1, read_v2
+from serving.requests import parse_instances, read_v1
 
 VOCABULARY = Vocabulary(scenarios=("homefeed", "ads"), actions=("click",))
 EVENT = {"item_id": "i1", "action": "click", "scenario": "ads", "timestamp_ms": 1_700_000_000_000}
@@ -34,6 +34,8 @@ def test_an_instance_with_two_fields_is_enough():
         ({**INSTANCE, "k": True}, "k: Input should be a valid integer"),
         ({**INSTANCE, "kk": 5}, "kk: unknown key, did you mean k. Allowed keys: user_id, scenario, k"),
         ({**INSTANCE, "exclude_seen": "yes"}, "exclude_seen: Input should be a valid boolean"),
+        ({**INSTANCE, "category": ""}, "category: String should have at least 1 character"),
+        ({**INSTANCE, "category": "x" * 1025}, "category: String should have at most 1024 characters"),
         ({**INSTANCE, "history": {}}, "history: Input should be a valid list"),
         ({**INSTANCE, "history": [EVENT] * 2001}, "at most 2000 items"),
         (
@@ -66,29 +68,16 @@ def test_a_v1_body_without_a_content_type_is_read_as_json():
     assert read_v1(b'{"instances": [{"user_id": "u1"}]}') == [{"user_id": "u1"}]
 
 
-@pytest.mark.parametrize("body", [[], b"raw", b"\xff", b"[]", {}, {"instances": [], "k": 3}])
+@pytest.mark.parametrize(
+    "body", [[], b"raw", b"\xff", b"[]", b"[" * 100_000, b'"\\ud800"', {}, {"instances": [], "k": 3}]
+)
 def test_a_v1_body_holds_instances_alone(body):
     with pytest.raises(InputError, match=r'\{"instances": '):
         read_v1(body)
 
 
-def test_v2_rows_are_the_same_instances():
-    rows = read_v2({"user_id": ["u1", "u2"], "scenario": ["ads", "ads"], "k": [3, 4], "category": ["", "tools"]})
-    assert rows == [
-        {"user_id": "u1", "scenario": "ads", "k": 3},
-        {"user_id": "u2", "scenario": "ads", "k": 4, "category": "tools"},
-    ]
-
-
-@pytest.mark.parametrize(
-    ("tensors", "allowed"),
-    [
-        ({"user_id": ["u"]}, "the first two required; seen: user_id"),
-        ({"user_id": ["u"], "scenario": ["ads"], "color": ["red"]}, "seen: color"),
-        ({"user_id": ["u"], "scenario": ["ads", "ads"]}, "one length n; seen: user_id 1, scenario 2"),
-        ({"user_id": ["u"], "scenario": ["ads"], "history": ["[{"]}, "no JSON list of events"),
-    ],
-)
-def test_malformed_v2_inputs_are_refused_with_what_is_allowed(tensors, allowed: str):
-    with pytest.raises(InputError, match=allowed):
-        read_v2(tensors)
+def test_the_histories_of_a_request_are_bounded_together():
+    instances = [{**INSTANCE, "history": [EVENT] * 1700}] * 3
+    assert len(parse_instances(instances[:2], VOCABULARY)) == 2
+    with pytest.raises(InputError, match=r"at most 5,000 events in all; seen: 5,100\. Ask for fewer users"):
+        parse_instances(instances, VOCABULARY)
