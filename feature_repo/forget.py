@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from feature_repo.feast_isolation import isolated
 from feature_repo.online import OnlineHistories
 from feature_repo.store import answering
+from feature_repo.write_lock import writing
 from redrec.config import InputError
 from redrec.data.forget import forget_rows
 from redrec.data.person import Forgotten, Person
@@ -28,7 +29,8 @@ def forget_features(folder: Path, person: Person) -> dict[str, Forgotten]:
     if person.scenario is not None and person.scenario not in online.view_of_scenario:
         raise InputError(f"Unknown scenario {person.scenario!r}; of this store: {', '.join(online.view_of_scenario)}.")
     scenarios = list(online.view_of_scenario) if person.scenario is None else [person.scenario]
-    results = {online.store_name: _forget_online(online, scenarios, person)}
+    with writing(online):
+        results = {online.store_name: _forget_online(online, scenarios, person)}
     sources = [folder / source_path(scenario) for scenario in scenarios]
     return results | {str(path): forget_rows(path, person) for path in sources if path.is_file()}
 

@@ -27,6 +27,7 @@ from ibis.backends.sql import SQLBackend
 from feature_repo.feast_isolation import isolated
 from feature_repo.online import EVENT_COLUMNS, OnlineHistories, newest, stored_events
 from feature_repo.store import open_store, write_config
+from feature_repo.write_lock import writing
 from redrec.atomic import replaced_folder
 from redrec.data.histories import scenario_history
 from redrec.data.split import read_vocabulary
@@ -125,7 +126,8 @@ def _load_histories(online: OnlineHistories, scenario: str, folder: Path, newest
             online.write_rows(online.view_of_scenario[scenario], block.to_pandas())
             written += len(block)
         else:
-            written += _update(online, scenario, block, newest_ms)
+            with writing(online):
+                written += _update(online, scenario, block, newest_ms)
         read += len(block)
         logger.info("%s | %s of %s users | %s histories written", scenario, read, source.metadata.num_rows, written)
     return written

@@ -5,18 +5,18 @@ others are kept. The history of its user and scenario is read, the event is inse
 and the newest events, as many as `materialize` keeps, are written back. Item, action and time identify an event: if a
 client sends it again, or `materialize` later reads it from the event table, nothing is added.
 
-Reading and writing back are two steps, so the events of one user must come through one process (usually a partition of
-a stream keyed by user); inside it a lock keeps them in order.
+Reading and writing back are two steps, so pushes into one store go one after another (`feature_repo.write_lock`), from
+whichever process they come.
 """
 
 import time
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
-from threading import Lock
 from typing import Any, NamedTuple
 
 from feature_repo.online import OnlineHistories, StoredEvent, newest
+from feature_repo.write_lock import writing
 from redrec.data import validity
 
 
@@ -58,7 +58,7 @@ class Pusher:
     """Writes into one feature store folder, which must not be mounted read-only; `item_ids` is the catalog."""
 
     def __init__(self, folder: Path, item_ids: Container[str]) -> None:
-        self.histories, self.item_ids, self.lock = OnlineHistories(folder), item_ids, Lock()
+        self.histories, self.item_ids = OnlineHistories(folder), item_ids
 
     def push(self, events: Iterable[PushedEvent]) -> Pushed:
         """Add the valid events; all of them are visible when this returns."""
@@ -73,7 +73,7 @@ class Pusher:
                 assert event.timestamp_ms is not None
                 stored = StoredEvent(event.timestamp_ms, event.item_id, event.action)
                 new[event.scenario][event.user_id].add(stored)
-        with self.lock:
+        with writing(self.histories):
             counts = sum((self._add(scenario, of_user) for scenario, of_user in new.items()), Counter())
         return Pushed(counts["added"], counts["known"], counts["late"], tuple(refused))
 

@@ -1,7 +1,7 @@
 """Events: new events by POST, for callers that have the token; the next answer for their users has seen them.
 
 A request is read and written on a thread of its own, so neither the event loop nor the reads of histories wait for it.
-The events of one user must come through one server, as `feature_repo.push` says.
+Pushes of several servers into one store go one after another (`feature_repo.write_lock`).
 """
 
 import asyncio
