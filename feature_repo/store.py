@@ -11,6 +11,7 @@ of the file keeps the names, so no password is written to it.
 """
 
 import contextlib
+import re
 import sqlite3
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,12 +21,15 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import RedisError
 
 from feature_repo.feast_isolation import isolated
-from redrec.config import InputError, read_mapping
+from feature_repo.origin import check_config, check_registry
+from redrec.config import InputError, parsed_mapping, read_mapping
 
 if TYPE_CHECKING:
     from feast import FeatureStore
 
 CONFIG = "feature_store.yaml"
+EMBEDDED, PRODUCTION = (Path(__file__).with_name(f"{name}.yaml") for name in ("embedded", "production"))
+PROJECT = re.compile(r"redrec_([0-9a-f]+)")
 FILES = {"REGISTRY_FILE": "registry.db", "ONLINE_FILE": "online.db"}  # in the folder, by their names in the templates
 REDIS, REGISTRY, REGISTRY_TYPE = "REDREC_REDIS", "REDREC_REGISTRY", "REDREC_REGISTRY_TYPE"
 VARIABLES = (REDIS, REGISTRY, "FEAST_S3_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
@@ -40,16 +44,20 @@ class StoreUnavailableError(ConnectionError):
 
 def write_config(folder: Path, environment: Mapping[str, str], definitions: str) -> None:
     """Write the configuration for this environment, with the definitions' hash; variables stay names."""
-    template = Path(__file__).with_name("production.yaml" if environment.get(REDIS) else "embedded.yaml")
-    text = Template(template.read_text(encoding="utf-8")).safe_substitute(FILES, DEFINITIONS=definitions)
+    text = _config_text(PRODUCTION if environment.get(REDIS) else EMBEDDED, definitions)
     (folder / CONFIG).write_text(text, encoding="utf-8")
+
+
+def _config_text(template: Path, definitions: str) -> str:
+    return Template(template.read_text(encoding="utf-8")).safe_substitute(FILES, DEFINITIONS=definitions)
 
 
 def open_store(folder: Path, environment: Mapping[str, str], *, is_read_offline: bool) -> "FeatureStore":
     """Open the folder; DuckDB must be installed only if it is read offline.
 
     Raises:
-        InputError: The folder has no configuration, or the configuration names a variable that is not set.
+        InputError: The folder has no configuration, or one that redrec does not write; it names a variable that is not
+            set; or the registry may hold code.
     """
     with isolated():
         from feast import FeatureStore, RepoConfig  # 2 s of imports
@@ -58,7 +66,10 @@ def open_store(folder: Path, environment: Mapping[str, str], *, is_read_offline:
         if not is_read_offline:
             config["offline_store"] = UNUSED
         root = folder.resolve()  # the configured paths are relative to it
-        return FeatureStore(repo_path=str(root), config=RepoConfig(**config, repo_path=root))
+        store = FeatureStore(repo_path=str(root), config=RepoConfig(**config, repo_path=root))
+        if config["registry"]["registry_type"] == "file":  # a database has logins of its own
+            check_registry(store.registry.cached_registry_proto, folder)
+        return store
 
 
 def read_config(folder: Path, environment: Mapping[str, str]) -> dict[str, Any]:
@@ -74,6 +85,9 @@ def read_config(folder: Path, environment: Mapping[str, str]) -> dict[str, Any]:
     registry_type = "sql" if scheme and scheme not in OBJECT_STORES else "file"
     values = {**environment, REGISTRY: registry, REGISTRY_TYPE: registry_type}
     content = read_mapping(path)
+    project = PROJECT.fullmatch(str(content.get("project")))
+    texts = [_config_text(template, project[1] if project else "0") for template in (EMBEDDED, PRODUCTION)]
+    check_config(content, [parsed_mapping(text.encode(), path) for text in texts], path)
     try:
         filled: dict[str, Any] = _filled(content, values)
         return filled
