@@ -9,6 +9,7 @@ from pathlib import Path
 from cli.command import Outcome, program, say
 from redrec.bundle.check import check_run
 from redrec.folders import RunFolder
+from serving.address import EVERYWHERE, HTTP_PORT, LOCAL, Address
 from serving.start import ExperimentFiles
 
 SUMMARY = "serve a release bundle over HTTP, by KServe's V1 and V2 inference protocols"
@@ -25,7 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="feature folder (default: the folder `features` next to the bundle, if there is one)",
     )
     ExperimentFiles.add_arguments(parser)
-    parser.add_argument("--port", type=int, default=8080, help="HTTP port (default: 8080)")
+    parser.add_argument(
+        "--host",
+        default=LOCAL,
+        help=f"address of this machine to listen at (default: {LOCAL}, for programs on this machine alone; "
+        f"{EVERYWHERE}: for others too)",
+    )
+    parser.add_argument("--port", type=int, default=HTTP_PORT, help=f"HTTP port (default: {HTTP_PORT})")
     parser.add_argument(
         "--config",
         type=Path,
@@ -40,12 +47,12 @@ def run(arguments: argparse.Namespace) -> Outcome:
     bundle, features = served_folders(arguments)
     config = serving_config(arguments.config, os.environ)
     experiment = ExperimentFiles.of(arguments)
-    check_start(bundle, features, arguments.port, experiment)
-    url = f"http://localhost:{arguments.port}"
+    address = Address(arguments.host, arguments.port)
+    check_start(bundle, features, address, experiment)
     say(f"Loading {bundle}, which takes some seconds.")
-    options = {"config": config, "experiment": experiment, "when_ready": lambda: say(serving_text(bundle, url))}
-    import_serve()(bundle, features, arguments.port, **options)
-    return Outcome({"bundle": str(bundle), "url": url}, f"Stopped serving {bundle}.")
+    options = {"config": config, "experiment": experiment, "when_ready": lambda: say(serving_text(bundle, address.url))}
+    import_serve()(bundle, features, address, **options)
+    return Outcome({"bundle": str(bundle), "url": address.url}, f"Stopped serving {bundle}.")
 
 
 def served_folders(arguments: argparse.Namespace) -> tuple[Path, Path | None]:

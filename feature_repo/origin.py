@@ -11,7 +11,7 @@ from typing import Any
 from redrec.config import InputError
 
 AGAIN = "Make the folder again with `feature_repo.materialize`."
-KINDS = {
+REGISTRY_FIELDS = {
     *("entities", "feature_views", "feature_services", "data_sources"),
     *("infra", "projects", "project_metadata", "feature_view_version_history"),
     *("registry_schema_version", "version_id", "last_updated"),
@@ -44,7 +44,7 @@ def check_registry(registry: Any, folder: Path) -> None:
     Raises:
         InputError: It holds something else than views of stored features.
     """
-    names = [field.name for field, _ in registry.ListFields() if field.name not in KINDS]
+    names = [field.name for field, _ in registry.ListFields() if field.name not in REGISTRY_FIELDS]
     names += [view.spec.name for view in registry.feature_views if view.spec.HasField(TRANSFORMATION)]
     if names:
         raise InputError(

@@ -4,6 +4,7 @@ An unknown key is an error that names it, ranges are checked before any data is 
 config is saved with the result.
 """
 
+import contextlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -71,6 +72,9 @@ def parsed(text: str) -> Any:
     ...
     ValueError: line 1, column 17: expected ',' or ']', but got '<stream end>'
     """
+    if text.lstrip().startswith("{"):  # JSON, most likely: YAML takes 200 times as long
+        with contextlib.suppress(ValueError):
+            return json.loads(text)
     try:
         return yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import FrameType
 
 from redrec.cpus import limit_threads
+from serving.address import EVERYWHERE, HTTP_PORT, Address
 
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
@@ -26,7 +27,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         "--serving_config", type=Path, help="YAML or JSON file with fields of serving.config.ServingConfig"
     )
     parser.add_argument("--model_name", default="redrec", help="name in the URL (default: redrec)")
-    parser.add_argument("--http_port", type=int, default=8080, help="port of V1 and V2 (default: 8080)")
+    parser.add_argument("--http_port", type=int, default=HTTP_PORT, help=f"port of V1 and V2 (default: {HTTP_PORT})")
     return parser.parse_args(arguments)
 
 
@@ -45,17 +46,12 @@ def main() -> int:
     try:
         config = serving_config(arguments.serving_config, os.environ)
         experiment = ExperimentFiles.of(arguments)
-        check_start(arguments.bundle, arguments.features, arguments.http_port, experiment)
+        address = Address(EVERYWHERE, arguments.http_port)
+        folders = arguments.bundle, arguments.features
+        check_start(*folders, address, experiment)
         from serving.app import serve  # it takes seconds: after the checks
 
-        serve(
-            arguments.bundle,
-            arguments.features,
-            arguments.http_port,
-            model_name=arguments.model_name,
-            config=config,
-            experiment=experiment,
-        )
+        serve(*folders, address, model_name=arguments.model_name, config=config, experiment=experiment)
     except (InputError, PermissionError) as error:
         print(f"serving: {error}", file=sys.stderr)
         return 2

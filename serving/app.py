@@ -1,46 +1,36 @@
-"""App: KServe's ModelServer around one bundle.
-
-There is one worker, because KServe's further workers crash-loop on slow imports and pickle the model: scale by
-replicas. The load and unload routes of KServe's public port are closed: a new revision replaces a bundle.
-"""
+"""App: the routes and the log of the server around one bundle."""
 
 import asyncio
 import logging
 import logging.config
 import os
-import struct
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import fastapi
 import uvloop
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from kserve import ModelServer
 from kserve.errors import InvalidInput, ModelNotFound, ModelNotReady
 from kserve.model_server import app
-from kserve.protocol.dataplane import DataPlane
-from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 
+from serving.address import Address
 from serving.arms import TwoArms
 from serving.config import ServingConfig, serving_config
 from serving.decisions import DecisionRoute
 from serving.description import DECISION, EVENTS, describe
 from serving.events import EventsRoute
 from serving.guard import Guard
+from serving.model_server import run_server
 from serving.predictor import MAX_REASON, Predictor
 from serving.start import ExperimentFiles
 
 logger = logging.getLogger(__name__)
 
 MODEL_NAME = "redrec"
-HTTP_PORT = 8080
 MAX_BODY_BYTES = 2 * 1024 * 1024  # the most events of a request, of 400 bytes each
 LISTEN_SECONDS, POLL_SECONDS = 60, 0.05
-DECODING_ERRORS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, struct.error)
-GRACE_SECONDS = 10  # several times the sum of all stages' budgets
 
 
 class ExpectedErrorFilter(logging.Filter):
@@ -75,25 +65,6 @@ def logging_config() -> dict:
     }
 
 
-class ClosedRepository(ModelRepositoryExtension):
-    async def load(self, model_name: str) -> None:
-        raise NotImplementedError(f"Loading {model_name} over HTTP is closed. Roll out a new revision.")
-
-    async def unload(self, model_name: str) -> None:
-        raise NotImplementedError(f"Unloading {model_name} over HTTP is closed. Scale the deployment.")
-
-
-class CheckedDataPlane(DataPlane):
-    def decode(self, *arguments: Any, **options: Any) -> Any:
-        """Return the request; whatever KServe's own decoding meets in a body is the caller's fault."""
-        try:
-            return super().decode(*arguments, **options)
-        except InvalidInput:
-            raise
-        except DECODING_ERRORS as error:
-            raise InvalidInput(f"The request cannot be read: {type(error).__name__}: {error}"[:MAX_REASON]) from error
-
-
 async def bad_request(_: fastapi.Request, error: Exception) -> JSONResponse:
     """Return 400 with the reason, as for all bad input, if KServe's own V2 model refuses a request."""
     assert isinstance(error, RequestValidationError)
@@ -103,8 +74,8 @@ async def bad_request(_: fastapi.Request, error: Exception) -> JSONResponse:
 
 def serve(
     bundle: Path,
-    features: Path | None = None,
-    port: int = HTTP_PORT,
+    features: Path | None,
+    address: Address,
     *,
     model_name: str = MODEL_NAME,
     config: ServingConfig | None = None,
@@ -127,9 +98,9 @@ def serve(
     predictor.load()
 
     async def announce() -> None:
-        await listening(port)
+        await listening(address)
         loaded = predictor.bundle
-        logger.info("bundle %s: %s items, port %s", loaded.manifest.id, len(loaded.item_ids), port)
+        logger.info("bundle %s: %s items, port %s", loaded.manifest.id, len(loaded.item_ids), address.port)
         if isinstance(predictor.arms, TwoArms):
             logger.info("treatment: bundle %s", predictor.arms.treatment.bundle.manifest.id)
         if when_ready is not None:
@@ -145,24 +116,15 @@ def serve(
     describe(app, model_name, predictor.bundle.manifest.scenarios[0])
     app.max_body_size = MAX_BODY_BYTES
     app.add_middleware(Guard)
-    server = ModelServer(
-        http_port=port,
-        enable_grpc=False,
-        enable_latency_logging=False,
-        workers=1,
-        grace_period=GRACE_SECONDS,
-    )
-    server.dataplane = CheckedDataPlane(server.registered_models)
-    server.model_repository_extension = ClosedRepository(server.registered_models)
-    server.start([predictor])
+    run_server(predictor, address)
 
 
-async def listening(port: int) -> None:
+async def listening(address: Address) -> None:
     """Return once the server listens; it does so while the predictor warms up, so there is hardly a wait."""
     async with asyncio.timeout(LISTEN_SECONDS):
         while True:
             try:
-                _, writer = await asyncio.open_connection("localhost", port)
+                _, writer = await asyncio.open_connection(address.reached_at, address.port)
             except OSError:
                 await asyncio.sleep(POLL_SECONDS)
                 continue

@@ -1,17 +1,14 @@
 """Start: what can be checked before the server's imports, which take seconds, and the loading, which takes more."""
 
 import os
-import socket
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import NamedTuple
 
 from redrec.bundle.check import check_bundle
 from redrec.config import InputError, load_config
+from serving.address import Address
 from serving.config_map import MapName
-
-MAX_PORT = 65_535
-HOST = "0.0.0.0"  # KServe listens on every address
 
 
 class ExperimentFiles(NamedTuple):
@@ -52,8 +49,10 @@ class ExperimentFiles(NamedTuple):
         return cls(arguments.treatment, allocation, arguments.exposures)
 
 
-def check_start(bundle: Path, features: Path | None, port: int, experiment: ExperimentFiles | None = None) -> None:
-    """Check the folders, the allocation and the port.
+def check_start(
+    bundle: Path, features: Path | None, address: Address, experiment: ExperimentFiles | None = None
+) -> None:
+    """Check the folders, the allocation and the address.
 
     Raises:
         InputError: A folder is not what it should be, or the server cannot listen on the port.
@@ -69,7 +68,7 @@ def check_start(bundle: Path, features: Path | None, port: int, experiment: Expe
         check_bundle(experiment.treatment)
         check_allocation(experiment.allocation)
         check_folder(experiment.exposures)
-    check_port(port)
+    address.check()
 
 
 def check_allocation(named: Path | MapName) -> None:
@@ -80,17 +79,3 @@ def check_allocation(named: Path | MapName) -> None:
         read_map(named)
     else:
         load_config(Allocation, named)
-
-
-def check_port(port: int) -> None:
-    if not 1 <= port <= MAX_PORT:
-        raise InputError(f"Port {port} is not allowed. Give one of 1 to {MAX_PORT}.")
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
-        try:
-            listener.bind((HOST, port))
-        except OSError as error:
-            raise InputError(
-                f"The server cannot listen on port {port}: {error.strerror}. Give another port, or end the program "
-                "that uses it."
-            ) from error

@@ -1,6 +1,7 @@
 """`redrec serve` in a process of its own, with the fields of a config file, and `redrec query` against it."""
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,8 @@ def test_the_config_file_sets_the_budgets_of_the_stages(
     )
     try:
         wait_until_ready(f"http://127.0.0.1:{port}", server)
+        with pytest.raises(ConnectionRefusedError):  # other addresses of this machine are closed
+            socket.create_connection(("127.0.0.2", port))
         url = f"http://127.0.0.1:{port}"
         assert main(["query", "--url", url, "--user", "u00000001", "--scenario", "ads", "--k", "3", "--json"]) == 0
         answer = json.loads(capsys.readouterr().out)

@@ -1,0 +1,63 @@
+"""Model server: KServe's, with what redrec does not offer closed.
+
+There is one worker, because KServe's further workers crash-loop on slow imports and pickle the model: scale by
+replicas. The load and unload routes of KServe's public port are closed: a new revision replaces a bundle.
+"""
+
+import struct
+from typing import Any
+
+import kserve.model_server
+from kserve import ModelServer
+from kserve.errors import InvalidInput
+from kserve.protocol.dataplane import DataPlane
+from kserve.protocol.model_repository_extension import ModelRepositoryExtension
+from kserve.protocol.rest.server import RESTServer
+
+from serving.address import Address
+from serving.predictor import MAX_REASON, Predictor
+
+DECODING_ERRORS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, struct.error)
+GRACE_SECONDS = 10  # several times the sum of all stages' budgets
+
+
+class ClosedRepository(ModelRepositoryExtension):
+    async def load(self, model_name: str) -> None:
+        raise NotImplementedError(f"Loading {model_name} over HTTP is closed. Roll out a new revision.")
+
+    async def unload(self, model_name: str) -> None:
+        raise NotImplementedError(f"Unloading {model_name} over HTTP is closed. Scale the deployment.")
+
+
+class CheckedDataPlane(DataPlane):
+    def decode(self, *arguments: Any, **options: Any) -> Any:
+        """Return the request; whatever KServe's own decoding meets in a body is the caller's fault."""
+        try:
+            return super().decode(*arguments, **options)
+        except InvalidInput:
+            raise
+        except DECODING_ERRORS as error:
+            raise InvalidInput(f"The request cannot be read: {type(error).__name__}: {error}"[:MAX_REASON]) from error
+
+
+def run_server(predictor: Predictor, address: Address) -> None:
+    """Serve a loaded predictor until SIGTERM or SIGINT."""
+
+    class Server(RESTServer):
+        """KServe's own listens on every host."""
+
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            self.config.host = address.host
+
+    kserve.model_server.RESTServer = Server
+    server = ModelServer(
+        http_port=address.port,
+        enable_grpc=False,
+        enable_latency_logging=False,
+        workers=1,
+        grace_period=GRACE_SECONDS,
+    )
+    server.dataplane = CheckedDataPlane(server.registered_models)
+    server.model_repository_extension = ClosedRepository(server.registered_models)
+    server.start([predictor])
