@@ -44,14 +44,19 @@ def main() -> int:
     from serving.start import ExperimentFiles, check_start
 
     try:
-        config = serving_config(arguments.serving_config, os.environ)
-        experiment = ExperimentFiles.of(arguments)
+        config, experiment = serving_config(arguments.serving_config, os.environ), ExperimentFiles.of(arguments)
         address = Address(EVERYWHERE, arguments.http_port)
-        folders = arguments.bundle, arguments.features
-        check_start(*folders, address, experiment)
+        check_start(arguments.bundle, arguments.features, address, experiment)
         from serving.app import serve  # it takes seconds: after the checks
 
-        serve(*folders, address, model_name=arguments.model_name, config=config, experiment=experiment)
+        serve(
+            arguments.bundle,
+            arguments.features,
+            address,
+            model_name=arguments.model_name,
+            config=config,
+            experiment=experiment,
+        )
     except (InputError, PermissionError) as error:
         print(f"serving: {error}", file=sys.stderr)
         return 2
