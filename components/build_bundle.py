@@ -26,9 +26,9 @@ def build_bundle(
         features: Folder written by materialize_features.
         feature_hash: Hash of the feature definitions, returned by materialize_features.
         release: Folder with `bundle` and `features`, which the server mounts.
-        metrics: Recall of the index against exact search, per scenario.
+        metrics: Recall of the index against exact search, per scenario and some of its categories.
         recipe: Fields of `redrec.training.recipe.Recipe` as JSON; only its section index is used.
-        milvus_uri: Milvus server; empty for the embedded index inside the bundle.
+        milvus_uri: Milvus server; empty to search the bundle's embeddings in process.
     """
     import shutil
     from pathlib import Path
@@ -53,5 +53,6 @@ def build_bundle(
         milvus_uri=milvus_uri or None,
     )
     release.metadata["bundle_id"] = built.manifest.id
-    for scenario, recall in built.manifest.index.recall.items():
-        metrics.log_metric(f"{scenario}/index_recall@10", recall)
+    for recall in built.manifest.index.recall:
+        metrics.log_metric(f"{recall.name}/index_recall@10", recall.recall_at_10)
+        metrics.log_metric(f"{recall.name}/index_recall@100", recall.recall_at_100)

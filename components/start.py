@@ -27,8 +27,6 @@ def start_step() -> None:
     logging.getLogger().setLevel(logging.WARNING)
     for package in PACKAGES:
         logging.getLogger(package).setLevel(logging.INFO)
-    # Milvus Lite logs a traceback for each optional client call that it does not implement.
-    logging.getLogger("grpc._server").setLevel(logging.CRITICAL)
     atexit.unregister(log_usage)  # of an earlier step in this process, as in a test
     atexit.register(log_usage, time.monotonic())
     sys.excepthook = log_failure

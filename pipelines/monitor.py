@@ -55,7 +55,7 @@ def monitor_pipeline(settings: ClusterSettings) -> Pipeline:
             workspace: Evidently workspace that gets the reports, such as http://evidently:8000; empty: none does.
             retrain: Whether drift in a scenario starts a training; needs `history`.
             live: Release in service, to compare with: a path or s3://bucket/folder; empty before the first release.
-            milvus_uri: Milvus server; empty for the embedded index inside the bundle.
+            milvus_uri: Milvus server; empty to search the bundle's embeddings in process.
             releases: Store of all releases, such as s3://bucket/releases, which gets a copy of one that passes the
                 quality gate; empty: the release stays in the run's artifact store.
             deploy: Whether to serve the new bundle as a KServe InferenceService, if it passes the quality gate.

@@ -46,7 +46,7 @@ def refresh_pipeline(settings: ClusterSettings) -> Pipeline:
                 With a model, its data.scenarios must name the scenarios of the training in their order.
             model: URI of the model folder of the last training; empty to update the features alone.
             live: Release in service, to compare with: a path or s3://bucket/folder; empty before the first release.
-            milvus_uri: Milvus server; empty for the embedded index inside the bundle.
+            milvus_uri: Milvus server; empty to search the bundle's embeddings in process.
             releases: Store of all releases, such as s3://bucket/releases, which gets a copy of one that passes the
                 quality gate; empty: the release stays in the run's artifact store.
             deploy: Whether to serve the bundle as a KServe InferenceService, if it passes the quality gate.

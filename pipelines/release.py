@@ -53,7 +53,7 @@ def release_steps(settings: ClusterSettings, reports_drift: bool = True) -> Pipe
             recipe: Fields of `redrec.training.recipe.Recipe` as JSON; empty for the defaults.
             live: Release in service, to compare with: a path or s3://bucket/folder; empty before the first release.
             live_identity: What identify_inputs says of it; empty where each run imports data and model.
-            milvus_uri: Milvus server; empty for the embedded index inside the bundle.
+            milvus_uri: Milvus server; empty to search the bundle's embeddings in process.
             releases: Store of all releases, such as s3://bucket/releases, which gets a copy of one that passes the
                 quality gate; empty: the release stays in the run's artifact store.
             deploy: Whether to serve the bundle as a KServe InferenceService.
@@ -116,7 +116,7 @@ def release_pipeline(settings: ClusterSettings) -> Pipeline:
             model: URI of the model folder, trained on that data.
             recipe: Fields of `redrec.training.recipe.Recipe` as JSON; empty for the defaults.
             live: Release in service, to compare with: a path or s3://bucket/folder; empty before the first release.
-            milvus_uri: Milvus server; empty for the embedded index inside the bundle.
+            milvus_uri: Milvus server; empty to search the bundle's embeddings in process.
             releases: Store of all releases, such as s3://bucket/releases, which gets a copy of one that passes the
                 quality gate; empty: the release stays in the run's artifact store.
             deploy: Whether to serve the bundle as a KServe InferenceService, if it passes the quality gate.

@@ -37,7 +37,7 @@ def train_pipeline(settings: ClusterSettings) -> Pipeline:
             items: Item table, likewise.
             recipe: Fields of `redrec.training.recipe.Recipe` as JSON; empty for the defaults.
             live: Release in service, to compare with: a path or s3://bucket/folder; empty before the first release.
-            milvus_uri: Milvus server; empty for the embedded index inside the bundle.
+            milvus_uri: Milvus server; empty to search the bundle's embeddings in process.
             releases: Store of all releases, such as s3://bucket/releases, which gets a copy of one that passes the
                 quality gate; empty: the release stays in the run's artifact store.
             deploy: Whether to serve the bundle as a KServe InferenceService, if it passes the quality gate.

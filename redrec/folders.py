@@ -82,7 +82,6 @@ class BundleFolder:
         self.item_embeddings = path / EMBEDDINGS
         self.ranker = path / RANKER
         self.fallback = path / "fallback.json"  # scenario -> popular item ids, for users without a known history
-        self.embedded_index = path / "index" / "milvus.db"  # absent when the index is on a Milvus server
         self.manifest = path / "bundle.json"
 
 

@@ -1,57 +1,44 @@
-"""The served index: a private copy of the bundle's, or that of a Milvus server; it is verified before use."""
+"""The served index: the bundle's embeddings in process, or the bundle's collection on a Milvus server.
 
-import shutil
-from pathlib import Path
-from tempfile import TemporaryDirectory
+With a server, the embeddings of a catalog that is small enough are searched in process while the server fails.
+"""
 
 from redrec.bundle.reader import Bundle
 from redrec.config import InputError
-from redrec.index.milvus import check_server_uri, release_embedded
+from redrec.index.config import EmbeddedConfig
+from redrec.index.embedded import EmbeddedIndex
+from redrec.index.filters import Catalog
+from redrec.index.milvus import check_server_uri
 from redrec.index.search import AsyncItemIndex, ItemIndex
+from serving.config import MILVUS_URI, ServingConfig
 
 
-class ServedIndex:
-    """A verified index; `connect` returns a client for the current event loop."""
+def open_embedded(bundle: Bundle, catalog: Catalog, config: ServingConfig) -> EmbeddedIndex | None:
+    """Return the bundle's embeddings as an index; None if a server has the index and the catalog is large.
 
-    def __init__(self, bundle: Bundle, milvus_uri: str | None) -> None:
-        self.bundle = bundle
-        self._folder: TemporaryDirectory[str] | None = None
-        if milvus_uri is None:
-            self._folder = TemporaryDirectory(prefix="redrec-index-")
-            self.uri = str(copy_embedded(bundle, Path(self._folder.name) / bundle.folder.embedded_index.name))
-        else:
-            self.uri = check_server_uri(milvus_uri)
-        try:
-            verified = ItemIndex(self.uri, bundle.manifest.id, bundle.item_index, bundle.manifest.index.config)
-        except InputError:
-            self.close()
-            raise
-        verified.close()
+    Raises:
+        InputError: The bundle was verified with a server's index, and no server is given.
+    """
+    index = bundle.manifest.index
+    if config.milvus_uri is not None:
+        only_exact = EmbeddedConfig(max_exact_items=config.max_exact_items)
+        is_small = len(bundle.item_ids) <= config.max_exact_items
+        return EmbeddedIndex(bundle.embeddings_ND, catalog, only_exact) if is_small else None
+    if index.collection is not None:
+        raise InputError(
+            f"The index of bundle {bundle.manifest.id} is the collection {index.collection} of a Milvus server. "
+            f"Set {MILVUS_URI} to that server, or build the bundle without one."
+        )
+    return EmbeddedIndex(bundle.embeddings_ND, catalog, index.config.embedded)
+
+
+class ServerIndex:
+    """The bundle's collection, verified; `connect` returns a client for the current event loop."""
+
+    def __init__(self, bundle: Bundle, uri: str) -> None:
+        self.uri, self.config = check_server_uri(uri), bundle.manifest.index.config
+        self.bundle_id, self.item_index = bundle.manifest.id, bundle.item_index
+        ItemIndex(self.uri, self.bundle_id, self.item_index, self.config).close()
 
     def connect(self) -> AsyncItemIndex:
-        return AsyncItemIndex(
-            self.uri, self.bundle.manifest.id, self.bundle.item_index, self.bundle.manifest.index.config
-        )
-
-    def close(self) -> None:
-        if self._folder is not None:
-            release_embedded(Path(self.uri))
-            self._folder.cleanup()
-
-
-def copy_embedded(bundle: Bundle, to: Path) -> Path:
-    """Copy the embedded index, without file modes: the bundle may be read-only, and Milvus Lite writes."""
-    source = bundle.folder.embedded_index
-    if not source.is_dir():
-        raise InputError(
-            f"Bundle {bundle.manifest.id} has no embedded index: its collection {bundle.manifest.index.collection} "
-            "is on a Milvus server. Set REDREC_MILVUS_URI to that server."
-        )
-    to.mkdir(parents=True)
-    for path in sorted(source.rglob("*")):
-        target = to / path.relative_to(source)
-        if path.is_dir():
-            target.mkdir()
-        else:
-            shutil.copyfile(path, target)
-    return to
+        return AsyncItemIndex(self.uri, self.bundle_id, self.item_index, self.config)

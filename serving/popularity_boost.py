@@ -34,19 +34,9 @@ def read_popular_items(features: Path | None, bundle: Bundle, catalog: Catalog) 
         items_T = np.flatnonzero(boost_N)
         logger.info("popularity boost | %s | %d of %d items", scenario, len(items_T), len(boost_N))
         if len(items_T):
-            popular[scenario] = _popular_items(boost_N, items_T, bundle)
+            embeddings_TD = bundle.embeddings_ND[items_T].astype(np.float32)
+            popular[scenario] = PopularItems(boost_N, items_T, embeddings_TD)
     return popular
-
-
-def _popular_items(boost_N: NDArray[np.float32], items_T: NDArray[np.int64], bundle: Bundle) -> PopularItems:
-    embeddings_TD = bundle.embeddings_ND[items_T].astype(np.float32)
-    return PopularItems(boost_N, items_T, embeddings_TD, catalog_among(items_T, bundle))
-
-
-def catalog_among(items_T: NDArray[np.int64], bundle: Bundle) -> Catalog:
-    """Return the catalog of some items alone: to filter them costs nothing for the others."""
-    position_of = {bundle.item_ids[item]: position for position, item in enumerate(items_T)}
-    return Catalog(bundle.items.select(["category", "scenarios"]).take(items_T), position_of)
 
 
 def _rates(features: Path, scenario: str, bundle: Bundle) -> NDArray[np.float64]:

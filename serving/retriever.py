@@ -1,10 +1,11 @@
 """Retriever: a query in, items with their source out; it fails only if the index belongs to another bundle.
 
-Stages: history -> event vectors -> user tower (ONNX Runtime) -> one Milvus search for all interests -> boosts
+Stages: history -> event vectors -> user tower (ONNX Runtime) -> one search for all interests, with boosts
 (`redrec.index.boosted`) -> merge -> ranker (`redrec.index.ranker`). Each stage has a time budget, and none runs on the
-event loop. If the search exceeds its budget or Milvus is not available, the answer comes from exact search over the
-bundle's own vectors (source `exact`). Without a history, or if the catalog is too large for exact search, it is the
-scenario's popular items (source `fallback`). The reason names the stage that failed.
+event loop. The bundle's embeddings are searched in process, or its collection on a Milvus server. If the server exceeds
+the budget or is not available, the answer comes from exact search in process (source `exact`). Without a history, or if
+the catalog is too large for that, it is the scenario's popular items (source `fallback`). The reason names the stage
+that failed.
 
 Shapes: Q interests, N items, D embedding, K results.
 """
@@ -21,8 +22,7 @@ from numpy.typing import NDArray
 
 from redrec.bundle.reader import Bundle
 from redrec.history import History, tower_inputs
-from redrec.index.boosted import Boosted, OwnBoosts
-from redrec.index.exact import exact_search
+from redrec.index.boosted import Boosted
 from redrec.index.filters import Catalog, ItemFilter
 from redrec.index.merge import Merged, merge_max
 from redrec.index.ranker import RankedQuery
@@ -31,8 +31,8 @@ from redrec.model.boosts import own_boosts
 from redrec.model.session import open_tower
 from serving.config import ServingConfig
 from serving.histories import HistoryReader, HistorySource, encode_columns, event_columns
-from serving.index import ServedIndex
-from serving.popularity_boost import catalog_among, read_popular_items
+from serving.index import ServerIndex, open_embedded
+from serving.popularity_boost import read_popular_items
 from serving.requests import Query
 
 NS_PER_MS = 1_000_000
@@ -82,23 +82,26 @@ class Retriever:
         self.catalog = Catalog(bundle.items, bundle.item_index)
         self.titles = bundle.items["title"].to_pylist()
         self.popular = read_popular_items(histories.features, bundle, self.catalog)
-        self.index = ServedIndex(bundle, config.milvus_uri)
-        self.client: AsyncItemIndex | None = None
+        self.embedded = open_embedded(bundle, self.catalog, config)
+        self.server = None if config.milvus_uri is None else ServerIndex(bundle, config.milvus_uri)
+        self.client: AsyncItemIndex | None = None  # of the server, from `start` to `close`
 
     async def start(self) -> None:
         """Connect on this event loop and warm up."""
-        self.client = self.index.connect()
-        newest = History(*np.zeros((4, 1), dtype=np.int64))
+        self.client = None if self.server is None else self.server.connect()
+        newest, item_filter = History(*np.zeros((4, 1), dtype=np.int64)), ItemFilter()
         for _ in range(WARM_UP_RUNS):
-            for scenario in range(len(self.bundle.manifest.scenarios)):
-                interests_QD = self._interests(newest, scenario, now_ms())
-            await self.client.search(interests_QD, 1, ItemFilter())
+            for scenario in self.bundle.manifest.scenarios:
+                user = self._user(newest, scenario)
+            if self.client is not None:
+                await self.client.search(user.query.interests_QD, 1, item_filter)
+            else:
+                self._from_process(user, 1, item_filter)
 
     async def close(self) -> None:
         self.tower_threads.shutdown(wait=False, cancel_futures=True)
         if self.client is not None:
             await self.client.close()
-        self.index.close()
 
     async def answer(self, query: Query) -> Answer:
         """Return up to `query.k` items.
@@ -112,20 +115,23 @@ class Retriever:
             if self._excludes_seen(query):
                 seen = np.unique(history.item_L)
                 item_filter = item_filter._replace(exclude_ids=tuple(self.bundle.item_ids[i] for i in seen))
-            user = await self._on_tower_thread(self._user, history, query.scenario, item_filter)
-            return await self._search_or_exact(user, query.k, item_filter)
+            user = await self._on_tower_thread(self._user, history, query.scenario)
+            return await self._searched(user, query.k, item_filter)
         except StageError as stage:
             return self._fallback(query, item_filter, str(stage))
 
-    async def _search_or_exact(self, user: QueriedUser, k: int, item_filter: ItemFilter) -> Answer:
-        """Return the result of Milvus, or of exact search if Milvus fails and the catalog is small enough."""
-        try:
-            return Answer(self._items(await self._search(user, k, item_filter)), "model", None)
-        except StageError as stage:
-            if len(self.bundle.item_ids) > self.config.max_exact_items:
-                raise
-            merged = await self._on_tower_thread(self._exact, user, k, item_filter)
-            return Answer(self._items(merged), "exact", str(stage))
+    async def _searched(self, user: QueriedUser, k: int, item_filter: ItemFilter) -> Answer:
+        """Return the result of the index; if a server fails and the catalog is small enough, that of exact search."""
+        source, reason = "model", None
+        if self.client is not None:
+            try:
+                return Answer(self._items(await self._from_server(self.client, user, k, item_filter)), source, None)
+            except StageError as stage:
+                if self.embedded is None:
+                    raise
+                source, reason = "exact", str(stage)
+        merged = await self._on_tower_thread(self._from_process, user, k, item_filter)
+        return Answer(self._items(merged), source, reason)
 
     async def _history(self, query: Query) -> History:
         """Return the inline history, or that of the feature store; raise StageError if it has no known event."""
@@ -166,46 +172,39 @@ class Retriever:
         inputs = tower_inputs([history], [scenario], [moment_ms], bundle.vectors_NE, bundle.history_config)
         return self.tower(inputs)[0]
 
-    def _user(self, history: History, scenario: str, item_filter: ItemFilter) -> QueriedUser:
-        number, moment_ms = self.bundle.manifest.scenarios.index(scenario), now_ms()
-        query = RankedQuery(self._interests(history, number, moment_ms), history, number, moment_ms)
-        return QueriedUser(query, self._boosted(query, item_filter))
+    def _user(self, history: History, scenario: str) -> QueriedUser:
+        manifest, moment_ms = self.bundle.manifest, now_ms()
+        number = manifest.scenarios.index(scenario)
+        interests_QD = self._interests(history, number, moment_ms)
+        own = own_boosts(history, number, moment_ms, manifest.boosts[number], manifest.logit_scale)
+        query = RankedQuery(interests_QD, history, number, moment_ms)
+        return QueriedUser(query, Boosted(self.popular.get(scenario), own))
 
-    def _boosted(self, query: RankedQuery, item_filter: ItemFilter) -> Boosted:
-        manifest = self.bundle.manifest
-        weights = manifest.boosts[query.scenario]
-        own = own_boosts(query.history, query.scenario, query.moment_ms, weights, manifest.logit_scale)
-        candidates = OwnBoosts(
-            own.items_T,
-            own.boost_T,
-            catalog_among(own.items_T, self.bundle).is_allowed(item_filter),
-            self.bundle.embeddings_ND[own.items_T],
-        )
-        return Boosted(self.popular.get(manifest.scenarios[query.scenario]), candidates)
-
-    async def _search(self, user: QueriedUser, k: int, item_filter: ItemFilter) -> Merged:
-        assert self.client is not None, "start() comes first"
-        search = self.client.search(user.query.interests_QD, self._num_searched(k), item_filter)
+    async def _from_server(self, client: AsyncItemIndex, user: QueriedUser, k: int, item_filter: ItemFilter) -> Merged:
+        search = client.search(user.query.interests_QD, self._num_searched(k), item_filter)
         try:
             result = await within(search, self.config.search_budget_ms, "index_timeout")
         except IndexUnavailableError as error:
             logger.warning("index: %s", error)
             raise StageError("index_unavailable") from error
-        merged: Merged = await self._on_tower_thread(self._merged, result, user, k, item_filter)
+        merged: Merged = await self._on_tower_thread(self._boosted, result, user, k, item_filter)
         return merged
 
     def _num_searched(self, k: int) -> int:
         return max(k, self.bundle.ranker.num_contenders)
 
-    def _merged(self, result: SearchResult, user: QueriedUser, k: int, item_filter: ItemFilter) -> Merged:
-        num_searched = self._num_searched(k)
-        boosted = user.boosted.add_to(result, user.query.interests_QD, num_searched, item_filter)
-        return self._ranked(merge_max(*boosted, num_searched), user, k)
+    def _boosted(self, result: SearchResult, user: QueriedUser, k: int, item_filter: ItemFilter) -> Merged:
+        """Return what a search by cosine found, with the request's boosts, in the ranker's order."""
+        interests_QD, num_searched = user.query.interests_QD, self._num_searched(k)
+        result = user.boosted.add_to(
+            result, interests_QD, num_searched, item_filter, self.catalog, self.bundle.embeddings_ND
+        )
+        return self._ranked(merge_max(*result, num_searched), user, k)
 
-    def _exact(self, user: QueriedUser, k: int, item_filter: ItemFilter) -> Merged:
-        num_searched, is_allowed_N = self._num_searched(k), self.catalog.is_allowed(item_filter)
-        boost_N = user.boosted.of_all(len(self.bundle.item_ids))
-        result = exact_search(user.query.interests_QD, self.bundle.embeddings_ND, num_searched, is_allowed_N, boost_N)
+    def _from_process(self, user: QueriedUser, k: int, item_filter: ItemFilter) -> Merged:
+        assert self.embedded is not None
+        num_searched = self._num_searched(k)
+        result = self.embedded.search(user.query.interests_QD, num_searched, item_filter, user.boosted)
         return self._ranked(merge_max(*result, num_searched), user, k)
 
     def _ranked(self, best: Merged, user: QueriedUser, k: int) -> Merged:

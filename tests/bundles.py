@@ -182,17 +182,23 @@ def tiny_run(
 
 
 def tiny_bundle(folder: Path, num_items: int = 48, seed: int = 0, feature_hash: str = "0" * 16) -> Bundle:
-    """Build `folder/bundle` on `folder/data` and `folder/model`, with an embedded index, and return it loaded."""
+    """Build `folder/bundle` on `folder/data` and `folder/model`, and return it loaded."""
     data = write_data(folder, num_items, seed)
     model = write_tiny_model(folder, len(SCENARIOS), seed)
     return build_bundle(data, model, folder / "bundle", metrics=None, feature_hash=feature_hash)
+
+
+def upload(uri: str, bundle: Bundle) -> None:
+    """Put a bundle's collection on a server, if it is not there."""
+    manifest = bundle.manifest
+    build_collection(uri, manifest.id, bundle.items, bundle.embeddings_ND, manifest.scenarios, IndexConfig())
 
 
 def swap(uri: str, bundle: Bundle, other: Bundle) -> None:
     """Put another bundle's rows under this bundle's collection name."""
     client, name = connect(uri), collection_name(bundle.manifest.id)
     client.drop_collection(name)
-    build_collection(uri, other.manifest.id, other.items, other.embeddings_ND, other.manifest.scenarios, IndexConfig())
+    upload(uri, other)
     client.rename_collection(collection_name(other.manifest.id), name)
     client.load_collection(name)
     client.close()

@@ -9,12 +9,15 @@ Shapes: N items, E item vector, D embedding.
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from redrec.atomic import replaced_folder
 from redrec.bundle.manifest import BundleManifest, IndexManifest, content_id
@@ -27,10 +30,13 @@ from redrec.hashing import file_hash
 from redrec.history import Vocabulary
 from redrec.index import milvus
 from redrec.index.config import IndexConfig
+from redrec.index.embedded import EmbeddedIndex
 from redrec.index.filters import Catalog
-from redrec.index.recall import recall_by_scenario
+from redrec.index.recall import Index, check_recall, measure_recall
+from redrec.index.rows import check_rows
 from redrec.index.search import ItemIndex
 from redrec.model.manifest import check_model_fits, read_model
+from redrec.model.session import tower_dim
 
 MAX_FALLBACK = 100
 
@@ -55,8 +61,8 @@ def build_bundle(
         out: A new folder, or a bundle to replace.
         metrics: The evaluation's metrics.json.
         feature_hash: Hash of the feature definitions that the model is served with.
-        index: Type and parameters of the index.
-        milvus_uri: Milvus server; without it the index is embedded in the bundle.
+        index: How the index is built, searched and verified.
+        milvus_uri: Milvus server; without it the bundle's own embeddings are searched.
 
     Raises:
         InputError: `out` has other files and no bundle, `model` does not fit `data`, or the index fails its checks.
@@ -124,67 +130,53 @@ def _fallback(data: Path, vocabulary: Vocabulary) -> dict[str, list[str]]:
 def _build_index(
     folder: BundleFolder, bundle_id: str, vocabulary: Vocabulary, config: IndexConfig, milvus_uri: str | None
 ) -> IndexManifest:
-    """Build the collection, check it against exact search, and describe it."""
+    """Check the rows, build the server's collection if there is one, check the recall, and describe the index."""
     items = pq.read_table(folder.items)
     embeddings_ND = np.load(folder.item_embeddings, mmap_mode="r", allow_pickle=False)
-    _check_rows(items, folder)
-    embedded = folder.embedded_index
-    if milvus_uri is None:
-        embedded.parent.mkdir()
-    uri = str(embedded) if milvus_uri is None else milvus.check_server_uri(milvus_uri)
-    try:
-        milvus.build_collection(uri, bundle_id, items, embeddings_ND, vocabulary.scenarios, config)
-        recall = _measured_recall(uri, bundle_id, items, embeddings_ND, vocabulary, config)
-    finally:
-        if milvus_uri is None:
-            milvus.release_embedded(embedded)
+    item_ids = items["item_id"].to_pylist()
+    _check_vectors(folder, len(item_ids))
+    max_norm_error = check_rows(item_ids, embeddings_ND, tower_dim(folder.tower), config.max_norm_error)
+    catalog = Catalog(items, {item: i for i, item in enumerate(item_ids)})
+    with _opened(bundle_id, items, embeddings_ND, catalog, vocabulary, config, milvus_uri) as index:
+        recall = measure_recall(index, catalog, embeddings_ND, vocabulary.scenarios)
+    check_recall(recall, config.min_recall)
     return IndexManifest(
-        collection=milvus.collection_name(bundle_id),
-        metric=milvus.METRIC,
+        collection=None if milvus_uri is None else milvus.collection_name(bundle_id),
         dim=embeddings_ND.shape[1],
         count=len(embeddings_ND),
         config=config,
-        is_embedded=milvus_uri is None,
+        max_norm_error=max_norm_error,
         recall=recall,
     )
 
 
-def _measured_recall(
-    uri: str,
+@contextmanager
+def _opened(
     bundle_id: str,
     items: pa.Table,
-    embeddings_ND: np.ndarray,
+    embeddings_ND: NDArray[np.float16],
+    catalog: Catalog,
     vocabulary: Vocabulary,
     config: IndexConfig,
-) -> dict[str, float]:
-    """Return the recall per scenario.
+    milvus_uri: str | None,
+) -> Iterator[Index]:
+    """Yield the index as serving opens it; a server's collection is built first."""
+    if milvus_uri is None:
+        yield EmbeddedIndex(embeddings_ND, catalog, config.embedded)
+        return
+    uri = milvus.check_server_uri(milvus_uri)
+    milvus.build_collection(uri, bundle_id, items, embeddings_ND, vocabulary.scenarios, config)
+    with closing(ItemIndex(uri, bundle_id, catalog.item_index, config)) as index:
+        yield index
 
-    Raises:
-        InputError: A recall is below `config.min_recall`.
-    """
-    item_index = {item: i for i, item in enumerate(items["item_id"].to_pylist())}
-    index = ItemIndex(uri, bundle_id, item_index, config)
-    try:
-        recall = recall_by_scenario(index, Catalog(items, item_index), embeddings_ND, vocabulary.scenarios)
-    finally:
-        index.close()
-    low = {scenario: round(value, 3) for scenario, value in recall.items() if value < config.min_recall}
-    if low:
+
+def _check_vectors(folder: BundleFolder, num_items: int) -> None:
+    array = np.load(folder.item_vectors, mmap_mode="r", allow_pickle=False)
+    if array.ndim != 2 or len(array) != num_items or array.dtype != np.float16:
         raise InputError(
-            f"The index returns too little of exact search's top 10: {low}, allowed is {config.min_recall} or more. "
-            "Choose FLAT, raise index.hnsw_min_ef, or lower index.min_recall."
+            f"{folder.item_vectors.name} is {array.dtype} {array.shape}, but {folder.items.name} has {num_items:,} "
+            "rows: one float16 row per item is allowed. Train again on this data folder."
         )
-    return recall
-
-
-def _check_rows(items: pa.Table, folder: BundleFolder) -> None:
-    for path in (folder.item_vectors, folder.item_embeddings):
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-        if array.ndim != 2 or len(array) != items.num_rows or array.dtype != np.float16:
-            raise InputError(
-                f"{path.name} is {array.dtype} {array.shape}, but {folder.items.name} has {items.num_rows:,} rows: one "
-                "float16 row per item is allowed. Train again on this data folder."
-            )
 
 
 def git_commit() -> str | None:

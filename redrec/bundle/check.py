@@ -6,7 +6,7 @@ from pathlib import Path
 from redrec.config import InputError
 from redrec.folders import BundleFolder, RunFolder, read_json
 
-FORMAT = 5  # of the manifest; the index of an older one names the fields of scenarios differently
+FORMAT = 6  # of the manifest; an older one has an index of its own files, and other figures of it
 
 
 def check_bundle(path: Path) -> None:

@@ -1,7 +1,7 @@
 """Bundle manifest: the description of a release bundle, and the id that follows from its content.
 
 The id is a hash of content: the files, the vocabulary, the history encoding and the boosts. Same content,
-same id. The index is not hashed (Milvus Lite rewrites its files when opened); its rows carry the id instead.
+same id. The embedded index is one of the files, the embeddings; rows of a server's index carry the id.
 """
 
 import hashlib
@@ -13,19 +13,21 @@ from redrec.bundle.check import FORMAT
 from redrec.config import Record
 from redrec.history import HistoryConfig, Vocabulary
 from redrec.index.config import IndexConfig
+from redrec.index.recall import FilterRecall
 from redrec.model.boosts import BoostWeights
 
 ID_DIGITS = 16  # 64 bits: the chance that two of a million bundles share an id is 3e-8
 
 
 class IndexManifest(Record):
-    collection: str
-    metric: str
+    """The index that was verified, with the figures of the verification."""
+
+    collection: str | None  # of a Milvus server; None: the bundle's embeddings, searched in process
     dim: int
     count: int
     config: IndexConfig
-    is_embedded: bool
-    recall: dict[str, float]  # at 10, against exact search, per scenario
+    max_norm_error: float
+    recall: tuple[FilterRecall, ...]  # against exact search
 
 
 class BundleManifest(Record):

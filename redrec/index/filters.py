@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 
 from redrec.data.scenarios import slug
 
+NO_CATEGORY, NOT_THERE = -1, -2  # instead of a category's number: of an item that has none; of an unknown name
+
 
 class ItemFilter(NamedTuple):
     """None and empty restrict nothing."""
@@ -57,25 +59,47 @@ def literal(text: str) -> str:
 
 
 class Catalog:
-    """The filterable columns of the items table, in item_index order."""
+    """The filterable columns of the items table, in item_index order, as masks and numbers."""
 
     def __init__(self, items: pa.Table, item_index: Mapping[str, int]) -> None:
-        self.item_index = item_index
-        self.num_items = items.num_rows
-        self.categories = items["category"].combine_chunks()
-        scenarios = items["scenarios"].combine_chunks()
-        self._item_of_pair, self._scenario_of_pair = pc.list_parent_indices(scenarios), pc.list_flatten(scenarios)
+        self.item_index, self.num_items = item_index, items.num_rows
+        categories = items["category"].combine_chunks().dictionary_encode()
+        self.categories = categories.dictionary.to_pylist()
+        self.category_N = categories.indices.fill_null(NO_CATEGORY).to_numpy(zero_copy_only=False)
+        self._number_of = {name: number for number, name in enumerate(self.categories)}
+        self._is_shown_N = _is_shown_by_scenario(items["scenarios"].combine_chunks(), items.num_rows)
 
     def is_allowed(self, item_filter: ItemFilter) -> NDArray[np.bool_]:
         """Return `is_allowed_N`, true for the items that `expression()` would match."""
-        is_allowed_N = np.ones(self.num_items, dtype=bool)
-        if item_filter.scenario is not None:
-            is_shown = pc.equal(self._scenario_of_pair, item_filter.scenario)
-            is_allowed_N[:] = False
-            is_allowed_N[self._item_of_pair.filter(is_shown).to_numpy()] = True
-        if item_filter.category is not None:
-            is_category = pc.equal(self.categories, item_filter.category).fill_null(False)
-            is_allowed_N &= is_category.to_numpy(zero_copy_only=False)
-        excluded = [self.item_index[item] for item in item_filter.exclude_ids if item in self.item_index]
-        is_allowed_N[excluded] = False
+        is_allowed_N = self._fits(item_filter, slice(None))
+        is_allowed_N[self._excluded(item_filter)] = False
         return is_allowed_N
+
+    def is_allowed_among(self, items_T: NDArray[np.int64], item_filter: ItemFilter) -> NDArray[np.bool_]:
+        """Return `is_allowed` of some items alone, without a look at the others."""
+        return self._fits(item_filter, items_T) & ~np.isin(items_T, self._excluded(item_filter))
+
+    def _fits(self, item_filter: ItemFilter, items_T: slice | NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return whether items have the filter's scenario and category, as a new array."""
+        category_T = self.category_N[items_T]
+        if item_filter.category is None:
+            fits_T = np.ones(len(category_T), dtype=bool)
+        else:
+            fits_T = category_T == self._number_of.get(item_filter.category, NOT_THERE)
+        if item_filter.scenario is not None:
+            is_shown_N = self._is_shown_N.get(item_filter.scenario)
+            fits_T &= False if is_shown_N is None else is_shown_N[items_T]
+        return fits_T
+
+    def _excluded(self, item_filter: ItemFilter) -> list[int]:
+        return [self.item_index[item] for item in item_filter.exclude_ids if item in self.item_index]
+
+
+def _is_shown_by_scenario(scenarios: pa.ListArray, num_items: int) -> dict[str, NDArray[np.bool_]]:
+    """Return a mask over the items per scenario that any of them names."""
+    item_of_pair, scenario_of_pair = pc.list_parent_indices(scenarios), pc.list_flatten(scenarios)
+    masks = {}
+    for scenario in scenario_of_pair.unique():
+        masks[scenario.as_py()] = is_shown_N = np.zeros(num_items, dtype=bool)
+        is_shown_N[item_of_pair.filter(pc.equal(scenario_of_pair, scenario)).to_numpy()] = True
+    return masks

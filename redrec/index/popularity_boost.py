@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from redrec.data.columns import WINDOWS_DAYS
 from redrec.index.exact import SearchResult, exact_search_among
-from redrec.index.filters import Catalog, ItemFilter
 
 MAX_BOOSTED = 16_384  # per scenario; their embeddings are scored for every request: 4 MiB of float32 at D = 64
 
@@ -27,11 +26,9 @@ class PopularItems(NamedTuple):
     boost_N: NDArray[np.float32]
     items_T: NDArray[np.int64]
     embeddings_TD: NDArray[np.float32]
-    catalog: Catalog  # of the boosted items alone
 
-    def best(self, interests_QD: NDArray[np.floating], k: int, item_filter: ItemFilter) -> SearchResult:
+    def best(self, interests_QD: NDArray[np.floating], k: int, is_allowed_T: NDArray[np.bool_]) -> SearchResult:
         """Return the best k of the boosted items for each interest, `scores_QK, items_QK`."""
-        is_allowed_T = self.catalog.is_allowed(item_filter)
         boost_T = self.boost_N[self.items_T]
         return exact_search_among(self.items_T, interests_QD, self.embeddings_TD, k, is_allowed_T, boost_T)
 

@@ -13,6 +13,13 @@ from redrec.history import TowerInputs
 Tower = Callable[[TowerInputs[NDArray[Any]]], NDArray[np.float32]]  # -> interests_BQD
 
 
+def tower_dim(path: Path) -> int:
+    """Return the number of dimensions of the tower's interests."""
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    dim: int = session.get_outputs()[0].shape[-1]
+    return dim
+
+
 def open_tower(path: Path) -> Tower:
     """Open the tower with one thread per run that never spins.
 

@@ -2,14 +2,18 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from redrec.bundle.reader import Bundle
 from redrec.config import InputError
-from redrec.index.config import IndexConfig
+from redrec.hashing import file_hash
+from redrec.index.config import EmbeddedConfig, IndexConfig
 from tests.bundle.runs import build, other_model
 
 
@@ -18,8 +22,15 @@ def test_a_bundle_has_the_content_of_the_model_and_the_data(built: Bundle):
     assert np.array_equal(built.embeddings_ND, np.load(run / "model/export/item_embeddings.npy"))
     assert built.item_ids[7] == "item-007" and built.item_index["item-007"] == 7
     assert set(built.fallback) == set(built.manifest.scenarios) == {"homefeed", "search", "ads"}
-    assert built.manifest.index.recall == dict.fromkeys(built.manifest.scenarios, 1.0)
-    assert built.manifest.index.count == 48
+
+
+def test_the_manifest_has_the_figures_of_the_verified_index(built: Bundle):
+    index = built.manifest.index
+    assert (index.collection, index.count, index.dim) == (None, 48, 8)
+    assert 0 < index.max_norm_error < 0.001
+    assert {recall.scenario for recall in index.recall} == set(built.manifest.scenarios)
+    assert {recall.category for recall in index.recall} > {None, "tools"}
+    assert all(recall.recall_at_10 == recall.recall_at_100 == 1 for recall in index.recall)
 
 
 def test_the_fallback_has_only_items_that_the_scenario_may_show(built: Bundle):
@@ -66,13 +77,49 @@ def test_other_users_may_read_a_bundle(built: Bundle):
 
 
 def test_an_index_below_its_minimal_recall_is_refused(run: Path, built: Bundle):
-    """With two links per item this index has a recall of about 0.99."""
-    config = IndexConfig(index_type="HNSW", hnsw_m=2, hnsw_ef_construction=1, hnsw_min_ef=1, min_recall=1.0)
-    with pytest.raises(InputError, match=r"exact search's top 10: .*ads.* allowed is 1\.0 or more"):
+    """With a third of the clusters read, the index has a recall of about 0.7 in each scenario."""
+    config = IndexConfig(embedded=EmbeddedConfig(max_exact_items=0, lists_share=0.3))
+    with pytest.raises(InputError, match=r"too little of what exact search returns: .*ads.* allowed is 0\.95 or more"):
         build(run, index=config)
     assert Bundle.load(run / "bundle").manifest.id == built.manifest.id
-    recall = build(run, index=config.model_copy(update={"min_recall": 0.9})).manifest.index.recall
-    assert all(0.9 <= value < 1 for value in recall.values())
+    recall = build(run, index=config.model_copy(update={"min_recall": 0.3})).manifest.index.recall
+    assert 0.3 <= min(one.recall_at_10 for one in recall) < 0.95
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda embeddings_ND: embeddings_ND[:, :4], r"float16 \(48, 4\); allowed is float16 \(48, 8\)"),
+        (lambda embeddings_ND: np.where(np.arange(48)[:, None] == 3, np.nan, embeddings_ND), "item item-003: nan"),
+        (lambda embeddings_ND: embeddings_ND * 1.5, r"allowed is an error of 0\.01 \(index\.max_norm_error\)"),
+    ],
+)
+def test_embeddings_that_cannot_be_searched_are_refused_and_the_old_bundle_stays(
+    run: Path, built: Bundle, change: Callable, message: str
+):
+    path = run / "model/export/item_embeddings.npy"
+    np.save(path, change(np.load(path)).astype(np.float16))
+    with pytest.raises(InputError, match=message):
+        build(run)
+    assert Bundle.load(run / "bundle").manifest.id == built.manifest.id
+
+
+def test_a_wider_norm_error_may_be_allowed(run: Path):
+    path = run / "model/export/item_embeddings.npy"
+    np.save(path, np.load(path) * np.float16(1.25))
+    assert build(run, index=IndexConfig(max_norm_error=0.3)).manifest.index.max_norm_error == pytest.approx(0.25, 0.01)
+
+
+def test_duplicate_item_ids_are_refused(run: Path):
+    """Preparing the data refuses them earlier; the model has to fit the table."""
+    items = pq.read_table(run / "data/items.parquet")
+    ids = [*items["item_id"].to_pylist()[:-1], "item-000"]
+    pq.write_table(items.set_column(0, "item_id", pa.array(ids)), run / "data/items.parquet")
+    manifest = json.loads((run / "model/model.json").read_text())
+    manifest["items_hash"] = file_hash(run / "data/items.parquet")
+    (run / "model/model.json").write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match=r"more than once, as \['item-000'\]"):
+        build(run)
 
 
 def test_a_bundle_built_in_an_image_names_the_commit_of_the_image(run: Path, monkeypatch: pytest.MonkeyPatch):

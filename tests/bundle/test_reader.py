@@ -53,5 +53,5 @@ def test_a_folder_without_manifest_is_no_bundle(tmp_path: Path):
 def test_a_bundle_of_another_version_is_refused_with_both_formats(run: Path, number: int | None):
     path = run / "bundle/bundle.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": number}))
-    with pytest.raises(InputError, match=rf"has the format {number}, and this version of redrec reads 5\. Build"):
+    with pytest.raises(InputError, match=rf"has the format {number}, and this version of redrec reads 6\. Build"):
         Bundle.load(run / "bundle")

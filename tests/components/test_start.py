@@ -12,7 +12,7 @@ from components.start import PACKAGES, start_step
 
 @pytest.fixture(autouse=True)
 def levels_restored():
-    loggers = [logging.getLogger(name) for name in (None, *PACKAGES, "grpc._server")]
+    loggers = [logging.getLogger(name) for name in (None, *PACKAGES)]
     levels = [logger.level for logger in loggers]
     yield
     for logger, level in zip(loggers, levels, strict=True):

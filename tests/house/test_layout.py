@@ -23,7 +23,6 @@ OWNERS = {
     "redrec/model/item_tower.py",
     "feature_repo/",
     "serving/deploy.py",  # its manifest
-    "serving/index.py",  # its private copy
     "pipelines/",  # what KFP's local runner lays down
     "cli/quality.py",  # its page
     "cli/demo_run.py",  # what the demo writes

@@ -4,18 +4,19 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from redrec.index.boosted import Boosted, OwnBoosts
+from redrec.index.boosted import Boosted
 from redrec.index.exact import exact_search
 from redrec.index.filters import Catalog, ItemFilter
 from redrec.index.merge import merge_max
 from redrec.index.popularity_boost import PopularItems
+from redrec.model.boosts import Own
 
 N, D, K = 200, 8, 12
 
 
-def catalog(items: np.ndarray) -> Catalog:
-    table = pa.table({"category": [f"c{i % 3}" for i in items], "scenarios": [["ads"] for _ in items]})
-    return Catalog(table, {f"i{item}": position for position, item in enumerate(items)})
+CATALOG = Catalog(
+    pa.table({"category": [f"c{i % 3}" for i in range(N)], "scenarios": [["ads"]] * N}), {f"i{i}": i for i in range(N)}
+)
 
 
 @pytest.mark.parametrize("num_popular", [0, 30])
@@ -26,16 +27,15 @@ def catalog(items: np.ndarray) -> Catalog:
 def test_a_search_by_cosine_with_boosts_is_an_exact_search_of_boosted_scores(num_popular, num_own, item_filter):
     rng = np.random.default_rng(num_popular + num_own)
     embeddings_ND, interests_QD = rng.normal(size=(N, D)).astype(np.float32), rng.normal(size=(2, D)).astype(np.float32)
-    everything, is_allowed_N = np.arange(N), catalog(np.arange(N)).is_allowed(item_filter)
+    is_allowed_N = CATALOG.is_allowed(item_filter)
     popular_N, items_T = np.zeros(N, np.float32), np.sort(rng.choice(N, num_popular, replace=False))
     popular_N[items_T] = rng.exponential(2, num_popular)
-    popular = PopularItems(popular_N, items_T, embeddings_ND[items_T], catalog(items_T)) if num_popular else None
-    own_T = np.sort(rng.choice(everything, num_own, replace=False))
-    own = OwnBoosts(own_T, rng.exponential(3, num_own).astype(np.float32), is_allowed_N[own_T], embeddings_ND[own_T])
-    boosted = Boosted(popular, own)
+    popular = PopularItems(popular_N, items_T, embeddings_ND[items_T]) if num_popular else None
+    own_T = np.sort(rng.choice(N, num_own, replace=False))
+    boosted = Boosted(popular, Own(own_T, rng.exponential(3, num_own).astype(np.float32)))
 
     by_cosine = exact_search(interests_QD, embeddings_ND, K, is_allowed_N)
-    results = merge_max(*boosted.add_to(by_cosine, interests_QD, K, item_filter), K)
+    results = merge_max(*boosted.add_to(by_cosine, interests_QD, K, item_filter, CATALOG, embeddings_ND), K)
     whole = merge_max(*exact_search(interests_QD, embeddings_ND, K, is_allowed_N, boosted.of_all(N)), K)
     assert results.items_K.tolist() == whole.items_K.tolist()
     np.testing.assert_allclose(results.scores_K, whole.scores_K, rtol=1e-5)

@@ -2,6 +2,8 @@
 
 import json
 
+import numpy as np
+
 from redrec.index.filters import ItemFilter
 from tests.index.planted import CATALOG, CATEGORIES, ITEM_INDEX, NUM_ITEMS
 
@@ -17,3 +19,19 @@ def test_the_mask_applies_every_condition():
     expected = [i for i in range(30, NUM_ITEMS - 1) if i % 4 != 0 and i % 6 == 1]
     assert is_allowed_N.nonzero()[0].tolist() == expected
     assert CATALOG.is_allowed(ItemFilter()).all()
+
+
+def test_a_mask_among_some_items_is_that_of_the_catalog():
+    items_T, excluded = np.array([7, 1, 50, 25]), tuple(ITEM_INDEX)[:2]
+    for item_filter in (
+        ItemFilter(),
+        ItemFilter("homefeed", CATEGORIES[1], excluded),
+        ItemFilter("ads", "no such category"),
+        ItemFilter("no such scenario"),
+    ):
+        expected = CATALOG.is_allowed(item_filter)[items_T]
+        assert CATALOG.is_allowed_among(items_T, item_filter).tolist() == expected.tolist()
+
+
+def test_an_item_without_category_fits_no_category():
+    assert not any(CATALOG.is_allowed(ItemFilter(category=category))[NUM_ITEMS - 1] for category in CATEGORIES)

@@ -1,28 +1,51 @@
 """Recall of an index against exact search, with its negative control."""
 
-from pathlib import Path
-
 import numpy as np
+import pytest
 
-from redrec.index.config import IndexConfig
-from redrec.index.milvus import build_collection, release_embedded
-from redrec.index.recall import recall_by_scenario
-from redrec.index.search import ItemIndex
-from tests.index.planted import CATALOG, EMBEDDINGS, ITEM_INDEX, ITEMS, NUM_ITEMS, SCENARIOS, random_unit
-
-
-def test_recall_sees_an_index_of_other_vectors(tmp_path: Path):
-    """The negative control: chance is 10 of 60."""
-    path = tmp_path / "milvus.db"
-    build_collection(str(path), "aaaa", ITEMS, random_unit(NUM_ITEMS, seed=5), SCENARIOS, IndexConfig())
-    index = ItemIndex(str(path), "aaaa", ITEM_INDEX, IndexConfig())
-    assert recall_by_scenario(index, CATALOG, EMBEDDINGS, ["ads"])["ads"] < 0.35
-    release_embedded(path)
+from redrec.config import InputError
+from redrec.index.config import EmbeddedConfig
+from redrec.index.embedded import EmbeddedIndex
+from redrec.index.recall import check_recall, measure_recall
+from tests.index.planted import CATALOG, CATEGORIES, EMBEDDINGS, NUM_ITEMS, SCENARIOS, random_unit
 
 
-def test_items_of_equal_content_do_not_cost_recall(tmp_path: Path):
-    path, twins_ND = tmp_path / "milvus.db", np.repeat(EMBEDDINGS[:3], 20, axis=0)
-    build_collection(str(path), "aaaa", ITEMS, twins_ND, SCENARIOS, IndexConfig())
-    index = ItemIndex(str(path), "aaaa", ITEM_INDEX, IndexConfig())
-    assert recall_by_scenario(index, CATALOG, twins_ND, ["ads"]) == {"ads": 1.0}
-    release_embedded(path)
+def index_of(embeddings_ND: np.ndarray) -> EmbeddedIndex:
+    return EmbeddedIndex(embeddings_ND, CATALOG, EmbeddedConfig())
+
+
+def test_recall_sees_an_index_of_other_vectors():
+    """The negative control: chance is 10 of 60, and 100 are all 60."""
+    (ads, *_) = measure_recall(index_of(random_unit(NUM_ITEMS, seed=5)), CATALOG, EMBEDDINGS, ["ads"])
+    assert (ads.name, ads.num_items, ads.recall_at_100) == ("ads", NUM_ITEMS, 1.0)
+    assert ads.recall_at_10 < 0.35
+    with pytest.raises(InputError, match=r"\{'ads': 0\.\d+.*allowed is 0\.95 or more\. Raise index\.embedded"):
+        check_recall([ads], 0.95)
+    check_recall([ads], 0.1)
+
+
+def test_items_of_equal_content_do_not_cost_recall():
+    twins_ND = np.repeat(EMBEDDINGS[:3], 20, axis=0)
+    (ads, *_) = measure_recall(index_of(twins_ND), CATALOG, twins_ND, ["ads"])
+    assert (ads.recall_at_10, ads.recall_at_100) == (1.0, 1.0)
+
+
+def test_each_scenario_is_measured_and_some_of_its_categories():
+    """A scenario that shows nothing has none."""
+    recalls = measure_recall(index_of(EMBEDDINGS), CATALOG, EMBEDDINGS, SCENARIOS)
+    assert {recall.scenario for recall in recalls} == set(SCENARIOS)
+    assert all(recall.recall_at_10 == recall.recall_at_100 == 1 for recall in recalls)
+    categories = [recall.category for recall in recalls if recall.scenario == "homefeed"]
+    assert categories[0] is None and len(set(categories)) == 5 and set(categories[1:]) <= set(CATEGORIES)
+    assert [(recall.category, recall.num_items) for recall in recalls if recall.scenario == SCENARIOS[2]] == [(None, 0)]
+
+
+def test_an_index_that_fails_with_a_category_alone_is_seen():
+    class WithoutCategories(EmbeddedIndex):
+        def search(self, queries_QD, k, item_filter, **_):
+            scores_QK, items_QK = super().search(queries_QD, k, item_filter)
+            return scores_QK, items_QK[:, :1] if item_filter.category else items_QK
+
+    index = WithoutCategories(EMBEDDINGS, CATALOG, EmbeddedConfig())
+    of_all, *of_categories = measure_recall(index, CATALOG, EMBEDDINGS, ["ads"])
+    assert of_all.recall_at_10 == 1 and all(recall.recall_at_10 < 0.2 for recall in of_categories)

@@ -1,11 +1,13 @@
-import shutil
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import pytest
 
 from redrec.bundle.reader import Bundle
-from redrec.folders import BundleFolder
-from tests.bundles import tiny_bundle
+from serving.config import ServingConfig
+from tests.bundles import tiny_bundle, upload
+from tests.milvus_lite import milvus_lite
+from tests.serving.retrieval import PATIENT
 
 
 @pytest.fixture(scope="session")
@@ -19,12 +21,37 @@ def other_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return tiny_bundle(tmp_path_factory.mktemp("other"), seed=1)
 
 
+@pytest.fixture(scope="module")
+def milvus_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server for the tests of a module; each uploads what it needs."""
+    with milvus_lite(tmp_path_factory.mktemp("milvus")) as (uri, _):
+        yield uri
+
+
 @pytest.fixture
-def swapped(bundle: Bundle, other_bundle: Bundle, tmp_path: Path) -> Path:
-    """The bundle's files with the index of the other bundle."""
-    folder = tmp_path / "swapped"
-    shutil.copytree(bundle.path, folder)
-    index = BundleFolder(folder).embedded_index
-    shutil.rmtree(index)
-    shutil.copytree(other_bundle.folder.embedded_index, index)
-    return folder
+def with_server(milvus_uri: str) -> Callable[..., ServingConfig]:
+    """Returns a configuration to serve bundles by a server that has them."""
+
+    def config(*bundles: Bundle, **changes: int) -> ServingConfig:
+        for bundle in bundles:
+            upload(milvus_uri, bundle)
+        return PATIENT.model_copy(update={"milvus_uri": milvus_uri, **changes})
+
+    return config
+
+
+class Way(NamedTuple):
+    """A way to search; `config` makes a bundle ready for it."""
+
+    source: str
+    config: Callable[[Bundle], ServingConfig]
+
+
+@pytest.fixture(params=["in process", "by a server", "in process, since the server is too slow"])
+def way(request: pytest.FixtureRequest) -> Way:
+    if request.param == "in process":
+        return Way("model", lambda _: PATIENT)
+    with_server = request.getfixturevalue("with_server")
+    if request.param == "by a server":
+        return Way("model", with_server)
+    return Way("exact", lambda bundle: with_server(bundle, search_budget_ms=0))

@@ -4,9 +4,7 @@ import json
 import re
 import shutil
 import signal
-import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +25,7 @@ from redrec.bundle.builder import build_bundle
 from redrec.bundle.reader import Bundle
 from redrec.config import InputError
 from redrec.data.person import Person
-from redrec.folders import DataFolder, RunFolder
+from redrec.folders import BundleFolder, DataFolder, RunFolder
 from redrec.index.exact import exact_search
 from redrec.index.filters import Catalog, ItemFilter
 from redrec.index.merge import merge_max
@@ -35,6 +33,7 @@ from serving.bodies import PushAnswer, V1Answer
 from serving.client import query
 from tests.bundles import numpy_interests, swap, tiny_run, write_tiny_model
 from tests.house.source import ROOT
+from tests.milvus_lite import milvus_lite
 from tests.redis_server import MISSING, free_port, is_installed, start_redis, stop
 from tests.serving.hostile import hostile_requests
 from tests.serving.processes import START_S, end, start, wait_until_ready
@@ -317,6 +316,18 @@ def test_the_server_has_every_metric_and_label_of_the_dashboard(url: str):
                 assert needed <= labels.get(name, set()), f"{panel['title']}: {target['expr']}"
 
 
+def test_two_servers_serve_one_bundle_at_once(url: str, run: RunFolder):
+    port = free_port()
+    second = start("--bundle", str(run.bundle), "--http_port", str(port))
+    try:
+        wait_until_ready(f"http://127.0.0.1:{port}", second)
+        instance = {"user_id": "u", "scenario": "ads", "history": HISTORY}
+        of_both = [v1(one, instance)[1]["predictions"][0] for one in (url, f"http://127.0.0.1:{port}")]
+        assert of_both[0] == of_both[1] and of_both[0]["source"] == "model"
+    finally:
+        end(second)
+
+
 def test_sigterm_ends_the_server_within_seconds_and_its_log_is_quiet(server: tuple[str, subprocess.Popen]):
     """This stops the server, so it is the last test that uses it."""
     _, process = server
@@ -326,35 +337,22 @@ def test_sigterm_ends_the_server_within_seconds_and_its_log_is_quiet(server: tup
     assert "Traceback" not in log and len(log.splitlines()) < 5, log
 
 
-def test_a_swapped_index_is_refused_at_start_with_both_ids(swapped: Path, other_bundle: Bundle):
-    process = start("--bundle", str(swapped), "--http_port", str(free_port()))
+def test_a_bundle_with_a_flipped_bit_in_its_embeddings_is_refused_at_start(bundle: Bundle, tmp_path: Path):
+    """The embeddings are the index."""
+    folder = Path(shutil.copytree(bundle.path, tmp_path / "bundle"))
+    content = bytearray(bundle.folder.item_embeddings.read_bytes())
+    content[-1] ^= 1
+    BundleFolder(folder).item_embeddings.write_bytes(content)
+    process = start("--bundle", str(folder), "--http_port", str(free_port()))
     _, log = process.communicate(timeout=START_S)
     assert process.returncode == 2
-    assert Bundle.load(swapped).manifest.id in log and other_bundle.manifest.id in log
-
-
-def wait_until_listening(port: int) -> None:
-    end = time.monotonic() + START_S
-    while time.monotonic() < end:
-        with socket.socket() as caller:
-            if caller.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise AssertionError(f"nothing listens on {port} after {START_S} s")
+    assert "item_embeddings.npy: the manifest says" in log
 
 
 @pytest.fixture
 def milvus(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen]]:
-    """A Milvus (Lite) server in a process of its own."""
-    port = free_port()
-    command = [sys.executable, "-m", "milvus_lite", "server", "--data-dir", str(tmp_path / "milvus")]
-    address = ["--host", "127.0.0.1", "--port", str(port)]
-    process = subprocess.Popen(command + address, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        wait_until_listening(port)
-        yield f"http://127.0.0.1:{port}", process
-    finally:
-        end(process)
+    with milvus_lite(tmp_path / "milvus") as server:
+        yield server
 
 
 def test_a_milvus_server_is_used_and_refused_when_swapped_and_replaced_when_down(
@@ -365,7 +363,7 @@ def test_a_milvus_server_is_used_and_refused_when_swapped_and_replaced_when_down
     data = Path(shutil.copytree(other_bundle.path.parent / "data", tmp_path / "data"))
     model = write_tiny_model(tmp_path, 3, seed=2)
     bundle = build_bundle(data, model, tmp_path / "bundle", metrics=None, feature_hash="", milvus_uri=uri)
-    assert not bundle.folder.embedded_index.exists()
+    assert bundle.manifest.index.collection == f"items_{bundle.manifest.id}"
 
     port = free_port()
     server = start("--bundle", str(bundle.path), "--http_port", str(port), REDREC_MILVUS_URI=uri)

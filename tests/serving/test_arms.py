@@ -1,10 +1,9 @@
 """Two arms in one real server: who gets which, what is an exposure, and changes of the allocation while it serves."""
 
 import asyncio
-import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,20 +11,19 @@ import numpy as np
 import pytest
 
 from cli.main import main
-from redrec.bundle.reader import Bundle
 from redrec.experiments.allocation import Allocation, decided_by
 from redrec.experiments.assignment import arm_of
 from redrec.experiments.decisions import Decision, Result
 from redrec.experiments.gate import decide
 from redrec.experiments.plan import Arm, Plan
-from redrec.folders import BundleFolder
 from redrec.index.exact import exact_search
 from redrec.index.filters import Catalog, ItemFilter
 from redrec.index.merge import merge_max
 from serving.arms import TREATMENT_REFUSED, TwoArms
+from serving.config import ServingConfig
 from serving.histories import HistoryReader
 from serving.start import ExperimentFiles
-from tests.bundles import numpy_interests, swap
+from tests.bundles import numpy_interests, swap, upload
 from tests.redis_server import free_port
 from tests.serving.experiments import (
     TREATMENT_SEED,
@@ -271,15 +269,19 @@ def test_before_the_start_all_users_get_the_control(bundles: TwoBundles, tmp_pat
     assert {(one.arm, one.exposure_id) for one in served} == {("control", None)}
 
 
-def test_a_treatment_whose_index_is_another_bundles_is_answered_by_the_control(bundles: TwoBundles, tmp_path: Path):
+def test_a_treatment_whose_index_is_another_bundles_is_answered_by_the_control(
+    bundles: TwoBundles, tmp_path: Path, with_server: Callable
+):
     plan = bundles.plan()
 
     async def before_and_after(arms: TwoArms):
         before = await answers_of(arms, USERS[:20])
-        swap(arms.treatment.index.uri, bundles.treatment, bundles.control)
+        swap(config.milvus_uri, bundles.treatment, bundles.control)
+        upload(config.milvus_uri, bundles.control)
         return before, await answers_of(arms, USERS[:20])
 
-    before, after = served_by(bundles, tmp_path, Allocation(plan=plan), before_and_after)
+    config = with_server(bundles.control, bundles.treatment)
+    before, after = served_by(bundles, tmp_path, Allocation(plan=plan), before_and_after, config)
     arms = assigned(plan, "homefeed", USERS[:20])
     assert [one.arm for one in before] == arms and all(one.exposure_id for one in before)
     for one, arm in zip(after, arms, strict=True):
@@ -292,15 +294,19 @@ def test_a_treatment_whose_index_is_another_bundles_is_answered_by_the_control(b
     assert np.all([one.answer.items == after[0].answer.items for one in after])
 
 
-def test_a_list_of_both_arms_without_the_treatments_index_is_the_controls(bundles: TwoBundles, tmp_path: Path):
+def test_a_list_of_both_arms_without_the_treatments_index_is_the_controls(
+    bundles: TwoBundles, tmp_path: Path, with_server: Callable
+):
     allocation = Allocation(plan=bundles.plan(start=datetime.now(UTC) + timedelta(hours=1)), interleaves=("homefeed",))
 
     async def before_and_after(arms: TwoArms):
         before = await answers_of(arms, USERS[:5])
-        swap(arms.treatment.index.uri, bundles.treatment, bundles.control)
+        swap(config.milvus_uri, bundles.treatment, bundles.control)
+        upload(config.milvus_uri, bundles.control)
         return before, await answers_of(arms, USERS[:5])
 
-    before, after = served_by(bundles, tmp_path, allocation, before_and_after)
+    config = with_server(bundles.control, bundles.treatment)
+    before, after = served_by(bundles, tmp_path, allocation, before_and_after, config)
     assert all(one.teams and one.request_id for one in before)
     assert {(one.teams, one.request_id, one.arm, one.answer.reason) for one in after} == {
         (None, None, "control", TREATMENT_REFUSED)
@@ -311,13 +317,13 @@ async def answers_of(arms: TwoArms, users: list[str]):
     return [await arms.answer(query(k=3).model_copy(update={"user_id": user})) for user in users]
 
 
-def served_by(bundles: TwoBundles, folder: Path, allocation: Allocation, call):
+def served_by(bundles: TwoBundles, folder: Path, allocation: Allocation, call, config: ServingConfig = PATIENT):
     """Run `call` between the start and the close of both arms, without a server."""
     (folder / "allocation.json").write_text(allocation.model_dump_json())
     files = ExperimentFiles(bundles.treatment.path, folder / "allocation.json", folder / "exposures")
 
     async def session():
-        arms = TwoArms(bundles.control, bundles.treatment, PATIENT, HistoryReader(bundles.features), files)
+        arms = TwoArms(bundles.control, bundles.treatment, config, HistoryReader(bundles.features), files)
         try:
             await arms.start()
             return await call(arms)
@@ -327,23 +333,25 @@ def served_by(bundles: TwoBundles, folder: Path, allocation: Allocation, call):
     return asyncio.run(session())
 
 
-def refusal(bundles: TwoBundles, folder: Path, allocation: Allocation) -> str:
+def refusal(bundles: TwoBundles, folder: Path, allocation: Allocation, **environment: str) -> str:
     (folder / "allocation.json").write_text(allocation.model_dump_json())
     options = ("--bundle", str(bundles.control.path), "--treatment", str(bundles.treatment.path))
     files = ("--allocation", str(folder / "allocation.json"), "--exposures", str(folder / "exposures"))
-    process = start(*options, *files, "--http_port", str(free_port()))
+    process = start(*options, *files, "--http_port", str(free_port()), **environment)
     _, log = process.communicate(timeout=START_S)
     assert process.returncode == 2
     return log
 
 
-def test_a_treatment_with_the_index_of_another_bundle_is_refused_at_start(bundles: TwoBundles, tmp_path: Path):
-    treatment = Path(shutil.copytree(bundles.treatment.path, tmp_path / "swapped"))
-    index = BundleFolder(treatment).embedded_index
-    shutil.rmtree(index)
-    shutil.copytree(bundles.control.folder.embedded_index, index)
-    log = refusal(bundles._replace(treatment=Bundle.load(treatment)), tmp_path, Allocation(plan=bundles.plan()))
-    assert bundles.control.manifest.id in log and bundles.treatment.manifest.id in log
+def test_a_treatment_with_the_index_of_another_bundle_is_refused_at_start(
+    bundles: TwoBundles, tmp_path: Path, with_server: Callable
+):
+    config = with_server(bundles.control, bundles.treatment)
+    swap(config.milvus_uri, bundles.treatment, bundles.control)
+    upload(config.milvus_uri, bundles.control)
+    log = refusal(bundles, tmp_path, Allocation(plan=bundles.plan()), REDREC_MILVUS_URI=config.milvus_uri)
+    assert f"Bundle {bundles.treatment.manifest.id} must be served with its own index" in log
+    assert f"holds bundle {bundles.control.manifest.id}" in log
 
 
 def test_bundles_other_than_the_plans_are_refused_at_start_with_both_ids(bundles: TwoBundles, tmp_path: Path):

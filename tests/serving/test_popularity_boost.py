@@ -18,6 +18,7 @@ from redrec.model.boosts import BoostWeights
 from serving.histories import HistoryReader
 from serving.retriever import Retriever
 from tests.bundles import tiny_run
+from tests.serving.conftest import Way
 from tests.serving.retrieval import PATIENT, QUERIED, SEEN, answers, exact_items, item_ids, query
 
 OWN = 0.7
@@ -31,9 +32,8 @@ def boosting(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, Path]:
 
 
 @QUERIED
-@pytest.mark.parametrize("max_search_ms", [20_000, 0])
-def test_boosts_are_added_by_the_index_and_by_exact_search(
-    boosting: tuple[Bundle, Path], options: dict, item_filter: ItemFilter, max_search_ms: int
+def test_boosts_are_added_in_process_and_to_what_a_server_finds(
+    boosting: tuple[Bundle, Path], way: Way, options: dict, item_filter: ItemFilter
 ):
     """As evaluation adds them, from all events that the features hold and those of the request."""
     bundle, features = boosting
@@ -45,9 +45,8 @@ def test_boosts_are_added_by_the_index_and_by_exact_search(
     boost_N = 0.3 * popularity_lifts(rate_N, is_allowed_N)
     if queried.scenario == "homefeed":  # that of the history's events
         boost_N[[bundle.item_index[item] for item in SEEN]] += OWN * np.log(2)
-    config = PATIENT.model_copy(update={"search_budget_ms": max_search_ms})
-    answer = answers(bundle, lambda retriever: retriever.answer(queried), config, features=features)
-    assert answer.source == ("model" if max_search_ms else "exact")
+    answer = answers(bundle, lambda retriever: retriever.answer(queried), way.config(bundle), features=features)
+    assert answer.source == way.source
     assert item_ids(answer) == exact_items(bundle, queried.scenario, queried.k, item_filter, boost_N)
     assert item_ids(answer) != exact_items(bundle, queried.scenario, queried.k, item_filter)
 

@@ -1,7 +1,9 @@
-"""The retriever on a real ONNX tower and a real embedded index, without a server around it."""
+"""The retriever on a real ONNX tower and a real index, in process or on a Milvus server, without a server around it."""
 
 import asyncio
 import time
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -21,21 +23,24 @@ from redrec.history import MS_PER_HOUR
 from redrec.index.exact import exact_search
 from redrec.index.filters import ItemFilter
 from redrec.index.merge import merge_max
-from redrec.index.milvus import BundleMismatchError, release_embedded
+from redrec.index.milvus import BundleMismatchError, collection_name, connect
 from redrec.index.ranker import RankedQuery
 from redrec.model.boosts import BoostWeights
 from serving.histories import encode_columns, event_columns
 from serving.requests import Query
 from serving.retriever import Retriever
 from tests.bundles import numpy_interests, swap, tiny_run
+from tests.serving.conftest import Way
 from tests.serving.retrieval import PATIENT, QUERIED, SEEN, answers, exact_items, item_ids, query
 
 
 @QUERIED
-def test_the_answer_is_the_top_k_of_the_towers_interests(bundle: Bundle, options: dict, item_filter: ItemFilter):
+def test_the_answer_is_the_top_k_of_the_towers_interests(
+    bundle: Bundle, way: Way, options: dict, item_filter: ItemFilter
+):
     queried = query(**options)
-    answer = answers(bundle, lambda retriever: retriever.answer(queried))
-    assert (answer.source, answer.reason) == ("model", None)
+    answer = answers(bundle, lambda retriever: retriever.answer(queried), way.config(bundle))
+    assert (answer.source, answer.reason) == (way.source, None if way.source == "model" else "index_timeout")
     assert item_ids(answer) == exact_items(bundle, queried.scenario, queried.k, item_filter)
 
 
@@ -131,26 +136,20 @@ def test_the_feature_store_does_not_block_the_event_loop(bundle: Bundle):
     assert answers(bundle, race, source=StoredHistories(STORED, delay_s=0.3)) is False
 
 
-def test_without_milvus_exact_search_gives_the_same_items(bundle: Bundle):
+def test_without_its_collection_exact_search_gives_the_same_items(bundle: Bundle, with_server: Callable):
     async def before_and_after(retriever: Retriever):
         before = await retriever.answer(query())
-        release_embedded(Path(retriever.index.uri))
+        with closing(connect(retriever.server.uri)) as client:
+            client.drop_collection(collection_name(bundle.manifest.id))
         return before, await retriever.answer(query())
 
-    before, after = answers(bundle, before_and_after)
+    before, after = answers(bundle, before_and_after, with_server(bundle))
     assert (after.source, after.reason) == ("exact", "index_unavailable")
     assert item_ids(after) == item_ids(before)
 
 
-def test_past_the_search_budget_exact_search_answers(bundle: Bundle):
-    config = PATIENT.model_copy(update={"search_budget_ms": 1})  # the embedded index takes ten
-    answer = answers(bundle, lambda retriever: retriever.answer(query()), config)
-    assert (answer.source, answer.reason) == ("exact", "index_timeout")
-    assert item_ids(answer) == exact_items(bundle, "homefeed", 10, ItemFilter("homefeed"))
-
-
-def test_a_catalog_too_large_for_exact_search_falls_back(bundle: Bundle):
-    config = PATIENT.model_copy(update={"search_budget_ms": 1, "max_exact_items": 47})
+def test_a_catalog_too_large_for_exact_search_falls_back(bundle: Bundle, with_server: Callable):
+    config = with_server(bundle, search_budget_ms=0, max_exact_items=47)
     answer = answers(bundle, lambda retriever: retriever.answer(query(k=4)), config)
     assert (answer.source, answer.reason) == ("fallback", "index_timeout")
     assert item_ids(answer) == bundle.fallback["homefeed"][:4]
@@ -166,22 +165,23 @@ def test_past_the_towers_budget_the_answer_falls_back(bundle: Bundle):
     assert answers(bundle, answer_while_blocked, config)[0].reason == "tower_timeout"
 
 
-def test_an_index_swapped_between_requests_is_refused_with_both_ids(bundle: Bundle, other_bundle: Bundle):
+def test_an_index_swapped_between_requests_is_refused_with_both_ids(
+    bundle: Bundle, other_bundle: Bundle, with_server: Callable
+):
     async def before_and_after(retriever: Retriever):
         await retriever.answer(query())
-        swap(retriever.index.uri, bundle, other_bundle)
+        swap(retriever.server.uri, bundle, other_bundle)
         return await retriever.answer(query())
 
     with pytest.raises(BundleMismatchError, match=f"{bundle.manifest.id}.*{other_bundle.manifest.id}"):
-        answers(bundle, before_and_after)
+        answers(bundle, before_and_after, with_server(bundle))
 
 
-@pytest.mark.parametrize("max_search_ms", [20_000, 0])
 @pytest.mark.parametrize("excludes_seen", [False, True])
 def test_the_answer_is_in_the_rankers_order_as_evaluation_ranks_it(
-    tmp_path: Path, monkeypatch, max_search_ms: int, excludes_seen: bool
+    tmp_path: Path, monkeypatch, way: Way, excludes_seen: bool
 ):
-    """By the index and by exact search; boosts as in `test_popularity_boost`."""
+    """Boosts as in `test_popularity_boost`."""
     boosts = BoostWeights(popularity=0.3, own=(0, 0, 0.7, 0, 0, 0), excludes_seen=excludes_seen)
     bundle, features = tiny_run(tmp_path, boosts=boosts, num_contenders=12), RunFolder(tmp_path).features
     histories, queried = Histories(tmp_path / "data"), query()
@@ -203,9 +203,8 @@ def test_the_answer_is_in_the_rankers_order_as_evaluation_ranks_it(
         best_items(scorer, [ranked_query], allowed_SN[scenario], 10)[0]
         for scorer in (with_ranker(boosted, bundle.ranker), boosted)
     )
-    config = PATIENT.model_copy(update={"search_budget_ms": max_search_ms})
-    answer = answers(bundle, lambda retriever: retriever.answer(queried), config, features=features)
-    assert answer.source == ("model" if max_search_ms else "exact")
+    answer = answers(bundle, lambda retriever: retriever.answer(queried), way.config(bundle), features=features)
+    assert answer.source == way.source
     assert item_ids(answer) == [bundle.item_ids[item] for item in ranked.items_K]
     assert [item.score for item in answer.items] == pytest.approx(ranked.scores_K.tolist(), abs=1e-3)
     assert ranked.items_K.tolist() != searched.items_K.tolist()
