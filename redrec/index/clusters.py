@@ -4,8 +4,8 @@ faiss keeps each embedding as 64 bytes (at D = 64) in the list of its cluster. A
 returns a few more candidates than are needed, since its scores are rounded. It is built in seconds, so no file of it
 exists: a server builds it from the bundle's hashed embeddings, the same every time.
 
-Measured beside it on clustered vectors (`tests/benchmarks/index_embedded.py`): all 8-bit vectors take as much CPU as
-exact search; HNSW needs 12 s of CPU to build for 100 k items, and no less than this to search.
+Measured beside it on clustered vectors (`tests/benchmarks/index_embedded.py`): to read all vectors in 8 bits takes
+twice the CPU at 1 M items; HNSW takes 15 s of CPU to build for 100 k, and with a filter misses most of what exists.
 
 Shapes: Q queries, N items, S sampled items, D embedding, C candidates.
 """
