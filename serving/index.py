@@ -6,23 +6,25 @@ from tempfile import TemporaryDirectory
 
 from redrec.bundle.reader import Bundle
 from redrec.config import InputError
-from redrec.index.milvus import check_server_uri, release_embedded
+from redrec.index.connection import release_embedded
 from redrec.index.search import AsyncItemIndex, ItemIndex
+from redrec.index.server import MilvusServer
 
 
 class ServedIndex:
     """A verified index; `connect` returns a client for the current event loop."""
 
-    def __init__(self, bundle: Bundle, milvus_uri: str | None) -> None:
+    def __init__(self, bundle: Bundle, server: MilvusServer | None) -> None:
         self.bundle = bundle
         self._folder: TemporaryDirectory[str] | None = None
-        if milvus_uri is None:
+        if server is None:
             self._folder = TemporaryDirectory(prefix="redrec-index-")
-            self.uri = str(copy_embedded(bundle, Path(self._folder.name) / bundle.folder.embedded_index.name))
-        else:
-            self.uri = check_server_uri(milvus_uri)
+            server = MilvusServer.model_construct(
+                uri=str(copy_embedded(bundle, Path(self._folder.name) / bundle.folder.embedded_index.name))
+            )
+        self.server = server
         try:
-            verified = ItemIndex(self.uri, bundle.manifest.id, bundle.item_index, bundle.manifest.index.config)
+            verified = ItemIndex(server, bundle.manifest.id, bundle.item_index, bundle.manifest.index.config.milvus)
         except InputError:
             self.close()
             raise
@@ -30,12 +32,12 @@ class ServedIndex:
 
     def connect(self) -> AsyncItemIndex:
         return AsyncItemIndex(
-            self.uri, self.bundle.manifest.id, self.bundle.item_index, self.bundle.manifest.index.config
+            self.server, self.bundle.manifest.id, self.bundle.item_index, self.bundle.manifest.index.config.milvus
         )
 
     def close(self) -> None:
         if self._folder is not None:
-            release_embedded(Path(self.uri))
+            release_embedded(Path(self.server.uri))
             self._folder.cleanup()
 
 

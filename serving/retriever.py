@@ -82,7 +82,7 @@ class Retriever:
         self.catalog = Catalog(bundle.items, bundle.item_index)
         self.titles = bundle.items["title"].to_pylist()
         self.popular = read_popular_items(histories.features, bundle, self.catalog)
-        self.index = ServedIndex(bundle, config.milvus_uri)
+        self.index = ServedIndex(bundle, config.milvus)
         self.client: AsyncItemIndex | None = None
 
     async def start(self) -> None:

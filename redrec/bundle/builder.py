@@ -27,9 +27,11 @@ from redrec.hashing import file_hash
 from redrec.history import Vocabulary
 from redrec.index import milvus
 from redrec.index.config import IndexConfig
+from redrec.index.connection import release_embedded
 from redrec.index.filters import Catalog
 from redrec.index.recall import recall_by_scenario
 from redrec.index.search import ItemIndex
+from redrec.index.server import MilvusServer
 from redrec.model.manifest import check_model_fits, read_model
 
 MAX_FALLBACK = 100
@@ -43,7 +45,7 @@ def build_bundle(
     metrics: Path | None,
     feature_hash: str,
     index: IndexConfig | None = None,
-    milvus_uri: str | None = None,
+    server: MilvusServer | None = None,
 ) -> Bundle:
     """Build and verify the index, write the bundle to `out`, and return it loaded.
 
@@ -56,7 +58,7 @@ def build_bundle(
         metrics: The evaluation's metrics.json.
         feature_hash: Hash of the feature definitions that the model is served with.
         index: Type and parameters of the index.
-        milvus_uri: Milvus server; without it the index is embedded in the bundle.
+        server: Milvus; without it the index is embedded in the bundle.
 
     Raises:
         InputError: `out` has other files and no bundle, `model` does not fit `data`, or the index fails its checks.
@@ -68,7 +70,7 @@ def build_bundle(
         )
     with replaced_folder(out) as new:
         folder = BundleFolder(new)
-        manifest = _write(folder, data, model, metrics, feature_hash, index or IndexConfig(), milvus_uri)
+        manifest = _write(folder, data, model, metrics, feature_hash, index or IndexConfig(), server)
         write_json(folder.manifest, manifest.model_dump(mode="json"))
     return Bundle.load(out)
 
@@ -80,7 +82,7 @@ def _write(
     metrics: Path | None,
     feature_hash: str,
     index: IndexConfig,
-    milvus_uri: str | None,
+    server: MilvusServer | None,
 ) -> BundleManifest:
     """Write everything but the manifest, and return the manifest."""
     vocabulary, trained = read_vocabulary(data), read_model(model)
@@ -106,7 +108,7 @@ def _write(
         logit_scale=trained.logit_scale,
         config=trained.recipe,
         feature_hash=feature_hash,
-        index=_build_index(folder, bundle_id, vocabulary, index, milvus_uri),
+        index=_build_index(folder, bundle_id, vocabulary, index, server),
         metrics=None if metrics is None else read_json(metrics),
         files=files,
     )
@@ -122,35 +124,37 @@ def _fallback(data: Path, vocabulary: Vocabulary) -> dict[str, list[str]]:
 
 
 def _build_index(
-    folder: BundleFolder, bundle_id: str, vocabulary: Vocabulary, config: IndexConfig, milvus_uri: str | None
+    folder: BundleFolder, bundle_id: str, vocabulary: Vocabulary, config: IndexConfig, server: MilvusServer | None
 ) -> IndexManifest:
     """Build the collection, check it against exact search, and describe it."""
     items = pq.read_table(folder.items)
     embeddings_ND = np.load(folder.item_embeddings, mmap_mode="r", allow_pickle=False)
     _check_rows(items, folder)
     embedded = folder.embedded_index
-    if milvus_uri is None:
+    if server is None:
         embedded.parent.mkdir()
-    uri = str(embedded) if milvus_uri is None else milvus.check_server_uri(milvus_uri)
+    milvus_server = server or MilvusServer.model_construct(uri=str(embedded))
     try:
-        milvus.build_collection(uri, bundle_id, items, embeddings_ND, vocabulary.scenarios, config)
-        recall = _measured_recall(uri, bundle_id, items, embeddings_ND, vocabulary, config)
+        milvus.build_collection(
+            milvus_server, bundle_id, folder.items, embeddings_ND, vocabulary.scenarios, config.milvus
+        )
+        recall = _measured_recall(milvus_server, bundle_id, items, embeddings_ND, vocabulary, config)
     finally:
-        if milvus_uri is None:
-            milvus.release_embedded(embedded)
+        if server is None:
+            release_embedded(embedded)
     return IndexManifest(
         collection=milvus.collection_name(bundle_id),
         metric=milvus.METRIC,
         dim=embeddings_ND.shape[1],
         count=len(embeddings_ND),
         config=config,
-        is_embedded=milvus_uri is None,
+        is_embedded=server is None,
         recall=recall,
     )
 
 
 def _measured_recall(
-    uri: str,
+    server: MilvusServer,
     bundle_id: str,
     items: pa.Table,
     embeddings_ND: np.ndarray,
@@ -163,7 +167,7 @@ def _measured_recall(
         InputError: A recall is below `config.min_recall`.
     """
     item_index = {item: i for i, item in enumerate(items["item_id"].to_pylist())}
-    index = ItemIndex(uri, bundle_id, item_index, config)
+    index = ItemIndex(server, bundle_id, item_index, config.milvus)
     try:
         recall = recall_by_scenario(index, Catalog(items, item_index), embeddings_ND, vocabulary.scenarios)
     finally:
@@ -172,7 +176,7 @@ def _measured_recall(
     if low:
         raise InputError(
             f"The index returns too little of exact search's top 10: {low}, allowed is {config.min_recall} or more. "
-            "Choose FLAT, raise index.hnsw_min_ef, or lower index.min_recall."
+            "Choose FLAT, raise index.milvus.hnsw_min_ef, or lower index.min_recall."
         )
     return recall
 

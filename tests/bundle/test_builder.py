@@ -10,6 +10,7 @@ import pytest
 from redrec.bundle.reader import Bundle
 from redrec.config import InputError
 from redrec.index.config import IndexConfig
+from redrec.index.milvus_config import MilvusConfig
 from tests.bundle.runs import build, other_model
 
 
@@ -55,11 +56,6 @@ def test_the_manifest_keeps_the_metrics_it_was_released_with(run: Path):
     assert build(run, metrics=run / "metrics.json").manifest.metrics == metrics
 
 
-def test_a_path_is_not_taken_for_a_milvus_server(run: Path):
-    with pytest.raises(InputError, match="http://HOST:PORT"):
-        build(run, milvus_uri=str(run / "milvus.db"))
-
-
 def test_other_users_may_read_a_bundle(built: Bundle):
     """The serving pod runs as a user of its own."""
     assert all(path.stat().st_mode & 0o044 == 0o044 for path in [built.path, *built.path.rglob("*")])
@@ -67,7 +63,8 @@ def test_other_users_may_read_a_bundle(built: Bundle):
 
 def test_an_index_below_its_minimal_recall_is_refused(run: Path, built: Bundle):
     """With two links per item this index has a recall of about 0.99."""
-    config = IndexConfig(index_type="HNSW", hnsw_m=2, hnsw_ef_construction=1, hnsw_min_ef=1, min_recall=1.0)
+    hnsw = MilvusConfig(index_type="HNSW", hnsw_m=2, hnsw_ef_construction=1, hnsw_min_ef=1)
+    config = IndexConfig(milvus=hnsw, min_recall=1.0)
     with pytest.raises(InputError, match=r"exact search's top 10: .*ads.* allowed is 1\.0 or more"):
         build(run, index=config)
     assert Bundle.load(run / "bundle").manifest.id == built.manifest.id

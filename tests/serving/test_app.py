@@ -31,6 +31,7 @@ from redrec.folders import DataFolder, RunFolder
 from redrec.index.exact import exact_search
 from redrec.index.filters import Catalog, ItemFilter
 from redrec.index.merge import merge_max
+from redrec.index.server import MilvusServer
 from serving.bodies import PushAnswer, V1Answer
 from serving.client import query
 from tests.bundles import numpy_interests, swap, tiny_run, write_tiny_model
@@ -364,7 +365,7 @@ def test_a_milvus_server_is_used_and_refused_when_swapped_and_replaced_when_down
     uri, process = milvus
     data = Path(shutil.copytree(other_bundle.path.parent / "data", tmp_path / "data"))
     model = write_tiny_model(tmp_path, 3, seed=2)
-    bundle = build_bundle(data, model, tmp_path / "bundle", metrics=None, feature_hash="", milvus_uri=uri)
+    bundle = build_bundle(data, model, tmp_path / "bundle", metrics=None, feature_hash="", server=MilvusServer(uri=uri))
     assert not bundle.folder.embedded_index.exists()
 
     port = free_port()
@@ -377,7 +378,7 @@ def test_a_milvus_server_is_used_and_refused_when_swapped_and_replaced_when_down
         from_index = v1(url, instance)[1]["predictions"][0]
         assert from_index["source"] == "model"
 
-        swap(uri, bundle, other_bundle)
+        swap(MilvusServer(uri=uri), bundle, other_bundle)
         status, body = v1(url, instance)
         assert status == 503 and bundle.manifest.id in body["error"] and other_bundle.manifest.id in body["error"]
 

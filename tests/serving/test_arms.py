@@ -276,7 +276,7 @@ def test_a_treatment_whose_index_is_another_bundles_is_answered_by_the_control(b
 
     async def before_and_after(arms: TwoArms):
         before = await answers_of(arms, USERS[:20])
-        swap(arms.treatment.index.uri, bundles.treatment, bundles.control)
+        swap(arms.treatment.index.server, bundles.treatment, bundles.control)
         return before, await answers_of(arms, USERS[:20])
 
     before, after = served_by(bundles, tmp_path, Allocation(plan=plan), before_and_after)
@@ -297,7 +297,7 @@ def test_a_list_of_both_arms_without_the_treatments_index_is_the_controls(bundle
 
     async def before_and_after(arms: TwoArms):
         before = await answers_of(arms, USERS[:5])
-        swap(arms.treatment.index.uri, bundles.treatment, bundles.control)
+        swap(arms.treatment.index.server, bundles.treatment, bundles.control)
         return before, await answers_of(arms, USERS[:5])
 
     before, after = served_by(bundles, tmp_path, allocation, before_and_after)

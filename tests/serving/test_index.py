@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from redrec.bundle.reader import Bundle
-from redrec.config import InputError
 from redrec.index.milvus import BundleMismatchError
 from serving.index import ServedIndex
 from tests.serving.retrieval import answers, query
@@ -22,8 +21,3 @@ def test_serving_leaves_the_bundle_as_it_was(bundle: Bundle):
     before = {path: path.stat().st_mtime_ns for path in bundle.path.rglob("*")}
     answers(bundle, lambda retriever: retriever.answer(query()))
     assert {path: path.stat().st_mtime_ns for path in bundle.path.rglob("*")} == before
-
-
-def test_a_path_is_not_taken_for_a_milvus_server(bundle: Bundle):
-    with pytest.raises(InputError, match="http://HOST:PORT"):
-        ServedIndex(bundle, "/tmp/other.db")

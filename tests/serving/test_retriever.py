@@ -18,10 +18,11 @@ from redrec.evaluation.popularity import Popularity
 from redrec.evaluation.scorers import exported_towers, with_boosts
 from redrec.folders import RunFolder
 from redrec.history import MS_PER_HOUR
+from redrec.index.connection import release_embedded
 from redrec.index.exact import exact_search
 from redrec.index.filters import ItemFilter
 from redrec.index.merge import merge_max
-from redrec.index.milvus import BundleMismatchError, release_embedded
+from redrec.index.milvus import BundleMismatchError
 from redrec.index.ranker import RankedQuery
 from redrec.model.boosts import BoostWeights
 from serving.histories import encode_columns, event_columns
@@ -134,7 +135,7 @@ def test_the_feature_store_does_not_block_the_event_loop(bundle: Bundle):
 def test_without_milvus_exact_search_gives_the_same_items(bundle: Bundle):
     async def before_and_after(retriever: Retriever):
         before = await retriever.answer(query())
-        release_embedded(Path(retriever.index.uri))
+        release_embedded(Path(retriever.index.server.uri))
         return before, await retriever.answer(query())
 
     before, after = answers(bundle, before_and_after)
@@ -169,7 +170,7 @@ def test_past_the_towers_budget_the_answer_falls_back(bundle: Bundle):
 def test_an_index_swapped_between_requests_is_refused_with_both_ids(bundle: Bundle, other_bundle: Bundle):
     async def before_and_after(retriever: Retriever):
         await retriever.answer(query())
-        swap(retriever.index.uri, bundle, other_bundle)
+        swap(retriever.index.server, bundle, other_bundle)
         return await retriever.answer(query())
 
     with pytest.raises(BundleMismatchError, match=f"{bundle.manifest.id}.*{other_bundle.manifest.id}"):
