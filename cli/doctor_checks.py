@@ -13,8 +13,8 @@ from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from jobs import train_cluster, train_job
+from redrec.index.server import URI as MILVUS_URI
 from serving import deploy
-from serving.config import MILVUS_URI
 from serving.kubernetes_api import right_attributes
 
 State = Literal["ok", "missing", "skipped"]

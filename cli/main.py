@@ -10,8 +10,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from cli import compile as compile_
 from cli import (
+    clean_index,
     demo,
     doctor,
     drift,
@@ -34,6 +34,7 @@ from cli import (
     validate,
     worth,
 )
+from cli import compile as compile_
 from cli.command import Command, Outcome, add_command, say
 from pipelines.progress import RunError
 from redrec import __version__
@@ -61,6 +62,7 @@ COMMANDS: dict[str, Command] = {
     "publish": publish,
     "fetch": fetch,
     "retain": retain,
+    "clean-index": clean_index,
     "load-job": load_job,
     "demo": demo,
 }

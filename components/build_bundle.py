@@ -28,8 +28,9 @@ def build_bundle(
         release: Folder with `bundle` and `features`, which the server mounts.
         metrics: Recall of the index against exact search, per scenario and some of its categories.
         recipe: Fields of `redrec.training.recipe.Recipe` as JSON; only its section index is used.
-        milvus_uri: Milvus server; empty to search the bundle's embeddings in process.
+        milvus_uri: Milvus server, with the environment's login; empty to search the bundle's embeddings in process.
     """
+    import os
     import shutil
     from pathlib import Path
 
@@ -40,6 +41,7 @@ def build_bundle(
     from redrec.config import section
     from redrec.folders import EvaluationFolder, RunFolder
     from redrec.index.config import IndexConfig
+    from redrec.index.server import milvus_server
 
     out = RunFolder(Path(release.path))
     shutil.copytree(features.path, out.features)
@@ -50,7 +52,7 @@ def build_bundle(
         metrics=EvaluationFolder(Path(evaluation.path)).metrics,
         feature_hash=feature_hash,
         index=section(recipe, "index", IndexConfig),
-        milvus_uri=milvus_uri or None,
+        server=milvus_server(milvus_uri, os.environ),
     )
     release.metadata["bundle_id"] = built.manifest.id
     for recall in built.manifest.index.recall:

@@ -16,6 +16,7 @@ from feature_repo.store import SECRET, VARIABLES
 from jobs.pod import TELEMETRY_OFF
 from jobs.train_job import TrainNodes
 from redrec.config import Config
+from redrec.index import server
 
 Step = Literal[
     "identify_inputs",
@@ -155,6 +156,9 @@ def configure(settings: ClusterSettings, **tasks: dsl.PipelineTask) -> None:
             kubernetes.add_pod_label(task, TOKEN_LABEL, "true")
         if step == "materialize_features":  # without the Secret the online store is a file of the run
             kubernetes.use_secret_as_env(task, SECRET, {key: key for key in VARIABLES}, optional=True)
+        if step == "build_bundle":  # the login of the Milvus server, if it has one
+            login = {variable: variable for variable in server.VARIABLES.values()}
+            kubernetes.use_secret_as_env(task, server.SECRET, login, optional=True)
 
 
 def _limit(task: dsl.PipelineTask, step: StepSettings, gpu_resource: str) -> None:

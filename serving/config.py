@@ -6,14 +6,15 @@ from pathlib import Path
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from redrec.config import Config, load_config, validated
+from redrec.index.server import URI, MilvusServer, milvus_server
 
-MILVUS_URI, PUSH_TOKEN = "REDREC_MILVUS_URI", "REDREC_PUSH_TOKEN"
+PUSH_TOKEN = "REDREC_PUSH_TOKEN"
 
 
 class ServingConfig(Config):
     """A stage over its budget leads to a degraded answer, marked as such. A healthy stage takes under 100 ms."""
 
-    milvus_uri: str | None = None  # of a Milvus server; None: the bundle's embeddings, in process
+    milvus: MilvusServer | None = None  # None: the bundle's embeddings, in process
     push_token: str | None = Field(
         default=None, min_length=16, pattern="^[!-~]+$", repr=False
     )  # None: no events by POST
@@ -27,6 +28,9 @@ class ServingConfig(Config):
 def serving_config(path: Path | None, environment: Mapping[str, str]) -> ServingConfig:
     """Return the configuration of the file, if any, with what the environment sets."""
     config = ServingConfig() if path is None else load_config(ServingConfig, path)
-    variables = {"milvus_uri": MILVUS_URI, "push_token": PUSH_TOKEN}
-    given = {field: environment[variable] for field, variable in variables.items() if environment.get(variable)}
+    given: dict[str, object] = {}
+    if server := milvus_server(environment.get(URI), environment):
+        given["milvus"] = server.model_dump()
+    if environment.get(PUSH_TOKEN):
+        given["push_token"] = environment[PUSH_TOKEN]
     return validated(ServingConfig, config.model_dump() | given, "environment")

@@ -8,9 +8,9 @@ from redrec.config import InputError
 from redrec.index.config import EmbeddedConfig
 from redrec.index.embedded import EmbeddedIndex
 from redrec.index.filters import Catalog
-from redrec.index.milvus import check_server_uri
 from redrec.index.search import AsyncItemIndex, ItemIndex
-from serving.config import MILVUS_URI, ServingConfig
+from redrec.index.server import URI, MilvusServer
+from serving.config import ServingConfig
 
 
 def open_embedded(bundle: Bundle, catalog: Catalog, config: ServingConfig) -> EmbeddedIndex | None:
@@ -20,14 +20,14 @@ def open_embedded(bundle: Bundle, catalog: Catalog, config: ServingConfig) -> Em
         InputError: The bundle was verified with a server's index, and no server is given.
     """
     index = bundle.manifest.index
-    if config.milvus_uri is not None:
+    if config.milvus is not None:
         only_exact = EmbeddedConfig(max_exact_items=config.max_exact_items)
         is_small = len(bundle.item_ids) <= config.max_exact_items
         return EmbeddedIndex(bundle.embeddings_ND, catalog, only_exact) if is_small else None
     if index.collection is not None:
         raise InputError(
             f"The index of bundle {bundle.manifest.id} is the collection {index.collection} of a Milvus server. "
-            f"Set {MILVUS_URI} to that server, or build the bundle without one."
+            f"Set {URI} to that server, or build the bundle without one."
         )
     return EmbeddedIndex(bundle.embeddings_ND, catalog, index.config.embedded)
 
@@ -35,10 +35,10 @@ def open_embedded(bundle: Bundle, catalog: Catalog, config: ServingConfig) -> Em
 class ServerIndex:
     """The bundle's collection, verified; `connect` returns a client for the current event loop."""
 
-    def __init__(self, bundle: Bundle, uri: str) -> None:
-        self.uri, self.config = check_server_uri(uri), bundle.manifest.index.config
+    def __init__(self, bundle: Bundle, server: MilvusServer) -> None:
+        self.server, self.config = server, bundle.manifest.index.config.milvus
         self.bundle_id, self.item_index = bundle.manifest.id, bundle.item_index
-        ItemIndex(self.uri, self.bundle_id, self.item_index, self.config).close()
+        ItemIndex(self.server, self.bundle_id, self.item_index, self.config).close()
 
     def connect(self) -> AsyncItemIndex:
-        return AsyncItemIndex(self.uri, self.bundle_id, self.item_index, self.config)
+        return AsyncItemIndex(self.server, self.bundle_id, self.item_index, self.config)

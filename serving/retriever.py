@@ -83,7 +83,7 @@ class Retriever:
         self.titles = bundle.items["title"].to_pylist()
         self.popular = read_popular_items(histories.features, bundle, self.catalog)
         self.embedded = open_embedded(bundle, self.catalog, config)
-        self.server = None if config.milvus_uri is None else ServerIndex(bundle, config.milvus_uri)
+        self.server = None if config.milvus is None else ServerIndex(bundle, config.milvus)
         self.client: AsyncItemIndex | None = None  # of the server, from `start` to `close`
 
     async def start(self) -> None:

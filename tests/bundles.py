@@ -21,9 +21,11 @@ from redrec.data.split import read_vocabulary
 from redrec.folders import ModelFolder, write_json
 from redrec.hashing import file_hash
 from redrec.history import HistoryConfig
-from redrec.index.config import IndexConfig
-from redrec.index.milvus import build_collection, collection_name, connect
+from redrec.index.connection import connect
+from redrec.index.milvus import build_collection, collection_name
+from redrec.index.milvus_config import MilvusConfig
 from redrec.index.ranker import FEATURES, Networks, Ranker
+from redrec.index.server import MilvusServer
 from redrec.model.boosts import OWN_COUNTS, BoostWeights
 from redrec.model.manifest import ModelManifest
 
@@ -188,17 +190,18 @@ def tiny_bundle(folder: Path, num_items: int = 48, seed: int = 0, feature_hash: 
     return build_bundle(data, model, folder / "bundle", metrics=None, feature_hash=feature_hash)
 
 
-def upload(uri: str, bundle: Bundle) -> None:
+def upload(server: MilvusServer, bundle: Bundle) -> None:
     """Put a bundle's collection on a server, if it is not there."""
     manifest = bundle.manifest
-    build_collection(uri, manifest.id, bundle.items, bundle.embeddings_ND, manifest.scenarios, IndexConfig())
+    rows = bundle.folder.items, bundle.embeddings_ND, manifest.scenarios
+    build_collection(server, manifest.id, *rows, MilvusConfig())
 
 
-def swap(uri: str, bundle: Bundle, other: Bundle) -> None:
+def swap(server: MilvusServer, bundle: Bundle, other: Bundle) -> None:
     """Put another bundle's rows under this bundle's collection name."""
-    client, name = connect(uri), collection_name(bundle.manifest.id)
+    client, name = connect(server), collection_name(bundle.manifest.id)
     client.drop_collection(name)
-    upload(uri, other)
+    upload(server, other)
     client.rename_collection(collection_name(other.manifest.id), name)
     client.load_collection(name)
     client.close()

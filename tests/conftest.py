@@ -1,4 +1,4 @@
-"""For all tests: no telemetry, no skipped cluster, Spark, Redis or browser test in CI, and one tiny run."""
+"""For all tests: no telemetry, no skipped cluster, Spark, Redis, browser or Milvus test in CI, and one tiny run."""
 
 import os
 from collections.abc import Generator
@@ -19,9 +19,9 @@ os.environ.update(DO_NOT_TRACK="1", HF_HUB_DISABLE_TELEMETRY="1")
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, pytest.TestReport]:
-    """Turn a skipped cluster, Spark, Redis or browser test into a failure if CI=true: CI must have what these need."""
+    """Turn a skipped cluster, Spark, Redis, browser or Milvus test into a failure if CI=true: CI must have what these need."""
     report = yield
-    is_needed = any(item.get_closest_marker(marker) for marker in ("cluster", "spark", "redis", "browser"))
+    is_needed = any(item.get_closest_marker(marker) for marker in ("cluster", "spark", "redis", "browser", "milvus"))
     if os.environ.get("CI") == "true" and report.skipped and is_needed:
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} was skipped, but CI must run it: {call_reason(report)}"

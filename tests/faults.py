@@ -1,6 +1,7 @@
 """Faults: run a function in a child process that fails, or is killed, at its n-th call of the operating system."""
 
 import os
+import pkgutil
 import signal
 import sys
 from collections.abc import Callable
@@ -39,3 +40,16 @@ def _run_with_fault(n: int, fault: Fault, function: Callable[[], object]) -> Non
         status = 0 if num_calls <= n else 1  # an error that the function overcame was reached, too
     finally:
         os._exit(status)
+
+
+def killed_at(name: str, function: Callable[[], object]) -> bool:
+    """Run `function` in a fork that is killed when it calls a method, given by its full name; say whether it was."""
+    child = os.fork()
+    if child == 0:
+        owner, _, method = name.rpartition(".")
+        setattr(pkgutil.resolve_name(owner), method, lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+        try:
+            function()
+        finally:
+            os._exit(0)
+    return os.WIFSIGNALED(os.waitpid(child, 0)[1])

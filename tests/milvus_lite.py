@@ -8,21 +8,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from redrec.index.server import MilvusServer
 from tests.redis_server import free_port
 
 START_S = 120
 
 
 @contextmanager
-def milvus_lite(folder: Path) -> Iterator[tuple[str, subprocess.Popen]]:
-    """Yield the uri and the process of a server with its files in `folder`."""
+def milvus_lite(folder: Path) -> Iterator[tuple[MilvusServer, subprocess.Popen]]:
+    """Yield a server and its process, with its files in `folder`."""
     port = free_port()
     command = [sys.executable, "-m", "milvus_lite", "server", "--data-dir", str(folder)]
     address = ["--host", "127.0.0.1", "--port", str(port)]
     process = subprocess.Popen(command + address, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _wait_until_listening(port)
-        yield f"http://127.0.0.1:{port}", process
+        yield MilvusServer(uri=f"http://127.0.0.1:{port}"), process
     finally:
         process.kill()
         process.wait()

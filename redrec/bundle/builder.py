@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -35,6 +34,7 @@ from redrec.index.filters import Catalog
 from redrec.index.recall import Index, check_recall, measure_recall
 from redrec.index.rows import check_rows
 from redrec.index.search import ItemIndex
+from redrec.index.server import MilvusServer
 from redrec.model.manifest import check_model_fits, read_model
 from redrec.model.session import tower_dim
 
@@ -49,7 +49,7 @@ def build_bundle(
     metrics: Path | None,
     feature_hash: str,
     index: IndexConfig | None = None,
-    milvus_uri: str | None = None,
+    server: MilvusServer | None = None,
 ) -> Bundle:
     """Build and verify the index, write the bundle to `out`, and return it loaded.
 
@@ -62,7 +62,7 @@ def build_bundle(
         metrics: The evaluation's metrics.json.
         feature_hash: Hash of the feature definitions that the model is served with.
         index: How the index is built, searched and verified.
-        milvus_uri: Milvus server; without it the bundle's own embeddings are searched.
+        server: Milvus; without it the bundle's own embeddings are searched.
 
     Raises:
         InputError: `out` has other files and no bundle, `model` does not fit `data`, or the index fails its checks.
@@ -74,7 +74,7 @@ def build_bundle(
         )
     with replaced_folder(out) as new:
         folder = BundleFolder(new)
-        manifest = _write(folder, data, model, metrics, feature_hash, index or IndexConfig(), milvus_uri)
+        manifest = _write(folder, data, model, metrics, feature_hash, index or IndexConfig(), server)
         write_json(folder.manifest, manifest.model_dump(mode="json"))
     return Bundle.load(out)
 
@@ -86,7 +86,7 @@ def _write(
     metrics: Path | None,
     feature_hash: str,
     index: IndexConfig,
-    milvus_uri: str | None,
+    server: MilvusServer | None,
 ) -> BundleManifest:
     """Write everything but the manifest, and return the manifest."""
     vocabulary, trained = read_vocabulary(data), read_model(model)
@@ -112,7 +112,7 @@ def _write(
         logit_scale=trained.logit_scale,
         config=trained.recipe,
         feature_hash=feature_hash,
-        index=_build_index(folder, bundle_id, vocabulary, index, milvus_uri),
+        index=_build_index(folder, bundle_id, vocabulary, index, server),
         metrics=None if metrics is None else read_json(metrics),
         files=files,
     )
@@ -128,7 +128,7 @@ def _fallback(data: Path, vocabulary: Vocabulary) -> dict[str, list[str]]:
 
 
 def _build_index(
-    folder: BundleFolder, bundle_id: str, vocabulary: Vocabulary, config: IndexConfig, milvus_uri: str | None
+    folder: BundleFolder, bundle_id: str, vocabulary: Vocabulary, config: IndexConfig, server: MilvusServer | None
 ) -> IndexManifest:
     """Check the rows, build the server's collection if there is one, check the recall, and describe the index."""
     items = pq.read_table(folder.items)
@@ -137,11 +137,11 @@ def _build_index(
     _check_vectors(folder, len(item_ids))
     max_norm_error = check_rows(item_ids, embeddings_ND, tower_dim(folder.tower), config.max_norm_error)
     catalog = Catalog(items, {item: i for i, item in enumerate(item_ids)})
-    with _opened(bundle_id, items, embeddings_ND, catalog, vocabulary, config, milvus_uri) as index:
+    with _opened(folder, bundle_id, embeddings_ND, catalog, vocabulary, config, server) as index:
         recall = measure_recall(index, catalog, embeddings_ND, vocabulary.scenarios)
     check_recall(recall, config.min_recall)
     return IndexManifest(
-        collection=None if milvus_uri is None else milvus.collection_name(bundle_id),
+        collection=None if server is None else milvus.collection_name(bundle_id),
         dim=embeddings_ND.shape[1],
         count=len(embeddings_ND),
         config=config,
@@ -152,21 +152,20 @@ def _build_index(
 
 @contextmanager
 def _opened(
+    folder: BundleFolder,
     bundle_id: str,
-    items: pa.Table,
     embeddings_ND: NDArray[np.float16],
     catalog: Catalog,
     vocabulary: Vocabulary,
     config: IndexConfig,
-    milvus_uri: str | None,
+    server: MilvusServer | None,
 ) -> Iterator[Index]:
     """Yield the index as serving opens it; a server's collection is built first."""
-    if milvus_uri is None:
+    if server is None:
         yield EmbeddedIndex(embeddings_ND, catalog, config.embedded)
         return
-    uri = milvus.check_server_uri(milvus_uri)
-    milvus.build_collection(uri, bundle_id, items, embeddings_ND, vocabulary.scenarios, config)
-    with closing(ItemIndex(uri, bundle_id, catalog.item_index, config)) as index:
+    milvus.build_collection(server, bundle_id, folder.items, embeddings_ND, vocabulary.scenarios, config.milvus)
+    with closing(ItemIndex(server, bundle_id, catalog.item_index, config.milvus)) as index:
         yield index
 
 

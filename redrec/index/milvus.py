@@ -7,34 +7,40 @@ the check reads the rows.)
 
 The order of the build is measured: index parameters given at creation leave a server with an interim index, and its
 recall does not follow its settings; Milvus Lite accepts unknown index types and then scans. So: create without an
-index, insert, flush, create the index, check what was built, load.
-
-Embedded Milvus Lite scans all rows in Python at every search (11 ms at 20 k items, 45 ms at 100 k): it is for
-demos and tests. With the uri of a server the same code uses Milvus.
+index, insert, flush, create the index, check what was built, load. A collection whose build was stopped has no index;
+the next build of its bundle, or the next clean-up (`redrec.index.cleanup`), drops it.
 
 Shapes: N items, D embedding.
 """
 
-from collections.abc import Iterator, Sequence
+import logging
+import time
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pymilvus import CollectionSchema, DataType, MilvusClient, MilvusException
 
 from redrec.config import InputError
-from redrec.index.config import IndexConfig
+from redrec.data.columns import ITEM_ID
+from redrec.index.collection_rows import row_blocks, upsert
+from redrec.index.connection import connect, reason
 from redrec.index.filters import scenario_field
+from redrec.index.milvus_config import MilvusConfig
+from redrec.index.server import MilvusServer
+
+logger = logging.getLogger(__name__)
 
 METRIC = "IP"  # embeddings have unit norm, so this is the cosine, as in exact search up to rounding
-INSERT_ROWS = 5_000  # bounds memory; 1.3 MB of float32 at D = 64
 MAX_VARCHAR = 65_535  # Milvus's own limit, in bytes
 MAX_SCENARIOS = 50  # a collection has at most 64 fields
-SERVER_SCHEMES = ("http", "https")
 SHOWN_COLLECTIONS = 5
-NEVER_MS = 2**31 - 1  # gRPC's own value for no pings
+FLUSH_S, LOAD_S = 600.0, 1800.0  # of calls that wait for the server to write or read a whole collection
+POLL_S, LOG_S = 0.2, 30.0
+STALLED_S = 3600.0  # without a row more in the index; one core takes 600 s for a segment of 2 M rows, D = 64
 
 
 class BundleMismatchError(InputError):
@@ -52,76 +58,93 @@ def collection_name(bundle_id: str) -> str:
     return f"items_{bundle_id}"
 
 
-def check_server_uri(uri: str) -> str:
-    """Return `uri` if it names a Milvus server; a path is refused."""
-    address = urlsplit(uri)
-    if address.scheme not in SERVER_SCHEMES or not address.hostname:
-        raise InputError(
-            f"Milvus uri {uri!r} is not allowed. Give http://HOST:PORT or https://HOST:PORT of a Milvus server, "
-            "or none to use the bundle's embedded index."
-        )
-    return uri
-
-
-def client_options(uri: str) -> dict[str, dict[str, int]]:
-    """Return options of a client: none of its pings, every 10 s, for the embedded server, which refuses them."""
-    is_server = urlsplit(uri).scheme in SERVER_SCHEMES
-    return {} if is_server else {"grpc_options": {"grpc.keepalive_time_ms": NEVER_MS}}
-
-
-def release_embedded(path: Path) -> None:
-    """Stop the embedded server of `path` and release its lock; closing a client does neither."""
-    from milvus_lite.server_manager import server_manager_instance
-
-    server_manager_instance.release_server(str(path))
-
-
 def build_collection(
-    uri: str,
+    server: MilvusServer,
     bundle_id: str,
-    items: pa.Table,
+    items: Path,
     embeddings_ND: NDArray[np.floating],
-    scenarios: Sequence[str],
-    config: IndexConfig,
+    scenarios: tuple[str, ...],
+    config: MilvusConfig,
 ) -> None:
-    """Build `items_<bundle id>` from the item table and its embeddings, in item_index order.
+    """Build `items_<bundle id>` from the Parquet file of items and their embeddings, in item_index order.
 
-    A collection of that name that already holds exactly this bundle is kept: a server may be answering from it.
+    A collection of that name that already holds exactly this bundle is kept: a server may be answering from it. Memory
+    is that of a block of rows, and of the ids once while they are counted.
+
+    Raises:
+        InputError: Items and embeddings do not fit, ids are not unique, or the server refuses or stops the build.
     """
-    if len(scenarios) > MAX_SCENARIOS:
-        raise InputError(f"There are {len(scenarios)} scenarios; an index has at most {MAX_SCENARIOS}. Merge some.")
-    client = connect(uri)
-    name = collection_name(bundle_id)
+    num_rows = _check_items(items, embeddings_ND, scenarios)
+    client = connect(server)
     try:
-        if client.has_collection(name) and not _is_built(client, bundle_id, items.num_rows, config):
-            client.drop_collection(name)
-        if not client.has_collection(name):
-            _create(client, bundle_id, embeddings_ND.shape[1], scenarios)
-            for rows in _row_blocks(bundle_id, items, embeddings_ND, scenarios):
-                client.upsert(name, rows)
-            client.flush(name)
-            _create_index(client, name, config)
-        client.load_collection(name)
+        if not _is_built(client, bundle_id, num_rows, config):
+            _drop(client, collection_name(bundle_id), server.timeout_s)
+            _build(client, server, bundle_id, items, embeddings_ND, scenarios, config)
+        verify_collection(client, bundle_id, num_rows, config)
+    except MilvusException as error:
+        raise InputError(
+            f"Milvus at {server.uri} stopped the build of {collection_name(bundle_id)}: {reason(error, server)} Build "
+            "again; other collections are as they were."
+        ) from error
     finally:
         client.close()
 
 
-def connect(uri: str) -> MilvusClient:
-    try:
-        return MilvusClient(uri, timeout=30, **client_options(uri))
-    except MilvusException as error:
-        raise InputError(f"Milvus at {uri} cannot be opened: {error.message}. Is it running, and reachable?") from error
+def _check_items(items: Path, embeddings_ND: NDArray[np.floating], scenarios: tuple[str, ...]) -> int:
+    """Return the number of rows of both."""
+    num_rows: int = pq.read_metadata(items).num_rows
+    if embeddings_ND.ndim != 2 or len(embeddings_ND) != num_rows:
+        raise InputError(
+            f"{items.name} has {num_rows:,} items, the embeddings have the shape {embeddings_ND.shape}: one row per "
+            "item is allowed. Export the model again on this data folder."
+        )
+    if len(scenarios) > MAX_SCENARIOS:
+        raise InputError(f"There are {len(scenarios)} scenarios; an index has at most {MAX_SCENARIOS}. Merge some.")
+    counts = pq.read_table(items, columns=[ITEM_ID])[ITEM_ID].value_counts()
+    repeated = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")
+    if len(repeated):
+        shown = ", ".join(map(repr, repeated[:SHOWN_COLLECTIONS].to_pylist()))
+        raise InputError(
+            f"{len(repeated):,} item ids of {items.name} are there twice or more, such as {shown}; keep one."
+        )
+    return num_rows
 
 
-def _is_built(client: MilvusClient, bundle_id: str, count: int, config: IndexConfig) -> bool:
+def _is_built(client: MilvusClient, bundle_id: str, num_rows: int, config: MilvusConfig) -> bool:
     try:
-        verify_collection(client, bundle_id, count, config.index_type)
+        verify_collection(client, bundle_id, num_rows, config)
     except InputError:
         return False
     return True
 
 
-def _create(client: MilvusClient, bundle_id: str, dim: int, scenarios: Sequence[str]) -> None:
+def _drop(client: MilvusClient, name: str, timeout_s: float) -> None:
+    if client.has_collection(name, timeout=timeout_s):
+        client.drop_collection(name, timeout=timeout_s)
+
+
+def _build(
+    client: MilvusClient,
+    server: MilvusServer,
+    bundle_id: str,
+    items: Path,
+    embeddings_ND: NDArray[np.floating],
+    scenarios: tuple[str, ...],
+    config: MilvusConfig,
+) -> None:
+    name, num_rows, logged_at = collection_name(bundle_id), 0, time.monotonic()
+    _create(client, bundle_id, embeddings_ND.shape[1], scenarios, server.timeout_s)
+    for rows in row_blocks(bundle_id, items, embeddings_ND, scenarios):
+        upsert(client, name, rows, server.timeout_s)
+        num_rows += len(rows)
+        if time.monotonic() - logged_at > LOG_S:
+            logger.info("index rows | %d of %d", num_rows, len(embeddings_ND))
+            logged_at = time.monotonic()
+    client.flush(name, timeout=FLUSH_S)
+    _create_index(client, name, len(embeddings_ND), config, server.timeout_s)
+
+
+def _create(client: MilvusClient, bundle_id: str, dim: int, scenarios: tuple[str, ...], timeout_s: float) -> None:
     fields: list[tuple[str, DataType, dict[str, object]]] = [
         ("item_id", DataType.VARCHAR, {"is_primary": True, "max_length": MAX_VARCHAR}),
         ("bundle_id", DataType.VARCHAR, {"max_length": MAX_VARCHAR}),
@@ -134,51 +157,73 @@ def _create(client: MilvusClient, bundle_id: str, dim: int, scenarios: Sequence[
     )
     for name, data_type, options in fields:
         schema.add_field(name, data_type, **options)
-    client.create_collection(collection_name(bundle_id), schema=schema)
+    client.create_collection(collection_name(bundle_id), schema=schema, timeout=timeout_s)
 
 
-def _row_blocks(
-    bundle_id: str, items: pa.Table, embeddings_ND: NDArray[np.floating], scenarios: Sequence[str]
-) -> Iterator[list[dict[str, object]]]:
-    for start in range(0, items.num_rows, INSERT_ROWS):
-        block = items.slice(start, INSERT_ROWS).select(["item_id", "category", "scenarios"]).to_pylist()
-        block_BD = np.asarray(embeddings_ND[start : start + INSERT_ROWS], dtype=np.float32)
-        rows = []
-        for item, embedding_D in zip(block, block_BD, strict=True):
-            row = {"item_id": item["item_id"], "bundle_id": bundle_id, "category": item["category"] or ""}
-            row |= {scenario_field(scenario): scenario in item["scenarios"] for scenario in scenarios}
-            rows.append(row | {"embedding": embedding_D})
-        yield rows
+def _create_index(client: MilvusClient, name: str, num_rows: int, config: MilvusConfig, timeout_s: float) -> None:
+    """Create the index and wait until all rows are in it, as long as their number grows."""
+    index, params = config.index(num_rows), client.prepare_index_params()
+    params.add_index("embedding", index_type=index.index_type, metric_type=METRIC, params=index.params)
+    client.create_index(name, params, timeout=timeout_s, sync=False)
+    progress = Progress(name, num_rows)
+    while not progress.is_finished(client.describe_index(name, "embedding", timeout=timeout_s)):
+        time.sleep(POLL_S)
 
 
-def _create_index(client: MilvusClient, name: str, config: IndexConfig) -> None:
-    params = client.prepare_index_params()
-    params.add_index("embedding", index_type=config.index_type, metric_type=METRIC, params=config.build_params)
-    client.create_index(name, params)
+class Progress:
+    """How far an index is; it is logged from time to time."""
+
+    def __init__(self, name: str, num_rows: int) -> None:
+        self.name, self.num_rows, self.num_indexed = name, num_rows, -1
+        self.grown_at = self.logged_at = time.monotonic()
+
+    def is_finished(self, state: dict[str, Any]) -> bool:
+        """Return whether all rows are in the index; raise InputError if it has not grown for long."""
+        now = time.monotonic()
+        if state["indexed_rows"] > self.num_indexed:
+            self.num_indexed, self.grown_at = state["indexed_rows"], now
+        if state["state"] == "Finished":
+            return True
+        if now - self.grown_at > STALLED_S:
+            raise InputError(
+                f"The index of {self.name} has {self.num_indexed:,} of {self.num_rows:,} rows, and no more in "
+                f"{STALLED_S:g} s. Look at the logs of Milvus's index nodes; then build again."
+            )
+        if now - self.logged_at > LOG_S:
+            logger.info("index %s | %d of %d rows", self.name, self.num_indexed, self.num_rows)
+            self.logged_at = now
+        return False
 
 
-def verify_collection(client: MilvusClient, bundle_id: str, count: int, index_type: str) -> None:
-    """Check the rows of the bundle's collection, their number and its index.
+def verify_collection(client: MilvusClient, bundle_id: str, count: int, config: MilvusConfig) -> None:
+    """Load the bundle's collection and check its index, its rows and their number.
 
     Raises:
         BundleMismatchError: The collection, or every collection of this Milvus, belongs to another bundle.
         InputError: The collection is absent or incomplete, or its metric or index type is another.
     """
     name = collection_name(bundle_id)
-    if not client.has_collection(name):
+    if not client.has_collection(name, timeout=LOAD_S):
         raise _missing(client, bundle_id)
-    client.load_collection(name)
+    _check_index(client, name, config.index(count).index_type)
+    client.load_collection(name, timeout=LOAD_S)
+    strong = {"consistency_level": "Strong", "timeout": LOAD_S}
     foreign_rows = client.query(
-        name, filter=f'bundle_id != "{bundle_id}"', limit=1, output_fields=["bundle_id"], consistency_level="Strong"
+        name, filter=f'bundle_id != "{bundle_id}"', limit=1, output_fields=["bundle_id"], **strong
     )
     if foreign_rows:
         raise BundleMismatchError(bundle_id, foreign_rows[0]["bundle_id"], f"its collection {name}")
-    num_rows = client.query(name, filter="", output_fields=["count(*)"], consistency_level="Strong")[0]["count(*)"]
+    num_rows = client.query(name, filter="", output_fields=["count(*)"], **strong)[0]["count(*)"]
     if num_rows != count:
         raise InputError(
             f"Collection {name} has {num_rows:,} rows, its bundle {count:,} items. Build the bundle again."
         )
-    index = client.describe_index(name, "embedding")
+
+
+def _check_index(client: MilvusClient, name: str, index_type: str) -> None:
+    index = client.describe_index(name, "embedding", timeout=LOAD_S)
+    if index is None:
+        raise InputError(f"Collection {name} has no index: its build was stopped. Build the bundle again.")
     if index["metric_type"] != METRIC:
         raise InputError(f"Collection {name} measures {index['metric_type']}, not {METRIC}. Build the bundle again.")
     if index["index_type"] != index_type:

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from pymilvus import AsyncMilvusClient, MilvusException
 
 from redrec.config import InputError
-from redrec.index.config import IndexConfig
+from redrec.index.connection import connect, is_unreachable, reason
 from redrec.index.exact import NO_ITEM, SearchResult
 from redrec.index.filters import ItemFilter
-from redrec.index.milvus import BundleMismatchError, client_options, collection_name, connect, verify_collection
+from redrec.index.milvus import BundleMismatchError, collection_name, verify_collection
+from redrec.index.milvus_config import MilvusConfig
+from redrec.index.server import MilvusServer
 
 
 class IndexUnavailableError(RuntimeError):
@@ -26,19 +28,22 @@ class IndexUnavailableError(RuntimeError):
 class ItemIndex:
     """A verified collection, searched; close it when done."""
 
-    def __init__(self, uri: str, bundle_id: str, item_index: Mapping[str, int], config: IndexConfig) -> None:
-        self.bundle_id, self.item_index, self.config = bundle_id, item_index, config
-        self.client = connect(uri)
+    def __init__(
+        self, server: MilvusServer, bundle_id: str, item_index: Mapping[str, int], config: MilvusConfig
+    ) -> None:
+        self.server, self.bundle_id, self.item_index, self.config = server, bundle_id, item_index, config
+        self.client = connect(server)
         try:
-            verify_collection(self.client, bundle_id, len(item_index), config.index_type)
+            verify_collection(self.client, bundle_id, len(item_index), config)
         except InputError:
             self.close()
             raise
 
     def search(self, queries_QD: NDArray[np.floating], k: int, item_filter: ItemFilter) -> SearchResult:
         """Return `scores_QK, items_QK` as `exact_search` does, up to the index's recall."""
-        request = search_request(self.bundle_id, self.config, queries_QD, k, item_filter)
-        return read_hits(self.client.search(**request, consistency_level="Strong"), self.bundle_id, self.item_index, k)
+        request = search_request(self.bundle_id, self.config, len(self.item_index), queries_QD, k, item_filter)
+        hits = self.client.search(**request, timeout=self.server.timeout_s)
+        return read_hits(hits, self.bundle_id, self.item_index, k)
 
     def close(self) -> None:
         self.client.close()
@@ -47,23 +52,26 @@ class ItemIndex:
 class AsyncItemIndex:
     """The same search on a running event loop; create it there, after `ItemIndex` has verified the collection."""
 
-    def __init__(self, uri: str, bundle_id: str, item_index: Mapping[str, int], config: IndexConfig) -> None:
-        self.bundle_id, self.item_index, self.config = bundle_id, item_index, config
-        self.client = AsyncMilvusClient(uri, **client_options(uri))
+    def __init__(
+        self, server: MilvusServer, bundle_id: str, item_index: Mapping[str, int], config: MilvusConfig
+    ) -> None:
+        self.server, self.bundle_id, self.item_index, self.config = server, bundle_id, item_index, config
+        self.client = AsyncMilvusClient(server.uri, **server.options())
 
     async def search(self, queries_QD: NDArray[np.floating], k: int, item_filter: ItemFilter) -> SearchResult:
         """Return `scores_QK, items_QK`, best first.
 
         Raises:
             BundleMismatchError: The rows belong to another bundle.
-            IndexUnavailableError: Milvus did not answer.
+            IndexUnavailableError: Milvus did not answer in time, or refused the search.
         """
-        request = search_request(self.bundle_id, self.config, queries_QD, k, item_filter)
+        request = search_request(self.bundle_id, self.config, len(self.item_index), queries_QD, k, item_filter)
         try:
-            hits = await self.client.search(**request)
+            hits = await self.client.search(**request, timeout=self.server.timeout_s)
         except MilvusException as error:
-            await self.check_rows()  # another bundle's collection explains a failure better than Milvus does
-            raise IndexUnavailableError(error.message) from error
+            if not is_unreachable(error):
+                await self.check_rows()  # another bundle's collection explains a refusal better than Milvus does
+            raise self._unavailable(error) from error
         if not any(len(hits_of_query) for hits_of_query in hits):
             await self.check_rows()
         return read_hits(hits, self.bundle_id, self.item_index, k)
@@ -71,19 +79,28 @@ class AsyncItemIndex:
     async def check_rows(self) -> None:
         """Check the bundle id of one row, for searches that failed or have no hits."""
         name = collection_name(self.bundle_id)
+        arguments = {"filter": 'item_id != ""', "limit": 1, "output_fields": ["bundle_id"]}
         try:
-            rows = await self.client.query(name, filter='item_id != ""', limit=1, output_fields=["bundle_id"])
+            rows = await self.client.query(name, **arguments, timeout=self.server.timeout_s)
         except MilvusException as error:
-            raise IndexUnavailableError(error.message) from error
+            raise self._unavailable(error) from error
         for row in rows:
             _check_bundle(row["bundle_id"], self.bundle_id)
+
+    def _unavailable(self, error: MilvusException) -> IndexUnavailableError:
+        return IndexUnavailableError(f"Milvus at {self.server.uri}: {reason(error, self.server)}")
 
     async def close(self) -> None:
         await self.client.close()
 
 
 def search_request(
-    bundle_id: str, config: IndexConfig, queries_QD: NDArray[np.floating], k: int, item_filter: ItemFilter
+    bundle_id: str,
+    config: MilvusConfig,
+    num_rows: int,
+    queries_QD: NDArray[np.floating],
+    k: int,
+    item_filter: ItemFilter,
 ) -> dict[str, object]:
     """Return the arguments of one Milvus search for all Q queries."""
     return {
@@ -92,8 +109,9 @@ def search_request(
         "data": list(np.asarray(queries_QD, dtype=np.float32)),
         "limit": k,
         "filter": item_filter.expression(),
-        "search_params": {"params": config.search_params(k)},
+        "search_params": {"params": config.search_params(num_rows, k)},
         "output_fields": ["bundle_id"],  # without it Milvus Lite returns the vectors too
+        "consistency_level": config.consistency,
     }
 
 

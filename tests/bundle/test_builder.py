@@ -66,11 +66,6 @@ def test_the_manifest_keeps_the_metrics_it_was_released_with(run: Path):
     assert build(run, metrics=run / "metrics.json").manifest.metrics == metrics
 
 
-def test_a_path_is_not_taken_for_a_milvus_server(run: Path):
-    with pytest.raises(InputError, match="http://HOST:PORT"):
-        build(run, milvus_uri=str(run / "milvus.db"))
-
-
 def test_other_users_may_read_a_bundle(built: Bundle):
     """The serving pod runs as a user of its own."""
     assert all(path.stat().st_mode & 0o044 == 0o044 for path in [built.path, *built.path.rglob("*")])

@@ -42,7 +42,7 @@ def release(data: Path, model: Path, out: Path, *options: str) -> int:
 def test_a_trained_model_becomes_a_run_that_can_be_served_and_pushed_to(trained, tmp_path, capsys):
     """Its recipe file sets the index of the bundle and the thresholds of the drift verdicts."""
     out, recipe = RunFolder(tmp_path / "run"), tmp_path / "recipe.json"
-    recipe.write_text(json.dumps({"index": {"index_type": "HNSW"}, "drift": {"min_users": 150}}))
+    recipe.write_text(json.dumps({"index": {"milvus": {"index_type": "HNSW"}}, "drift": {"min_users": 150}}))
     assert release(trained / "data", trained / "model", out.path, "--recipe", str(recipe)) == 0
     shown = json.loads(capsys.readouterr().out)
     bundle = Bundle.load(out.bundle)
@@ -52,7 +52,7 @@ def test_a_trained_model_becomes_a_run_that_can_be_served_and_pushed_to(trained,
     exported_ND = np.load(ModelFolder(trained / "model").item_embeddings)
     np.testing.assert_array_equal(bundle.embeddings_ND, exported_ND)
 
-    assert bundle.manifest.index.config.index_type == "HNSW"
+    assert bundle.manifest.index.config.milvus.index_type == "HNSW"
     assert set(load_config(Drift, DriftFolder(out.drift).verdicts).verdicts.values()) == {"insufficient"}
 
     event = "user_id,item_id,scenario,action,timestamp\nuser-0,item-001,search,click,2025-05-01 00:00:00\n"

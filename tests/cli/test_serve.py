@@ -12,6 +12,7 @@ import pytest
 from cli.main import main
 from redrec.bundle.reader import Bundle
 from redrec.folders import BundleFolder, RunFolder, read_json
+from redrec.index.server import MilvusServer
 from tests.bundles import upload
 from tests.cli.conftest import status_and_error
 from tests.milvus_lite import milvus_lite
@@ -21,20 +22,20 @@ from tests.worlds import TinyRun
 
 
 @pytest.fixture
-def milvus_uri(tmp_path: Path) -> Iterator[str]:
-    with milvus_lite(tmp_path / "milvus") as (uri, _):
-        yield uri
+def lite(tmp_path: Path) -> Iterator[MilvusServer]:
+    with milvus_lite(tmp_path / "milvus") as (server, _):
+        yield server
 
 
 def test_the_config_file_sets_the_budgets_of_the_stages(
-    tiny_run: TinyRun, milvus_uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_run: TinyRun, lite: MilvusServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     """Exact search is not allowed for any catalog, so the fallback answers once the server is past its budget."""
     bundle, port, config = RunFolder(tiny_run.folder).bundle, free_port(), tmp_path / "serving.yaml"
-    upload(milvus_uri, Bundle.load(bundle))
+    upload(lite, Bundle.load(bundle))
     config.write_text(
         "features_budget_ms: 20000\ntower_budget_ms: 20000\nsearch_budget_ms: 1\nmax_exact_items: 0\ntower_threads: 1\n"
-        f"milvus_uri: {milvus_uri}\n"
+        f"milvus: {{uri: '{lite.uri}'}}\n"
     )
     options = ["--run", str(tiny_run.folder), "--port", str(port), "--config", str(config)]
     server = subprocess.Popen(

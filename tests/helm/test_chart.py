@@ -193,8 +193,9 @@ def test_production_settings_reach_their_objects() -> None:
     objects = render_shape("object-store")
     container = objects["ServingRuntime"]["spec"]["containers"][0]
     assert container["image"] == "registry.example.com/redrec-serving:0.1.0-0123456789ab"
-    assert container["env"] == [{"name": "REDREC_MILVUS_URI", "value": "http://milvus.milvus.svc:19530"}]
-    assert container["envFrom"] == [{"secretRef": {"name": "redrec-redis", "optional": True}}]
+    assert container["env"] == [{"name": "REDREC_MILVUS_URI", "value": "https://milvus.milvus.svc:19530"}]
+    secrets = [entry["secretRef"] for entry in container["envFrom"]]
+    assert secrets == [{"name": name, "optional": True} for name in ("redrec-redis", "milvus-login")]
     assert objects["ServiceAccount"]["secrets"] == [{"name": "redrec-object-store"}]
     assert objects["InferenceService"]["spec"]["predictor"]["model"]["storageUri"] == "s3://redrec/runs/2026-11-22"
     assert "PersistentVolumeClaim" not in objects

@@ -1,94 +1,109 @@
-"""Milvus: what is built, and which collections are refused."""
+"""Milvus: what the real server builds, which collections are refused, and what is left of a build that was stopped."""
 
-from pathlib import Path
+from collections.abc import Callable
 
+import pyarrow as pa
 import pytest
+from pymilvus import MilvusClient
 
 from redrec.config import InputError
-from redrec.index.config import IndexConfig
+from redrec.index.connection import connect
 from redrec.index.filters import ItemFilter
-from redrec.index.milvus import (
-    BundleMismatchError,
-    build_collection,
-    check_server_uri,
-    client_options,
-    collection_name,
-    connect,
-    release_embedded,
-)
-from redrec.index.recall import measure_recall
+from redrec.index.milvus import BundleMismatchError, build_collection, collection_name
+from redrec.index.milvus_config import IndexType, MilvusConfig
 from redrec.index.search import ItemIndex
-from tests.index.planted import CATALOG, EMBEDDINGS, ITEM_INDEX, ITEMS, QUERIES, SCENARIOS
+from redrec.index.server import MilvusServer
+from tests.faults import killed_at
+from tests.index.planted import EMBEDDINGS, ITEM_INDEX, ITEMS, QUERIES, SCENARIOS, build, items_file
+
+ON_SERVER = pytest.mark.milvus
 
 
-def test_hnsw_is_built_as_named_and_has_its_recall(tmp_path: Path):
-    path = tmp_path / "milvus.db"
-    config = IndexConfig(index_type="HNSW", hnsw_m=8, hnsw_ef_construction=100, hnsw_min_ef=64)
-    build_collection(str(path), "aaaa", ITEMS, EMBEDDINGS, SCENARIOS, config)
-    index = ItemIndex(str(path), "aaaa", ITEM_INDEX, config)
-    assert index.client.describe_index(collection_name("aaaa"), "embedding")["index_type"] == "HNSW"
-    recalls = measure_recall(index, CATALOG, EMBEDDINGS, ["homefeed", "ads"])
-    assert min(recall.recall_at_10 for recall in recalls) > 0.95
-    release_embedded(path)
+def index_of(server: MilvusServer, bundle_id: str, config: MilvusConfig | None = None) -> ItemIndex:
+    return ItemIndex(server, bundle_id, ITEM_INDEX, config or MilvusConfig())
 
 
-def test_a_collection_with_another_index_than_its_bundle_says_is_refused(uri: str):
+@ON_SERVER
+@pytest.mark.slow
+@pytest.mark.parametrize("index_type", ["FLAT", "HNSW", "IVF_FLAT", "IVF_SQ8"])
+def test_every_allowed_index_is_built_as_named(secure: MilvusServer, new_id: Callable, index_type: IndexType):
+    bundle_id, config = new_id(), MilvusConfig(index_type=index_type)
+    build(secure, bundle_id, config)
+    index = index_of(secure, bundle_id, config)
+    described = index.client.describe_index(collection_name(bundle_id), "embedding")
+    assert (described["index_type"], described["metric_type"], described["state"]) == (index_type, "IP", "Finished")
+    index.close()
+
+
+def test_a_collection_with_another_index_than_its_bundle_says_is_refused(lite: MilvusServer, built: str):
     with pytest.raises(InputError, match="has the index FLAT, not HNSW"):
-        ItemIndex(uri, "aaaa", ITEM_INDEX, IndexConfig(index_type="HNSW"))
+        index_of(lite, built, MilvusConfig(index_type="HNSW"))
 
 
-def test_the_parameters_of_hnsw_reach_its_build_and_its_searches():
-    config = IndexConfig(index_type="HNSW", hnsw_m=8, hnsw_ef_construction=100, hnsw_min_ef=64)
-    assert config.build_params == {"M": 8, "efConstruction": 100}
-    assert (config.search_params(10), config.search_params(100)) == ({"ef": 64}, {"ef": 100})
-    assert IndexConfig().build_params == IndexConfig().search_params(10) == {}
+def test_a_collection_under_another_bundles_name_is_refused_with_both_ids(lite: MilvusServer, built: str):
+    connect(lite).rename_collection(collection_name(built), collection_name("bbbb"))
+    with pytest.raises(BundleMismatchError, match=f"(?s)bbbb.*{built}"):
+        index_of(lite, "bbbb")
 
 
-def test_an_unknown_index_type_is_refused():
-    """Milvus Lite would take it silently, and scan."""
-    with pytest.raises(ValueError, match="'FLAT' or 'HNSW'"):
-        IndexConfig(index_type="IVF_PQ")
+def test_an_index_that_has_only_another_bundle_is_refused_with_both_ids(lite: MilvusServer, built: str):
+    with pytest.raises(BundleMismatchError, match=f"(?s)bbbb.*{built}"):
+        index_of(lite, "bbbb")
 
 
-def test_a_collection_under_another_bundles_name_is_refused_with_both_ids(uri: str):
-    client = connect(uri)
-    client.rename_collection(collection_name("aaaa"), collection_name("bbbb"))
-    with pytest.raises(BundleMismatchError, match=r"(?s)bbbb.*aaaa"):
-        ItemIndex(uri, "bbbb", ITEM_INDEX, IndexConfig())
-
-
-def test_an_index_that_has_only_another_bundle_is_refused_with_both_ids(uri: str):
-    with pytest.raises(BundleMismatchError, match=r"(?s)bbbb.*aaaa"):
-        ItemIndex(uri, "bbbb", ITEM_INDEX, IndexConfig())
-
-
-def test_an_incomplete_collection_is_refused_with_both_counts(uri: str):
-    connect(uri).delete(collection_name("aaaa"), ids=["i1"])
+def test_an_incomplete_collection_is_refused_with_both_counts(lite: MilvusServer, built: str):
+    connect(lite).delete(collection_name(built), ids=["i1"])
     with pytest.raises(InputError, match="59 rows, its bundle 60 items"):
-        ItemIndex(uri, "aaaa", ITEM_INDEX, IndexConfig())
+        index_of(lite, built)
 
 
-def test_building_again_mends_a_broken_collection_and_keeps_a_good_one(uri: str):
-    connect(uri).delete(collection_name("aaaa"), ids=["i1"])
-    build_collection(uri, "aaaa", ITEMS, EMBEDDINGS, SCENARIOS, IndexConfig())
-    ItemIndex(uri, "aaaa", ITEM_INDEX, IndexConfig()).close()
+def test_building_again_mends_a_broken_collection_and_keeps_a_good_one(lite: MilvusServer, built: str):
+    connect(lite).delete(collection_name(built), ids=["i1"])
+    build(lite, built, MilvusConfig())
+    index_of(lite, built).close()
     # The same id means the same content, so there is nothing to do.
-    build_collection(uri, "aaaa", ITEMS, -EMBEDDINGS, SCENARIOS, IndexConfig())
-    assert ItemIndex(uri, "aaaa", ITEM_INDEX, IndexConfig()).search(QUERIES, 1, ItemFilter())[0].min() > 0
+    build(lite, built, MilvusConfig(), -EMBEDDINGS)
+    assert index_of(lite, built).search(QUERIES, 1, ItemFilter())[0].min() > 0
 
 
-def test_only_a_server_uri_is_a_server_uri():
-    assert check_server_uri("http://milvus:19530") == "http://milvus:19530"
-    for uri in ("milvus.db", "/tmp/milvus.db", "file:///etc/passwd", "http://"):
-        with pytest.raises(InputError, match="http://HOST:PORT"):
-            check_server_uri(uri)
+def test_an_id_that_is_there_twice_is_named_before_anything_is_built(lite: MilvusServer):
+    twice = items_file(pa.concat_tables([ITEMS, ITEMS.slice(1, 1)]))
+    with pytest.raises(InputError, match="1 item ids .* 'i1'; keep one"):
+        build_collection(lite, "bbbb", twice, EMBEDDINGS[[*range(60), 1]], SCENARIOS, MilvusConfig())
+    assert not connect(lite).has_collection(collection_name("bbbb"))
 
 
-def test_a_closed_port_is_named(unused_port: int):
-    with pytest.raises(InputError, match=f"127.0.0.1:{unused_port} cannot be opened"):
-        connect(f"http://127.0.0.1:{unused_port}")
+@pytest.mark.parametrize("embeddings", [EMBEDDINGS[:-1], EMBEDDINGS[:, 0]])
+def test_embeddings_of_another_shape_are_refused(lite: MilvusServer, embeddings):
+    with pytest.raises(InputError, match="60 items, the embeddings have the shape"):
+        build(lite, "bbbb", MilvusConfig(), embeddings)
 
 
-def test_the_embedded_server_gets_no_pings_since_it_logs_them_as_too_many():
-    assert client_options("/run/milvus.db") == {"grpc_options": {"grpc.keepalive_time_ms": 2**31 - 1}}
-    assert client_options("http://milvus:19530") == {}
+def test_too_many_scenarios_are_refused(lite: MilvusServer):
+    with pytest.raises(InputError, match="51 scenarios; an index has at most 50"):
+        build_collection(lite, "bbbb", items_file(), EMBEDDINGS, tuple(map(str, range(51))), MilvusConfig())
+
+
+@ON_SERVER
+@pytest.mark.slow
+@pytest.mark.parametrize("call", ["upsert", "flush", "create_index", "load_collection"])
+def test_a_killed_build_leaves_the_live_collection_and_is_completed(secure: MilvusServer, new_id: Callable, call: str):
+    """Before the insert, after it, before the index and after it."""
+    live, new = new_id(), new_id()
+    build(secure, live, MilvusConfig())
+    assert killed_at(f"pymilvus.MilvusClient.{call}", lambda: build(secure, new, MilvusConfig()))
+    answers = index_of(secure, live)
+    assert answers.search(QUERIES, 1, ItemFilter())[0].min() > 0
+    answers.close()
+    build(secure, new, MilvusConfig())
+    index_of(secure, new).close()
+
+
+@ON_SERVER
+def test_a_build_whose_index_does_not_grow_ends_with_what_to_do(
+    secure: MilvusServer, new_id: Callable, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("redrec.index.milvus.STALLED_S", 0)
+    monkeypatch.setattr(MilvusClient, "describe_index", lambda *_, **__: {"state": "InProgress", "indexed_rows": 0})
+    with pytest.raises(InputError, match="has 0 of 60 rows.*logs of Milvus"):
+        build(secure, new_id(), MilvusConfig())

@@ -1,16 +1,47 @@
 """Index search against exact search, and what it refuses: rows of another bundle, a dropped collection."""
 
 import asyncio
+import time
+from collections.abc import Callable
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from redrec.index.config import IndexConfig
+from redrec.index.collection_rows import block_rows, upsert
+from redrec.index.connection import connect
 from redrec.index.exact import exact_search
 from redrec.index.filters import ItemFilter
-from redrec.index.milvus import BundleMismatchError, collection_name, connect
+from redrec.index.milvus import BundleMismatchError, build_collection, collection_name
+from redrec.index.milvus_config import MilvusConfig
+from redrec.index.recall import score_recall
 from redrec.index.search import AsyncItemIndex, IndexUnavailableError, ItemIndex, read_hits
-from tests.index.planted import CATALOG, CATEGORIES, DIM, EMBEDDINGS, ITEM_INDEX, QUERIES, K, swap
+from redrec.index.server import MilvusServer
+from tests.index.planted import (
+    CATALOG,
+    CATEGORIES,
+    DIM,
+    EMBEDDINGS,
+    ITEM_INDEX,
+    ITEMS,
+    QUERIES,
+    SCENARIOS,
+    K,
+    build,
+    items_file,
+    random_unit,
+    swap,
+)
+from tests.index.proxy import slow_proxy
+
+
+def until(is_so: Callable[[], bool], limit_s: float = 15) -> bool:
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline:
+        if is_so():
+            return True
+        time.sleep(0.2)
+    return False
 
 
 @pytest.mark.parametrize(
@@ -23,8 +54,8 @@ from tests.index.planted import CATALOG, CATEGORIES, DIM, EMBEDDINGS, ITEM_INDEX
         *(ItemFilter(scenario="ads", category=category) for category in CATEGORIES),
     ],
 )
-def test_a_search_equals_exact_search_under_every_filter(uri: str, item_filter: ItemFilter):
-    index = ItemIndex(uri, "aaaa", ITEM_INDEX, IndexConfig())
+def test_a_search_equals_exact_search_under_every_filter(lite: MilvusServer, built: str, item_filter: ItemFilter):
+    index = ItemIndex(lite, built, ITEM_INDEX, MilvusConfig())
     scores_QK, items_QK = index.search(QUERIES, K, item_filter)
     index.close()
     exact_QK, exact_items_QK = exact_search(QUERIES, EMBEDDINGS, K, CATALOG.is_allowed(item_filter))
@@ -32,9 +63,9 @@ def test_a_search_equals_exact_search_under_every_filter(uri: str, item_filter: 
     np.testing.assert_allclose(scores_QK, exact_QK, rtol=1e-5)
 
 
-def test_an_async_search_equals_exact_search(uri: str):
+def test_an_async_search_equals_exact_search(lite: MilvusServer, built: str):
     async def search():
-        index = AsyncItemIndex(uri, "aaaa", ITEM_INDEX, IndexConfig())
+        index = AsyncItemIndex(lite, built, ITEM_INDEX, MilvusConfig())
         result = await index.search(QUERIES, K, ItemFilter(scenario="homefeed"))
         await index.close()
         return result
@@ -44,35 +75,37 @@ def test_an_async_search_equals_exact_search(uri: str):
 
 
 @pytest.mark.parametrize("item_filter", [ItemFilter(), ItemFilter(scenario="Kitchen & Bar")])
-def test_rows_swapped_under_a_live_search_are_refused_with_both_ids(uri: str, item_filter: ItemFilter):
+def test_rows_swapped_under_a_live_search_are_refused_with_both_ids(
+    lite: MilvusServer, built: str, item_filter: ItemFilter
+):
     """Also by a search without hits, which has no row to check."""
 
     async def search():
-        index = AsyncItemIndex(uri, "aaaa", ITEM_INDEX, IndexConfig())
+        index = AsyncItemIndex(lite, built, ITEM_INDEX, MilvusConfig())
         await index.search(QUERIES, K, item_filter)
-        swap(uri, "aaaa", "bbbb", DIM)
-        with pytest.raises(BundleMismatchError, match=r"(?s)aaaa.*bbbb"):
+        swap(lite, built, "bbbb", DIM)
+        with pytest.raises(BundleMismatchError, match=f"(?s){built}.*bbbb"):
             await index.search(QUERIES, K, item_filter)
         await index.close()
 
     asyncio.run(search())
 
 
-def test_rows_of_another_width_are_refused_as_another_bundle(uri: str):
+def test_rows_of_another_width_are_refused_as_another_bundle(lite: MilvusServer, built: str):
     async def search():
-        index = AsyncItemIndex(uri, "aaaa", ITEM_INDEX, IndexConfig())
-        swap(uri, "aaaa", "bbbb", DIM // 2)
-        with pytest.raises(BundleMismatchError, match=r"(?s)aaaa.*bbbb"):
+        index = AsyncItemIndex(lite, built, ITEM_INDEX, MilvusConfig())
+        swap(lite, built, "bbbb", DIM // 2)
+        with pytest.raises(BundleMismatchError, match=f"(?s){built}.*bbbb"):
             await index.search(QUERIES, K, ItemFilter())
         await index.close()
 
     asyncio.run(search())
 
 
-def test_a_dropped_collection_is_unavailable(uri: str):
+def test_a_dropped_collection_is_unavailable(lite: MilvusServer, built: str):
     async def search():
-        index = AsyncItemIndex(uri, "aaaa", ITEM_INDEX, IndexConfig())
-        connect(uri).drop_collection(collection_name("aaaa"))
+        index = AsyncItemIndex(lite, built, ITEM_INDEX, MilvusConfig())
+        connect(lite).drop_collection(collection_name(built))
         with pytest.raises(IndexUnavailableError):
             await index.search(QUERIES, K, ItemFilter())
         await index.close()
@@ -80,10 +113,67 @@ def test_a_dropped_collection_is_unavailable(uri: str):
     asyncio.run(search())
 
 
-def test_items_added_to_the_live_collection_are_left_out(uri: str):
+def test_items_added_to_the_live_collection_are_left_out(lite: MilvusServer, built: str):
     known = {item: i for item, i in ITEM_INDEX.items() if i != 2}
-    hits = connect(uri).search(
-        collection_name("aaaa"), data=[EMBEDDINGS[2].astype(np.float32)], limit=3, output_fields=["bundle_id"]
+    hits = connect(lite).search(
+        collection_name(built), data=[EMBEDDINGS[2].astype(np.float32)], limit=3, output_fields=["bundle_id"]
     )
-    _, items_QK = read_hits(hits, "aaaa", known, 3)
+    _, items_QK = read_hits(hits, built, known, 3)
     assert 2 not in items_QK and items_QK[0, 2] == -1
+
+
+@pytest.mark.milvus
+def test_a_search_with_strong_sees_every_write_and_one_with_bounded_does_not_wait_for_it(
+    secure: MilvusServer, new_id: Callable[[], str]
+):
+    """Each round moves an item to the query. `Bounded` sees it within seconds."""
+    bundle_id = new_id()
+    build(secure, bundle_id, MilvusConfig())
+    strong = ItemIndex(secure, bundle_id, ITEM_INDEX, MilvusConfig(consistency="Strong"))
+    bounded = ItemIndex(secure, bundle_id, ITEM_INDEX, MilvusConfig(consistency="Bounded"))
+    is_seen_by_bounded = []
+    for item in range(8):
+        query_QD = random_unit(1, seed=100 + item)
+        rows = block_rows(bundle_id, ITEMS.slice(item, 1), query_QD, SCENARIOS)
+        upsert(strong.client, collection_name(bundle_id), rows, secure.timeout_s)
+        is_seen_by_bounded.append(bounded.search(query_QD, 1, ItemFilter())[1].item() == item)
+        assert strong.search(query_QD, 1, ItemFilter())[1].item() == item
+    assert not all(is_seen_by_bounded)
+    assert until(lambda: bounded.search(query_QD, 1, ItemFilter())[1].item() == item)
+    strong.close()
+    bounded.close()
+
+
+@pytest.mark.milvus
+@pytest.mark.slow
+def test_recall_rises_with_ef(secure: MilvusServer, new_id: Callable[[], str]):
+    """A poor graph of random vectors, where a short search finds little."""
+    num_items, bundle_id = 6_000, new_id()
+    ids = [f"i{i}" for i in range(num_items)]
+    items = pa.table({"item_id": ids, "category": ["c"] * num_items, "scenarios": [["ads"]] * num_items})
+    embeddings_ND, queries_QD = random_unit(num_items, seed=3, dim=32), random_unit(64, seed=4, dim=32)
+    poor = MilvusConfig(index_type="HNSW", hnsw_m=4, hnsw_ef_construction=16)
+    build_collection(secure, bundle_id, items_file(items), embeddings_ND, ("ads",), poor)
+    recalls = []
+    for ef in (10, 100, 1000):
+        config = poor.model_copy(update={"hnsw_min_ef": ef})
+        index = ItemIndex(secure, bundle_id, {item: i for i, item in enumerate(ids)}, config)
+        items_QK = index.search(queries_QD, 10, ItemFilter())[1]
+        recalls.append(score_recall(items_QK, queries_QD, embeddings_ND, np.ones(num_items, dtype=bool)))
+        index.close()
+    assert recalls[0] + 0.1 < recalls[1] < recalls[2] and recalls[2] > 0.9
+
+
+def test_a_server_that_stops_answering_is_unavailable_in_time(lite: MilvusServer, built: str):
+    async def search():
+        with slow_proxy(lite) as (server, is_open):
+            index = AsyncItemIndex(server, built, ITEM_INDEX, MilvusConfig())
+            await index.search(QUERIES, K, ItemFilter())
+            is_open.clear()
+            begin = time.monotonic()
+            with pytest.raises(IndexUnavailableError, match="did not answer within 1 s"):
+                await index.search(QUERIES, K, ItemFilter())
+            await index.close()
+            return time.monotonic() - begin
+
+    assert asyncio.run(search()) < 4

@@ -12,6 +12,7 @@ from feature_repo.store import SECRET, VARIABLES
 from jobs.pod import TELEMETRY_OFF
 from pipelines.compile import PIPELINES, compile_pipeline
 from pipelines.settings import WITHOUT_RETRIES, TrainRun
+from redrec.index import server
 from tests.pipelines.stubs import read_documents, run_stubbed
 
 TABLES = {"events": "s3://bucket/events.parquet", "items": "/mnt/claim/items.csv"}
@@ -284,3 +285,9 @@ def test_the_address_of_the_online_store_comes_from_the_secret(pipelines: dict[s
     assert secret["secretName"] == SECRET
     assert secret["optional"]
     assert {pair["secretKey"] for pair in secret["keyToEnv"]} == set(VARIABLES)
+
+
+def test_the_login_of_milvus_comes_from_its_secret(pipelines: dict[str, list[dict[str, Any]]]):
+    (secret,) = executors_on_kubernetes(pipelines["train"][1])["exec-build-bundle"]["secretAsEnv"]
+    assert (secret["secretName"], secret["optional"]) == ("redrec-milvus", True)
+    assert {pair["envVar"] for pair in secret["keyToEnv"]} == set(server.VARIABLES.values())

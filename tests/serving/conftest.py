@@ -4,6 +4,7 @@ from typing import NamedTuple
 import pytest
 
 from redrec.bundle.reader import Bundle
+from redrec.index.server import MilvusServer
 from serving.config import ServingConfig
 from tests.bundles import tiny_bundle, upload
 from tests.milvus_lite import milvus_lite
@@ -22,20 +23,20 @@ def other_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 
 @pytest.fixture(scope="module")
-def milvus_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def lite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusServer]:
     """A server for the tests of a module; each uploads what it needs."""
-    with milvus_lite(tmp_path_factory.mktemp("milvus")) as (uri, _):
-        yield uri
+    with milvus_lite(tmp_path_factory.mktemp("milvus")) as (server, _):
+        yield server
 
 
 @pytest.fixture
-def with_server(milvus_uri: str) -> Callable[..., ServingConfig]:
+def with_server(lite: MilvusServer) -> Callable[..., ServingConfig]:
     """Returns a configuration to serve bundles by a server that has them."""
 
     def config(*bundles: Bundle, **changes: int) -> ServingConfig:
         for bundle in bundles:
-            upload(milvus_uri, bundle)
-        return PATIENT.model_copy(update={"milvus_uri": milvus_uri, **changes})
+            upload(lite, bundle)
+        return PATIENT.model_copy(update={"milvus": lite, **changes})
 
     return config
 

@@ -29,6 +29,7 @@ from redrec.folders import BundleFolder, DataFolder, RunFolder
 from redrec.index.exact import exact_search
 from redrec.index.filters import Catalog, ItemFilter
 from redrec.index.merge import merge_max
+from redrec.index.server import MilvusServer
 from serving.bodies import PushAnswer, V1Answer
 from serving.client import query
 from tests.bundles import numpy_interests, swap, tiny_run, write_tiny_model
@@ -350,23 +351,23 @@ def test_a_bundle_with_a_flipped_bit_in_its_embeddings_is_refused_at_start(bundl
 
 
 @pytest.fixture
-def milvus(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen]]:
+def milvus(tmp_path: Path) -> Iterator[tuple[MilvusServer, subprocess.Popen]]:
     with milvus_lite(tmp_path / "milvus") as server:
         yield server
 
 
 def test_a_milvus_server_is_used_and_refused_when_swapped_and_replaced_when_down(
-    milvus: tuple[str, subprocess.Popen], tmp_path: Path, other_bundle: Bundle
+    milvus: tuple[MilvusServer, subprocess.Popen], tmp_path: Path, other_bundle: Bundle
 ):
     """One server start for three facts."""
-    uri, process = milvus
+    milvus_server, process = milvus
     data = Path(shutil.copytree(other_bundle.path.parent / "data", tmp_path / "data"))
     model = write_tiny_model(tmp_path, 3, seed=2)
-    bundle = build_bundle(data, model, tmp_path / "bundle", metrics=None, feature_hash="", milvus_uri=uri)
+    bundle = build_bundle(data, model, tmp_path / "bundle", metrics=None, feature_hash="", server=milvus_server)
     assert bundle.manifest.index.collection == f"items_{bundle.manifest.id}"
 
     port = free_port()
-    server = start("--bundle", str(bundle.path), "--http_port", str(port), REDREC_MILVUS_URI=uri)
+    server = start("--bundle", str(bundle.path), "--http_port", str(port), REDREC_MILVUS_URI=milvus_server.uri)
     try:
         url = f"http://127.0.0.1:{port}"
         wait_until_ready(url, server)
@@ -375,7 +376,7 @@ def test_a_milvus_server_is_used_and_refused_when_swapped_and_replaced_when_down
         from_index = v1(url, instance)[1]["predictions"][0]
         assert from_index["source"] == "model"
 
-        swap(uri, bundle, other_bundle)
+        swap(milvus_server, bundle, other_bundle)
         status, body = v1(url, instance)
         assert status == 503 and bundle.manifest.id in body["error"] and other_bundle.manifest.id in body["error"]
 

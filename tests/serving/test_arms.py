@@ -276,8 +276,8 @@ def test_a_treatment_whose_index_is_another_bundles_is_answered_by_the_control(
 
     async def before_and_after(arms: TwoArms):
         before = await answers_of(arms, USERS[:20])
-        swap(config.milvus_uri, bundles.treatment, bundles.control)
-        upload(config.milvus_uri, bundles.control)
+        swap(config.milvus, bundles.treatment, bundles.control)
+        upload(config.milvus, bundles.control)
         return before, await answers_of(arms, USERS[:20])
 
     config = with_server(bundles.control, bundles.treatment)
@@ -301,8 +301,8 @@ def test_a_list_of_both_arms_without_the_treatments_index_is_the_controls(
 
     async def before_and_after(arms: TwoArms):
         before = await answers_of(arms, USERS[:5])
-        swap(config.milvus_uri, bundles.treatment, bundles.control)
-        upload(config.milvus_uri, bundles.control)
+        swap(config.milvus, bundles.treatment, bundles.control)
+        upload(config.milvus, bundles.control)
         return before, await answers_of(arms, USERS[:5])
 
     config = with_server(bundles.control, bundles.treatment)
@@ -347,9 +347,9 @@ def test_a_treatment_with_the_index_of_another_bundle_is_refused_at_start(
     bundles: TwoBundles, tmp_path: Path, with_server: Callable
 ):
     config = with_server(bundles.control, bundles.treatment)
-    swap(config.milvus_uri, bundles.treatment, bundles.control)
-    upload(config.milvus_uri, bundles.control)
-    log = refusal(bundles, tmp_path, Allocation(plan=bundles.plan()), REDREC_MILVUS_URI=config.milvus_uri)
+    swap(config.milvus, bundles.treatment, bundles.control)
+    upload(config.milvus, bundles.control)
+    log = refusal(bundles, tmp_path, Allocation(plan=bundles.plan()), REDREC_MILVUS_URI=config.milvus.uri)
     assert f"Bundle {bundles.treatment.manifest.id} must be served with its own index" in log
     assert f"holds bundle {bundles.control.manifest.id}" in log
 

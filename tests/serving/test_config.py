@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from redrec.config import InputError
+from redrec.index.server import MilvusServer
 from serving.config import ServingConfig, serving_config
 
 
@@ -12,12 +13,12 @@ def test_the_milvus_address_comes_from_the_environment(tmp_path: Path):
     file = tmp_path / "serving.yaml"
     file.write_text("search_budget_ms: 150\n")
     config = serving_config(file, {"REDREC_MILVUS_URI": "http://milvus:19530"})
-    assert (config.search_budget_ms, config.milvus_uri) == (150, "http://milvus:19530")
+    assert (config.search_budget_ms, config.milvus) == (150, MilvusServer(uri="http://milvus:19530"))
 
 
 def test_every_field_is_read_from_the_file(tmp_path: Path):
     config = ServingConfig(
-        milvus_uri="http://milvus:19530",
+        milvus=MilvusServer(uri="http://milvus:19530"),
         push_token="0123456789abcdef",
         features_budget_ms=1,
         tower_budget_ms=2,

@@ -1,4 +1,4 @@
-"""The served index: a path is no server, and a bundle's index is where its manifest says."""
+"""The served index: a bundle's index is where its manifest says."""
 
 import json
 import shutil
@@ -10,6 +10,7 @@ from redrec.bundle.reader import Bundle
 from redrec.config import InputError
 from redrec.index.filters import Catalog
 from redrec.index.milvus import BundleMismatchError
+from redrec.index.server import MilvusServer
 from serving.config import ServingConfig
 from serving.index import ServerIndex, open_embedded
 from tests.bundles import swap, upload
@@ -17,12 +18,12 @@ from tests.serving.retrieval import PATIENT, answers, query
 
 
 def test_an_index_swapped_on_the_server_is_refused_at_start_with_both_ids(
-    milvus_uri: str, bundle: Bundle, other_bundle: Bundle
+    lite: MilvusServer, bundle: Bundle, other_bundle: Bundle
 ):
-    upload(milvus_uri, bundle)
-    swap(milvus_uri, bundle, other_bundle)
+    upload(lite, bundle)
+    swap(lite, bundle, other_bundle)
     with pytest.raises(BundleMismatchError, match=f"{bundle.manifest.id}.*{other_bundle.manifest.id}"):
-        ServerIndex(bundle, milvus_uri)
+        ServerIndex(bundle, lite)
 
 
 def test_serving_leaves_a_read_only_bundle_as_it_was(bundle: Bundle, tmp_path: Path):
@@ -32,11 +33,6 @@ def test_serving_leaves_a_read_only_bundle_as_it_was(bundle: Bundle, tmp_path: P
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     answers(Bundle.load(folder), lambda retriever: retriever.answer(query()))
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
-
-
-def test_a_path_is_not_taken_for_a_milvus_server(bundle: Bundle):
-    with pytest.raises(InputError, match="http://HOST:PORT"):
-        ServerIndex(bundle, "/tmp/other.db")
 
 
 def test_a_bundle_that_was_verified_on_a_server_names_it_if_none_is_given(bundle: Bundle, tmp_path: Path):
@@ -49,7 +45,7 @@ def test_a_bundle_that_was_verified_on_a_server_names_it_if_none_is_given(bundle
 
 
 def test_with_a_server_a_small_catalog_is_searched_in_process_too_exactly(bundle: Bundle):
-    config = PATIENT.model_copy(update={"milvus_uri": "http://milvus:19530", "max_exact_items": 48})
+    config = PATIENT.model_copy(update={"milvus": MilvusServer(uri="http://milvus:19530"), "max_exact_items": 48})
     assert opened(bundle, config).clusters is None
     assert opened(bundle, config.model_copy(update={"max_exact_items": 47})) is None
 

@@ -139,7 +139,7 @@ def test_the_feature_store_does_not_block_the_event_loop(bundle: Bundle):
 def test_without_its_collection_exact_search_gives_the_same_items(bundle: Bundle, with_server: Callable):
     async def before_and_after(retriever: Retriever):
         before = await retriever.answer(query())
-        with closing(connect(retriever.server.uri)) as client:
+        with closing(connect(retriever.server.server)) as client:
             client.drop_collection(collection_name(bundle.manifest.id))
         return before, await retriever.answer(query())
 
@@ -170,7 +170,7 @@ def test_an_index_swapped_between_requests_is_refused_with_both_ids(
 ):
     async def before_and_after(retriever: Retriever):
         await retriever.answer(query())
-        swap(retriever.server.uri, bundle, other_bundle)
+        swap(retriever.server.server, bundle, other_bundle)
         return await retriever.answer(query())
 
     with pytest.raises(BundleMismatchError, match=f"{bundle.manifest.id}.*{other_bundle.manifest.id}"):

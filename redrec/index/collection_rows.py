@@ -1,0 +1,73 @@
+"""Rows of a collection: read from the items' Parquet file in blocks, written, and deleted.
+
+A block is the most that is in memory as Python objects. Rows are upserted, never inserted: a server keeps a row twice
+that is inserted twice, as when a call is tried again whose answer was lost.
+
+Shapes: N items, B of them in a block, D embedding.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from pymilvus import MilvusClient, MilvusException
+
+from redrec.config import InputError
+from redrec.data.columns import CATEGORY, ITEM_ID, SCENARIOS
+from redrec.index.connection import is_unreachable
+from redrec.index.filters import literal, scenario_field
+
+BLOCK_ROWS = 5_000  # 1.3 MB of float32 at D = 64, and about 5 MB as Python objects
+
+Rows = list[dict[str, object]]
+
+
+def row_blocks(
+    bundle_id: str, items: Path, embeddings_ND: NDArray[np.floating], scenarios: Sequence[str]
+) -> Iterator[Rows]:
+    """Yield the rows of a collection, block by block, in the file's order."""
+    start, columns = 0, [ITEM_ID, CATEGORY, SCENARIOS]
+    for batch in pq.ParquetFile(items).iter_batches(BLOCK_ROWS, columns=columns):
+        yield block_rows(bundle_id, batch, embeddings_ND[start : start + len(batch)], scenarios)
+        start += len(batch)
+
+
+def block_rows(
+    bundle_id: str, items: pa.RecordBatch | pa.Table, embeddings_BD: NDArray[np.floating], scenarios: Sequence[str]
+) -> Rows:
+    """Return the rows of some items; an item without a category has an empty one."""
+    embeddings_BD = np.asarray(embeddings_BD, dtype=np.float32)
+    field_of = {scenario: scenario_field(scenario) for scenario in scenarios}
+    rows: Rows = []
+    for item, embedding_D in zip(items.to_pylist(), embeddings_BD, strict=True):
+        row = {ITEM_ID: item[ITEM_ID], "bundle_id": bundle_id, CATEGORY: item[CATEGORY] or ""}
+        row |= {field: scenario in item[SCENARIOS] for scenario, field in field_of.items()}
+        rows.append(row | {"embedding": embedding_D})
+    return rows
+
+
+def upsert(client: MilvusClient, name: str, rows: Rows, timeout_s: float) -> None:
+    """Write rows in place of those of the same id; a search with `Strong` sees them at once.
+
+    Raises:
+        InputError: Their dimension or their fields are not the collection's.
+    """
+    try:
+        client.upsert(name, rows, timeout=timeout_s)
+    except MilvusException as error:
+        if is_unreachable(error):
+            raise
+        raise InputError(
+            f"Collection {name} refuses rows: {error.message}. They need the dimension and the scenarios that the "
+            "bundle was built with; for others, build a new bundle."
+        ) from error
+
+
+def delete(client: MilvusClient, name: str, item_ids: Sequence[str], timeout_s: float) -> None:
+    """Delete the rows of items; ids that the collection does not have do not matter."""
+    for start in range(0, len(item_ids), BLOCK_ROWS):
+        ids = ", ".join(map(literal, item_ids[start : start + BLOCK_ROWS]))
+        client.delete(name, filter=f"{ITEM_ID} in [{ids}]", timeout=timeout_s)
