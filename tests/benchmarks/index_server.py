@@ -121,7 +121,8 @@ class Truth:
     def recall(self, search: Callable[..., NDArray[np.int64]], item_filter: ItemFilter) -> float:
         is_allowed_N = self.catalog.is_allowed(item_filter)
         items_QK = search(self.queries_QD, item_filter)
-        return round(score_recall(items_QK, self.queries_QD, self.embeddings_ND, is_allowed_N), 4)
+        exact_QK, _ = exact_search(self.queries_QD, self.embeddings_ND, items_QK.shape[1], is_allowed_N)
+        return round(score_recall(items_QK, exact_QK, self.queries_QD, self.embeddings_ND), 4)
 
     def speed(
         self, search: Callable[..., object], item_filter: ItemFilter, num_calls: int, process: int | None = None
