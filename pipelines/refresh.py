@@ -8,6 +8,7 @@ items need the model of the last training and a new release.
 from kfp import dsl
 
 from components.embed_items import embed_items
+from components.embed_shard import embed_shard
 from components.identify_inputs import identify_inputs
 from components.materialize_features import materialize_features
 from components.prepare_data import prepare_data
@@ -16,7 +17,7 @@ from pipelines.settings import ClusterSettings, configure, end_reported
 
 
 def refresh_pipeline(settings: ClusterSettings) -> Pipeline:
-    released = release_steps(settings)
+    released, num_shards = release_steps(settings), settings.num_embedding_shards
 
     @dsl.pipeline(name="redrec-refresh", display_name="redrec: refresh features and items")
     def refresh(
@@ -37,7 +38,8 @@ def refresh_pipeline(settings: ClusterSettings) -> Pipeline:
         1. identify_inputs says which content the URIs have, so that what is made of the same comes from the cache.
         2. prepare_data checks the tables.
         3. Without a model, materialize_features writes what differs to the online store, which goes on serving.
-        4. With one, embed_items embeds the new items by their content, and release_steps follow as after a training.
+        4. With one, embed_shard embeds the items that are new or have changed, each shard in a pod of its own.
+        5. embed_items adds the vectors that all others keep, and release_steps follow as after a training.
 
         Args:
             events: Event log: a path or URL, see `redrec.data.sources`.
@@ -63,7 +65,12 @@ def refresh_pipeline(settings: ClusterSettings) -> Pipeline:
                 configure(settings, materialize_features=materialized)
             with dsl.Else(name="items"):
                 trained = dsl.importer(artifact_uri=model, artifact_class=dsl.Model, reimport=True).output
-                embedded = embed_items(data=prepared.outputs["data"], trained=trained)
+                with dsl.ParallelFor(list(range(num_shards)), name="shards") as index:
+                    shard = embed_shard(data=prepared.outputs["data"], trained=trained, index=index, count=num_shards)
+                    configure(settings, embed_shard=shard)
+                embedded = embed_items(
+                    data=prepared.outputs["data"], trained=trained, shards=dsl.Collected(shard.outputs["shard"])
+                )
                 configure(settings, embed_items=embedded)
                 released(
                     data=prepared.outputs["data"],

@@ -22,6 +22,7 @@ Step = Literal[
     "identify_inputs",
     "prepare_data",
     "train_towers",
+    "embed_shard",
     "embed_items",
     "train_by_job",
     "evaluate_model",
@@ -40,7 +41,8 @@ TITLES: dict[Step, str] = {
     "identify_inputs": "Identify the inputs",
     "prepare_data": "Check and prepare the data",
     "train_towers": "Train the towers",
-    "embed_items": "Embed the new items",
+    "embed_shard": "Embed new and changed items",
+    "embed_items": "Merge the items' vectors",
     "train_by_job": "Train the towers by a TrainJob",
     "evaluate_model": "Evaluate beside live model and baselines",
     "check_quality": "Quality gate",
@@ -83,11 +85,11 @@ class StepSettings(Config):
     timeout_s: PositiveInt = 3600
 
 
+WITH_ENCODER = StepSettings(cpu_request="2", cpu_limit="8", memory_request="4Gi", memory_limit="16Gi", timeout_s=86_400)
 STEP_DEFAULTS: dict[Step, StepSettings] = {
     "identify_inputs": StepSettings(cpu_request="100m", memory_request="256Mi", memory_limit="1Gi"),
-    "train_towers": StepSettings(
-        cpu_request="2", cpu_limit="8", memory_request="4Gi", memory_limit="16Gi", timeout_s=86_400
-    ),
+    "train_towers": WITH_ENCODER,
+    "embed_shard": WITH_ENCODER,
     "train_by_job": StepSettings(timeout_s=86_400),  # it copies and waits
     "start_training": StepSettings(cpu_request="100m", memory_request="256Mi", memory_limit="1Gi"),
     "deploy_bundle": StepSettings(num_retries=0),  # the service is the same, and so is the answer
@@ -114,6 +116,7 @@ class ClusterSettings(Config):
     """Of all steps, but `steps`, which is of some by name."""
 
     steps: dict[Step, StepSettings] = Field(default_factory=dict)  # what a step leaves out has its default
+    num_embedding_shards: PositiveInt = 1  # pods that embed the items of a refresh at the same time
     gpu_resource: str = "nvidia.com/gpu"
     node_selector: dict[str, str] = Field(default_factory=dict)
     tolerations: tuple[Toleration, ...] = ()

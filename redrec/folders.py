@@ -50,7 +50,7 @@ class ModelFolder:
         self.path = path
         self.recipe = path / "recipe.json"
         self.content = path / "content"  # the item tower's input for each item
-        self.item_ids = path / "item_ids.parquet"  # in the order of the vectors
+        self.item_ids = path / "item_ids.parquet"  # in the order of the vectors, with hashes of what they were made of
         self.checkpoint = path / "checkpoint"
         self.boosts = path / "boosts.json"  # their weights, per scenario
         self.ranker = path / RANKER
@@ -67,6 +67,17 @@ class ModelFolder:
     def validation(self, rank: int) -> Path:
         """Scratch of one process: the catalog as the towers encode it during training."""
         return self.path / f"validation-{rank}"
+
+
+class ShardFolder:
+    """A share of a catalog's new items, embedded (`redrec.training.shards`); a folder without a manifest is none."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.item_ids = path / "item_ids.parquet"
+        self.item_vectors = path / VECTORS
+        self.item_embeddings = path / EMBEDDINGS
+        self.manifest = path / "shard.json"
 
 
 class BundleFolder:

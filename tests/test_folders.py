@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from redrec.folders import BundleFolder, DataFolder, ModelFolder, RunFolder, read_json, write_json
+from redrec.folders import BundleFolder, DataFolder, ModelFolder, RunFolder, ShardFolder, read_json, write_json
 
 
 def test_a_run_folder_names_all_that_a_run_writes():
@@ -14,7 +14,7 @@ def test_a_run_folder_names_all_that_a_run_writes():
     assert RunFolder(Path("run")).names == names  # the contract of the command line
 
 
-@pytest.mark.parametrize("folder", [DataFolder, ModelFolder, BundleFolder, RunFolder])
+@pytest.mark.parametrize("folder", [DataFolder, ModelFolder, ShardFolder, BundleFolder, RunFolder])
 def test_no_two_files_of_a_folder_share_a_path(folder):
     paths = list(vars(folder(Path("folder"))).values())
     assert len(set(paths)) == len(paths)

@@ -9,6 +9,8 @@ Shapes: N items of the catalog, M items of a call, V vector of a vision model, E
 
 import json
 import zlib
+from collections.abc import Iterator
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +24,20 @@ from redrec.data import columns as c
 from redrec.hashing import file_hash
 from redrec.model.config import ItemTowerConfig
 from redrec.model.encoders.content import num_items, rows_of
-from redrec.model.encoders.registry import make_encoder, open_content, sources, write_content
+from redrec.model.encoders.registry import (
+    make_encoder,
+    open_content,
+    readings,
+    sources,
+    write_content,
+    write_new_content,
+)
 from redrec.model.encoders.vectors import VectorContent
 from redrec.model.encoders.vision import GatedFusion, write_images
 from redrec.model.parameter_groups import TABLE
 
 MADE_OF, IDS, ENCODED, IMAGES = "made_of.json", "ids.npy", "encoded", "images"
+HASH_BYTES = 16
 
 
 class ItemContent:
@@ -71,6 +81,37 @@ def write_item_content(items: Path, folder: Path, config: ItemTowerConfig) -> It
                 np.save(fresh / IDS, _id_buckets(items, config.num_id_buckets))
             (fresh / MADE_OF).write_text(json.dumps(made_of))
     return ItemContent(folder, config)
+
+
+def write_new_item_content(
+    items: Path, folder: Path, config: ItemTowerConfig, trained: Path, known_M: NDArray[np.int64]
+) -> ItemContent:
+    """Write the tower's input for items that a training did not have as they are now.
+
+    Args:
+        items: Table of these items alone.
+        folder: New folder.
+        config: That of the training.
+        trained: Content folder of the training.
+        known_M: Each item's row in the training, which gives its learned id; unused where ids are not learned.
+
+    Raises:
+        InputError: A file or model that `config` names is absent or unfit.
+    """
+    write_new_content(items, folder / ENCODED, config.encoder, trained / ENCODED)
+    if config.vision:
+        write_images(items, folder / IMAGES, config.vision, trained / IMAGES)
+    if config.num_id_buckets:
+        np.save(folder / IDS, np.load(trained / IDS, mmap_mode="r")[known_M])
+    return ItemContent(folder, config)
+
+
+def content_hashes(items: Path, config: ItemTowerConfig) -> Iterator[bytes]:
+    """Yield a hash of what the tower reads of each item: the encoder's text or vector, the reference to its image."""
+    images = (repr(row.get(c.IMAGE)) if config.vision else "" for row in rows_of(items, [c.ITEM_ID, c.IMAGE]))
+    for reading, image in zip(readings(items, config.encoder), images, strict=True):
+        content = reading if isinstance(reading, bytes) else reading.encode()
+        yield blake2b(image.encode() + b"\0" + content, digest_size=HASH_BYTES).digest()
 
 
 def _fingerprint(items: Path, config: ItemTowerConfig) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """Export: the user tower as ONNX and the catalog's vectors as memory-mapped arrays.
 
 Evaluation, index and serving all read these files, so evaluation measures what is served. The catalog is encoded block
-by block. Vectors are stored in half precision.
+by block, texts of similar length together, and a vector is written at its item's row in half precision. In memory are
+one block's inputs and vectors, beside the towers.
 
 Shapes: B users, L events, Q interests, N items, E item vector, D embedding.
 """
@@ -16,16 +17,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from redrec.config import InputError
 from redrec.evaluation.scorers import Scorer, in_blocks
-from redrec.folders import ModelFolder
+from redrec.folders import ModelFolder, ShardFolder
 from redrec.history import NUM_HOURS, History, HistoryConfig, Ints, TowerInputs, tower_inputs
-from redrec.model.encoders.content import Content
+from redrec.model.encoders.content import EncodingProgress, encoding_blocks
 from redrec.model.item_tower import ItemContent
 from redrec.model.user_tower import QueryGroups, UserTower
+from redrec.training.distributed import device
 from redrec.training.tensors import on_device
 from redrec.training.towers import Towers
-
-ITEMS_PER_BLOCK = 8192
 
 
 class ServedUserTower(nn.Module):
@@ -51,26 +52,45 @@ def export_towers(towers: Towers, content: ItemContent, num_scenarios: int, mode
     folder.export.mkdir(parents=True, exist_ok=True)
     towers.eval()
     export_user_tower(towers.users, num_scenarios, folder.tower)
-    export_items(towers, content, folder)
+    towers.items.to(device())
+    export_items(towers, content, folder, EncodingProgress(len(content)))
 
 
 @torch.inference_mode()
-def export_items(towers: Towers, content: Content, folder: ModelFolder) -> None:
-    """Encode the catalog block by block into two memory-mapped arrays."""
+def export_items(
+    towers: Towers, content: ItemContent, folder: ModelFolder | ShardFolder, progress: EncodingProgress | None = None
+) -> None:
+    """Encode items block by block into two memory-mapped arrays.
+
+    Raises:
+        InputError: A vector is not finite in half precision.
+    """
     dims = {folder.item_vectors: towers.items.head.in_features, folder.item_embeddings: towers.items.head.out_features}
     vectors_NE, embeddings_ND = (
         np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=(len(content), dim))
         for path, dim in dims.items()
     )
-    device = towers.log_scale.device
-    for start in range(0, len(content), ITEMS_PER_BLOCK):
-        stop = min(start + ITEMS_PER_BLOCK, len(content))
-        inputs = content.of(np.arange(start, stop))
-        vectors_ME = towers.items(**{name: value.to(device) for name, value in inputs.items()})
-        vectors_NE[start:stop] = vectors_ME.cpu().numpy()
-        embeddings_ND[start:stop] = towers.items.embed(vectors_ME).cpu().numpy()
+    target, num_done = towers.items.head.weight.device, 0
+    for items_M in encoding_blocks(content.encoded):
+        vectors_ME = towers.items(**{name: value.to(target) for name, value in content.of(items_M).items()})
+        vectors_NE[items_M] = _finite(vectors_ME, items_M)
+        embeddings_ND[items_M] = _finite(towers.items.embed(vectors_ME), items_M)
+        num_done += len(items_M)
+        if progress is not None:
+            progress.show(num_done)
     vectors_NE.flush()
     embeddings_ND.flush()
+
+
+def _finite(values_MX: Tensor, items_M: Ints) -> NDArray[np.float16]:
+    half_MX = values_MX.half().cpu().numpy()
+    broken = items_M[~np.isfinite(half_MX).all(1)]
+    if len(broken):
+        raise InputError(
+            f"The towers give vectors that are nan, infinite or beyond ±65504 for {len(broken):,} of {len(items_M):,} "
+            f"items, such as row {broken.min():,}. Check that the weights and the item vectors are finite."
+        )
+    return half_MX
 
 
 def live_scorer(towers: Towers, content: ItemContent, config: HistoryConfig, scratch: Path) -> Scorer:
@@ -80,13 +100,13 @@ def live_scorer(towers: Towers, content: ItemContent, config: HistoryConfig, scr
     towers.eval()
     export_items(towers, content, folder)
     vectors_NE = np.load(folder.item_vectors, mmap_mode="r")
-    served, device = ServedUserTower(towers.users), towers.log_scale.device
+    served, target = ServedUserTower(towers.users), towers.log_scale.device
 
     @in_blocks
     @torch.inference_mode()
     def interests_of(histories: Sequence[History], scenario: int, moment_ms_B: Ints) -> NDArray[np.floating]:
         inputs = tower_inputs(histories, [scenario] * len(histories), moment_ms_B, vectors_NE, config)
-        return served(*on_device(inputs, device)).float().cpu().numpy()
+        return served(*on_device(inputs, target)).float().cpu().numpy()
 
     return Scorer(interests_of, np.load(folder.item_embeddings, mmap_mode="r"))
 

@@ -1,67 +1,155 @@
 """New items: a trained model for a newer catalog, without another training.
 
-An item that the model knows keeps its vectors, also where its text has changed since. A new one gets them from its
-content, as far as the model learned from contents: a vector of its own is learned in training alone. An item that is
-not in the newer catalog is left out.
+An item that the model knows as it is keeps its vectors. A new one, or one whose content has changed since, gets them
+from its content, as far as the model learned from contents: a vector of its own is learned in training alone. An item
+that is not in the newer catalog is left out. Several processes may embed a shard each (`redrec.training.shards`), and
+another one merges them.
 
-Shapes: N items of the newer catalog, M new ones among them, E item vector, D embedding.
+Shapes: N items of the newer catalog, M to embed, X coordinates.
 """
 
+import logging
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import pyarrow.compute as pc
+import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
-from torch import Tensor
 
+from redrec.atomic import replaced_folder
 from redrec.config import InputError, load_config
 from redrec.data import columns as c
 from redrec.data.histories import NEVER, VALIDATION, Histories, first_ms
 from redrec.data.split import read_vocabulary
-from redrec.folders import DataFolder, ModelFolder, write_json
+from redrec.folders import DataFolder, ModelFolder, ShardFolder, TablesFolder, write_json
 from redrec.hashing import file_hash
 from redrec.history import Ints
 from redrec.index.ranker import Ranker
-from redrec.model.encoders.config import HashedConfig
-from redrec.model.encoders.hashed import without_own
-from redrec.model.item_tower import ItemContent, write_item_content
+from redrec.model.encoders.content import ROWS_PER_BLOCK, EncodingProgress
+from redrec.model.item_tower import write_new_item_content
 from redrec.model.manifest import ModelManifest, read_model
+from redrec.training.changes import Changes, catalog_changes
+from redrec.training.distributed import device
 from redrec.training.export import export_items
 from redrec.training.recipe import Recipe
+from redrec.training.shards import Arrays, ShardManifest, checked_shards, is_whole, rows_in, write_shard
 from redrec.training.trainer import load_towers
 
+logger = logging.getLogger(__name__)
 
-def with_new_items(model: Path, data: Path, out: Path) -> int:
-    """Write the model for the catalog of `data` into `out`, ready for a release, and return how many items are new.
+
+class Refresh:
+    """A trained model and a newer catalog."""
+
+    def __init__(self, model: Path, data: Path) -> None:
+        """Compare the two.
+
+        Raises:
+            InputError: The model knows other scenarios or actions, or nothing of items that it was not trained on.
+        """
+        self.trained, self.old, self.data = read_model(model), ModelFolder(model), DataFolder(data)
+        _check_vocabulary(self.trained, model, data)
+        self.changes = catalog_changes(model, data)
+        self.ids = pq.read_table(self.data.items, columns=[c.ITEM_ID])
+        self.sizes = Arrays(*(rows_in(getattr(self.old, name)).shape[1] for name in Arrays._fields))
+        self.model_hash, self.items_hash = file_hash(self.old.tower), file_hash(self.data.items)
+
+    def manifest(self, index: int, count: int) -> ShardManifest:
+        return ShardManifest(model_hash=self.model_hash, items_hash=self.items_hash, index=index, count=count)
+
+    def embed(self, rows_M: Ints, out: ShardFolder) -> None:
+        """Encode these items of the catalog."""
+        recipe, known_M = load_config(Recipe, self.old.recipe), self.changes.known_N[rows_M]
+        with TemporaryDirectory() as scratch:
+            items, folder = TablesFolder(Path(scratch)).items, ModelFolder(Path(scratch)).content
+            write_rows(self.data.items, rows_M, items)
+            content = write_new_item_content(items, folder, recipe.item_tower, self.old.content, known_M)
+            towers = load_towers(self.old.path, self.trained.vocabulary).to(device())
+            export_items(towers, content, out, EncodingProgress(len(content)))
+
+    def merge(self, shards: Sequence[tuple[ShardFolder, Ints]], out: ModelFolder) -> None:
+        """Write the arrays of the whole catalog: what the model has, and what the shards have."""
+        for name, size in self.sizes._asdict().items():
+            shape = (len(self.ids), size)
+            merged_NX = np.lib.format.open_memmap(getattr(out, name), mode="w+", dtype=np.float16, shape=shape)
+            kept, before_NX = np.flatnonzero(self.changes.is_kept_N), np.load(getattr(self.old, name), mmap_mode="r")
+            for start in range(0, len(kept), ROWS_PER_BLOCK):
+                rows_K = kept[start : start + ROWS_PER_BLOCK]
+                merged_NX[rows_K] = before_NX[self.changes.known_N[rows_K]]
+            for folder, rows_M in shards:
+                embedded_MX = rows_in(getattr(folder, name))
+                for start in range(0, len(rows_M), ROWS_PER_BLOCK):
+                    block = slice(start, start + ROWS_PER_BLOCK)
+                    merged_NX[rows_M[block]] = embedded_MX[block]
+            merged_NX.flush()
+
+
+def embed_shard(model: Path, data: Path, index: int, count: int, out: Path) -> int:
+    """Embed one of `count` shards of the items that are new or have changed, and return how many those are.
 
     Args:
         model: Folder written by `redrec.training.trainer`, on any data folder.
         data: Folder written by `redrec.data.prepare`, with the model's scenarios and actions.
+        index: Which shard, from 0.
+        count: Into how many shards the items are dealt out.
+        out: Folder of the shard. If it holds this shard already, of the same model and catalog, it is left as it is.
+
+    Raises:
+        InputError: As of `with_new_items`, or an item cannot be embedded.
+    """
+    if not 0 <= index < count:
+        raise InputError(f"There is no shard {index} of {count}. Give an index of 0 to {count - 1}.")
+    refresh = Refresh(model, data)
+    manifest = refresh.manifest(index, count)
+    rows_M = manifest.rows(refresh.changes.to_embed())
+    if is_whole(ShardFolder(out), manifest):
+        logger.info(f"shard {index} of {count} is whole: its {len(rows_M):,} items are not embedded again")
+    else:
+        logger.info(f"shard {index} of {count}: {len(rows_M):,} of {len(refresh.ids):,} items to embed")
+        write_shard(out, manifest, refresh.ids, rows_M, refresh.sizes, refresh.embed)
+    return len(rows_M)
+
+
+def with_new_items(model: Path, data: Path, shards: Sequence[Path], out: Path) -> Changes:
+    """Write the model for the catalog of `data` into `out`, ready for a release, and return what differs.
+
+    Args:
+        model: Folder written by `redrec.training.trainer`, on any data folder.
+        data: Folder written by `redrec.data.prepare`, with the model's scenarios and actions.
+        shards: All folders written by `embed_shard` for the two.
         out: New folder. It cannot be trained further, nor be the `model` of another call.
 
     Raises:
-        InputError: The model knows other scenarios or actions, or nothing of items that it was not trained on.
+        InputError: The model knows other scenarios or actions, or nothing of items that it was not trained on; or a
+            shard is absent, not finished or of another model or catalog.
     """
-    trained, old, new = read_model(model), ModelFolder(model), ModelFolder(out)
-    _check_vocabulary(trained, model, data)
-    row_N = _rows(old, DataFolder(data).items)
-    new_M = np.flatnonzero(row_N < 0)
-    new.export.mkdir(parents=True)
-    with TemporaryDirectory() as scratch:
-        embedded = ModelFolder(Path(scratch))
-        if len(new_M):
-            _embed(old, trained, DataFolder(data).items, new_M, embedded)
-        for name in ("item_vectors", "item_embeddings"):
-            of_known, of_new = getattr(old, name), getattr(embedded, name)
-            np.save(getattr(new, name), _merged(of_known, of_new, row_N))
-    shutil.copyfile(old.tower, new.tower)
-    _ranker(old, trained, data, row_N).save(new.ranker)
-    manifest = trained.model_copy(update={"items_hash": file_hash(DataFolder(data).items)})
-    write_json(new.manifest, manifest.model_dump(mode="json"))
-    return len(new_M)
+    refresh = Refresh(model, data)
+    manifest = refresh.manifest(0, len(shards))
+    checked = checked_shards(shards, manifest, refresh.ids, refresh.changes.to_embed(), refresh.sizes)
+    with replaced_folder(out) as fresh:
+        old, new = refresh.old, ModelFolder(fresh)
+        new.export.mkdir()
+        refresh.merge(checked, new)
+        shutil.copyfile(old.tower, new.tower)
+        _ranker(old, refresh.trained, data, refresh.changes.known_N).save(new.ranker)
+        written = refresh.trained.model_copy(update={"items_hash": refresh.items_hash})
+        write_json(new.manifest, written.model_dump(mode="json"))
+    counts = [f"{number:,} {name.replace('_', ' ')}" for name, number in refresh.changes.counts().items()]
+    logger.info(f"of {len(refresh.ids):,} items: {', '.join(counts)}")
+    return refresh.changes
+
+
+def write_rows(items: Path, rows_M: Ints, out: Path) -> None:
+    """Write some rows of a Parquet table, which are in ascending order."""
+    file, start = pq.ParquetFile(items), 0
+    with pq.ParquetWriter(out, file.schema_arrow) as writer:
+        for block in file.iter_batches(ROWS_PER_BLOCK):
+            first, last = np.searchsorted(rows_M, [start, start + len(block)])
+            if first < last:
+                writer.write_batch(block.take(pa.array(rows_M[first:last] - start)))
+            start += len(block)
 
 
 def _check_vocabulary(trained: ModelManifest, model: Path, data: Path) -> None:
@@ -73,51 +161,8 @@ def _check_vocabulary(trained: ModelManifest, model: Path, data: Path) -> None:
         )
 
 
-def _rows(old: ModelFolder, items: Path) -> Ints:
-    """Return the model's row of each item of the catalog, `row_N`, -1 if it is new."""
-    if not old.item_ids.is_file():
-        raise InputError(f"{old.path} does not say which items it knows: it has no {old.item_ids.name}. Train again.")
-    known, ids = (pq.read_table(path, columns=[c.ITEM_ID])[c.ITEM_ID] for path in (old.item_ids, items))
-    return pc.index_in(ids, known.combine_chunks()).fill_null(-1).to_numpy()
-
-
-def _embed(old: ModelFolder, trained: ModelManifest, items: Path, new_M: Ints, out: ModelFolder) -> None:
-    """Encode the new items; the content is that of the whole catalog, since an encoder may compare its items."""
-    recipe = load_config(Recipe, old.recipe)
-    if recipe.item_tower.num_id_buckets:
-        raise InputError(
-            f"{old.path} has learned a vector for each item id, and {len(new_M):,} items of {items} are new to it. "
-            "Train again, without item_tower.num_id_buckets if new items are to be served between trainings."
-        )
-    content = write_item_content(items, out.content, recipe.item_tower)
-    towers = load_towers(old.path, trained.vocabulary)
-    out.export.mkdir()
-    export_items(towers, NewItems(content, new_M, recipe), out)
-
-
-class NewItems:
-    """The content of some items, without own buckets, since the catalog of the training numbers these."""
-
-    def __init__(self, content: ItemContent, new_M: Ints, recipe: Recipe) -> None:
-        self.content, self.new_M, self.encoder = content, new_M, recipe.item_tower.encoder
-
-    def __len__(self) -> int:
-        return len(self.new_M)
-
-    def of(self, items_M: NDArray[np.int64]) -> dict[str, Tensor]:
-        inputs = self.content.of(self.new_M[items_M])
-        return without_own(inputs, self.encoder) if isinstance(self.encoder, HashedConfig) else inputs
-
-
-def _merged(of_known: Path, of_new: Path, row_N: Ints) -> NDArray[np.float16]:
-    merged_NX = np.load(of_known, mmap_mode="r")[row_N]
-    if (row_N < 0).any():
-        merged_NX[row_N < 0] = np.load(of_new)
-    return merged_NX
-
-
-def _ranker(old: ModelFolder, trained: ModelManifest, data: Path, row_N: Ints) -> Ranker:
+def _ranker(old: ModelFolder, trained: ModelManifest, data: Path, known_N: Ints) -> Ranker:
     """Return the ranker with the time of each item's first event in the old and the new log."""
     ranker = Ranker.load(old.ranker, trained.logit_scale)
-    before_N = np.where(row_N < 0, NEVER, ranker.first_ms_N[row_N])
-    return ranker._replace(first_ms_N=np.minimum(before_N, first_ms(Histories(data), len(row_N), VALIDATION)))
+    before_N = np.where(known_N < 0, NEVER, ranker.first_ms_N[known_N])
+    return ranker._replace(first_ms_N=np.minimum(before_N, first_ms(Histories(data), len(known_N), VALIDATION)))

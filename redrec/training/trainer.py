@@ -15,14 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from redrec.atomic import settle
 from redrec.config import InputError, load_config
-from redrec.data import columns as c
 from redrec.data.histories import TRAIN, VALIDATION, Histories, train_counts
 from redrec.data.items import is_allowed
 from redrec.data.split import read_vocabulary
@@ -38,6 +36,7 @@ from redrec.model.manifest import ModelManifest
 from redrec.prefetch import prefetch
 from redrec.training import checkpoint
 from redrec.training.batches import Batch, Batches, Shard
+from redrec.training.changes import write_known_items
 from redrec.training.clock import Clock
 from redrec.training.distributed import device, processes, spread, total
 from redrec.training.export import export_towers, live_scorer
@@ -270,7 +269,7 @@ class TrainingRun:
             return
         towers = load_towers(self.folder.path, self.vocabulary)
         export_towers(towers, self.content, len(self.vocabulary.scenarios), self.folder.path)
-        pq.write_table(pq.read_table(self.data.items, columns=[c.ITEM_ID]), self.folder.item_ids)
+        write_known_items(self.data.items, self.recipe.item_tower, self.folder.item_ids)
         manifest = ModelManifest(
             vocabulary=self.vocabulary,
             items_hash=file_hash(self.data.items),

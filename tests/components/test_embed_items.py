@@ -9,6 +9,7 @@ from kfp import dsl
 
 from components.build_bundle import build_bundle
 from components.embed_items import embed_items
+from components.embed_shard import embed_shard
 from components.evaluate_model import evaluate_model
 from components.prepare_data import prepare_data
 from redrec.bundle.reader import Bundle
@@ -28,11 +29,15 @@ def test_a_new_item_is_in_the_next_release_of_the_same_model(steps: Steps, tmp_p
     recipe = json.dumps({"data": {"scenarios": read_vocabulary(Path(steps.data.path)).scenarios}})
 
     prepare_data.python_func(str(earlier.events), str(tmp_path / "items.parquet"), data, metrics, recipe)
-    embed_items.python_func(data, steps.model, model, metrics)
+    shards = [dsl.Artifact(uri=str(tmp_path / f"shard-{index}")) for index in range(2)]
+    for index, shard in enumerate(shards):
+        embed_shard.python_func(data, steps.model, shard, index, len(shards))
+    embed_items.python_func(data, steps.model, shards, model, metrics)
     evaluate_model.python_func(data, model, evaluation, metrics, steps.release.path)
     build_bundle.python_func(data, model, evaluation, steps.features, steps.feature_hash, release, metrics)
 
-    assert metrics.metadata["new_items"] == 1
+    counts = {name: metrics.metadata[f"{name}_items"] for name in ("embedded", "new", "changed", "withdrawn")}
+    assert counts == {"embedded": 1, "new": 1, "changed": 0, "withdrawn": 0}
     before, after = (Bundle.load(RunFolder(Path(of.path)).bundle) for of in (steps.release, release))
     assert set(after.item_ids) - set(before.item_ids) == {"new"}
     assert after.manifest.id != before.manifest.id

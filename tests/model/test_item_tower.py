@@ -5,8 +5,14 @@ import pytest
 import torch
 
 from redrec.model.config import ItemTowerConfig
-from redrec.model.encoders.config import IdsOnlyConfig
-from redrec.model.item_tower import MADE_OF, ItemTower, write_item_content
+from redrec.model.encoders.config import IdsOnlyConfig, VisionConfig
+from redrec.model.item_tower import (
+    MADE_OF,
+    ItemTower,
+    content_hashes,
+    write_item_content,
+    write_new_item_content,
+)
 from tests.model.catalogs import encode, titled, write_items
 
 TWINS = titled("green tea", "green tea", "running shoe")
@@ -72,3 +78,20 @@ def test_a_tower_of_ids_alone_has_one_row_per_item_and_reads_no_text(tmp_path):
 def test_ids_alone_without_ids_are_refused():
     with pytest.raises(ValueError, match="set num_id_buckets"):
         ItemTowerConfig(encoder=IdsOnlyConfig())
+
+
+def test_a_changed_item_keeps_its_learned_id(tmp_path):
+    config = ItemTowerConfig(num_id_buckets=8)
+    tower_of(tmp_path, config)
+    new = write_items(tmp_path, titled("red tea", "black tea"))
+    content = write_new_item_content(new, tmp_path / "new", config, tmp_path / "content", np.array([2, 0]))
+    assert content.of(np.arange(2))["id_M"].tolist() == [2, 0]
+
+
+def test_the_hash_of_an_item_is_of_its_text_and_its_image(tmp_path):
+    rows = [{"title": "tea", "image": "a.png"}, {"title": "tea", "image": "b.png"}, {"title": "cup", "image": "a.png"}]
+    items = write_items(tmp_path, rows)
+    first, second, third = content_hashes(items, ItemTowerConfig())
+    assert first == second != third
+    config = ItemTowerConfig(vision=VisionConfig(model="absent", root=tmp_path))
+    assert len(set(content_hashes(items, config))) == 3

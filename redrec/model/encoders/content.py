@@ -21,6 +21,7 @@ from torch import Tensor
 logger = logging.getLogger(__name__)
 
 ROWS_PER_BLOCK = 8192
+ITEMS_PER_WINDOW, ITEMS_PER_BLOCK = 65_536, 1024  # sorted by length at a time, and encoded at a time
 SECONDS_PER_LINE = 30
 
 
@@ -44,10 +45,12 @@ class TokenContent:
     def __len__(self) -> int:
         return len(self.offsets_N1) - 1
 
+    def lengths(self, items_M: NDArray[np.int64]) -> NDArray[np.int64]:
+        return self.offsets_N1[items_M + 1] - self.offsets_N1[items_M]
+
     def of(self, items_M: NDArray[np.int64]) -> dict[str, Tensor]:
         """Return the tokens of these items, one after the other, and the offset of each item's first, `begins_M`."""
-        starts_M, ends_M = self.offsets_N1[items_M], self.offsets_N1[items_M + 1]
-        counts_M = ends_M - starts_M
+        starts_M, counts_M = self.offsets_N1[items_M], self.lengths(items_M)
         begins_M = np.cumsum(counts_M) - counts_M
         positions = np.arange(counts_M.sum()) + np.repeat(starts_M - begins_M, counts_M)
         tokens_T = self.tokens_T[positions].astype(np.int64)
@@ -84,6 +87,19 @@ def rows_of(table: Path, names: Iterable[str]) -> Iterator[dict[str, Any]]:
         yield from block
 
 
+def encoding_blocks(content: Content) -> Iterator[NDArray[np.int64]]:
+    """Yield the indices of all items in blocks of texts of similar length, so that a batch of a block has no padding.
+
+    Within a window the longest are first. In memory are a window's lengths, and a block's inputs and vectors.
+    """
+    for start in range(0, len(content), ITEMS_PER_WINDOW):
+        window = np.arange(start, min(start + ITEMS_PER_WINDOW, len(content)))
+        if isinstance(content, TokenContent):
+            window = window[np.argsort(-content.lengths(window), kind="stable")]
+        for first in range(0, len(window), ITEMS_PER_BLOCK):
+            yield window[first : first + ITEMS_PER_BLOCK]
+
+
 class EncodingProgress:
     """Logs now and then how many items are encoded, and how long the rest will take."""
 
@@ -91,7 +107,7 @@ class EncodingProgress:
         self.num_items, self.began, self.shown = num_items, time.monotonic(), time.monotonic()
 
     def show(self, num_done: int) -> None:
-        now, num_done = time.monotonic(), min(num_done, self.num_items)
+        now = time.monotonic()
         if now - self.shown < SECONDS_PER_LINE and num_done < self.num_items:
             return
         self.shown, items_per_s = now, num_done / max(1e-9, now - self.began)

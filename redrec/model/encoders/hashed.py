@@ -36,6 +36,7 @@ from redrec.model.parameter_groups import TABLE
 logger = logging.getLogger(__name__)
 
 WORD = re.compile(r"\w+")
+OF_MOST = "of_most.npy"  # the hash of the text of more than half of the items, if there is one
 MAX_OWN = 2**20  # own buckets, beyond which items share them: each step of the optimizer passes over all
 
 
@@ -58,7 +59,8 @@ def write_hashed(items: Path, folder: Path, config: HashedConfig) -> TokenConten
     hash_N = np.fromiter(map(_hash, _tokens(items, config)), dtype=np.uint64)
     is_empty_N, num_equal_N = hash_N == _hash([]), _num_equal(hash_N)
     has_own_N = is_empty_N | (num_equal_N > 1)
-    has_words_N = ~is_empty_N & (num_equal_N <= max(1, len(hash_N) / 2))
+    is_of_most_N = num_equal_N > max(1, len(hash_N) / 2)
+    has_words_N = ~is_empty_N & ~is_of_most_N
     if has_own_N.any():
         num_empty = int(is_empty_N.sum())
         logger.info(
@@ -66,7 +68,15 @@ def write_hashed(items: Path, folder: Path, config: HashedConfig) -> TokenConten
             "another item: their ids are learned too. Of a new one, the model knows its text alone."
         )
     rows = zip(_tokens(items, config), has_words_N, own_buckets(has_own_N, config.num_buckets, MAX_OWN), strict=True)
-    return write_tokens(folder, ((words if has_words else []) + own for words, has_words, own in rows))
+    content = write_tokens(folder, ((words if has_words else []) + own for words, has_words, own in rows))
+    np.save(folder / OF_MOST, np.unique(hash_N[is_of_most_N]))
+    return content
+
+
+def write_new(items: Path, folder: Path, config: HashedConfig, trained: Path) -> TokenContent:
+    """Hash the text of items that a training did not have: words alone, and none of a text that most items had."""
+    of_most = set(np.load(trained / OF_MOST).tolist())
+    return write_tokens(folder, (words if _hash(words) not in of_most else [] for words in _tokens(items, config)))
 
 
 def own_buckets(has_own_N: Iterable[bool], num_buckets: int, max_own: int) -> Iterator[list[int]]:
@@ -105,11 +115,8 @@ def _pairs(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
                 yield name, text
 
 
-def without_own(inputs: dict[str, Tensor], config: HashedConfig) -> dict[str, Tensor]:
-    """Return the inputs of some items without own buckets."""
-    is_word_T = inputs["tokens_T"] < config.num_buckets
-    num_before_T1 = F.pad(is_word_T.cumsum(0), (1, 0))
-    return {"tokens_T": inputs["tokens_T"][is_word_T], "begins_M": num_before_T1[inputs["begins_M"]]}
+def _readings(items: Path, config: HashedConfig) -> Iterator[str]:
+    return (repr(list(_pairs(row))) for row in rows_of(items, config.fields))
 
 
 class HashedEncoder(nn.Module):
@@ -140,4 +147,4 @@ def _make(config: HashedConfig, content: Content, item_dim: int) -> HashedEncode
     return HashedEncoder(max(config.num_buckets, content.tokens_T.max(initial=0) + 1), item_dim)
 
 
-ENCODER = ItemEncoder(write_hashed, _open, _make)
+ENCODER = ItemEncoder(write_hashed, _open, _make, readings=_readings, write_new=write_new)

@@ -1,5 +1,7 @@
 """Ids only: no content at all, for models that have only an embedding per item id, such as SASRec."""
 
+from collections.abc import Iterator
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -45,4 +47,8 @@ def _make(config: IdsOnlyConfig, content: Content, item_dim: int) -> NoEncoder:
     return NoEncoder()
 
 
-ENCODER = ItemEncoder(write_no_content, _open, _make)
+def _readings(items: Path, config: IdsOnlyConfig) -> Iterator[str]:
+    return repeat("", num_items(items))
+
+
+ENCODER = ItemEncoder(write_no_content, _open, _make, readings=_readings)

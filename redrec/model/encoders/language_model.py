@@ -68,7 +68,7 @@ class LanguageModel(nn.Module):
         lengths_M = torch.diff(begins_M, append=begins_M.new_tensor([len(tokens_T)]))
         longest_first_M = lengths_M.argsort(descending=True, stable=True)
         pooled = []
-        for start, stop in _sub_batches(lengths_M[longest_first_M].tolist(), self.batch_tokens):
+        for start, stop in token_batches(lengths_M[longest_first_M].tolist(), self.batch_tokens):
             texts_K = longest_first_M[start:stop]
             pooled.append(self._pooled(tokens_T, begins_M[texts_K], lengths_M[texts_K]))
         num_pooled = sum(map(len, pooled))
@@ -89,10 +89,10 @@ class LanguageModel(nn.Module):
         return F.normalize(pooled_KV, dim=-1)
 
 
-def _sub_batches(lengths: list[int], batch_tokens: int) -> Iterator[tuple[int, int]]:
+def token_batches(lengths: list[int], batch_tokens: int) -> Iterator[tuple[int, int]]:
     """Yield ranges of at most `batch_tokens` padded tokens, or one text; `lengths` descend, empty texts are left out.
 
-    >>> list(_sub_batches([5, 4, 2, 2, 1, 0], batch_tokens=8))
+    >>> list(token_batches([5, 4, 2, 2, 1, 0], batch_tokens=8))
     [(0, 1), (1, 3), (3, 5)]
     """
     start, num_texts = 0, len(lengths) - lengths.count(0)

@@ -10,6 +10,7 @@
 An encoder is a module that takes the inputs its content gives, by name, and returns `content_ME`.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from torch import nn
@@ -34,6 +35,25 @@ def write_content(items: Path, folder: Path, config: EncoderConfig) -> Content:
         InputError: A file or model that `config` names is absent or unfit.
     """
     return ENCODERS[config.kind].write_content(items, folder, config)
+
+
+def write_new_content(items: Path, folder: Path, config: EncoderConfig, trained: Path) -> Content:
+    """Write the encoder's input for items that a training did not have; `trained` is the folder of its content.
+
+    What the training derived from its whole catalog, such as a mean, holds for these items too.
+
+    Raises:
+        InputError: A file or model that `config` names is absent or unfit.
+    """
+    encoder = ENCODERS[config.kind]
+    if encoder.write_new is None:
+        return encoder.write_content(items, folder, config)
+    return encoder.write_new(items, folder, config, trained)
+
+
+def readings(items: Path, config: EncoderConfig) -> Iterable[str | bytes]:
+    """Return what the encoder reads of each item, in the order of `items`."""
+    return ENCODERS[config.kind].readings(items, config)
 
 
 def open_content(folder: Path, config: EncoderConfig) -> Content:

@@ -18,7 +18,15 @@ from torch import Tensor, nn
 
 from redrec.config import InputError
 from redrec.model.encoders.config import TextConfig
-from redrec.model.encoders.content import Content, EncodingProgress, TokenContent, blocks, write_tokens
+from redrec.model.encoders.content import (
+    Content,
+    EncodingProgress,
+    TokenContent,
+    blocks,
+    encoding_blocks,
+    rows_of,
+    write_tokens,
+)
 from redrec.model.encoders.encoder import ItemEncoder
 from redrec.model.encoders.language_model import ITEM_TOKEN, LanguageModel, load_tokenizer
 from redrec.model.encoders.template import lines
@@ -36,8 +44,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-ITEMS_PER_BLOCK = 1024
-
 
 def write_text(items: Path, folder: Path, config: TextConfig) -> TokenContent | VectorContent:
     """Write the catalog's tokens into `folder`, and for a frozen model its vectors.
@@ -46,16 +52,36 @@ def write_text(items: Path, folder: Path, config: TextConfig) -> TokenContent | 
         InputError: There is no such model, its input is too short for the fields, no item has text, or a frozen
             model gives all items the same vector.
     """
-    tokenizer = load_tokenizer(config)
-    names = [field.name for field in config.fields]
-    of_blocks = (_tokens(block, tokenizer, config) for block in blocks(items, names))
-    tokens = write_tokens(folder, chain.from_iterable(of_blocks))
+    tokens = _write_tokens(items, folder, config)
     _require_texts(tokens, items)
     if config.regime != "frozen":
         return tokens
     content = store(folder, len(tokens), _encoded(tokens, config), config.model)
     require_distinct(content, config.model)
     return content
+
+
+def write_new(items: Path, folder: Path, config: TextConfig, trained: Path) -> TokenContent | VectorContent:
+    """Write the tokens, or the vectors, of items that a training did not have, standardised as those that it had."""
+    tokens = _write_tokens(items, folder, config)
+    if config.regime != "frozen":
+        return tokens
+    return store(folder, len(tokens), _encoded(tokens, config), config.model, trained)
+
+
+def _write_tokens(items: Path, folder: Path, config: TextConfig) -> TokenContent:
+    tokenizer = load_tokenizer(config)
+    of_blocks = (_tokens(block, tokenizer, config) for block in blocks(items, _names(config)))
+    return write_tokens(folder, chain.from_iterable(of_blocks))
+
+
+def _names(config: TextConfig) -> list[str]:
+    return [field.name for field in config.fields]
+
+
+def _readings(items: Path, config: TextConfig) -> Iterator[str]:
+    for row in rows_of(items, _names(config)):
+        yield "".join(line for line, _ in lines(row, config.fields))
 
 
 def _require_texts(tokens: TokenContent, items: Path) -> None:
@@ -105,13 +131,13 @@ def _encoded(tokens: TokenContent, config: TextConfig) -> Iterator[VectorBlock]:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     is_half = device.type == "cuda" and torch.cuda.is_bf16_supported()
     model = LanguageModel(config).eval().to(device, torch.bfloat16 if is_half else torch.float32)
-    progress = EncodingProgress(len(tokens))
-    for start in range(0, len(tokens), ITEMS_PER_BLOCK):
-        stop = min(start + ITEMS_PER_BLOCK, len(tokens))
-        index_K = start + np.flatnonzero(np.diff(tokens.offsets_N1[start : stop + 1]))
+    progress, num_done = EncodingProgress(len(tokens)), 0
+    for block_K in encoding_blocks(tokens):
+        index_K = block_K[tokens.lengths(block_K) > 0]
         if len(index_K):
             yield index_K, model(**{name: value.to(device) for name, value in tokens.of(index_K).items()}).cpu().numpy()
-        progress.show(stop)
+        num_done += len(block_K)
+        progress.show(num_done)
 
 
 class TextEncoder(nn.Module):
@@ -141,4 +167,4 @@ def _sources(config: TextConfig) -> list[Path]:
     return [Path(config.model)]
 
 
-ENCODER = ItemEncoder(write_text, _open, _make, _sources)
+ENCODER = ItemEncoder(write_text, _open, _make, _sources, _readings, write_new)

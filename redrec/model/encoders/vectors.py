@@ -9,8 +9,9 @@ Shapes: N items of the catalog, M items of a call, K items of a block, V size of
 
 import logging
 from collections.abc import Iterable, Iterator
+from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -29,7 +30,15 @@ from redrec.model.encoders.encoder import ItemEncoder
 logger = logging.getLogger(__name__)
 
 NUM_EXAMPLES = 3
+STANDARD = "standard.npz"
 VectorBlock = tuple[NDArray[np.int64], NDArray]  # item indices and their vectors
+
+
+class Standard(NamedTuple):
+    """What is subtracted from the vectors of a catalog, and what the rest is multiplied by."""
+
+    mean_V: NDArray[np.float64]
+    scale: NDArray[np.float64]
 
 
 class VectorContent:
@@ -67,20 +76,43 @@ def write_vectors(items: Path, folder: Path, config: VectorsConfig) -> VectorCon
     Raises:
         InputError: The file does not fit the configuration, has no vector for too many items, or one for all.
     """
-    if not config.path.is_file():
-        raise InputError(f"Item vectors {config.path} do not exist. Give a Parquet or .npy file in encoder.path.")
-    read = _npy_blocks if config.path.suffix == ".npy" else _parquet_blocks
-    content = store(folder, num_items(items), read(items, config), str(config.path))
+    content = store(folder, num_items(items), _file_blocks(items, config), str(config.path))
     require_enough(content.is_present_N, items, config.max_absent_share, f"vector in {config.path}")
     require_distinct(content, str(config.path))
     return content
 
 
-def store(folder: Path, num_items: int, vector_blocks: Iterable[VectorBlock], source: str) -> VectorContent:
-    """Write blocks of vectors, in any order, then centre and scale all.
+def write_new(items: Path, folder: Path, config: VectorsConfig, trained: Path) -> VectorContent:
+    """Write the vectors of items that a training did not have, standardised as those that it had."""
+    content = store(folder, num_items(items), _file_blocks(items, config), str(config.path), trained)
+    logger.info(f"{(~content.is_present_N).sum():,} of {len(content):,} new items have no vector in {config.path}")
+    return content
+
+
+def _readings(items: Path, config: VectorsConfig) -> list[bytes]:
+    """Return a digest of each item's vector; an item without one has none."""
+    digests = [b""] * num_items(items)
+    for index_K, vectors_KV in _file_blocks(items, config):
+        for index, vector_V in zip(index_K, np.asarray(vectors_KV, dtype=np.float32), strict=True):
+            digests[index] = blake2b(vector_V.tobytes(), digest_size=16).digest()
+    return digests
+
+
+def _file_blocks(items: Path, config: VectorsConfig) -> Iterator[VectorBlock]:
+    if not config.path.is_file():
+        raise InputError(f"Item vectors {config.path} do not exist. Give a Parquet or .npy file in encoder.path.")
+    read = _npy_blocks if config.path.suffix == ".npy" else _parquet_blocks
+    return read(items, config)
+
+
+def store(
+    folder: Path, num_items: int, vector_blocks: Iterable[VectorBlock], source: str, trained: Path | None = None
+) -> VectorContent:
+    """Write blocks of vectors, in any order, then centre and scale all, as in `trained` if the items are new to it.
 
     Raises:
-        InputError: There is no vector at all, a value is not finite in half precision, or an item has two vectors.
+        InputError: There is no vector at all, a value is not finite in half precision, an item has two vectors, or
+            they are not of the size of those in `trained`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     is_present_N = np.zeros(num_items, dtype=bool)
@@ -88,8 +120,7 @@ def store(folder: Path, num_items: int, vector_blocks: Iterable[VectorBlock], so
     sum_V: NDArray[np.float64] = np.zeros(1)
     for index_K, vectors_KV in vector_blocks:
         if vectors_NV is None:
-            shape = (num_items, vectors_KV.shape[1])
-            vectors_NV = np.lib.format.open_memmap(folder / "vectors.npy", mode="w+", dtype=np.float16, shape=shape)
+            vectors_NV = _empty(folder, num_items, vectors_KV.shape[1])
         with np.errstate(over="ignore"):  # values beyond half precision become infinite and are refused below
             vectors_NV[index_K] = vectors_KV
         if not np.isfinite(vectors_NV[index_K]).all():
@@ -97,24 +128,55 @@ def store(folder: Path, num_items: int, vector_blocks: Iterable[VectorBlock], so
         is_present_N[index_K] = True
         num_present += len(index_K)
         sum_V = sum_V + vectors_KV.sum(0, dtype=np.float64)
-    if vectors_NV is None or not num_present:
-        raise InputError(f"{source} gives no vector for any of the {num_items:,} items. Check that the item ids agree.")
     if num_present > is_present_N.sum():
         num_repeated = num_present - int(is_present_N.sum())
         raise InputError(f"{source} gives {num_repeated:,} items a second vector. Keep one row per item_id.")
-    _standardise(vectors_NV, is_present_N, sum_V / num_present)
+    if trained is not None:
+        standard = _trained_standard(trained, vectors_NV, source)
+        vectors_NV = _empty(folder, num_items, len(standard.mean_V)) if vectors_NV is None else vectors_NV
+    elif vectors_NV is not None and num_present:
+        standard = _standard(vectors_NV, is_present_N, sum_V / num_present)
+    else:
+        raise InputError(f"{source} gives no vector for any of the {num_items:,} items. Check that the item ids agree.")
+    _standardise(vectors_NV, is_present_N, standard)
+    np.savez(folder / STANDARD, **standard._asdict())
     np.save(folder / "is_present.npy", is_present_N)
     return VectorContent(folder)
 
 
-def _standardise(vectors_NV: np.memmap, is_present_N: NDArray[np.bool_], mean_V: NDArray) -> None:
-    """Centre the vectors on their mean and scale them to a mean square of one per coordinate, in place."""
+def _empty(folder: Path, num_items: int, vector_dim: int) -> np.memmap:
+    path = folder / "vectors.npy"
+    return np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=(num_items, vector_dim))
+
+
+def _trained_standard(trained: Path, vectors_NV: np.memmap | None, source: str) -> Standard:
+    with np.load(trained / STANDARD) as saved:
+        standard = Standard(**saved)
+    if vectors_NV is not None and vectors_NV.shape[1] != len(standard.mean_V):
+        raise InputError(
+            f"{source} gives vectors of {vectors_NV.shape[1]} coordinates, and the model was trained on "
+            f"{len(standard.mean_V)}. Give vectors of the same encoder, or train again."
+        )
+    return standard
+
+
+def _blocks_of(is_present_N: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
+    """Return the indices of the items with a vector, block by block."""
     present = np.flatnonzero(is_present_N)
-    index_blocks = [present[start : start + ROWS_PER_BLOCK] for start in range(0, len(present), ROWS_PER_BLOCK)]
-    square = sum(float(np.square(vectors_NV[index_K] - mean_V).sum()) for index_K in index_blocks)
-    scale = (square / (len(present) * len(mean_V))) ** -0.5 if square else 1.0
-    for index_K in index_blocks:
-        vectors_NV[index_K] = (vectors_NV[index_K] - mean_V) * scale
+    return [present[start : start + ROWS_PER_BLOCK] for start in range(0, len(present), ROWS_PER_BLOCK)]
+
+
+def _standard(vectors_NV: np.memmap, is_present_N: NDArray[np.bool_], mean_V: NDArray[np.float64]) -> Standard:
+    """Return the scale with which the centred vectors have a mean square of one per coordinate."""
+    squares = (float(np.square(vectors_NV[index_K] - mean_V).sum()) for index_K in _blocks_of(is_present_N))
+    square = sum(squares) / (is_present_N.sum() * len(mean_V))
+    return Standard(mean_V, np.array(square**-0.5 if square else 1.0))
+
+
+def _standardise(vectors_NV: np.memmap, is_present_N: NDArray[np.bool_], standard: Standard) -> None:
+    """Centre and scale the vectors in place."""
+    for index_K in _blocks_of(is_present_N):
+        vectors_NV[index_K] = (vectors_NV[index_K] - standard.mean_V) * standard.scale
     vectors_NV.flush()
 
 
@@ -139,12 +201,12 @@ def require_distinct(content: VectorContent, source: str) -> None:
     Raises:
         InputError: They are, and there are several.
     """
-    present = np.flatnonzero(content.is_present_N)
-    index_blocks = (present[start : start + ROWS_PER_BLOCK] for start in range(0, len(present), ROWS_PER_BLOCK))
-    is_distinct = any((content.vectors_NV[index_K] != content.vectors_NV[present[0]]).any() for index_K in index_blocks)
-    if len(present) > 1 and not is_distinct:
+    index_blocks = _blocks_of(content.is_present_N)
+    first_V, num_present = content.vectors_NV[index_blocks[0][0]], content.is_present_N.sum()
+    is_distinct = any((content.vectors_NV[index_K] != first_V).any() for index_K in index_blocks)
+    if num_present > 1 and not is_distinct:
         raise InputError(
-            f"{source} gives the same vector for all of {len(present):,} items, so a model cannot distinguish them. "
+            f"{source} gives the same vector for all of {num_present:,} items, so a model cannot distinguish them. "
             "Give vectors that differ, or choose the encoder `hashed`, which then learns the items' ids."
         )
 
@@ -237,4 +299,4 @@ def _sources(config: VectorsConfig) -> list[Path]:
     return [path for path in (config.path, config.ids) if path]
 
 
-ENCODER = ItemEncoder(write_vectors, _open, _make, _sources)
+ENCODER = ItemEncoder(write_vectors, _open, _make, _sources, _readings, write_new)

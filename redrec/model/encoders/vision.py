@@ -44,13 +44,14 @@ class GatedFusion(nn.Module):
         return torch.where(has_image_M[:, None], gate_ME * image_ME + (1 - gate_ME) * content_ME, content_ME)
 
 
-def write_images(items: Path, folder: Path, config: VisionConfig) -> VectorContent:
-    """Encode the images of the catalog into `folder`.
+def write_images(items: Path, folder: Path, config: VisionConfig, trained: Path | None = None) -> VectorContent:
+    """Encode the images of the catalog into `folder`; `trained` is that of the training if the items are new to it.
 
     Raises:
         InputError: There is no such model, an image is outside `root`, too many cannot be read, or no item has one.
     """
-    return store(folder, num_items(items), _encoded(items, config), f"the `{c.IMAGE}` column of {items.name}")
+    source, is_new = f"the `{c.IMAGE}` column of {items.name}", trained is not None
+    return store(folder, num_items(items), _encoded(items, config, is_new), source, trained)
 
 
 def image_path(image: str, root: Path) -> Path:
@@ -72,8 +73,8 @@ def image_path(image: str, root: Path) -> Path:
     return path
 
 
-def _encoded(items: Path, config: VisionConfig) -> Iterator[VectorBlock]:
-    """Yield the vectors of all images that can be read, batch by batch."""
+def _encoded(items: Path, config: VisionConfig, is_new: bool) -> Iterator[VectorBlock]:
+    """Yield the vectors of all images that can be read, batch by batch; a share of a few new ones says nothing."""
     encode, progress, num_named = _encoder(config), EncodingProgress(num_items(items)), 0
     unreadable: list[str] = []
     for named in _named(items, config.root):
@@ -85,7 +86,7 @@ def _encoded(items: Path, config: VisionConfig) -> Iterator[VectorBlock]:
             yield np.array([index for index, _ in images]), encode([image for _, image in images])
         progress.show(named[-1][0] + 1)
     logger.info(f"{len(unreadable):,} of {num_named:,} images cannot be read")
-    if len(unreadable) > config.max_unreadable_share * num_named:
+    if not is_new and len(unreadable) > config.max_unreadable_share * num_named:
         raise InputError(
             f"{len(unreadable):,} of {num_named:,} images cannot be read, allowed is a share of "
             f"{config.max_unreadable_share}; such as those of {', '.join(unreadable[:NUM_EXAMPLES])}. "

@@ -1,8 +1,18 @@
 """Content: tokens come back as they were written, and a table is read block by block without loss."""
 
 import numpy as np
+import pytest
 
-from redrec.model.encoders.content import ROWS_PER_BLOCK, TokenContent, blocks, num_items, rows_of, write_tokens
+from redrec.model.encoders import content as content_module
+from redrec.model.encoders.content import (
+    ROWS_PER_BLOCK,
+    TokenContent,
+    blocks,
+    encoding_blocks,
+    num_items,
+    rows_of,
+    write_tokens,
+)
 from tests.model.catalogs import write_items
 
 TOKENS = [[3, 1, 4], [], [5], [9, 2]]
@@ -33,3 +43,18 @@ def test_every_row_is_read_once_in_its_order(tmp_path):
 def test_a_column_that_the_table_lacks_is_absent_from_the_rows(tmp_path):
     items = write_items(tmp_path, [{"title": "green tea"}])
     assert list(rows_of(items, ["title", "body"])) == [{"title": "green tea"}]
+
+
+@pytest.mark.parametrize("num_items", [1, 9, 10, 11, 57])
+def test_every_item_is_in_one_block_of_texts_of_similar_length(tmp_path, monkeypatch, num_items):
+    monkeypatch.setattr(content_module, "ITEMS_PER_WINDOW", 20)
+    monkeypatch.setattr(content_module, "ITEMS_PER_BLOCK", 5)
+    length_N = np.random.default_rng(num_items).integers(0, 30, num_items)
+    content = write_tokens(tmp_path / "content", ([1] * length for length in length_N))
+    index_blocks = list(encoding_blocks(content))
+    assert sorted(np.concatenate(index_blocks)) == list(range(num_items))
+    for start in range(0, num_items, 20):
+        window = [items_K for items_K in index_blocks if start <= items_K[0] < start + 20]
+        of_window = np.concatenate(window)
+        assert len(of_window) == min(20, num_items - start) and max(map(len, window)) <= 5
+        assert (np.diff(length_N[of_window]) <= 0).all()

@@ -4,7 +4,7 @@ import torch
 
 from redrec.model.encoders.config import HashedConfig
 from redrec.model.encoders.hashed import hashed_tokens, write_hashed
-from redrec.model.encoders.registry import make_encoder
+from redrec.model.encoders.registry import make_encoder, readings, write_new_content
 from tests.model.catalogs import encode, titled, write_items
 
 CONFIG = HashedConfig(num_buckets=1000)
@@ -73,3 +73,21 @@ def test_a_catalog_without_any_text_is_its_ids(tmp_path):
     content = write_hashed(write_items(tmp_path, titled(None, None, None)), tmp_path / "content", CONFIG)
     encoder = make_encoder(CONFIG, content, item_dim=8)
     assert len(torch.unique(encode(encoder, content), dim=0)) == 3
+
+
+def test_a_new_item_is_its_words_alone_unless_they_are_those_of_most_items_of_the_training(tmp_path):
+    """Whatever texts the other new items have."""
+    trained, new = (tmp_path / name for name in ("trained", "new"))
+    contents_of(tmp_path, titled(*["product"] * 5, *DISTINCT))
+    (tmp_path / "content").rename(trained)
+    items = write_items(tmp_path, titled("product", "", *["green tea"] * 3, DISTINCT[0]))
+    content = write_new_content(items, new, CONFIG, trained)
+    tokens = [content.of(np.array([n]))["tokens_T"].tolist() for n in range(len(content))]
+    assert tokens == [[], [], *[words("green tea")] * 3, words(DISTINCT[0])]
+
+
+def test_what_is_read_of_an_item_are_its_configured_fields(tmp_path):
+    rows = [{"title": "tea", "category": "a"}, {"title": "tea", "category": "b"}, {"title": "a", "category": "tea"}]
+    first, second, third = readings(write_items(tmp_path, rows), HashedConfig(fields=("title",)))
+    assert first == second != third
+    assert len(set(readings(write_items(tmp_path, rows), CONFIG))) == 3

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from redrec.model.encoders.config import AdapterConfig, TextConfig
-from redrec.model.encoders.language_model import ITEM_TOKEN, LanguageModel, load_tokenizer
+from redrec.model.encoders.language_model import ITEM_TOKEN, LanguageModel, load_tokenizer, token_batches
 from tests.model.catalogs import WORDS, encode, minilm, tiny_decoder, titled
 from tests.model.encoders.texts import TITLE, TITLES, built, learning_weights, pooled
 
@@ -107,3 +107,14 @@ def test_random_init_has_the_shape_and_not_the_weights(decoder):
 
 def test_the_item_token_is_new_to_the_vocabulary(decoder):
     assert ITEM_TOKEN not in load_tokenizer(TextConfig(model=decoder)).get_vocab()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_text_is_in_one_batch_of_bounded_tokens_padding_included(seed):
+    rng = np.random.default_rng(seed)
+    lengths, batch_tokens = sorted(rng.integers(0, 60, 200).tolist(), reverse=True), int(rng.integers(1, 300))
+    batches = list(token_batches(lengths, batch_tokens))
+    rows = [row for start, stop in batches for row in range(start, stop)]
+    assert rows == list(range(len(lengths) - lengths.count(0)))
+    for start, stop in batches:
+        assert (stop - start) * lengths[start] <= batch_tokens or stop - start == 1

@@ -3,9 +3,10 @@ import pytest
 import torch
 
 from redrec.config import InputError
+from redrec.model.encoders import content
 from redrec.model.encoders.config import TextConfig
 from redrec.model.encoders.language_model import load_tokenizer
-from redrec.model.encoders.registry import write_content
+from redrec.model.encoders.registry import readings, write_content, write_new_content
 from redrec.model.encoders.template import TextField
 from tests.model.catalogs import WORDS, encode, minilm, tiny_decoder, titled, write_items
 from tests.model.encoders.texts import TITLE, TITLES, built, pooled
@@ -76,3 +77,36 @@ def test_what_cannot_be_encoded_is_refused(tmp_path, decoder):
             write_content(
                 write_items(tmp_path, titled("", None)), tmp_path / "out", TextConfig(model=decoder, regime=regime)
             )
+
+
+@pytest.mark.parametrize("regime", ["frozen", "full"])
+def test_a_new_item_is_encoded_as_one_of_the_training_is(tmp_path, decoder, regime):
+    """Also an item without text, and among others than in the training."""
+    config = TextConfig(model=decoder, fields=TITLE, regime=regime)
+    trained = write_content(write_items(tmp_path, TITLES), tmp_path / "trained", config).of(np.array([3, 1]))
+    new = write_items(tmp_path, [TITLES[3], TITLES[1]])
+    inputs = write_new_content(new, tmp_path / "new", config, tmp_path / "trained").of(np.arange(2))
+    for name, values in trained.items():
+        torch.testing.assert_close(inputs[name], values, rtol=0, atol=2e-3)
+
+
+def test_frozen_vectors_do_not_depend_on_the_order_or_the_batch(tmp_path, decoder, monkeypatch):
+    """Sorted by length in small blocks, beside one block of one batch in the order of the file."""
+    rng = np.random.default_rng(0)
+    rows = titled(*[" ".join(rng.choice(WORDS[:-1], rng.integers(0, 8))) for _ in range(50)])
+    items = write_items(tmp_path, rows)
+    whole = write_content(items, tmp_path / "whole", TextConfig(model=decoder, fields=TITLE, batch_tokens=10_000))
+    monkeypatch.setattr(content, "ITEMS_PER_WINDOW", 20)
+    monkeypatch.setattr(content, "ITEMS_PER_BLOCK", 6)
+    blocks = write_content(items, tmp_path / "blocks", TextConfig(model=decoder, fields=TITLE, batch_tokens=16))
+    expected, sorted_by_length = (of.of(np.arange(50)) for of in (whole, blocks))
+    torch.testing.assert_close(sorted_by_length["vectors_MV"], expected["vectors_MV"], rtol=2e-3, atol=4e-3)
+    assert torch.equal(sorted_by_length["is_present_M"], expected["is_present_M"])
+
+
+def test_what_is_read_of_an_item_is_the_text_of_its_template(tmp_path):
+    bodies = [{"title": "tea", "body": body, "tags": None} for body in ("leaf", "cup")]
+    rows = [*bodies, {"title": "tea", "tags": ["leaf"]}]
+    items = write_items(tmp_path, rows)
+    assert list(readings(items, TextConfig(model="absent", fields=TITLE))) == ["tea"] * 3
+    assert list(readings(items, TextConfig(model="absent")))[2] == "title: tea\ntags: leaf"

@@ -6,7 +6,7 @@ import torch
 
 from redrec.config import InputError
 from redrec.model.encoders.config import VectorsConfig
-from redrec.model.encoders.registry import make_encoder, write_content
+from redrec.model.encoders.registry import make_encoder, readings, write_content, write_new_content
 from tests.model.catalogs import encode, titled, write_items
 
 NUM_ITEMS = 40
@@ -95,3 +95,36 @@ def test_a_file_that_does_not_fit_the_catalog_is_refused(tmp_path, items):
     np.save(tmp_path / "v.npy", VECTORS_NV[1:])
     with pytest.raises(InputError, match=r"shape \(39, 5\), but needs one row for each of the 40 items"):
         write_content(items, tmp_path / "content", VectorsConfig(path=tmp_path / "v.npy"))
+
+
+def test_new_items_are_centred_and_scaled_as_those_of_the_training(tmp_path, items):
+    """Each has the vector that it has as one of the training, whatever the other new ones are."""
+    config = VectorsConfig(path=parquet(tmp_path, IDS, VECTORS_NV))
+    trained = write_content(items, tmp_path / "trained", config).of(np.array([7, 3]))["vectors_MV"]
+    new = write_items(tmp_path, [{"item_id": IDS[7]}, {"item_id": "unknown"}, {"item_id": IDS[3]}])
+    inputs = write_new_content(new, tmp_path / "new", config, tmp_path / "trained").of(np.arange(3))
+    assert torch.equal(inputs["vectors_MV"][[0, 2]], trained)
+    assert inputs["is_present_M"].tolist() == [True, False, True]
+
+
+def test_new_items_without_any_vector_are_absent(tmp_path, items):
+    config = VectorsConfig(path=parquet(tmp_path, IDS, VECTORS_NV))
+    write_content(items, tmp_path / "trained", config)
+    new = write_items(tmp_path, [{"item_id": "unknown"}])
+    inputs = write_new_content(new, tmp_path / "new", config, tmp_path / "trained").of(np.arange(1))
+    assert inputs["vectors_MV"].shape == (1, 5) and not inputs["is_present_M"].any()
+
+
+def test_new_vectors_of_another_size_are_refused(tmp_path, items):
+    write_content(items, tmp_path / "trained", VectorsConfig(path=parquet(tmp_path, IDS, VECTORS_NV)))
+    config = VectorsConfig(path=parquet(tmp_path, IDS, VECTORS_NV[:, :4]))
+    with pytest.raises(InputError, match="vectors of 4 coordinates, and the model was trained on 5. Give vectors of"):
+        write_new_content(items, tmp_path / "new", config, tmp_path / "trained")
+
+
+def test_what_is_read_of_an_item_is_its_vector(tmp_path, items):
+    other_NV = VECTORS_NV.copy()
+    other_NV[4, 0] += 1
+    before = readings(items, VectorsConfig(path=parquet(tmp_path, IDS, VECTORS_NV)))
+    after = readings(items, VectorsConfig(path=parquet(tmp_path, IDS[1:], other_NV[1:])))
+    assert [row for row in range(NUM_ITEMS) if before[row] != after[row]] == [0, 4]

@@ -8,7 +8,7 @@ from redrec.config import InputError
 from redrec.model.config import ItemTowerConfig
 from redrec.model.encoders.config import VisionConfig
 from redrec.model.encoders.vision import image_path
-from redrec.model.item_tower import ItemTower, write_item_content
+from redrec.model.item_tower import ItemTower, write_item_content, write_new_item_content
 from tests.model.catalogs import encode, tiny_vision_model, write_items
 
 NUM_ITEMS, NUM_FITTED = 24, 12
@@ -82,3 +82,18 @@ def test_images_that_cannot_be_read_are_refused_with_examples(tmp_path, shop, mo
 def test_an_image_outside_the_root_is_not_opened(tmp_path, image):
     with pytest.raises(InputError, match="is not under .* copy the images there"):
         image_path(image, tmp_path)
+
+
+def test_the_images_of_new_items_are_encoded_as_those_of_the_training(tmp_path, shop, model):
+    """Beside one that cannot be read, which is half of the new ones, and an item without an image."""
+    config = ItemTowerConfig(vision=VisionConfig(model=model, root=tmp_path))
+    trained = write_item_content(shop, tmp_path / "content", config).of(np.array([7, 3]))
+    (tmp_path / "broken.png").write_bytes(b"not a picture")
+    new = write_items(
+        tmp_path, [{"title": "shirt", "image": image} for image in ("7.png", "3.png", "broken.png", None)]
+    )
+    inputs = write_new_item_content(new, tmp_path / "new", config, tmp_path / "content", np.full(4, -1)).of(
+        np.arange(4)
+    )
+    torch.testing.assert_close(inputs["image_MV"][:2], trained["image_MV"], rtol=0, atol=5e-3)
+    assert inputs["has_image_M"].tolist() == [True, True, False, False]
