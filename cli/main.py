@@ -7,8 +7,10 @@ Progress and errors go to standard error. Exit status: 0 for success, 2 for bad 
 import argparse
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 
 from cli import (
     clean_index,
@@ -69,6 +71,7 @@ COMMANDS: dict[str, Command] = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    signal.signal(signal.SIGTERM, leave)  # so that a command ends its processes and removes its temporary folders
     limit_threads(os.environ)  # before a command imports a library that computes
     arguments = parser().parse_args(argv)
     name = f"redrec {arguments.command}"
@@ -94,6 +97,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     documents = outcome.result if isinstance(outcome.result, list) else [outcome.result]
     print("\n".join(map(json.dumps, documents)) if arguments.json else outcome.text)
     return outcome.status
+
+
+def leave(signum: int, frame: FrameType | None) -> None:
+    sys.exit(128 + signum)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jobs.pod import TELEMETRY_OFF
+from pipelines.parent import end_with_parent
 from pipelines.progress import RunError, StepFailedError, find_failure, last_step_output, progress_lines
 from redrec.atomic import replaced_folder
 from redrec.config import InputError, section
@@ -187,7 +188,7 @@ def run_child(
         StepFailedError: A step failed.
         CalledProcessError: The process failed outside a step, for example out of memory.
     """
-    command = [sys.executable, "-m", "pipelines.local", pipeline, json.dumps(arguments), str(steps)]
+    command = [sys.executable, "-m", "pipelines.local", pipeline, json.dumps(arguments), str(steps), str(os.getpid())]
     environment = os.environ | TELEMETRY_OFF | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": import_path()}
     with (
         log.open("w", encoding="utf-8") as log_file,
@@ -252,4 +253,5 @@ def main(pipeline: str, arguments: dict[str, Any], steps: Path) -> None:
 
 
 if __name__ == "__main__":
+    end_with_parent(int(sys.argv[4]))
     main(sys.argv[1], json.loads(sys.argv[2]), Path(sys.argv[3]))

@@ -1,8 +1,6 @@
 """The local run: the same pipeline function, each step in a process, and either all results or none."""
 
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -134,8 +132,7 @@ def test_what_a_killed_run_left_is_removed_by_the_next_run_of_the_same_folder(ti
     with subprocess.Popen([sys.executable, "-c", script], cwd=Path(__file__).parents[2]) as killed:
         wait_until(lambda: any(tmp_path.glob(".run-*/new/log.txt")))
         killed.kill()
-    for pid in processes_about(tmp_path):  # the steps live on: they are not this test's matter
-        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: processes_about(tmp_path) == [])  # its steps end with it
     assert len(list(tmp_path.glob(".run-*"))) == 1
 
     (tmp_path / "events.csv").write_text(BAD_EVENTS)
