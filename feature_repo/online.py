@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from feature_repo.feast_isolation import isolated
-from feature_repo.store import answering, checked_config, open_store, store_name
+from feature_repo.store import CONFIG, StoreUnavailableError, answering, checked_config, open_store, store_name
+from redrec.config import InputError
 from redrec.history import tie_keys
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class OnlineHistories:
     """Users' histories of one feature store folder; `feature_hash` is that of its definitions."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder, self.identity = folder, _identity(folder)
         config = checked_config(folder, os.environ)
         self.store_name = store_name(config)
         self.store = open_store(folder, os.environ, is_read_offline=False)
@@ -55,6 +57,25 @@ class OnlineHistories:
             self.max_events = max(int(tags[name]["max_events"]) for name in names)
             self.feature_hash = feature_hash(list(self.view_of_scenario))
             self.read("")  # the first read imports modules: not in the first request
+
+    def current(self) -> "OnlineHistories":
+        """Return the histories of the folder as it is now: these, unless `materialize` has replaced it since.
+
+        Raises:
+            StoreUnavailableError: The new folder is broken, or has other definitions.
+        """
+        if _identity(self.folder) in (self.identity, None):
+            return self
+        try:
+            new = OnlineHistories(self.folder)
+        except InputError as error:
+            raise StoreUnavailableError(str(error)) from error
+        if new.feature_hash != self.feature_hash:
+            raise StoreUnavailableError(
+                f"{self.folder} was replaced by one with the definitions {new.feature_hash}, and {self.feature_hash} "
+                "is needed. Put the run's own folder back, or start again with its bundle."
+            )
+        return new
 
     def read(self, user_id: str) -> OnlineHistory | None:
         """Return the user's events, or None for a user whom the store does not know."""
@@ -106,6 +127,15 @@ class OnlineHistories:
             history["timestamps_ms"] += columns[f"{view}__timestamps_ms"][row]
             history["scenarios"] += [scenario] * len(item_ids)
         return history if history["item_ids"] else None
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """Return what another folder in the same place does not have; None if there is none at the moment."""
+    try:
+        status = (folder / CONFIG).stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns
 
 
 def stored_events(row: Sequence[Sequence[Any] | None]) -> list[StoredEvent]:

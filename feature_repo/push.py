@@ -62,7 +62,7 @@ class Pusher:
 
     def push(self, events: Iterable[PushedEvent]) -> Pushed:
         """Add the valid events; all of them are visible when this returns."""
-        now_ms = time.time_ns() // 1_000_000
+        self.histories, now_ms = self.histories.current(), time.time_ns() // 1_000_000
         refused: list[Refused] = []
         new: dict[str, dict[str, set[StoredEvent]]] = defaultdict(lambda: defaultdict(set))
         for event in events:

@@ -12,9 +12,12 @@ from serving.requests import Event
 
 
 class HistorySource(Protocol):
-    """A user's events as the parallel lists item_ids, actions, scenarios, timestamps_ms; None for an unknown user."""
+    """Where users' events are; `current` is the same place after it was replaced, or itself."""
 
-    def read(self, user_id: str) -> Mapping[str, Any] | None: ...
+    def current(self) -> "HistorySource": ...
+
+    def read(self, user_id: str) -> Mapping[str, Any] | None:
+        """Return the parallel lists item_ids, actions, scenarios, timestamps_ms; None for an unknown user."""
 
 
 class HistoryReader:
@@ -42,6 +45,12 @@ class HistoryReader:
                 f"Bundle {bundle.manifest.id} was built with feature definitions {bundle.manifest.feature_hash}, but "
                 f"{self.features} has {self.feature_hash}. Give the feature folder of the bundle's own run."
             )
+
+    def read(self, user_id: str) -> Mapping[str, Any] | None:
+        """Return a user's events; it runs on the thread."""
+        assert self.source is not None
+        self.source = self.source.current()
+        return self.source.read(user_id)
 
     def close(self) -> None:
         self.thread.shutdown(wait=False, cancel_futures=True)

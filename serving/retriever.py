@@ -30,7 +30,7 @@ from redrec.index.search import AsyncItemIndex, IndexUnavailableError, SearchRes
 from redrec.model.boosts import own_boosts
 from redrec.model.session import open_tower
 from serving.config import ServingConfig
-from serving.histories import HistoryReader, HistorySource, encode_columns, event_columns
+from serving.histories import HistoryReader, encode_columns, event_columns
 from serving.index import ServerIndex, open_embedded
 from serving.popularity_boost import read_popular_items
 from serving.requests import Query
@@ -140,7 +140,7 @@ class Retriever:
         elif self.histories.source is None:
             raise StageError("unknown_user")
         else:
-            columns = await self._read(self.histories.source, query.user_id)
+            columns = await self._read(query.user_id)
         history = encode_columns(columns, self.bundle)
         if len(history.item_L) == 0:
             raise StageError("no_known_events")
@@ -151,8 +151,8 @@ class Retriever:
         is_default: bool = manifest.boosts[manifest.scenarios.index(query.scenario)].excludes_seen
         return is_default if query.exclude_seen is None else query.exclude_seen
 
-    async def _read(self, source: HistorySource, user_id: str) -> Any:
-        read = asyncio.get_running_loop().run_in_executor(self.histories.thread, source.read, user_id)
+    async def _read(self, user_id: str) -> Any:
+        read = asyncio.get_running_loop().run_in_executor(self.histories.thread, self.histories.read, user_id)
         try:
             columns = await within(read, self.config.features_budget_ms, "features_timeout")
         except OSError as error:  # the store is not available; any other error is our own mistake

@@ -9,6 +9,7 @@ from feature_repo.event_table import events_of
 from feature_repo.materialize import materialize
 from feature_repo.online import OnlineHistories
 from feature_repo.push import PushedEvent, Pusher
+from feature_repo.store import StoreUnavailableError
 
 MAX_EVENTS = 8
 
@@ -114,3 +115,27 @@ def test_a_table_of_events_is_pushed_without_its_bad_rows(pusher, item_ids, tmp_
     pushed = pusher.push(block)
     assert (pushed.added, [one.event.user_id for one in pushed.refused]) == (1, ["u3", ""])
     assert of(pusher.histories.read("u3"))[-1] == (1_769_900_400_500, item_ids[0], "click")
+
+
+def test_after_the_folder_was_replaced_reads_and_pushes_are_of_the_new_one(data, folder, item_ids, pusher):
+    reader = OnlineHistories(folder)
+    assert reader.current() is reader
+    materialize(data, folder, MAX_EVENTS)
+    event = click(item_ids[0], now_ms())
+    assert pusher.push([event]).added == 1
+    new = reader.current()
+    assert new is not reader and new.current() is new
+    for histories in (new, OnlineHistories(folder)):
+        assert of(histories.read("u3"))[-1] == (event.timestamp_ms, event.item_id, "click")
+
+
+def test_a_folder_with_other_definitions_or_a_broken_one_is_not_read(data, folder, tmp_path):
+    reader = OnlineHistories(folder)
+    (folder / "registry.db").rename(tmp_path / "registry.db")
+    (folder / "feature_store.yaml").touch()
+    with pytest.raises(StoreUnavailableError, match=r"has no .*registry\.db"):
+        reader.current()
+    (tmp_path / "registry.db").rename(folder / "registry.db")
+    reader.feature_hash = "another"
+    with pytest.raises(StoreUnavailableError, match="was replaced by one with the definitions .* another is needed"):
+        reader.current()

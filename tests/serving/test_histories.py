@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from feature_repo.forget import forget_features
+from feature_repo.materialize import materialize
 from redrec.bundle.reader import Bundle
 from redrec.config import InputError
+from redrec.data.person import Person
 from redrec.folders import RunFolder
 from serving.histories import HistoryReader, encode_columns, event_columns
 from serving.requests import Event
@@ -18,6 +21,18 @@ def test_features_with_other_definitions_are_refused(bundle: Bundle, tmp_path: P
     histories.check(own)
     with pytest.raises(InputError, match=f"definitions {bundle.manifest.feature_hash}, .*Give the feature folder"):
         histories.check(bundle)
+    histories.close()
+
+
+def test_a_user_who_was_forgotten_after_another_run_is_unknown_to_a_reader_of_before(tmp_path: Path):
+    tiny_run(tmp_path)
+    features = RunFolder(tmp_path).features
+    histories = HistoryReader(features)
+    assert histories.thread.submit(histories.read, "user-7").result() is not None
+    materialize(tmp_path / "data", features)
+    forget_features(features, Person("user-7"))
+    assert histories.thread.submit(histories.read, "user-7").result() is None
+    assert histories.thread.submit(histories.read, "user-6").result() is not None
     histories.close()
 
 

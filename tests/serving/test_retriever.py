@@ -70,6 +70,9 @@ class StoredHistories:
     def __init__(self, users: dict[str, dict[str, list]], delay_s: float = 0, error: Exception | None = None):
         self.users, self.delay_s, self.error = users, delay_s, error
 
+    def current(self) -> "StoredHistories":
+        return self
+
     def read(self, user_id: str) -> dict[str, list] | None:
         time.sleep(self.delay_s)
         if self.error is not None:
