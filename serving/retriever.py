@@ -11,7 +11,6 @@ Shapes: Q interests, N items, D embedding, K results.
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
@@ -32,11 +31,11 @@ from redrec.model.session import open_tower
 from serving.config import ServingConfig
 from serving.histories import HistoryReader, encode_columns, event_columns
 from serving.index import ServerIndex, open_embedded
+from serving.outage import Outage
 from serving.popularity_boost import read_popular_items
 from serving.requests import Query
 
 NS_PER_MS = 1_000_000
-logger = logging.getLogger(__name__)
 
 WARM_UP_RUNS = 20  # enough to pay the first-call costs of ONNX Runtime and the client
 ResultT = TypeVar("ResultT")
@@ -84,6 +83,7 @@ class Retriever:
         self.popular = read_popular_items(histories.features, bundle, self.catalog)
         self.embedded = open_embedded(bundle, self.catalog, config)
         self.server = None if config.milvus is None else ServerIndex(bundle, config.milvus)
+        self.store_outage, self.index_outage = Outage("feature store"), Outage("index")
         self.client: AsyncItemIndex | None = None  # of the server, from `start` to `close`
 
     async def start(self) -> None:
@@ -156,8 +156,9 @@ class Retriever:
         try:
             columns = await within(read, self.config.features_budget_ms, "features_timeout")
         except OSError as error:  # the store is not available; any other error is our own mistake
-            logger.warning("feature store: %s", error)
+            self.store_outage.failed(error)
             raise StageError("features_unavailable") from error
+        self.store_outage.answered()
         if columns is None:
             raise StageError("unknown_user")
         return columns
@@ -185,8 +186,9 @@ class Retriever:
         try:
             result = await within(search, self.config.search_budget_ms, "index_timeout")
         except IndexUnavailableError as error:
-            logger.warning("index: %s", error)
+            self.index_outage.failed(error)
             raise StageError("index_unavailable") from error
+        self.index_outage.answered()
         merged: Merged = await self._on_tower_thread(self._boosted, result, user, k, item_filter)
         return merged
 
