@@ -7,10 +7,8 @@ Progress and errors go to standard error. Exit status: 0 for success, 2 for bad 
 import argparse
 import json
 import os
-import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
 
 from cli import (
     clean_index,
@@ -42,6 +40,7 @@ from pipelines.progress import RunError
 from redrec import __version__
 from redrec.config import InputError
 from redrec.cpus import limit_threads
+from redrec.signals import leave_on_sigterm
 
 COMMANDS: dict[str, Command] = {
     "validate": validate,
@@ -71,7 +70,7 @@ COMMANDS: dict[str, Command] = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    signal.signal(signal.SIGTERM, leave)  # so that a command ends its processes and removes its temporary folders
+    leave_on_sigterm()  # so that a command ends its processes and removes its temporary folders
     limit_threads(os.environ)  # before a command imports a library that computes
     arguments = parser().parse_args(argv)
     name = f"redrec {arguments.command}"
@@ -97,10 +96,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     documents = outcome.result if isinstance(outcome.result, list) else [outcome.result]
     print("\n".join(map(json.dumps, documents)) if arguments.json else outcome.text)
     return outcome.status
-
-
-def leave(signum: int, frame: FrameType | None) -> None:
-    sys.exit(128 + signum)
 
 
 def parser() -> argparse.ArgumentParser:

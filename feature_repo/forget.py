@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from feature_repo.feast_isolation import isolated
 from feature_repo.online import OnlineHistories
-from feature_repo.store import answering
+from feature_repo.store import answering, online_store, redis_client
 from feature_repo.write_lock import writing
 from redrec.config import InputError
 from redrec.data.forget import forget_rows
@@ -73,7 +73,7 @@ class _InSqlite:
         views = [store.get_feature_view(online.view_of_scenario[scenario]) for scenario in scenarios]
         self.tables = [_quote_id(_table_id(store.project, view)) for view in views]
         self.key = serialize_entity_key(_entity_key(person.user_id), store.config.entity_key_serialization_version)
-        self.connection = _online_store(online)._get_conn(store.config)
+        self.connection = online_store(store)._get_conn(store.config)
 
     def has_key(self) -> bool:
         for table in self.tables:
@@ -103,7 +103,7 @@ class _InRedis:
             self.fields.append(f"_ts:{view.name}")
             self.fields.extend(_mmh3(f"{view.name}:{feature.name}") for feature in view.features)
         self.is_everything = person.scenario is None
-        self.client = _online_store(online)._get_client(store.config.online_store)
+        self.client = redis_client(store)
 
     def has_key(self) -> bool:
         if self.is_everything:
@@ -116,10 +116,6 @@ class _InRedis:
             self.client.delete(self.key)
         else:
             self.client.hdel(self.key, *self.fields)
-
-
-def _online_store(online: OnlineHistories) -> Any:
-    return online.store._get_provider().online_store
 
 
 def _entity_key(user_id: str) -> Any:

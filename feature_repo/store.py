@@ -126,6 +126,15 @@ def store_name(config: Mapping[str, Any]) -> str:
     return f"{store['type']} {address}"
 
 
+def online_store(store: "FeatureStore") -> Any:
+    """Return Feast's own object for the online store: some of what redrec does with it has no public way."""
+    return store._get_provider().online_store
+
+
+def redis_client(store: "FeatureStore") -> Any:
+    return online_store(store)._get_client(store.config.online_store)
+
+
 @contextlib.contextmanager
 def answering(name: str) -> Iterator[None]:
     """Raise StoreUnavailableError, with the name of the store, if its client cannot reach it."""

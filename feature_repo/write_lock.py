@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from feature_repo.store import CONFIG, StoreUnavailableError, answering
+from feature_repo.store import CONFIG, StoreUnavailableError, answering, redis_client
 
 if TYPE_CHECKING:
     from feature_repo.online import OnlineHistories
@@ -56,9 +56,8 @@ def _is_locked(file: Any) -> bool:
 
 @contextlib.contextmanager
 def _redis_lock(online: "OnlineHistories") -> Iterator[None]:
-    store = online.store
-    client = store._get_provider().online_store._get_client(store.config.online_store)
-    lock = client.lock(f"redrec:writing:{store.project}", timeout=EXPIRY_SECONDS, sleep=POLL_SECONDS)
+    client = redis_client(online.store)
+    lock = client.lock(f"redrec:writing:{online.store.project}", timeout=EXPIRY_SECONDS, sleep=POLL_SECONDS)
     with answering(online.store_name):
         if not lock.acquire(blocking_timeout=WAIT_SECONDS):
             raise _busy(online.store_name)

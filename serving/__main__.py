@@ -2,12 +2,11 @@
 
 import argparse
 import os
-import signal
 import sys
 from pathlib import Path
-from types import FrameType
 
 from redrec.cpus import limit_threads
+from redrec.signals import leave_on_sigterm
 from serving.address import EVERYWHERE, HTTP_PORT, Address
 
 
@@ -31,12 +30,8 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def leave(signum: int, frame: FrameType | None) -> None:
-    sys.exit(128 + signum)
-
-
 def main() -> int:
-    signal.signal(signal.SIGTERM, leave)  # process 1 has no default handler, and loading takes seconds
+    leave_on_sigterm()  # loading takes seconds
     arguments = parse_arguments(sys.argv[1:])
     limit_threads(os.environ)  # before the server imports a library that computes
     from redrec.config import InputError

@@ -74,8 +74,8 @@ def check_recall(recalls: Sequence[FilterRecall], least: float) -> None:
     if low:
         raise InputError(
             f"The index returns too little of what exact search returns: {low}, allowed is {least} or more. Raise "
-            "index.embedded.lists_share, or on a server choose FLAT or raise index.hnsw_min_ef, or lower "
-            "index.min_recall."
+            "index.embedded.lists_share, or on a server choose FLAT or raise index.milvus.hnsw_min_ef, or "
+            "lower index.min_recall."
         )
 
 
