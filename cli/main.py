@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from cli import (
+    activate,
     clean_index,
     demo,
     doctor,
@@ -18,6 +19,7 @@ from cli import (
     fetch,
     forget,
     gate,
+    items,
     load_job,
     monitor,
     publish,
@@ -51,6 +53,8 @@ COMMANDS: dict[str, Command] = {
     "serve": serve,
     "query": query,
     "push": push,
+    "items": items,
+    "activate": activate,
     "forget": forget,
     "gate": gate,
     "drift": drift,

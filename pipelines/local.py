@@ -173,6 +173,9 @@ def publish(outputs: Path, data: DataFolder, run: RunFolder) -> None:
         outputs / "report-drift" / "drift": run.drift,
         outputs / "check-quality" / "gate": run.quality_gate,
     }
+    trained = outputs / "train-towers" / "model"
+    if trained.is_dir():
+        moved[trained] = run.model
     for source, target in moved.items():
         shutil.move(source, target)
     shutil.copyfile(data.quality, run.quality)

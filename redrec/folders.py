@@ -162,7 +162,9 @@ class RunFolder(EvaluationFolder):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self.bundle = path / "bundle"
+        self.bundle = path / "bundle"  # the one in service
+        self.bundles = path / "bundles"  # those before it, by id
+        self.model = path / "model"  # for new items; absent if the model was trained elsewhere
         self.features = path / "features"
         self.drift = path / DRIFT
         self.quality_gate = path / "quality_gate.json"  # whether the model may be deployed, and why

@@ -109,7 +109,7 @@ def serve(
     predictor.when_ready = announce
     app.add_exception_handler(RequestValidationError, bad_request)
     if predictor.config.push_token is not None:
-        events = EventsRoute(features, predictor.bundle, predictor.config.push_token)
+        events = EventsRoute(features, lambda: predictor.bundle, predictor.config.push_token)
         app.add_api_route(EVENTS, events.post, methods=["POST"], response_model=None)
     if isinstance(predictor.arms, TwoArms):
         app.add_api_route(DECISION, DecisionRoute(predictor.arms.followed).get, methods=["GET"], response_model=None)

@@ -8,6 +8,7 @@ the treatment whose index holds another bundle's rows. Before an experiment star
 import asyncio
 import logging
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import NamedTuple, Protocol
 from uuid import uuid4
 
@@ -20,6 +21,7 @@ from redrec.index.milvus import BundleMismatchError
 from serving.allocation_map import followed
 from serving.config import ServingConfig
 from serving.exposures import INTERLEAVED, MAX_QUEUED_LISTS, Exposure, ExposureLog, interleaved_folder
+from serving.followed_bundle import CHANGES, POLL_S, REFUSED, REPLACED, FollowedBundle
 from serving.histories import HistoryReader
 from serving.interleaved import interleave, rows_of
 from serving.requests import Query
@@ -28,6 +30,7 @@ from serving.start import ExperimentFiles
 
 logger = logging.getLogger(__name__)
 
+DRAIN_S = 10  # several times the sum of all stages' budgets: no request is older
 TREATMENT_REFUSED = "treatment_refused"  # the control answered, since the treatment's index is another bundle's
 
 
@@ -44,32 +47,85 @@ class Served(NamedTuple):
 
 
 class Arms(Protocol):
-    """What a predictor serves; `start` and `close` run on the serving event loop."""
+    """What a predictor serves; `start` and `close` run on the serving event loop.
 
+    `bundle` is the one in service, of an experiment the control's.
+    """
+
+    @property
+    def bundle(self) -> Bundle: ...
     async def start(self) -> None: ...
     async def close(self) -> None: ...
     async def answer(self, query: Query) -> Served: ...
 
 
 class OneArm:
-    """One bundle for all users."""
+    """One bundle for all users; its replacement is loaded and warmed up beside it, and takes its place in one step."""
 
-    def __init__(self, bundle: Bundle, config: ServingConfig, histories: HistoryReader) -> None:
-        self.histories, self.retriever = histories, Retriever(bundle, config, histories)
+    def __init__(self, path: Path, config: ServingConfig, histories: HistoryReader) -> None:
+        self.config, self.histories, self.followed = config, histories, FollowedBundle(path)
+        self.retriever = self._loaded()
+        self.following: asyncio.Task[None] | None = None
+
+    @property
+    def bundle(self) -> Bundle:
+        return self.retriever.bundle
 
     async def start(self) -> None:
         await self.retriever.start()
+        self.following = asyncio.create_task(self._follow())
 
     async def close(self) -> None:
+        if self.following is not None:
+            self.following.cancel()
         await self.retriever.close()
         self.histories.close()
 
     async def answer(self, query: Query) -> Served:
-        return Served(await self.retriever.answer(query), self.retriever.bundle.manifest.id)
+        retriever = self.retriever
+        return Served(await retriever.answer(query), retriever.bundle.manifest.id)
+
+    async def _follow(self) -> None:
+        """Look at the folder until cancelled."""
+        while True:
+            await asyncio.sleep(POLL_S)
+            if await asyncio.to_thread(self.followed.is_new):
+                await self._replace()
+
+    async def _replace(self) -> None:
+        """Serve the bundle that is in the folder now; if it is refused, go on with the one before."""
+        try:
+            new = await self._started()
+        except Exception as error:  # noqa: BLE001 (whatever it is, the bundle before goes on)
+            CHANGES.labels(REFUSED).inc()
+            logger.error("bundle: refused, %s stays: %s", self.bundle.manifest.id, error)
+            return
+        old, self.retriever = self.retriever, new
+        CHANGES.labels(REPLACED).inc()
+        logger.info("bundle: %s in place of %s", new.bundle.manifest.id, old.bundle.manifest.id)
+        try:
+            await asyncio.sleep(DRAIN_S)
+        finally:
+            await old.close()
+
+    async def _started(self) -> Retriever:
+        new = await asyncio.to_thread(self._loaded)
+        try:
+            await new.start()
+        except BaseException:
+            await new.close()
+            raise
+        return new
+
+    def _loaded(self) -> Retriever:
+        return Retriever(self.followed.load(), self.config, self.histories)
 
 
 class TwoArms:
-    """Control and treatment of an experiment; both read histories through `histories`, which is closed with them."""
+    """Control and treatment of an experiment, which stay as they are until it ends.
+
+    Both read histories through `histories`, which is closed with them.
+    """
 
     def __init__(
         self,
@@ -89,6 +145,10 @@ class TwoArms:
         self.exposures = ExposureLog(files.exposures)
         self.interleaved = ExposureLog(interleaved_folder(files.exposures), MAX_QUEUED_LISTS, counter=INTERLEAVED)
         self.following: asyncio.Task[None] | None = None
+
+    @property
+    def bundle(self) -> Bundle:
+        return self.control.bundle
 
     async def start(self) -> None:
         await self.control.start()

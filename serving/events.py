@@ -6,6 +6,7 @@ Pushes of several servers into one store go one after another (`feature_repo.wri
 
 import asyncio
 import hmac
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -25,14 +26,14 @@ ADAPTER: TypeAdapter[list[Any]] = TypeAdapter(NewEvents)
 
 
 class EventsRoute:
-    """Checks the token, then pushes; `post` is the route's function."""
+    """Checks the token, then pushes; `post` is the route's function, `bundle` returns the one in service."""
 
-    def __init__(self, features: Path | None, bundle: Bundle, token: str) -> None:
+    def __init__(self, features: Path | None, bundle: Callable[[], Bundle], token: str) -> None:
         if features is None:
             raise InputError(f"{PUSH_TOKEN} is set, but the server has no feature folder to write to. Give one.")
-        self.token = token.encode()
+        self.token, self.bundle = token.encode(), bundle
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="events")
-        self.pusher = self.thread.submit(Pusher, features, bundle.item_index).result()
+        self.pusher = self.thread.submit(Pusher, features, bundle().item_index).result()
 
     async def post(self, request: Request) -> JSONResponse:
         if not self._has_token(request):
@@ -53,6 +54,7 @@ class EventsRoute:
         return scheme.lower() == "bearer" and is_same
 
     def _push(self, body: bytes) -> dict[str, Any]:
+        self.pusher.item_ids = self.bundle().item_index
         pushed = self.pusher.push([PushedEvent(**event.model_dump()) for event in read_events(body)])
         return {**pushed.counts, "refused": by_reason(pushed.refused)}
 

@@ -59,16 +59,20 @@ class Predictor(Model):
 
     def load(self) -> bool:
         """Open and check everything; before it listens, KServe registers only models that are ready."""
-        self.bundle = Bundle.load(self.bundle_path)
         histories = HistoryReader(self.features)
         self.arms: Arms
         if self.experiment is None:
-            self.arms = OneArm(self.bundle, self.config, histories)
+            self.arms = OneArm(self.bundle_path, self.config, histories)
         else:
-            treatment = Bundle.load(self.experiment.treatment)
-            self.arms = TwoArms(self.bundle, treatment, self.config, histories, self.experiment)
+            control, treatment = Bundle.load(self.bundle_path), Bundle.load(self.experiment.treatment)
+            self.arms = TwoArms(control, treatment, self.config, histories, self.experiment)
         self.ready = True
         return self.ready
+
+    @property
+    def bundle(self) -> Bundle:
+        """The bundle in service, of an experiment the control's."""
+        return self.arms.bundle
 
     def start(self) -> None:
         """Do nothing: KServe's own method would set `ready`."""

@@ -87,16 +87,21 @@ class Retriever:
         self.client: AsyncItemIndex | None = None  # of the server, from `start` to `close`
 
     async def start(self) -> None:
-        """Connect on this event loop and warm up."""
-        self.client = None if self.server is None else self.server.connect()
-        newest, item_filter = History(*np.zeros((4, 1), dtype=np.int64)), ItemFilter()
+        """Connect on this event loop and warm up beside it: another bundle may be answering there."""
+        user = await asyncio.get_running_loop().run_in_executor(self.tower_threads, self._warm_up)
+        if self.server is not None:
+            self.client = self.server.connect()
+            for _ in range(WARM_UP_RUNS):
+                await self.client.search(user.query.interests_QD, 1, ItemFilter())
+
+    def _warm_up(self) -> QueriedUser:
+        newest = History(*np.zeros((4, 1), dtype=np.int64))
         for _ in range(WARM_UP_RUNS):
             for scenario in self.bundle.manifest.scenarios:
                 user = self._user(newest, scenario)
-            if self.client is not None:
-                await self.client.search(user.query.interests_QD, 1, item_filter)
-            else:
-                self._from_process(user, 1, item_filter)
+            if self.server is None:
+                self._from_process(user, 1, ItemFilter())
+        return user
 
     async def close(self) -> None:
         self.tower_threads.shutdown(wait=False, cancel_futures=True)

@@ -3,6 +3,7 @@
 The tower's interests are `normalize(mean(vectors) @ P + query)`; `numpy_interests` computes the same in NumPy.
 """
 
+import zlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,10 +16,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from redrec.bundle.builder import build_bundle
 from redrec.bundle.reader import Bundle
+from redrec.data.columns import ITEM_COLUMNS, TAGS
+from redrec.data.columns import SCENARIOS as SCENARIO_LISTS
 from redrec.data.histories import NEVER
 from redrec.data.prepare import prepare
 from redrec.data.split import read_vocabulary
-from redrec.folders import ModelFolder, write_json
+from redrec.folders import ModelFolder, ShardFolder, write_json
 from redrec.hashing import file_hash
 from redrec.history import HistoryConfig
 from redrec.index.connection import connect
@@ -33,6 +36,8 @@ SCENARIOS = ("homefeed", "search", "ads")
 ACTIONS = ("click", "buy")
 CATEGORIES = ("tools", "garden", 'so-called "misc"', "Küche")
 NOUNS = ("kettle", "rake", "lamp", "teapot", "ladder", "notebook", "drill", "vase")
+LISTS = (TAGS, SCENARIO_LISTS)
+ITEM_SCHEMA = pa.schema({name: pa.list_(pa.string()) if name in LISTS else pa.string() for name in ITEM_COLUMNS})
 NUM_QUERIES, VECTOR_DIM, EMBEDDING_DIM = 3, 12, 8
 NO_BOOSTS = BoostWeights(popularity=0.0, own=(0.0,) * len(OWN_COUNTS))
 START = datetime(2025, 3, 1, tzinfo=UTC)
@@ -188,6 +193,22 @@ def tiny_bundle(folder: Path, num_items: int = 48, seed: int = 0, feature_hash: 
     data = write_data(folder, num_items, seed)
     model = write_tiny_model(folder, len(SCENARIOS), seed)
     return build_bundle(data, model, folder / "bundle", metrics=None, feature_hash=feature_hash)
+
+
+def item_rows(*rows: dict[str, object]) -> pa.Table:
+    """Return items as `redrec.data.item_table` writes them; without scenarios, an item may be shown in all."""
+    shown = {"scenarios": list(SCENARIOS)}
+    return pa.Table.from_pylist([dict.fromkeys(ITEM_COLUMNS) | shown | row for row in rows], schema=ITEM_SCHEMA)
+
+
+def planted_embed(items: Path, out: Path) -> None:
+    """Embed a table of items: the embedding of an item depends on its title alone."""
+    titles = pq.read_table(items, columns=["title"])["title"].to_pylist()
+    vectors = {"item_vectors": VECTOR_DIM, "item_embeddings": EMBEDDING_DIM}
+    for name, dim in vectors.items():
+        rows = [np.random.default_rng(zlib.crc32(title.encode())).normal(size=dim) for title in titles]
+        unit_MX = np.stack(rows) / np.linalg.norm(rows, axis=1, keepdims=True)
+        np.save(getattr(ShardFolder(out), name), unit_MX.astype(np.float16))
 
 
 def upload(server: MilvusServer, bundle: Bundle) -> None:

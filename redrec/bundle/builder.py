@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from redrec.atomic import replaced_folder
-from redrec.bundle.manifest import BundleManifest, IndexManifest, content_id
+from redrec.bundle.manifest import BundleContent, BundleManifest, IndexManifest
 from redrec.bundle.reader import Bundle
 from redrec.config import InputError
 from redrec.data.split import read_vocabulary
@@ -74,21 +74,12 @@ def build_bundle(
         )
     with replaced_folder(out) as new:
         folder = BundleFolder(new)
-        manifest = _write(folder, data, model, metrics, feature_hash, index or IndexConfig(), server)
-        write_json(folder.manifest, manifest.model_dump(mode="json"))
+        complete(folder, _write(folder, data, model, metrics, feature_hash), index or IndexConfig(), server)
     return Bundle.load(out)
 
 
-def _write(
-    folder: BundleFolder,
-    data: Path,
-    model: Path,
-    metrics: Path | None,
-    feature_hash: str,
-    index: IndexConfig,
-    server: MilvusServer | None,
-) -> BundleManifest:
-    """Write everything but the manifest, and return the manifest."""
+def _write(folder: BundleFolder, data: Path, model: Path, metrics: Path | None, feature_hash: str) -> BundleContent:
+    """Write everything but the manifest, and return what the manifest has of the model."""
     vocabulary, trained = read_vocabulary(data), read_model(model)
     check_model_fits(trained, model, data, vocabulary)
     exported = ModelFolder(model)
@@ -98,13 +89,7 @@ def _write(
     shutil.copyfile(exported.item_embeddings, folder.item_embeddings)
     shutil.copyfile(exported.ranker, folder.ranker)
     write_json(folder.fallback, _fallback(data, vocabulary))
-
-    files = {name: file_hash(folder.path / name) for name in folder.HASHED}
-    bundle_id = content_id(files, vocabulary, trained.history, trained.boosts, trained.logit_scale)
-    return BundleManifest(
-        id=bundle_id,
-        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        git_commit=git_commit(),
+    return BundleContent(
         scenarios=vocabulary.scenarios,
         actions=vocabulary.actions,
         history=trained.history,
@@ -112,10 +97,23 @@ def _write(
         logit_scale=trained.logit_scale,
         config=trained.recipe,
         feature_hash=feature_hash,
-        index=_build_index(folder, bundle_id, vocabulary, index, server),
         metrics=None if metrics is None else read_json(metrics),
+    )
+
+
+def complete(folder: BundleFolder, content: BundleContent, index: IndexConfig, server: MilvusServer | None) -> None:
+    """Verify the index of a folder that has all other files, with a server build it first, and write the manifest."""
+    files = {name: file_hash(folder.path / name) for name in folder.HASHED}
+    bundle_id = content.id_with(files)
+    manifest = BundleManifest(
+        **{name: getattr(content, name) for name in BundleContent.model_fields},
+        id=bundle_id,
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        git_commit=git_commit(),
+        index=_build_index(folder, bundle_id, content.vocabulary, index, server),
         files=files,
     )
+    write_json(folder.manifest, manifest.model_dump(mode="json"))
 
 
 def _fallback(data: Path, vocabulary: Vocabulary) -> dict[str, list[str]]:

@@ -30,11 +30,9 @@ class IndexManifest(Record):
     recall: tuple[FilterRecall, ...]  # against exact search
 
 
-class BundleManifest(Record):
-    format: int = FORMAT
-    id: str
-    created_at: str
-    git_commit: str | None
+class BundleContent(Record):
+    """What a bundle takes over from its model, beside files; it stays when the items change."""
+
     scenarios: tuple[str, ...]
     actions: tuple[str, ...]
     history: HistoryConfig
@@ -42,28 +40,28 @@ class BundleManifest(Record):
     logit_scale: float
     config: dict[str, JsonValue]  # the recipe of the training
     feature_hash: str
-    index: IndexManifest
     metrics: dict[str, JsonValue] | None
-    files: dict[str, str]  # relative path -> SHA-256
 
     @property
     def vocabulary(self) -> Vocabulary:
         return Vocabulary(scenarios=self.scenarios, actions=self.actions)
 
+    def id_with(self, files: dict[str, str]) -> str:
+        """Return the id of a bundle with these files. The keys of `content` never change: every id would change."""
+        content: dict[str, object] = {
+            "files": files,
+            "vocabulary": self.vocabulary.model_dump(),
+            "history": self.history.model_dump(),
+            "boosts": [weights.model_dump() for weights in self.boosts],
+            "logit_scale": self.logit_scale,
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:ID_DIGITS]
 
-def content_id(
-    files: dict[str, str],
-    vocabulary: Vocabulary,
-    history: HistoryConfig,
-    boosts: tuple[BoostWeights, ...],
-    logit_scale: float,
-) -> str:
-    """Return the id of a bundle with these files. The keys of `content` never change: every id would change."""
-    content: dict[str, object] = {
-        "files": files,
-        "vocabulary": vocabulary.model_dump(),
-        "history": history.model_dump(),
-        "boosts": [weights.model_dump() for weights in boosts],
-        "logit_scale": logit_scale,
-    }
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:ID_DIGITS]
+
+class BundleManifest(BundleContent):
+    format: int = FORMAT
+    id: str
+    created_at: str
+    git_commit: str | None
+    index: IndexManifest
+    files: dict[str, str]  # relative path -> SHA-256

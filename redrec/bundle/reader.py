@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from redrec.bundle.check import check_bundle
-from redrec.bundle.manifest import BundleManifest, content_id
+from redrec.bundle.manifest import BundleManifest
 from redrec.config import InputError, load_config
 from redrec.folders import BundleFolder, read_json
 from redrec.hashing import file_hash
@@ -72,7 +72,7 @@ def _check_files(folder: BundleFolder, manifest: BundleManifest) -> None:
         actual = file_hash(path) if path.is_file() else "no file"
         if actual != expected:
             raise InputError(f"{path}: the manifest says {expected}, found {actual}. {remedy}")
-    actual = content_id(manifest.files, manifest.vocabulary, manifest.history, manifest.boosts, manifest.logit_scale)
+    actual = manifest.id_with(manifest.files)
     if actual != manifest.id:
         raise InputError(f"{folder.manifest}: it calls itself {manifest.id}, its content is {actual}. {remedy}")
 

@@ -156,14 +156,14 @@ def _prepare(
     check_columns(config.columns, (event_source, item_source))
     times = time_format(event_source.table)
     typed = event_source._replace(table=typed_events(event_source.table, times.unit))
-    catalog, bad_items, item_quality = _checked_catalog(connection, item_source, scratch, config)
+    catalog, bad_items, item_quality = checked_catalog(connection, item_source, scratch, config)
     arrays, bad_events, event_quality = _write_good_events(connection, typed, catalog, out, scratch, config)
 
     tally = arrays.tally(item_quality.kept)
     scenarios = _scenarios(tally, config)
     split = _split(arrays, tuple(scenarios), config)
     arrays.finish(split)
-    _write_items(catalog, split.scenarios, out)
+    write_items(catalog, split.scenarios, DataFolder(out).items)
     _write_quarantine(bad_events, bad_items, out)
     split.write(out)
     tie_order = arrays.tie_order(id_ranks(DataFolder(out).items))
@@ -182,7 +182,7 @@ def _prepare(
     return quality
 
 
-def _checked_catalog(
+def checked_catalog(
     connection: SQLBackend, source: Input, scratch: Path, config: DataConfig
 ) -> tuple[ir.Table, ir.Table, TableQuality]:
     """Return the good items, reason and row of the bad ones, and the counts of both."""
@@ -312,11 +312,11 @@ def _findings(
     return findings_of(tally, tie_order, events_of_scenario, num_items, num_untitled, limits)
 
 
-def _write_items(items: ir.Table, scenarios: tuple[str, ...], out: Path) -> None:
+def write_items(items: ir.Table, scenarios: tuple[str, ...], path: Path) -> None:
     """Write the catalog in index order."""
     all_scenarios = ibis.array(list(scenarios))
     filled = items.mutate(**{c.SCENARIOS: ibis.coalesce(items[c.SCENARIOS], all_scenarios)})
-    write(filled.order_by(c.ITEM_ID).select(*c.ITEM_COLUMNS), DataFolder(out).items)
+    write(filled.order_by(c.ITEM_ID).select(*c.ITEM_COLUMNS), path)
 
 
 def _split(arrays: HistoryArrays, scenarios: tuple[str, ...], config: DataConfig) -> SplitRule:

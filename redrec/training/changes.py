@@ -57,19 +57,33 @@ def catalog_changes(model: Path, data: Path) -> Changes:
     Raises:
         InputError: The model does not say what it was trained on, or knows nothing of new items.
     """
-    old, items = ModelFolder(model), DataFolder(data).items
-    config = load_config(Recipe, old.recipe).item_tower
-    known, now = _known_items(old), _items(items, config)
-    known_N = pc.index_in(now[c.ITEM_ID], known[c.ITEM_ID].combine_chunks()).fill_null(-1).to_numpy()
+    items, known_N = DataFolder(data).items, known_rows(model, DataFolder(data).items)
+    known, now = _known_items(ModelFolder(model)), _items(items, _config(model))
     before = known[CONTENT_HASH].take(np.maximum(known_N, 0))
     is_equal_N = pc.equal(now[CONTENT_HASH], before).to_numpy()
     num_new = int((known_N < 0).sum())
-    if config.num_id_buckets and num_new:
+    return Changes(known_N, (known_N >= 0) & is_equal_N, len(known) - len(known_N) + num_new)
+
+
+def known_rows(model: Path, items: Path) -> Ints:
+    """Return each item's row in the training of a model, -1 if it was not there, `known_N`.
+
+    Raises:
+        InputError: The model does not say what it was trained on, or knows nothing of new items.
+    """
+    known, ids = _known_items(ModelFolder(model)), pq.read_table(items, columns=[c.ITEM_ID])[c.ITEM_ID]
+    known_N: Ints = pc.index_in(ids, known[c.ITEM_ID].combine_chunks()).fill_null(-1).to_numpy()
+    num_new = int((known_N < 0).sum())
+    if num_new and _config(model).num_id_buckets:
         raise InputError(
             f"{model} has learned a vector for each item id, and {num_new:,} items of {items} are new to it. "
             "Train again, without item_tower.num_id_buckets if new items are to be served between trainings."
         )
-    return Changes(known_N, (known_N >= 0) & is_equal_N, len(known) - len(known_N) + num_new)
+    return known_N
+
+
+def _config(model: Path) -> ItemTowerConfig:
+    return load_config(Recipe, ModelFolder(model).recipe).item_tower
 
 
 def _items(items: Path, config: ItemTowerConfig) -> pa.Table:

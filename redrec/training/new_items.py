@@ -25,12 +25,12 @@ from redrec.data.histories import NEVER, VALIDATION, Histories, first_ms
 from redrec.data.split import read_vocabulary
 from redrec.folders import DataFolder, ModelFolder, ShardFolder, TablesFolder, write_json
 from redrec.hashing import file_hash
-from redrec.history import Ints
+from redrec.history import Ints, Vocabulary
 from redrec.index.ranker import Ranker
 from redrec.model.encoders.content import ROWS_PER_BLOCK, EncodingProgress
 from redrec.model.item_tower import write_new_item_content
 from redrec.model.manifest import ModelManifest, read_model
-from redrec.training.changes import Changes, catalog_changes
+from redrec.training.changes import Changes, catalog_changes, known_rows
 from redrec.training.distributed import device
 from redrec.training.export import export_items
 from redrec.training.recipe import Recipe
@@ -61,13 +61,10 @@ class Refresh:
 
     def embed(self, rows_M: Ints, out: ShardFolder) -> None:
         """Encode these items of the catalog."""
-        recipe, known_M = load_config(Recipe, self.old.recipe), self.changes.known_N[rows_M]
         with TemporaryDirectory() as scratch:
-            items, folder = TablesFolder(Path(scratch)).items, ModelFolder(Path(scratch)).content
+            items = TablesFolder(Path(scratch)).items
             write_rows(self.data.items, rows_M, items)
-            content = write_new_item_content(items, folder, recipe.item_tower, self.old.content, known_M)
-            towers = load_towers(self.old.path, self.trained.vocabulary).to(device())
-            export_items(towers, content, out, EncodingProgress(len(content)))
+            _embed(self.old, self.trained.vocabulary, items, self.changes.known_N[rows_M], out)
 
     def merge(self, shards: Sequence[tuple[ShardFolder, Ints]], out: ModelFolder) -> None:
         """Write the arrays of the whole catalog: what the model has, and what the shards have."""
@@ -139,6 +136,23 @@ def with_new_items(model: Path, data: Path, shards: Sequence[Path], out: Path) -
     counts = [f"{number:,} {name.replace('_', ' ')}" for name, number in refresh.changes.counts().items()]
     logger.info(f"of {len(refresh.ids):,} items: {', '.join(counts)}")
     return refresh.changes
+
+
+def embed_items(model: Path, items: Path, out: Path) -> None:
+    """Write the vectors and the embeddings of a table of items, as a trained model encodes them, as `ShardFolder(out)`.
+
+    Raises:
+        InputError: The model knows nothing of items that it was not trained on, and some are such.
+    """
+    _embed(ModelFolder(model), read_model(model).vocabulary, items, known_rows(model, items), ShardFolder(out))
+
+
+def _embed(old: ModelFolder, vocabulary: Vocabulary, items: Path, known_M: Ints, out: ShardFolder) -> None:
+    config = load_config(Recipe, old.recipe).item_tower
+    with TemporaryDirectory() as scratch:
+        content = write_new_item_content(items, ModelFolder(Path(scratch)).content, config, old.content, known_M)
+        towers = load_towers(old.path, vocabulary).to(device())
+        export_items(towers, content, out, EncodingProgress(len(content)))
 
 
 def write_rows(items: Path, rows_M: Ints, out: Path) -> None:

@@ -38,4 +38,4 @@ def test_another_body_is_refused_with_its_first_faults(body: object, fault: str)
 
 def test_a_token_without_a_feature_folder_is_refused(bundle: Bundle):
     with pytest.raises(InputError, match="REDREC_PUSH_TOKEN is set, but the server has no feature folder"):
-        EventsRoute(None, bundle, "0123456789abcdef")
+        EventsRoute(None, lambda: bundle, "0123456789abcdef")

@@ -19,7 +19,8 @@ EVENT = {"item_id": "i1", "action": "click", "scenario": "ads", "timestamp_ms": 
 @pytest.fixture
 def unloaded() -> Predictor:
     made = Predictor("redrec", Path("bundle"), None, ServingConfig())
-    made.bundle = SimpleNamespace(vocabulary=Vocabulary(scenarios=("ads",), actions=("click",)))
+    vocabulary = Vocabulary(scenarios=("ads",), actions=("click",))
+    made.arms = SimpleNamespace(bundle=SimpleNamespace(vocabulary=vocabulary))
     return made
 
 

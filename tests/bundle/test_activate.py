@@ -1,0 +1,109 @@
+"""Activate: the way back to an earlier bundle, and what a kill leaves at any moment."""
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from redrec.bundle.activate import NUM_KEPT, activate, kept_bundles, replacing
+from redrec.bundle.reader import Bundle
+from redrec.bundle.refresh import refresh_bundle
+from redrec.config import InputError
+from redrec.folders import RunFolder
+from tests.bundles import item_rows, planted_embed
+
+NUM_KILLS = 15
+CONTEXT = get_context("forkserver")  # of a process that has imported this module, so that no child has to
+CONTEXT.set_forkserver_preload([__name__])
+
+
+def with_item(run: RunFolder, item: str) -> str:
+    """Bring an item into the bundle in service, and return the bundle's new id."""
+    with replacing(run) as live:
+        refresh_bundle(live, item_rows({"item_id": item, "title": f"The {item}"}), (), run.bundle, planted_embed)
+    return Bundle.load(run.bundle).manifest.id
+
+
+def test_an_earlier_bundle_comes_back_and_the_later_one_again(run: Path, built: Bundle):
+    folder, first = RunFolder(run), built.manifest.id
+    second = with_item(folder, "x1")
+    assert [manifest.id for manifest in kept_bundles(folder)] == [first]
+    assert activate(folder, first).item_ids == built.item_ids
+    assert activate(folder, second).item_ids == [*built.item_ids, "x1"]
+    assert {manifest.id for manifest in kept_bundles(folder)} == {first, second}
+
+
+def test_the_newest_bundles_are_kept(run: Path, built: Bundle):
+    folder = RunFolder(run)
+    ids = [built.manifest.id, *(with_item(folder, f"x{number}") for number in range(NUM_KEPT + 3))]
+    kept = {manifest.id for manifest in kept_bundles(folder)}
+    assert len(kept) == NUM_KEPT + 1 and ids[-2] in kept and ids[-1] not in kept
+
+
+def test_a_bundle_that_is_not_kept_is_refused_with_those_that_are(run: Path, built: Bundle):
+    with_item(RunFolder(run), "x1")
+    with pytest.raises(InputError, match=f"keeps no bundle 'nope'; it keeps: {built.manifest.id}"):
+        activate(RunFolder(run), "nope")
+
+
+def test_a_broken_bundle_is_refused_and_the_live_one_stays(run: Path, built: Bundle):
+    folder = RunFolder(run)
+    second = with_item(folder, "x1")
+    (folder.bundles / built.manifest.id / "ranker.npz").write_bytes(b"broken")
+    with pytest.raises(InputError, match="ranker.npz"):
+        activate(folder, built.manifest.id)
+    assert Bundle.load(folder.bundle).manifest.id == second
+
+
+def back_and_forth(path: Path, ids: Sequence[str], started: Any) -> None:
+    started.set()
+    while True:
+        for bundle_id in ids:
+            activate(RunFolder(path), bundle_id)
+
+
+def item_after_item(path: Path, started: Any) -> None:
+    started.set()
+    for number in range(100_000):
+        with_item(RunFolder(path), f"x{number}")
+
+
+def kill_at_a_random_moment(work: Callable[..., None], *arguments: object, seed: int) -> None:
+    started = CONTEXT.Event()
+    process = CONTEXT.Process(target=work, args=(*arguments, started))
+    process.start()
+    assert started.wait(60)
+    time.sleep(random.Random(seed).uniform(0, 0.3))
+    process.kill()
+    process.join()
+
+
+def leftovers(folder: RunFolder) -> list[str]:
+    hidden = (*folder.path.glob(".*"), *folder.bundles.glob(".*"))
+    return [path.name for path in hidden]
+
+
+def test_a_kill_of_an_activation_leaves_a_whole_bundle_and_both_to_go_to(run: Path, built: Bundle):
+    folder = RunFolder(run)
+    ids = [built.manifest.id, with_item(folder, "x1")]
+    for seed in range(NUM_KILLS):
+        kill_at_a_random_moment(back_and_forth, run, ids, seed=seed)
+        assert Bundle.load(folder.bundle).manifest.id in ids
+    for bundle_id in ids:
+        assert activate(folder, bundle_id).manifest.id == bundle_id
+    assert not leftovers(folder)  # the next replacement removed what the killed ones had left
+
+
+def test_a_kill_of_a_refresh_leaves_a_whole_bundle_and_the_next_one_completes(run: Path, built: Bundle):
+    folder, num_items = RunFolder(run), len(built.item_ids)
+    for seed in range(NUM_KILLS):
+        kill_at_a_random_moment(item_after_item, run, seed=seed)
+        assert len(Bundle.load(folder.bundle).item_ids) >= num_items
+        num_items = len(Bundle.load(folder.bundle).item_ids)
+    assert num_items > len(built.item_ids)  # some kills came after a refresh
+    with_item(folder, "last")
+    assert Bundle.load(folder.bundle).item_ids[-1] == "last" and not leftovers(folder)

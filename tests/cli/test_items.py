@@ -1,0 +1,82 @@
+"""`redrec items`: new items into a real run, embedded by the model that the run has trained."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cli.main import main
+from redrec.bundle.reader import Bundle
+from redrec.folders import ModelFolder, RunFolder
+from tests.worlds import TinyRun
+
+
+@pytest.fixture
+def run(tiny_run: TinyRun, tmp_path: Path) -> RunFolder:
+    """A copy of a run, without its features."""
+    shutil.copytree(tiny_run.folder, tmp_path / "run", ignore=shutil.ignore_patterns("features"))
+    return RunFolder(tmp_path / "run")
+
+
+def items(run: RunFolder, capsys: pytest.CaptureFixture[str], *options: str) -> dict[str, object]:
+    assert main(["items", "--run", str(run.path), "--json", *options]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def as_csv(bundle: Bundle, item: str, item_id: str, path: Path) -> str:
+    title = bundle.items["title"][bundle.item_index[item]].as_py()  # all that the world's items have
+    path.write_text(f"item_id,title\n{item_id},{title}\n")
+    return str(path)
+
+
+def test_a_new_item_with_the_content_of_another_gets_its_vectors(
+    run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    before = Bundle.load(run.bundle)
+    result = items(run, capsys, "--items", as_csv(before, before.item_ids[5], "zz-new", tmp_path / "new.csv"))
+    after = Bundle.load(run.bundle)
+    assert (result["new"], result["changed"], result["items"]) == (1, 0, len(before.item_ids) + 1)
+    assert (result["before"], result["bundle"]) == (before.manifest.id, after.manifest.id)
+    assert after.item_ids[-1] == "zz-new"
+    assert np.allclose(after.embeddings_ND[-1], after.embeddings_ND[5], atol=2e-3)
+    assert not np.allclose(after.embeddings_ND[-1], after.embeddings_ND[6], atol=2e-3)
+
+
+def test_an_item_is_withdrawn_without_a_model(run: RunFolder, capsys: pytest.CaptureFixture[str]):
+    shutil.rmtree(run.model)
+    item = Bundle.load(run.bundle).item_ids[3]
+    assert items(run, capsys, "--withdraw", item)["withdrawn"] == 1
+    assert Bundle.load(run.bundle).items["scenarios"][3].as_py() == []
+
+
+def test_a_bundle_is_activated_and_listed(run: RunFolder, capsys: pytest.CaptureFixture[str]):
+    first = Bundle.load(run.bundle)
+    second = items(run, capsys, "--withdraw", first.item_ids[3])["bundle"]
+    activate = ["activate", "--run", str(run.path), "--json"]
+    assert main([*activate, "--bundle", first.manifest.id]) == 0
+    assert json.loads(capsys.readouterr().out) == {"live": first.manifest.id, "before": second}
+    assert main(activate) == 0
+    assert json.loads(capsys.readouterr().out) == {"live": first.manifest.id, "kept": [first.manifest.id, second]}
+
+
+def problem(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(["items", *arguments]) == 2
+    return capsys.readouterr().err
+
+
+def test_nothing_to_do_is_said(run: RunFolder, capsys: pytest.CaptureFixture[str]):
+    assert "give --items with new and changed items" in problem(capsys, "--run", str(run.path))
+
+
+def test_a_model_that_is_absent_or_another_is_refused(
+    run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    new = as_csv(Bundle.load(run.bundle), Bundle.load(run.bundle).item_ids[5], "zz-new", tmp_path / "new.csv")
+    options = ("--run", str(run.path), "--items", new, "--model")
+    assert "There is no model in" in problem(capsys, *options, str(tmp_path / "none"))
+    shutil.copytree(run.model, tmp_path / "other")
+    with ModelFolder(tmp_path / "other").tower.open("ab") as tower:
+        tower.write(b"another")
+    assert "is not the model of bundle" in problem(capsys, *options, str(tmp_path / "other"))
