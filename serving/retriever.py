@@ -1,11 +1,11 @@
 """Retriever: a query in, items with their source out; it fails only if the index belongs to another bundle.
 
 Stages: history -> event vectors -> user tower (ONNX Runtime) -> one search for all interests, with boosts
-(`redrec.index.boosted`) -> merge -> ranker (`redrec.index.ranker`). Each stage has a time budget, and none runs on the
-event loop. The bundle's embeddings are searched in process, or its collection on a Milvus server. If the server exceeds
-the budget or is not available, the answer comes from exact search in process (source `exact`). Without a history, or if
-the catalog is too large for that, it is the scenario's popular items (source `fallback`). The reason names the stage
-that failed.
+(`redrec.index.boosted`) -> merge by the bundle's policy -> ranker (`redrec.index.ranker`). Each stage has a time
+budget, and none runs on the event loop. The bundle's embeddings are searched in process, or its collection on a Milvus
+server. If the server exceeds the budget or is not available, the answer comes from exact search in process (source
+`exact`). Without a history, or if the catalog is too large for that, it is the scenario's popular items (source
+`fallback`). The reason names the stage that failed.
 
 Shapes: Q interests, N items, D embedding, K results.
 """
@@ -23,7 +23,7 @@ from redrec.bundle.reader import Bundle
 from redrec.history import History, tower_inputs
 from redrec.index.boosted import Boosted
 from redrec.index.filters import Catalog, ItemFilter
-from redrec.index.merge import Merged, merge_max
+from redrec.index.merge import MERGES, Merged
 from redrec.index.ranker import RankedQuery
 from redrec.index.search import AsyncItemIndex, IndexUnavailableError, SearchResult
 from redrec.model.boosts import own_boosts
@@ -79,6 +79,7 @@ class Retriever:
         self.tower_threads = ThreadPoolExecutor(config.tower_threads, thread_name_prefix="tower")
         self.tower = open_tower(bundle.folder.tower)
         self.catalog = Catalog(bundle.items, bundle.item_index)
+        self.merge = MERGES[bundle.manifest.index.config.policy]
         self.titles = bundle.items["title"].to_pylist()
         self.popular = read_popular_items(histories.features, bundle, self.catalog)
         self.embedded = open_embedded(bundle, self.catalog, config)
@@ -206,13 +207,13 @@ class Retriever:
         result = user.boosted.add_to(
             result, interests_QD, num_searched, item_filter, self.catalog, self.bundle.embeddings_ND
         )
-        return self._ranked(merge_max(*result, num_searched), user, k)
+        return self._ranked(self.merge(*result, num_searched), user, k)
 
     def _from_process(self, user: QueriedUser, k: int, item_filter: ItemFilter) -> Merged:
         assert self.embedded is not None
         num_searched = self._num_searched(k)
         result = self.embedded.search(user.query.interests_QD, num_searched, item_filter, user.boosted)
-        return self._ranked(merge_max(*result, num_searched), user, k)
+        return self._ranked(self.merge(*result, num_searched), user, k)
 
     def _ranked(self, best: Merged, user: QueriedUser, k: int) -> Merged:
         ranker, popular = self.bundle.ranker, user.boosted.popular

@@ -24,7 +24,9 @@ from redrec.data.split import read_vocabulary
 from redrec.folders import ModelFolder, ShardFolder, write_json
 from redrec.hashing import file_hash
 from redrec.history import HistoryConfig
+from redrec.index.config import IndexConfig
 from redrec.index.connection import connect
+from redrec.index.merge import Policy
 from redrec.index.milvus import build_collection, collection_name
 from redrec.index.milvus_config import MilvusConfig
 from redrec.index.ranker import FEATURES, Networks, Ranker
@@ -177,15 +179,20 @@ def numpy_interests(bundle: Bundle, item_ids: list[str], scenario: str, seed: in
 
 
 def tiny_run(
-    folder: Path, num_items: int = 48, seed: int = 0, boosts: BoostWeights = NO_BOOSTS, num_contenders: int = 0
+    folder: Path,
+    num_items: int = 48,
+    seed: int = 0,
+    boosts: BoostWeights = NO_BOOSTS,
+    num_contenders: int = 0,
+    policy: Policy = "max",
 ) -> Bundle:
     """Build `folder/data`, `folder/features` and `folder/bundle` of the same content."""
     from feature_repo.materialize import materialize
 
     features = materialize(write_data(folder, num_items, seed), folder / "features")
     model = write_tiny_model(folder, len(SCENARIOS), seed, boosts, num_contenders)
-    feature_hash = features["feature_hash"]
-    return build_bundle(folder / "data", model, folder / "bundle", metrics=None, feature_hash=feature_hash)
+    feature_hash, index = features["feature_hash"], IndexConfig(policy=policy)
+    return build_bundle(folder / "data", model, folder / "bundle", metrics=None, feature_hash=feature_hash, index=index)
 
 
 def tiny_bundle(folder: Path, num_items: int = 48, seed: int = 0, feature_hash: str = "0" * 16) -> Bundle:

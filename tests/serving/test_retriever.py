@@ -21,8 +21,8 @@ from redrec.evaluation.scorers import exported_towers, with_boosts
 from redrec.folders import RunFolder
 from redrec.history import MS_PER_HOUR
 from redrec.index.exact import exact_search
-from redrec.index.filters import ItemFilter
-from redrec.index.merge import merge_max
+from redrec.index.filters import Catalog, ItemFilter
+from redrec.index.merge import MERGES, Policy, merge_max
 from redrec.index.milvus import BundleMismatchError, collection_name, connect
 from redrec.index.ranker import RankedQuery
 from redrec.model.boosts import BoostWeights
@@ -50,6 +50,19 @@ def test_an_item_names_its_title_and_its_best_interest(bundle: Bundle):
     row = exact.items_K.tolist().index(bundle.item_index[best.item_id])
     assert best.title == bundle.items["title"][bundle.item_index[best.item_id]].as_py()
     assert (best.interest, best.score) == (exact.interests_K[row], pytest.approx(exact.scores_K[row], abs=1e-4))
+
+
+@pytest.mark.parametrize("num_contenders", [0, 8])
+@pytest.mark.parametrize("policy", ["round_robin", "quota"])
+def test_the_interests_are_merged_by_the_bundles_policy(tmp_path: Path, way: Way, policy: Policy, num_contenders: int):
+    """A ranker gets the contenders of the policy and orders them its own way."""
+    bundle, queried = tiny_run(tmp_path, num_contenders=num_contenders, policy=policy), query("search", k=8)
+    is_allowed_N = Catalog(bundle.items, bundle.item_index).is_allowed(ItemFilter("search"))
+    exact = exact_search(numpy_interests(bundle, SEEN, "search"), bundle.embeddings_ND, 8, is_allowed_N)
+    by_policy, by_max = ([bundle.item_ids[i] for i in MERGES[name](*exact, 8).items_K] for name in (policy, "max"))
+    answered = item_ids(answers(bundle, lambda retriever: retriever.answer(queried), way.config(bundle)))
+    assert set(answered) == set(by_policy) != set(by_max)
+    assert (answered == by_policy) == (num_contenders == 0)
 
 
 def test_a_user_without_known_events_gets_the_scenarios_popular_items(bundle: Bundle):
