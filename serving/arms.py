@@ -1,8 +1,8 @@
 """Arms: each query is answered by the bundle that the allocation gives its user, and exposures are logged.
 
-Only an answer that an assigned arm really gave is an exposure: no fallback, and not the control's answer to a user of
-the treatment whose index holds another bundle's rows. Before an experiment starts, its users may get lists of both arms
-(`serving.interleaved`).
+Only an answer that an assigned arm's model gave is an exposure: no medoids or fallback, and not the control's answer to
+a user of the treatment whose index holds another bundle's rows. Before an experiment starts, its users may get lists of
+both arms (`serving.interleaved`).
 """
 
 import asyncio
@@ -175,7 +175,7 @@ class TwoArms:
         if given.is_interleaved:
             return await self._of_both(query, allocation, moment)
         served = await self._served(query, given.arm, allocation.plan)
-        is_exposure = given.is_exposure and served.arm == given.arm.name and served.answer.source != "fallback"
+        is_exposure = given.is_exposure and served.arm == given.arm.name and served.answer.is_of_model
         return self._exposed(served, query, allocation, moment) if is_exposure else served
 
     async def _served(self, query: Query, arm: Arm, plan: Plan) -> Served:
@@ -192,12 +192,12 @@ class TwoArms:
         return Served(answer, self.treatment.bundle.manifest.id, experiment, arm.name)
 
     async def _of_both(self, query: Query, allocation: Allocation, moment: datetime) -> Served:
-        """Return an interleaved list whose items are logged; the control's answer if an arm has only a fallback."""
+        """Return an interleaved list whose items are logged; the control's answer if a model gave none."""
         plan = allocation.plan
         control, treatment = await asyncio.gather(*(self._served(query, arm, plan) for arm in plan.arms))
         if treatment.arm != plan.treatment.name:
             return treatment  # the control's, which says why
-        if "fallback" in (control.answer.source, treatment.answer.source):
+        if not (control.answer.is_of_model and treatment.answer.is_of_model):
             return control
         query = query.model_copy(update={"request_id": query.request_id or uuid4().hex})
         both = interleave(control.answer, treatment.answer, query, plan.experiment)

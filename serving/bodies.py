@@ -25,13 +25,15 @@ class RecommendedItem(Body):
     item_id: str
     title: str | None
     score: float | None = Field(description="null in a fallback")
-    interest: int | None = Field(description="number of the user's interest that found the item; null in a fallback")
+    interest: int | None = Field(
+        description="number of the user's interest, or medoid, that found the item; null in a fallback"
+    )
     team: Team | None = Field(default=None, description="of an interleaved list: the arm that a click is credited to")
 
 
 class Prediction(Body):
     items: list[RecommendedItem] = Field(description="best first")
-    source: Literal["model", "exact", "fallback"]
+    source: Literal["model", "exact", "medoid", "fallback"]
     reason: str | None = Field(description="why the source is not `model`, or the arm not the user's own")
     bundle_id: str = Field(description="of an interleaved list the control's and the treatment's, with + between them")
     experiment: str | None = Field(default=None, description="absent from a server without an allocation")

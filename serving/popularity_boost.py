@@ -22,15 +22,18 @@ from redrec.index.popularity_boost import PopularItems, daily_rates, popularity_
 logger = logging.getLogger(__name__)
 
 
-def read_popular_items(features: Path | None, bundle: Bundle, catalog: Catalog) -> dict[str, PopularItems]:
-    """Return the boosted items per scenario, without scenarios that have none."""
+def read_popular_items(
+    features: Path | None, bundle: Bundle, catalog: Catalog, added: float = 0.0
+) -> dict[str, PopularItems]:
+    """Return the boosted items per scenario, without scenarios that have none; `added` is added to each weight."""
     popular: dict[str, PopularItems] = {}
     manifest = bundle.manifest
     for scenario, weights in zip(manifest.scenarios, manifest.boosts, strict=True):
-        if features is None or weights.popularity == 0:
+        weight = weights.popularity + added
+        if features is None or weight == 0:
             continue
         lift_N = popularity_lifts(_rates(features, scenario, bundle), catalog.is_allowed(ItemFilter(scenario=scenario)))
-        boost_N = lift_N * np.float32(weights.popularity / manifest.logit_scale)
+        boost_N = lift_N * np.float32(weight / manifest.logit_scale)
         items_T = np.flatnonzero(boost_N)
         logger.info("popularity boost | %s | %d of %d items", scenario, len(items_T), len(boost_N))
         if len(items_T):

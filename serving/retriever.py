@@ -3,16 +3,20 @@
 Stages: history -> event vectors -> user tower (ONNX Runtime) -> one search for all interests, with boosts
 (`redrec.index.boosted`) -> merge by the bundle's policy -> ranker (`redrec.index.ranker`). Each stage has a time
 budget, and none runs on the event loop. The bundle's embeddings are searched in process, or its collection on a Milvus
-server. If the server exceeds the budget or is not available, the answer comes from exact search in process (source
-`exact`). Without a history, or if the catalog is too large for that, it is the scenario's popular items (source
-`fallback`). The reason names the stage that failed.
+server. What may fail, and where the answer then comes from; its reason names the first stage that failed:
+
+- The server exceeds its budget or is not available: exact search in process (source `exact`).
+- The tower exceeds its budget or fails: a search with medoids of the history (`redrec.index.medoids`) instead of
+  interests, without the ranker (source `medoid`). It runs on a thread of its own, and does not wait behind the towers.
+- There is no history, or the above fails too, as where the catalog is too large for exact search: the scenario's
+  popular items (source `fallback`).
 
 Shapes: Q interests, N items, D embedding, K results.
 """
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
@@ -23,11 +27,13 @@ from redrec.bundle.reader import Bundle
 from redrec.history import History, tower_inputs
 from redrec.index.boosted import Boosted
 from redrec.index.filters import Catalog, ItemFilter
+from redrec.index.medoids import POPULARITY, medoids
 from redrec.index.merge import MERGES, Merged
+from redrec.index.popularity_boost import PopularItems
 from redrec.index.ranker import RankedQuery
 from redrec.index.search import AsyncItemIndex, IndexUnavailableError, SearchResult
 from redrec.model.boosts import own_boosts
-from redrec.model.session import open_tower
+from redrec.model.session import TowerError, open_tower
 from serving.config import ServingConfig
 from serving.histories import HistoryReader, encode_columns, event_columns
 from serving.index import ServerIndex, open_embedded
@@ -36,13 +42,17 @@ from serving.popularity_boost import read_popular_items
 from serving.requests import Query
 
 NS_PER_MS = 1_000_000
+TOWER_TIMEOUT, TOWER_FAILED = "tower_timeout", "tower_failed"  # reasons to query with medoids
 
 WARM_UP_RUNS = 20  # enough to pay the first-call costs of ONNX Runtime and the client
 ResultT = TypeVar("ResultT")
 
 
 class Item(NamedTuple):
-    """One recommendation; an item of a fallback has no score and no interest."""
+    """One recommendation; `interest` is the number of the interest, or medoid, that found it.
+
+    An item of a fallback has no score and no interest.
+    """
 
     item_id: str
     title: str
@@ -52,8 +62,13 @@ class Item(NamedTuple):
 
 class Answer(NamedTuple):
     items: list[Item]
-    source: str  # model, exact, fallback
+    source: str  # model, exact, medoid, fallback
     reason: str | None  # why the source is not `model`
+
+    @property
+    def is_of_model(self) -> bool:
+        """Whether the towers and the ranker gave it."""
+        return self.source in ("model", "exact")
 
 
 class StageError(RuntimeError):
@@ -61,10 +76,11 @@ class StageError(RuntimeError):
 
 
 class QueriedUser(NamedTuple):
-    """What the tower thread makes of a query."""
+    """What the tower, or medoids in its place, make of a query."""
 
     query: RankedQuery
     boosted: Boosted
+    has_tower: bool
 
 
 class Retriever:
@@ -77,14 +93,16 @@ class Retriever:
         histories.check(bundle)
         self.bundle, self.config, self.histories = bundle, config, histories
         self.tower_threads = ThreadPoolExecutor(config.tower_threads, thread_name_prefix="tower")
+        self.medoid_thread = ThreadPoolExecutor(1, thread_name_prefix="medoids")
         self.tower = open_tower(bundle.folder.tower)
         self.catalog = Catalog(bundle.items, bundle.item_index)
         self.merge = MERGES[bundle.manifest.index.config.policy]
         self.titles = bundle.items["title"].to_pylist()
         self.popular = read_popular_items(histories.features, bundle, self.catalog)
+        self.popular_of_medoids = read_popular_items(histories.features, bundle, self.catalog, POPULARITY)
         self.embedded = open_embedded(bundle, self.catalog, config)
         self.server = None if config.milvus is None else ServerIndex(bundle, config.milvus)
-        self.store_outage, self.index_outage = Outage("feature store"), Outage("index")
+        self.store_outage, self.tower_outage, self.index_outage = map(Outage, ("feature store", "user tower", "index"))
         self.client: AsyncItemIndex | None = None  # of the server, from `start` to `close`
 
     async def start(self) -> None:
@@ -105,7 +123,8 @@ class Retriever:
         return user
 
     async def close(self) -> None:
-        self.tower_threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self.tower_threads, self.medoid_thread):
+            threads.shutdown(wait=False, cancel_futures=True)
         if self.client is not None:
             await self.client.close()
 
@@ -121,10 +140,33 @@ class Retriever:
             if self._excludes_seen(query):
                 seen = np.unique(history.item_L)
                 item_filter = item_filter._replace(exclude_ids=tuple(self.bundle.item_ids[i] for i in seen))
-            user = await self._on_tower_thread(self._user, history, query.scenario)
-            return await self._searched(user, query.k, item_filter)
+            return await self._of_history(history, query, item_filter)
         except StageError as stage:
             return self._fallback(query, item_filter, str(stage))
+
+    async def _of_history(self, history: History, query: Query, item_filter: ItemFilter) -> Answer:
+        """Return the tower's answer, or that of medoids; if they fail too, the reason is still the tower's."""
+        try:
+            user = await self._by_tower(history, query.scenario)
+            return await self._searched(user, query.k, item_filter)
+        except StageError as stage:
+            if str(stage) not in (TOWER_TIMEOUT, TOWER_FAILED):
+                raise
+            try:
+                user = await self._on_thread(False, self._by_medoids, history, query.scenario)
+                answer = await self._searched(user, query.k, item_filter)
+            except StageError:
+                raise stage from None
+            return answer._replace(source="medoid", reason=str(stage))
+
+    async def _by_tower(self, history: History, scenario: str) -> QueriedUser:
+        try:
+            user: QueriedUser = await self._on_thread(True, self._user, history, scenario)
+        except TowerError as error:
+            self.tower_outage.failed(error)
+            raise StageError(TOWER_FAILED) from error
+        self.tower_outage.answered()
+        return user
 
     async def _searched(self, user: QueriedUser, k: int, item_filter: ItemFilter) -> Answer:
         """Return the result of the index; if a server fails and the catalog is small enough, that of exact search."""
@@ -136,7 +178,7 @@ class Retriever:
                 if self.embedded is None:
                     raise
                 source, reason = "exact", str(stage)
-        merged = await self._on_tower_thread(self._from_process, user, k, item_filter)
+        merged = await self._on_thread(user.has_tower, self._from_process, user, k, item_filter)
         return Answer(self._items(merged), source, reason)
 
     async def _history(self, query: Query) -> History:
@@ -169,9 +211,10 @@ class Retriever:
             raise StageError("unknown_user")
         return columns
 
-    async def _on_tower_thread(self, function: Any, *arguments: Any) -> Any:
-        run = asyncio.get_running_loop().run_in_executor(self.tower_threads, function, *arguments)
-        return await within(run, self.config.tower_budget_ms, "tower_timeout")
+    async def _on_thread(self, is_of_tower: bool, function: Any, *arguments: Any) -> Any:
+        threads = self.tower_threads if is_of_tower else self.medoid_thread
+        run = asyncio.get_running_loop().run_in_executor(threads, function, *arguments)
+        return await within(run, self.config.tower_budget_ms, TOWER_TIMEOUT)
 
     def _interests(self, history: History, scenario: int, moment_ms: int) -> NDArray[np.float32]:
         """Return `interests_QD` of one user."""
@@ -180,30 +223,40 @@ class Retriever:
         return self.tower(inputs)[0]
 
     def _user(self, history: History, scenario: str) -> QueriedUser:
-        manifest, moment_ms = self.bundle.manifest, now_ms()
-        number = manifest.scenarios.index(scenario)
-        interests_QD = self._interests(history, number, moment_ms)
-        own = own_boosts(history, number, moment_ms, manifest.boosts[number], manifest.logit_scale)
-        query = RankedQuery(interests_QD, history, number, moment_ms)
-        return QueriedUser(query, Boosted(self.popular.get(scenario), own))
+        number, moment_ms = self.bundle.manifest.scenarios.index(scenario), now_ms()
+        query = RankedQuery(self._interests(history, number, moment_ms), history, number, moment_ms)
+        return QueriedUser(query, self._boosts(query, self.popular), has_tower=True)
+
+    def _by_medoids(self, history: History, scenario: str) -> QueriedUser:
+        embeddings_ND, number = self.bundle.embeddings_ND, self.bundle.manifest.scenarios.index(scenario)
+        moment_ms = now_ms()
+        medoids_QD = embeddings_ND[medoids(history, number, embeddings_ND, moment_ms)].astype(np.float32)
+        query = RankedQuery(medoids_QD, history, number, moment_ms)
+        return QueriedUser(query, self._boosts(query, self.popular_of_medoids), has_tower=False)
+
+    def _boosts(self, query: RankedQuery, popular: Mapping[str, PopularItems]) -> Boosted:
+        manifest = self.bundle.manifest
+        weights, logit_scale = manifest.boosts[query.scenario], manifest.logit_scale
+        own = own_boosts(query.history, query.scenario, query.moment_ms, weights, logit_scale)
+        return Boosted(popular.get(manifest.scenarios[query.scenario]), own)
 
     async def _from_server(self, client: AsyncItemIndex, user: QueriedUser, k: int, item_filter: ItemFilter) -> Merged:
-        search = client.search(user.query.interests_QD, self._num_searched(k), item_filter)
+        search = client.search(user.query.interests_QD, self._num_searched(user, k), item_filter)
         try:
             result = await within(search, self.config.search_budget_ms, "index_timeout")
         except IndexUnavailableError as error:
             self.index_outage.failed(error)
             raise StageError("index_unavailable") from error
         self.index_outage.answered()
-        merged: Merged = await self._on_tower_thread(self._boosted, result, user, k, item_filter)
+        merged: Merged = await self._on_thread(user.has_tower, self._boosted, result, user, k, item_filter)
         return merged
 
-    def _num_searched(self, k: int) -> int:
-        return max(k, self.bundle.ranker.num_contenders)
+    def _num_searched(self, user: QueriedUser, k: int) -> int:
+        return max(k, self.bundle.ranker.num_contenders) if user.has_tower else k
 
     def _boosted(self, result: SearchResult, user: QueriedUser, k: int, item_filter: ItemFilter) -> Merged:
         """Return what a search by cosine found, with the request's boosts, in the ranker's order."""
-        interests_QD, num_searched = user.query.interests_QD, self._num_searched(k)
+        interests_QD, num_searched = user.query.interests_QD, self._num_searched(user, k)
         result = user.boosted.add_to(
             result, interests_QD, num_searched, item_filter, self.catalog, self.bundle.embeddings_ND
         )
@@ -211,13 +264,13 @@ class Retriever:
 
     def _from_process(self, user: QueriedUser, k: int, item_filter: ItemFilter) -> Merged:
         assert self.embedded is not None
-        num_searched = self._num_searched(k)
+        num_searched = self._num_searched(user, k)
         result = self.embedded.search(user.query.interests_QD, num_searched, item_filter, user.boosted)
         return self._ranked(self.merge(*result, num_searched), user, k)
 
     def _ranked(self, best: Merged, user: QueriedUser, k: int) -> Merged:
         ranker, popular = self.bundle.ranker, user.boosted.popular
-        if ranker.num_contenders:
+        if ranker.num_contenders and user.has_tower:
             popular_C = np.zeros(len(best.items_K)) if popular is None else popular.boost_N[best.items_K]
             best = ranker.ranked(best, user.query, popular_C, self.bundle.embeddings_ND)
         return best.of(slice(k))

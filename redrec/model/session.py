@@ -7,10 +7,15 @@ from typing import Any
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, RuntimeException
 
 from redrec.history import TowerInputs
 
 Tower = Callable[[TowerInputs[NDArray[Any]]], NDArray[np.float32]]  # -> interests_BQD
+
+
+class TowerError(RuntimeError):
+    """The tower did not run to its end."""
 
 
 def tower_dim(path: Path) -> int:
@@ -34,7 +39,10 @@ def open_tower(path: Path) -> Tower:
 
     def interests_of(inputs: TowerInputs[NDArray[Any]]) -> NDArray[np.float32]:
         interests_BQD: NDArray[np.float32]
-        (interests_BQD,) = session.run(["interests_BQD"], {name: getattr(inputs, name) for name in names})
+        try:
+            (interests_BQD,) = session.run(["interests_BQD"], {name: getattr(inputs, name) for name in names})
+        except (Fail, InvalidArgument, RuntimeException) as error:
+            raise TowerError(str(error)) from error
         return interests_BQD
 
     return interests_of

@@ -1,7 +1,10 @@
 """Queries to a retriever without a server, and their answers computed a second way."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,8 @@ from tests.bundles import CATEGORIES, numpy_interests
 
 SEEN = ["item-001", "item-007", "item-010"]
 PATIENT = ServingConfig(features_budget_ms=20_000, tower_budget_ms=20_000, search_budget_ms=20_000)
+
+IMPATIENT = {"tower_budget_ms": 100}
 
 
 def query(scenario: str = "homefeed", items: list[str] | None = None, **options: Any) -> Query:
@@ -58,6 +63,28 @@ def exact_items(bundle: Bundle, scenario: str, k: int, item_filter: ItemFilter, 
     cosine_N = (interests_QD @ bundle.embeddings_ND.astype(np.float32).T).max(axis=0)
     scores_N = np.where(is_allowed_N, cosine_N + boost_N, -np.inf)
     return [bundle.item_ids[i] for i in np.argsort(-scores_N, kind="stable")[:k] if is_allowed_N[i]]
+
+
+def medoid_items(bundle: Bundle, scenario: str, k: int, boost_N=0.0) -> list[str]:
+    """The answer of medoids a second way: the events are too different for a cluster, so each is one; a full sort."""
+    is_allowed_N = Catalog(bundle.items, bundle.item_index).is_allowed(ItemFilter(scenario))
+    embeddings_ND = bundle.embeddings_ND.astype(np.float32)
+    cosine_N = (embeddings_ND[[bundle.item_index[item] for item in SEEN]] @ embeddings_ND.T).max(axis=0)
+    order_N = np.argsort(-np.where(is_allowed_N, cosine_N + boost_N, -np.inf), kind="stable")
+    return [bundle.item_ids[i] for i in order_N[:k]]
+
+
+@contextmanager
+def stuck(*pools: ThreadPoolExecutor) -> Iterator[None]:
+    """All threads of the pools wait, and so does all that comes after."""
+    is_over = threading.Event()
+    for pool in pools:
+        for _ in range(pool._max_workers):
+            pool.submit(is_over.wait)
+    try:
+        yield
+    finally:
+        is_over.set()
 
 
 def item_ids(answer: Answer) -> list[str]:

@@ -35,7 +35,7 @@ from tests.serving.experiments import (
     write_outcomes,
 )
 from tests.serving.processes import START_S, start
-from tests.serving.retrieval import PATIENT, SEEN, query
+from tests.serving.retrieval import IMPATIENT, PATIENT, SEEN, query, stuck
 
 USERS = [f"u{number}" for number in range(400)]
 
@@ -292,6 +292,31 @@ def test_a_treatment_whose_index_is_another_bundles_is_answered_by_the_control(
             is_control,
         )
     assert np.all([one.answer.items == after[0].answer.items for one in after])
+
+
+def test_while_an_arms_tower_is_stuck_its_users_get_medoids_and_are_not_exposed(bundles: TwoBundles, tmp_path: Path):
+    async def while_stuck(arms: TwoArms):
+        with stuck(arms.treatment.tower_threads):
+            return await answers_of(arms, USERS[:20])
+
+    config, allocation = PATIENT.model_copy(update=IMPATIENT), Allocation(plan=bundles.plan())
+    served = served_by(bundles, tmp_path, allocation, while_stuck, config)
+    assert {(one.arm, one.answer.source, one.exposure_id is not None) for one in served} == {
+        ("control", "model", True),
+        ("treatment", "medoid", False),
+    }
+
+
+def test_while_an_arms_tower_is_stuck_no_list_is_of_both_arms(bundles: TwoBundles, tmp_path: Path):
+    plan = bundles.plan(start=datetime.now(UTC) + timedelta(hours=1))
+
+    async def while_stuck(arms: TwoArms):
+        with stuck(arms.treatment.tower_threads):
+            return await answers_of(arms, USERS[:3])
+
+    config, allocation = PATIENT.model_copy(update=IMPATIENT), Allocation(plan=plan, interleaves=("homefeed",))
+    served = served_by(bundles, tmp_path, allocation, while_stuck, config)
+    assert {(one.arm, one.answer.source, one.teams) for one in served} == {("control", "model", None)}
 
 
 def test_a_list_of_both_arms_without_the_treatments_index_is_the_controls(

@@ -13,13 +13,25 @@ from redrec.data.histories import Histories
 from redrec.evaluation.popularity import counts_before
 from redrec.folders import RunFolder
 from redrec.index.filters import Catalog, ItemFilter
+from redrec.index.medoids import POPULARITY
 from redrec.index.popularity_boost import daily_rates, popularity_lifts
 from redrec.model.boosts import BoostWeights
 from serving.histories import HistoryReader
 from serving.retriever import Retriever
 from tests.bundles import tiny_run
 from tests.serving.conftest import Way
-from tests.serving.retrieval import PATIENT, QUERIED, SEEN, answers, exact_items, item_ids, query
+from tests.serving.retrieval import (
+    IMPATIENT,
+    PATIENT,
+    QUERIED,
+    SEEN,
+    answers,
+    exact_items,
+    item_ids,
+    medoid_items,
+    query,
+    stuck,
+)
 
 OWN = 0.7
 
@@ -65,3 +77,21 @@ def test_without_features_own_items_are_boosted_alone(boosting: tuple[Bundle, Pa
     own_N = np.zeros(len(bundle.item_ids))
     own_N[[bundle.item_index[item] for item in SEEN]] = OWN * np.log(2)
     assert item_ids(answer) == exact_items(bundle, "homefeed", query().k, ItemFilter("homefeed"), own_N)
+
+
+def test_popular_items_are_raised_more_for_medoids(tmp_path: Path):
+    """By `POPULARITY` above the bundle's weight, which is zero here; the logit scale is 1."""
+    bundle, features = tiny_run(tmp_path), RunFolder(tmp_path).features
+    number, shape = bundle.manifest.scenarios.index("homefeed"), (3, len(bundle.item_ids))
+    histories = Histories(tmp_path / "data")
+    after_newest_ms = int(np.asarray(histories.timestamp_ms_N).max()) + 1
+    rate_N = daily_rates(counts_before(histories, after_newest_ms, shape)[:, number])
+    lift_N = popularity_lifts(rate_N, Catalog(bundle.items, bundle.item_index).is_allowed(ItemFilter("homefeed")))
+
+    async def while_stuck(retriever: Retriever):
+        with stuck(retriever.tower_threads):
+            return await retriever.answer(query())
+
+    answer = answers(bundle, while_stuck, PATIENT.model_copy(update=IMPATIENT), features=features)
+    assert item_ids(answer) == medoid_items(bundle, "homefeed", 10, POPULARITY * lift_N)
+    assert item_ids(answer) != medoid_items(bundle, "homefeed", 10)

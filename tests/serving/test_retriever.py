@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from feature_repo.forget import forget_features
@@ -26,12 +27,24 @@ from redrec.index.merge import MERGES, Policy, merge_max
 from redrec.index.milvus import BundleMismatchError, collection_name, connect
 from redrec.index.ranker import RankedQuery
 from redrec.model.boosts import BoostWeights
+from redrec.model.session import open_tower
 from serving.histories import encode_columns, event_columns
 from serving.requests import Query
 from serving.retriever import Retriever
-from tests.bundles import numpy_interests, swap, tiny_run
+from tests.bundles import numpy_interests, swap, tiny_run, tiny_tower, tower_weights
 from tests.serving.conftest import Way
-from tests.serving.retrieval import PATIENT, QUERIED, SEEN, answers, exact_items, item_ids, query
+from tests.serving.retrieval import (
+    IMPATIENT,
+    PATIENT,
+    QUERIED,
+    SEEN,
+    answers,
+    exact_items,
+    item_ids,
+    medoid_items,
+    query,
+    stuck,
+)
 
 
 @QUERIED
@@ -171,14 +184,63 @@ def test_a_catalog_too_large_for_exact_search_falls_back(bundle: Bundle, with_se
     assert item_ids(answer) == bundle.fallback["homefeed"][:4]
 
 
-def test_past_the_towers_budget_the_answer_falls_back(bundle: Bundle):
-    async def answer_while_blocked(retriever: Retriever):
-        blocked = [retriever.tower_threads.submit(time.sleep, 0.3) for _ in range(retriever.config.tower_threads)]
-        answer = await retriever.answer(query())
-        return answer, [future.result() for future in blocked]
+def test_while_the_tower_is_stuck_medoids_of_the_history_answer(bundle: Bundle, way: Way):
+    async def while_stuck(retriever: Retriever):
+        with stuck(retriever.tower_threads):
+            answer = await retriever.answer(query(k=10))
+        return answer, await retriever.answer(query(k=10))
 
-    config = PATIENT.model_copy(update={"tower_budget_ms": 50})
-    assert answers(bundle, answer_while_blocked, config)[0].reason == "tower_timeout"
+    config = way.config(bundle).model_copy(update=IMPATIENT)
+    answer, after = answers(bundle, while_stuck, config)
+    assert (answer.source, answer.reason, answer.is_of_model) == ("medoid", "tower_timeout", False)
+    assert item_ids(answer) == medoid_items(bundle, "homefeed", 10)
+    assert item_ids(after) != item_ids(answer) and after.is_of_model
+
+
+def test_where_the_tower_fails_medoids_of_the_history_answer(bundle: Bundle, tmp_path: Path):
+    """The tower has no query of the second scenario."""
+    weights_ED, queries_SQD = tower_weights(len(bundle.manifest.scenarios), seed=0)
+    onnx.save(tiny_tower(weights_ED, queries_SQD[:1]), tmp_path / "tower.onnx")
+    scenario = bundle.manifest.scenarios[1]
+
+    async def with_other_tower(retriever: Retriever):
+        retriever.tower = open_tower(tmp_path / "tower.onnx")
+        return await retriever.answer(query(scenario))
+
+    answer = answers(bundle, with_other_tower)
+    assert (answer.source, answer.reason) == ("medoid", "tower_failed")
+    assert item_ids(answer) == medoid_items(bundle, scenario, 10)
+
+
+def test_medoids_need_no_ranker(tmp_path: Path):
+    bundle = tiny_run(tmp_path, num_contenders=12)
+
+    async def while_stuck(retriever: Retriever):
+        with stuck(retriever.tower_threads):
+            return await retriever.answer(query(k=5))
+
+    answer = answers(bundle, while_stuck, PATIENT.model_copy(update=IMPATIENT))
+    assert (answer.source, item_ids(answer)) == ("medoid", medoid_items(bundle, "homefeed", 5))
+
+
+def test_popular_items_answer_only_if_medoids_fail_too(bundle: Bundle):
+    async def while_stuck(retriever: Retriever):
+        with stuck(retriever.tower_threads, retriever.medoid_thread):
+            return await retriever.answer(query(k=4))
+
+    answer = answers(bundle, while_stuck, PATIENT.model_copy(update=IMPATIENT))
+    assert (answer.source, answer.reason) == ("fallback", "tower_timeout")
+    assert item_ids(answer) == bundle.fallback["homefeed"][:4]
+
+
+def test_medoids_leave_out_what_the_request_leaves_out(bundle: Bundle):
+    async def while_stuck(retriever: Retriever):
+        with stuck(retriever.tower_threads):
+            return await retriever.answer(query(exclude_seen=True, category="tools"))
+
+    answer = answers(bundle, while_stuck, PATIENT.model_copy(update=IMPATIENT))
+    categories = {bundle.items["category"][bundle.item_index[item]].as_py() for item in item_ids(answer)}
+    assert (answer.source, categories, set(item_ids(answer)) & set(SEEN)) == ("medoid", {"tools"}, set())
 
 
 def test_an_index_swapped_between_requests_is_refused_with_both_ids(
