@@ -3,7 +3,7 @@
     python -m tests.benchmarks.policies --data world --json
 
 A model of three interests is trained once (the own recipe of the set, seed 0; `ablation` uses the same one) and kept in
-`tests/benchmarks/results/ablation`. Each user of the test split is searched as in serving: boosts, exact search for each
+`tests/benchmarks/results/ablation`, another one for each `--change`. Each user of the test split is searched as in serving: boosts, exact search for each
 interest, the policy, and with `ranked` the ranker, whose contenders the policy chooses. `popular` is the list that medoids
 replace where the tower does not answer.
 
@@ -20,12 +20,14 @@ Shapes: U users, Q interests, N items, K results, T targets.
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
 
+from redrec.config import changed
 from redrec.data.histories import TEST, VALIDATION, Histories
 from redrec.data.items import is_allowed
 from redrec.data.split import read_vocabulary
@@ -34,6 +36,7 @@ from redrec.evaluation.baselines import popular_items
 from redrec.evaluation.cases import MAX_USERS, Case, EvaluationConfig, cases_of
 from redrec.evaluation.contenders import popular_boosts
 from redrec.evaluation.popularity import Popularity
+from redrec.evaluation.ranking import mean_cosine
 from redrec.evaluation.scorers import exported_towers, with_boosts
 from redrec.folders import DataFolder, ModelFolder
 from redrec.history import History, Ints
@@ -72,8 +75,8 @@ WAYS[MEDOID] = Way("max", has_tower=False)
 class Measured:
     """A trained model and its data."""
 
-    def __init__(self, data: str, split: str) -> None:
-        folder, model = ablation.folder_of(data), trained(data)
+    def __init__(self, data: str, split: str, changes: Sequence[str] = ()) -> None:
+        folder, model = ablation.folder_of(data), trained(data, changes)
         manifest, self.split = read_model(model), SPLITS[split]
         self.scenarios, self.histories = read_vocabulary(folder).scenarios, Histories(folder)
         self.allowed_SN = is_allowed(DataFolder(folder).items, self.scenarios)
@@ -125,12 +128,12 @@ def boosted(weights: BoostWeights) -> BoostWeights:
     return weights.model_copy(update={"popularity": weights.popularity + POPULARITY})
 
 
-def trained(data: str) -> Path:
+def trained(data: str, changes: Sequence[str]) -> Path:
     """Return the model folder of a set; it is trained if no earlier run has."""
-    out = ablation.RESULTS / data / ablation.WHOLE / str(SEED)
+    out = ablation.RESULTS / data / "-".join([ablation.WHOLE, *changes]) / str(SEED)
     if not ModelFolder(out).manifest.exists():
         say(f"{data} | training")
-        train(ablation.folder_of(data), out, ablation.recipe_of(data, ablation.WHOLE, SEED))
+        train(ablation.folder_of(data), out, changed(ablation.recipe_of(data, ablation.WHOLE, SEED), changes))
     return out
 
 
@@ -212,10 +215,18 @@ def cpu_ms(model: Measured, scenario: int) -> dict[str, float]:
     return spent
 
 
-def run(data: str, split: str) -> dict[str, Any]:
-    model, result = Measured(data, split), {}
+def cosine(model: Measured, scenario: int) -> float:
+    """Return the mean cosine of two interests of a user."""
+    queries = [model.query(case, scenario, has_tower=True) for case in model.cases(scenario)]
+    return float(mean_cosine(np.stack([query.interests_QD for query in queries])).mean())
+
+
+def run(data: str, split: str, changes: Sequence[str]) -> dict[str, Any]:
+    model, result = Measured(data, split, changes), {}
     for s, scenario in enumerate(model.scenarios):
         result[scenario] = figures(measured(model, s))
+        result[scenario][MAX]["cosine"] = cosine(model, s)
+        say(f"{scenario} | cosine of interests {result[scenario][MAX]['cosine']:.3f}")
         for name, spent in cpu_ms(model, s).items():
             result[scenario][name]["cpu_ms"] = spent
         for name, of_way in result[scenario].items():
@@ -228,10 +239,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.policies")
     parser.add_argument("--data", choices=[*ablation.WORLDS, ablation.COMPLETE_JOURNEY], default="world")
     parser.add_argument("--measured", choices=list(SPLITS), default="test", help="validation is for tuning")
+    parser.add_argument("--change", action="append", default=[], help="path.of.field=JSON; may be given again")
     parser.add_argument("--json", action="store_true", help="end on one JSON line (default: an indented document)")
     arguments = parser.parse_args()
     report = {"benchmark": "policies", "commit": commit(), **vars(arguments)}
-    report["result"] = run(arguments.data, arguments.measured)
+    report["result"] = run(arguments.data, arguments.measured, arguments.change)
     print(json.dumps(report, indent=None if arguments.json else 1))
 
 
