@@ -10,7 +10,15 @@ from redrec.folders import BundleFolder, DataFolder, ModelFolder, RunFolder, Sha
 
 def test_a_run_folder_names_all_that_a_run_writes():
     names = {"bundle", "features", "drift", "metrics.json", "users.parquet", "examples.json"}
-    names |= {"data_quality.json", "quarantine.parquet", "quality_gate.json", "recipe.yaml", "log.txt"}
+    names |= {
+        "model",
+        "bundles",
+        "data_quality.json",
+        "quarantine.parquet",
+        "quality_gate.json",
+        "recipe.yaml",
+        "log.txt",
+    }
     assert RunFolder(Path("run")).names == names  # the contract of the command line
 
 
