@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from redrec.bundle.reader import Bundle
 from redrec.config import InputError
 from redrec.history import History, encode_history
+from serving.known_items import check_known_items
 from serving.requests import Event
 
 
@@ -35,16 +36,18 @@ class HistoryReader:
             self.source, self.feature_hash = histories, histories.feature_hash
 
     def check(self, bundle: Bundle) -> None:
-        """Check that the bundle was built with these definitions.
+        """Check that the bundle was built with these definitions, and that the features are about its catalog.
 
         Raises:
-            InputError: They differ.
+            InputError: They are not.
         """
         if self.feature_hash not in (None, bundle.manifest.feature_hash):
             raise InputError(
                 f"Bundle {bundle.manifest.id} was built with feature definitions {bundle.manifest.feature_hash}, but "
                 f"{self.features} has {self.feature_hash}. Give the feature folder of the bundle's own run."
             )
+        if self.features is not None:
+            check_known_items(self.features, bundle)
 
     def read(self, user_id: str) -> Mapping[str, Any] | None:
         """Return a user's events; it runs on the thread."""
