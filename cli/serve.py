@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> Outcome:
     config = serving_config(arguments.config, os.environ)
     experiment = ExperimentFiles.of(arguments)
     address = Address(arguments.host, arguments.port)
-    check_start(bundle, features, address, experiment)
+    check_start(bundle, features, address, experiment=experiment)
     say(f"Loading {bundle}, which takes some seconds.")
     options = {"config": config, "experiment": experiment, "when_ready": lambda: say(serving_text(bundle, address.url))}
     import_serve()(bundle, features, address, **options)

@@ -27,6 +27,9 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--model_name", default="redrec", help="name in the URL (default: redrec)")
     parser.add_argument("--http_port", type=int, default=HTTP_PORT, help=f"port of V1 and V2 (default: {HTTP_PORT})")
+    parser.add_argument(
+        "--metrics_port", type=int, help="port of /metrics alone, which the other then has not (default: the other)"
+    )
     return parser.parse_args(arguments)
 
 
@@ -41,13 +44,15 @@ def main() -> int:
     try:
         config, experiment = serving_config(arguments.serving_config, os.environ), ExperimentFiles.of(arguments)
         address = Address(EVERYWHERE, arguments.http_port)
-        check_start(arguments.bundle, arguments.features, address, experiment)
+        metrics = None if arguments.metrics_port is None else Address(EVERYWHERE, arguments.metrics_port)
+        check_start(arguments.bundle, arguments.features, address, metrics, experiment)
         from serving.app import serve  # it takes seconds: after the checks
 
         serve(
             arguments.bundle,
             arguments.features,
             address,
+            metrics=metrics,
             model_name=arguments.model_name,
             config=config,
             experiment=experiment,

@@ -77,6 +77,7 @@ def serve(
     features: Path | None,
     address: Address,
     *,
+    metrics: Address | None = None,
     model_name: str = MODEL_NAME,
     config: ServingConfig | None = None,
     experiment: ExperimentFiles | None = None,
@@ -84,8 +85,8 @@ def serve(
 ) -> None:
     """Serve a bundle until SIGTERM or SIGINT; without `config`, with the configuration of the environment.
 
-    With `experiment`, the bundle is the control's, and a second one answers the users of the treatment. `when_ready` is
-    called once, when the server answers queries.
+    With `experiment`, the bundle is the control's, and a second one answers the users of the treatment. With `metrics`,
+    `/metrics` is there, and not at `address`. `when_ready` is called once, when the server answers queries.
 
     Raises:
         InputError: The bundle is incomplete, or its index or features belong to another bundle.
@@ -116,7 +117,7 @@ def serve(
     describe(app, model_name, predictor.bundle.manifest.scenarios[0])
     app.max_body_size = MAX_BODY_BYTES
     app.add_middleware(Guard)
-    run_server(predictor, address)
+    run_server(predictor, address, metrics)
 
 
 async def listening(address: Address) -> None:

@@ -8,17 +8,21 @@ import struct
 from typing import Any
 
 import kserve.model_server
+from fastapi import FastAPI
 from kserve import ModelServer
 from kserve.errors import InvalidInput
 from kserve.protocol.dataplane import DataPlane
 from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 from kserve.protocol.rest.server import RESTServer
+from prometheus_client import start_http_server
 
 from serving.address import Address
+from serving.connections import IDLE_SECONDS, TimedProtocol
 from serving.predictor import MAX_REASON, Predictor
 
 DECODING_ERRORS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, struct.error)
 GRACE_SECONDS = 10  # several times the sum of all stages' budgets
+METRICS = "/metrics"
 
 
 class ClosedRepository(ModelRepositoryExtension):
@@ -40,16 +44,23 @@ class CheckedDataPlane(DataPlane):
             raise InvalidInput(f"The request cannot be read: {type(error).__name__}: {error}"[:MAX_REASON]) from error
 
 
-def run_server(predictor: Predictor, address: Address) -> None:
-    """Serve a loaded predictor until SIGTERM or SIGINT."""
+def run_server(predictor: Predictor, address: Address, metrics: Address | None) -> None:
+    """Serve a loaded predictor until SIGTERM or SIGINT; its metrics at an address of their own, if one is given."""
 
     class Server(RESTServer):
-        """KServe's own listens on every host."""
+        """KServe's own listens on every host, and has its metrics on the port of the protocols."""
 
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
-            self.config.host = address.host
+            self.config.host, self.config.http = address.host, TimedProtocol
 
+        def _register_endpoints(self, app: FastAPI) -> None:
+            super()._register_endpoints(app)
+            if metrics is not None:
+                remove_route(app, METRICS)
+
+    if metrics is not None:
+        start_http_server(metrics.port, metrics.host)
     kserve.model_server.RESTServer = Server
     server = ModelServer(
         http_port=address.port,
@@ -57,7 +68,16 @@ def run_server(predictor: Predictor, address: Address) -> None:
         enable_latency_logging=False,
         workers=1,
         grace_period=GRACE_SECONDS,
+        timeout_keep_alive=IDLE_SECONDS,
     )
     server.dataplane = CheckedDataPlane(server.registered_models)
     server.model_repository_extension = ClosedRepository(server.registered_models)
     server.start([predictor])
+
+
+def remove_route(app: FastAPI, path: str) -> None:
+    """Remove a route of a router that the app includes."""
+    routers = [route.original_router for route in app.routes if hasattr(route, "original_router")]
+    for router in routers:
+        for route in [route for route in router.routes if getattr(route, "path", None) == path]:
+            router.routes.remove(route)

@@ -50,12 +50,16 @@ class ExperimentFiles(NamedTuple):
 
 
 def check_start(
-    bundle: Path, features: Path | None, address: Address, experiment: ExperimentFiles | None = None
+    bundle: Path,
+    features: Path | None,
+    address: Address,
+    metrics: Address | None = None,
+    experiment: ExperimentFiles | None = None,
 ) -> None:
-    """Check the folders, the allocation and the address.
+    """Check the folders, the allocation and the addresses.
 
     Raises:
-        InputError: A folder is not what it should be, or the server cannot listen on the port.
+        InputError: A folder is not what it should be, or the server cannot listen on a port.
     """
     check_bundle(bundle)
     if features is not None:
@@ -69,6 +73,17 @@ def check_start(
         check_allocation(experiment.allocation)
         check_folder(experiment.exposures)
     address.check()
+    if metrics is not None:
+        check_metrics(metrics, address)
+
+
+def check_metrics(metrics: Address, address: Address) -> None:
+    if metrics.port == address.port:
+        raise InputError(
+            f"The metrics cannot have port {metrics.port} of the protocols for themselves. Give another, or leave it "
+            "out: they then are at /metrics of that port."
+        )
+    metrics.check()
 
 
 def check_allocation(named: Path | MapName) -> None:

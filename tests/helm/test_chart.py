@@ -23,6 +23,7 @@ from pipelines.settings import ClusterSettings
 from redrec import __version__
 from redrec.config import load_config
 from serving import deploy
+from serving.__main__ import parse_arguments
 from tests.cluster.tools import CRDS, ROOT, helm, run
 from tests.helm.readme import CHART, readme
 
@@ -125,6 +126,7 @@ def test_every_supported_shape_lints_and_renders(values: Path) -> None:
         ("serving.resources.limits.cpu=null", "missing property 'cpu'"),
         ("serving.resources.limits.memory=0.4Gi", "limits.memory (0.4Gi) is below its request (512Mi)"),
         ("serving.resources.limits.cpu=100m", "limits.cpu (100m) is below its request (500m)"),
+        ("serving.metricsPort=8080", "/serving/metricsPort"),
         ("serving.claim.size=5", "/serving/claim/size"),
         ("serving.serviceMonitor.interval=half", "/serving/serviceMonitor/interval"),
         ("serving.dashboard.labels=null", "missing property 'labels'"),
@@ -225,12 +227,17 @@ def test_nothing_watches_by_default() -> None:
     assert not {"ServiceMonitor", "ConfigMap"} & set(render())
 
 
-def test_the_monitor_reads_the_servers_port_of_the_service_that_kserve_makes() -> None:
+def test_the_metrics_have_a_port_that_the_server_the_monitor_and_the_policy_agree_on() -> None:
     objects = render_shape("monitoring")
     monitor, (container,) = objects["ServiceMonitor"], objects["ServingRuntime"]["spec"]["containers"]
+    protocols, metrics = container["ports"]
     assert monitor["metadata"]["labels"]["release"] == "prometheus"
-    port = container["ports"][0]["containerPort"]
-    assert monitor["spec"]["endpoints"] == [{"targetPort": port, "path": "/metrics", "interval": "15s"}]
+    assert monitor["spec"]["endpoints"] == [{"port": metrics["name"], "path": "/metrics", "interval": "15s"}]
+    served = parse_arguments(container["args"])
+    assert (served.http_port, served.metrics_port) == (protocols["containerPort"], metrics["containerPort"])
+    callers, readers = objects["NetworkPolicy"]["spec"]["ingress"]
+    assert [rule["ports"][0]["port"] for rule in (callers, readers)] == [served.http_port, served.metrics_port]
+    assert "istio-system" in str(callers["from"]) and "monitoring" in str(readers["from"])
 
 
 def test_the_dashboard_arrives_as_it_is() -> None:

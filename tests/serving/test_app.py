@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
@@ -32,6 +32,7 @@ from redrec.index.merge import merge_max
 from redrec.index.server import MilvusServer
 from serving.bodies import PushAnswer, V1Answer
 from serving.client import query
+from serving.description import DECISION
 from tests.bundles import numpy_interests, swap, tiny_run, write_tiny_model
 from tests.house.source import ROOT
 from tests.milvus_lite import milvus_lite
@@ -47,6 +48,7 @@ HISTORY = [
 TOKEN = "0123456789abcdef"
 DASHBOARD = ROOT / "helm" / "redrec" / "dashboard.json"
 SHOWN = re.compile(r"(?:by \(([^)]*)\) \(rate\()?(\w+)\{([^}]*)\}")  # labels to group by, metric, selected labels
+GUIDE, ROUTE = ROOT / "docs" / "install.md", re.compile(r"`(GET|POST) (/[^`]*)`")
 SCRAPED = {"namespace", "job", "pod"}  # labels that Prometheus adds
 
 
@@ -64,11 +66,17 @@ def bundle(run: RunFolder) -> Bundle:
 
 
 @pytest.fixture(scope="module")
-def server(run: RunFolder) -> Iterator[tuple[str, subprocess.Popen]]:
+def metrics_port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def server(run: RunFolder, metrics_port: int) -> Iterator[tuple[str, subprocess.Popen]]:
     port, config = free_port(), run.path / "serving.json"
     config.write_text(PATIENT.model_dump_json())
     folders = ("--bundle", str(run.bundle), "--features", str(run.features))
-    process = start(*folders, "--serving_config", str(config), "--http_port", str(port), REDREC_PUSH_TOKEN=TOKEN)
+    ports = ("--http_port", str(port), "--metrics_port", str(metrics_port))
+    process = start(*folders, "--serving_config", str(config), *ports, REDREC_PUSH_TOKEN=TOKEN)
     try:
         url = f"http://127.0.0.1:{port}"
         wait_until_ready(url, process)
@@ -296,17 +304,35 @@ def test_the_model_cannot_be_unloaded_over_http(url: str):
     assert v1(url, {"user_id": "u", "scenario": "ads"})[0] == 200
 
 
-def test_answers_are_counted_by_scenario_and_source(url: str):
+@pytest.fixture
+def metrics(url: str, metrics_port: int) -> Callable[[], str]:
+    """Returns what Prometheus reads of the server."""
+
+    def read() -> str:
+        with urlopen(f"http://127.0.0.1:{metrics_port}/metrics", timeout=30) as response:
+            return response.read().decode()
+
+    return read
+
+
+def test_the_port_of_the_protocols_has_the_routes_that_the_guide_lists_and_no_metrics(url: str):
+    documented = set(ROUTE.findall(GUIDE.read_text(encoding="utf-8")))
+    with urlopen(f"{url}/openapi.json", timeout=30) as response:
+        paths = json.load(response)["paths"]
+    described = {(method.upper(), path) for path, operations in paths.items() for method in operations}
+    assert documented == described | {("GET", DECISION), ("GET", "/openapi.json"), ("GET", "/docs")}
+    with pytest.raises(HTTPError, match="404"):
+        urlopen(f"{url}/metrics", timeout=30)
+
+
+def test_answers_are_counted_by_scenario_and_source(url: str, metrics: Callable[[], str]):
     query(url, "nobody", "search")
-    with urlopen(f"{url}/metrics", timeout=30) as response:
-        metrics = response.read().decode()
-    assert 'redrec_answers_total{reason="unknown_user",scenario="search",source="fallback"}' in metrics
+    assert 'redrec_answers_total{reason="unknown_user",scenario="search",source="fallback"}' in metrics()
 
 
-def test_the_server_has_every_metric_and_label_of_the_dashboard(url: str):
+def test_the_server_has_every_metric_and_label_of_the_dashboard(url: str, metrics: Callable[[], str]):
     query(url, "u", "ads")
-    with urlopen(f"{url}/metrics", timeout=30) as response:
-        families = list(text_string_to_metric_families(response.read().decode()))
+    families = list(text_string_to_metric_families(metrics()))
     labels = {sample.name: set(sample.labels) for sample in chain.from_iterable(f.samples for f in families)}
     for panel in json.loads(DASHBOARD.read_text())["panels"]:
         for target in panel["targets"]:
@@ -325,6 +351,8 @@ def test_two_servers_serve_one_bundle_at_once(url: str, run: RunFolder):
         instance = {"user_id": "u", "scenario": "ads", "history": HISTORY}
         of_both = [v1(one, instance)[1]["predictions"][0] for one in (url, f"http://127.0.0.1:{port}")]
         assert of_both[0] == of_both[1] and of_both[0]["source"] == "model"
+        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as response:  # without a port of their own
+            assert b"redrec_answers_total" in response.read()
     finally:
         end(second)
 

@@ -31,3 +31,12 @@ def test_the_allocation_is_a_file_or_a_config_map():
         ExperimentFiles.of(parser.parse_args([*words, "configmap:a b"]))
     with pytest.raises(InputError, match="belong together"):
         ExperimentFiles.of(parser.parse_args(words[:2]))
+
+
+def test_the_metrics_have_a_port_of_their_own_that_is_free(bundle: Bundle):
+    address = Address(LOCAL, free_port())
+    check_start(bundle.path, None, address, Address(LOCAL, free_port()))
+    with pytest.raises(InputError, match=f"cannot have port {address.port} of the protocols"):
+        check_start(bundle.path, None, address, address)
+    with pytest.raises(InputError, match="Port 0 is not allowed"):
+        check_start(bundle.path, None, address, Address(LOCAL, 0))
