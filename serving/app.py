@@ -1,4 +1,4 @@
-"""App: the routes and the log of the server around one bundle."""
+"""App: the routes of the server around one bundle."""
 
 import asyncio
 import logging
@@ -12,7 +12,6 @@ import fastapi
 import uvloop
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from kserve.errors import InvalidInput, ModelNotFound, ModelNotReady
 from kserve.model_server import app
 
 from serving.address import Address
@@ -22,6 +21,7 @@ from serving.decisions import DecisionRoute
 from serving.description import DECISION, EVENTS, describe
 from serving.events import EventsRoute
 from serving.guard import Guard
+from serving.logs import logging_config
 from serving.model_server import run_server
 from serving.predictor import MAX_REASON, Predictor
 from serving.start import ExperimentFiles
@@ -31,38 +31,6 @@ logger = logging.getLogger(__name__)
 MODEL_NAME = "redrec"
 MAX_BODY_BYTES = 2 * 1024 * 1024  # the most events of a request, of 400 bytes each
 LISTEN_SECONDS, POLL_SECONDS = 60, 0.05
-
-
-class ExpectedErrorFilter(logging.Filter):
-    """Drops the tracebacks that KServe logs for expected errors; the caller gets their reason."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        error = record.exc_info[1] if record.exc_info else None
-        is_other_index = isinstance(error, ModelNotReady) and error.__cause__ is not None
-        if is_other_index:  # another bundle's index: the operator must fix it
-            record.msg, record.args, record.exc_info = str(error), (), None
-            return True
-        return not isinstance(error, InvalidInput | ModelNotFound | ModelNotReady | NotImplementedError)
-
-
-def logging_config() -> dict:
-    """Log our own lines, and only warnings of libraries. KServe would write four lines per request."""
-    quiet = {"level": "WARNING", "handlers": ["stderr"], "propagate": False}
-    return {
-        "version": 1,
-        "disable_existing_loggers": False,
-        "filters": {"expected": {"()": ExpectedErrorFilter}},
-        "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["expected"]}},
-        "loggers": {
-            "kserve": quiet,
-            "kserve.trace": quiet,
-            "uvicorn": quiet,
-            "uvicorn.access": quiet,
-            "pymilvus": {"level": "CRITICAL"},  # it logs a page per failed call, the retriever one line
-            "serving": {"level": "INFO", "handlers": ["stderr"], "propagate": False},
-        },
-    }
 
 
 async def bad_request(_: fastapi.Request, error: Exception) -> JSONResponse:
@@ -91,11 +59,12 @@ def serve(
     Raises:
         InputError: The bundle is incomplete, or its index or features belong to another bundle.
     """
-    logging.config.dictConfig(logging_config())
+    config = config or serving_config(None, os.environ)
+    logging.config.dictConfig(logging_config(config.log_format))
     warnings.filterwarnings("ignore", message="ORJSONResponse is deprecated")  # KServe 0.21 on newer FastAPI
     uvloop.install()
     asyncio.set_event_loop(uvloop.new_event_loop())  # KServe 0.21 runs one worker on plain asyncio otherwise
-    predictor = Predictor(model_name, bundle, features, config or serving_config(None, os.environ), experiment)
+    predictor = Predictor(model_name, bundle, features, config, experiment)
     predictor.load()
 
     async def announce() -> None:

@@ -1,14 +1,16 @@
-"""Serving configuration: time budgets per stage, the address of the index, and the token of the events route."""
+"""Serving configuration: time budgets per stage, the address of the index, the token of the events route, the log."""
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from redrec.config import Config, load_config, validated
 from redrec.index.server import URI, MilvusServer, milvus_server
 
-PUSH_TOKEN = "REDREC_PUSH_TOKEN"
+PUSH_TOKEN, LOG_FORMAT = "REDREC_PUSH_TOKEN", "REDREC_LOG_FORMAT"
+LogFormat = Literal["text", "json"]
 
 
 class ServingConfig(Config):
@@ -23,6 +25,7 @@ class ServingConfig(Config):
     search_budget_ms: PositiveInt = 1000
     tower_threads: PositiveInt = 2  # one request per thread; scale by replicas
     max_exact_items: NonNegativeInt = 200_000  # searched while a server fails; 3 interests then take 7 ms of CPU
+    log_format: LogFormat = "text"
 
 
 def serving_config(path: Path | None, environment: Mapping[str, str]) -> ServingConfig:
@@ -33,4 +36,6 @@ def serving_config(path: Path | None, environment: Mapping[str, str]) -> Serving
         given["milvus"] = server.model_dump()
     if environment.get(PUSH_TOKEN):
         given["push_token"] = environment[PUSH_TOKEN]
+    if environment.get(LOG_FORMAT):
+        given["log_format"] = environment[LOG_FORMAT]
     return validated(ServingConfig, config.model_dump() | given, "environment")

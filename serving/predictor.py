@@ -19,6 +19,7 @@ from serving.answers import ARM_FIELDS, TEAM, v1_answers, v2_answers
 from serving.arms import Arms, OneArm, Served, TwoArms
 from serving.config import ServingConfig
 from serving.histories import HistoryReader
+from serving.metrics import BUCKETS_S
 from serving.requests import Query, num_events_of, parse_instances, read_v1
 from serving.start import ExperimentFiles
 from serving.v2 import INPUTS, flat_tensors, read_v2
@@ -34,7 +35,6 @@ V2_OUTPUTS = {
     "bundle_id": "BYTES",
 }
 ANSWERS = Counter("redrec_answers", "Answers by scenario, source and reason", ["scenario", "source", "reason"])
-BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)  # the budgets of all stages sum to 3 s
 SECONDS = Histogram("redrec_answer_seconds", "Seconds of an answer, by scenario", ["scenario"], buckets=BUCKETS_S)
 
 

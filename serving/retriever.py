@@ -37,6 +37,7 @@ from redrec.model.session import TowerError, open_tower
 from serving.config import ServingConfig
 from serving.histories import HistoryReader, encode_columns, event_columns
 from serving.index import ServerIndex, open_embedded
+from serving.metrics import serve_info, timed
 from serving.outage import Outage
 from serving.popularity_boost import read_popular_items
 from serving.requests import Query
@@ -91,6 +92,7 @@ class Retriever:
 
     def __init__(self, bundle: Bundle, config: ServingConfig, histories: HistoryReader) -> None:
         histories.check(bundle)
+        serve_info(bundle.manifest)
         self.bundle, self.config, self.histories = bundle, config, histories
         self.tower_threads = ThreadPoolExecutor(config.tower_threads, thread_name_prefix="tower")
         self.medoid_thread = ThreadPoolExecutor(1, thread_name_prefix="medoids")
@@ -136,7 +138,8 @@ class Retriever:
         """
         item_filter = ItemFilter(scenario=query.scenario, category=query.category)
         try:
-            history = await self._history(query)
+            with timed(query.scenario, "history"):
+                history = await self._history(query)
             if self._excludes_seen(query):
                 seen = np.unique(history.item_L)
                 item_filter = item_filter._replace(exclude_ids=tuple(self.bundle.item_ids[i] for i in seen))
@@ -147,14 +150,18 @@ class Retriever:
     async def _of_history(self, history: History, query: Query, item_filter: ItemFilter) -> Answer:
         """Return the tower's answer, or that of medoids; if they fail too, the reason is still the tower's."""
         try:
-            user = await self._by_tower(history, query.scenario)
-            return await self._searched(user, query.k, item_filter)
+            with timed(query.scenario, "tower"):
+                user = await self._by_tower(history, query.scenario)
+            with timed(query.scenario, "search"):
+                return await self._searched(user, query.k, item_filter)
         except StageError as stage:
             if str(stage) not in (TOWER_TIMEOUT, TOWER_FAILED):
                 raise
             try:
-                user = await self._on_thread(False, self._by_medoids, history, query.scenario)
-                answer = await self._searched(user, query.k, item_filter)
+                with timed(query.scenario, "medoids"):
+                    user = await self._on_thread(False, self._by_medoids, history, query.scenario)
+                with timed(query.scenario, "search"):
+                    answer = await self._searched(user, query.k, item_filter)
             except StageError:
                 raise stage from None
             return answer._replace(source="medoid", reason=str(stage))
@@ -271,8 +278,9 @@ class Retriever:
     def _ranked(self, best: Merged, user: QueriedUser, k: int) -> Merged:
         ranker, popular = self.bundle.ranker, user.boosted.popular
         if ranker.num_contenders and user.has_tower:
-            popular_C = np.zeros(len(best.items_K)) if popular is None else popular.boost_N[best.items_K]
-            best = ranker.ranked(best, user.query, popular_C, self.bundle.embeddings_ND)
+            with timed(self.bundle.manifest.scenarios[user.query.scenario], "rank"):
+                popular_C = np.zeros(len(best.items_K)) if popular is None else popular.boost_N[best.items_K]
+                best = ranker.ranked(best, user.query, popular_C, self.bundle.embeddings_ND)
         return best.of(slice(k))
 
     def _items(self, merged: Merged) -> list[Item]:

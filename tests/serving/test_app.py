@@ -343,9 +343,9 @@ def test_the_server_has_every_metric_and_label_of_the_dashboard(url: str, metric
                 assert needed <= labels.get(name, set()), f"{panel['title']}: {target['expr']}"
 
 
-def test_two_servers_serve_one_bundle_at_once(url: str, run: RunFolder):
+def test_a_second_server_serves_the_bundle_too_without_a_port_for_metrics_and_logs_json(url: str, run: RunFolder):
     port = free_port()
-    second = start("--bundle", str(run.bundle), "--http_port", str(port))
+    second = start("--bundle", str(run.bundle), "--http_port", str(port), REDREC_LOG_FORMAT="json")
     try:
         wait_until_ready(f"http://127.0.0.1:{port}", second)
         instance = {"user_id": "u", "scenario": "ads", "history": HISTORY}
@@ -353,6 +353,9 @@ def test_two_servers_serve_one_bundle_at_once(url: str, run: RunFolder):
         assert of_both[0] == of_both[1] and of_both[0]["source"] == "model"
         with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as response:  # without a port of their own
             assert b"redrec_answers_total" in response.read()
+        second.send_signal(signal.SIGTERM)
+        _, log = second.communicate(timeout=START_S)
+        assert any("items, port" in json.loads(line)["message"] for line in log.splitlines())
     finally:
         end(second)
 
@@ -364,6 +367,7 @@ def test_sigterm_ends_the_server_within_seconds_and_its_log_is_quiet(server: tup
     assert process.wait(timeout=10) == 0
     log = process.stderr.read()
     assert "Traceback" not in log and len(log.splitlines()) < 5, log
+    assert "user-" not in log and "nobody" not in log  # ids of users who were queried
 
 
 def test_a_bundle_with_a_flipped_bit_in_its_embeddings_is_refused_at_start(bundle: Bundle, tmp_path: Path):

@@ -25,6 +25,7 @@ def test_every_field_is_read_from_the_file(tmp_path: Path):
         search_budget_ms=3,
         tower_threads=4,
         max_exact_items=5,
+        log_format="json",
     )
     assert not config.model_dump().items() & ServingConfig().model_dump().items()  # no field has its default
     (tmp_path / "serving.json").write_text(config.model_dump_json())
@@ -34,6 +35,12 @@ def test_every_field_is_read_from_the_file(tmp_path: Path):
 def test_the_token_comes_from_the_environment_and_an_empty_one_is_none():
     assert serving_config(None, {"REDREC_PUSH_TOKEN": "0123456789abcdef"}).push_token == "0123456789abcdef"
     assert serving_config(None, {"REDREC_PUSH_TOKEN": ""}).push_token is None
+
+
+def test_the_format_of_the_log_comes_from_the_environment_too():
+    assert serving_config(None, {"REDREC_LOG_FORMAT": "json"}).log_format == "json"
+    with pytest.raises(InputError, match="log_format"):
+        serving_config(None, {"REDREC_LOG_FORMAT": "xml"})
 
 
 @pytest.mark.parametrize("token", ["short", "with a blank 0123456789"])
