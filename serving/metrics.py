@@ -7,7 +7,7 @@ retriever's warm-up counts, too.
 
 from typing import Any
 
-from prometheus_client import Histogram, Info
+from prometheus_client import Gauge, Histogram
 
 from redrec.bundle.manifest import BundleManifest
 
@@ -18,7 +18,11 @@ STAGE_SECONDS = Histogram(
     ["scenario", "stage"],
     buckets=BUCKETS_S,
 )
-BUNDLE = Info("redrec_bundle", "A bundle that is served", ["bundle_id"])
+BUNDLE = Gauge(
+    "redrec_bundle_info",
+    "1: the bundle is served; 0: it was, until another took its place",
+    ["bundle_id", "created_at", "git_commit"],
+)
 
 
 def timed(scenario: str, stage: str) -> Any:
@@ -26,6 +30,5 @@ def timed(scenario: str, stage: str) -> Any:
     return STAGE_SECONDS.labels(scenario, stage).time()
 
 
-def serve_info(manifest: BundleManifest) -> None:
-    made = {"created_at": manifest.created_at, "git_commit": manifest.git_commit or "unknown"}
-    BUNDLE.labels(manifest.id).info(made)
+def bundle_gauge(manifest: BundleManifest) -> Gauge:
+    return BUNDLE.labels(manifest.id, manifest.created_at, manifest.git_commit or "unknown")

@@ -37,7 +37,7 @@ from redrec.model.session import TowerError, open_tower
 from serving.config import ServingConfig
 from serving.histories import HistoryReader, encode_columns, event_columns
 from serving.index import ServerIndex, open_embedded
-from serving.metrics import serve_info, timed
+from serving.metrics import bundle_gauge, timed
 from serving.outage import Outage
 from serving.popularity_boost import read_popular_items
 from serving.requests import Query
@@ -92,7 +92,6 @@ class Retriever:
 
     def __init__(self, bundle: Bundle, config: ServingConfig, histories: HistoryReader) -> None:
         histories.check(bundle)
-        serve_info(bundle.manifest)
         self.bundle, self.config, self.histories = bundle, config, histories
         self.tower_threads = ThreadPoolExecutor(config.tower_threads, thread_name_prefix="tower")
         self.medoid_thread = ThreadPoolExecutor(1, thread_name_prefix="medoids")
@@ -106,6 +105,7 @@ class Retriever:
         self.server = None if config.milvus is None else ServerIndex(bundle, config.milvus)
         self.store_outage, self.tower_outage, self.index_outage = map(Outage, ("feature store", "user tower", "index"))
         self.client: AsyncItemIndex | None = None  # of the server, from `start` to `close`
+        bundle_gauge(bundle.manifest).inc()
 
     async def start(self) -> None:
         """Connect on this event loop and warm up beside it: another bundle may be answering there."""
@@ -125,6 +125,7 @@ class Retriever:
         return user
 
     async def close(self) -> None:
+        bundle_gauge(self.bundle.manifest).dec()
         for threads in (self.tower_threads, self.medoid_thread):
             threads.shutdown(wait=False, cancel_futures=True)
         if self.client is not None:

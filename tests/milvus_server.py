@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-import signal
 import socket
 import subprocess
 import tempfile
@@ -10,8 +9,9 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 
@@ -20,16 +20,23 @@ PASSWORD = "Milvus"  # of the user root, in a new server
 NUM_PORTS = 13
 
 
-class MilvusServer(NamedTuple):
+@dataclass
+class MilvusServer:
     address: str  # HOST:PORT
-    process: subprocess.Popen[bytes]
-    log: Path
+    folder: Path
+    environment: dict[str, str]
 
-    def pause(self) -> None:
-        self.process.send_signal(signal.SIGSTOP)
+    def start(self) -> None:
+        """Start it, again after a kill, and wait until it answers."""
+        command, log = [self.environment["LD_LIBRARY_PATH"] + "/milvus", "run", "standalone"], self.folder / "log.txt"
+        with log.open("ab") as file:
+            options: dict[str, Any] = {"cwd": self.folder, "env": self.environment, "stdout": file, "stderr": file}
+            self.process = subprocess.Popen(command, **options)
+        _wait(f"http://127.0.0.1:{self.environment['METRICS_PORT']}/healthz", self.process, log)
 
-    def resume(self) -> None:
-        self.process.send_signal(signal.SIGCONT)
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
 
 
 def is_installed() -> bool:
@@ -47,17 +54,12 @@ def milvus_server(folder: Path, *, tls_key: Path | None = None, **options: Any) 
     ports = free_ports(NUM_PORTS)
     if tls_key is not None:
         options |= {"tls_mode": 1, "server_pem_path": str(tls_key), "server_key_path": str(tls_key)}
-    environment = _write_config(folder, ports, options)
-    command = [environment["LD_LIBRARY_PATH"] + "/milvus", "run", "standalone"]
-    log = folder / "log.txt"
-    with log.open("wb") as file:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=file, stderr=file)
+    server = MilvusServer(f"127.0.0.1:{ports[0]}", folder, _write_config(folder, ports, options))
     try:
-        _wait(f"http://127.0.0.1:{environment['METRICS_PORT']}/healthz", process, log)
-        yield MilvusServer(f"127.0.0.1:{ports[0]}", process, log)
+        server.start()
+        yield server
     finally:
-        process.kill()
-        process.wait()
+        server.kill()
 
 
 def _write_config(folder: Path, ports: list[int], options: dict[str, Any]) -> dict[str, str]:

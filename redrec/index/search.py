@@ -6,6 +6,8 @@ with both ids, never returned.
 Shapes: Q queries, D embedding, K results.
 """
 
+import asyncio
+import contextlib
 from collections.abc import Mapping
 
 import numpy as np
@@ -16,7 +18,7 @@ from redrec.config import InputError
 from redrec.index.connection import connect, is_unreachable, reason
 from redrec.index.exact import NO_ITEM, SearchResult
 from redrec.index.filters import ItemFilter
-from redrec.index.milvus import BundleMismatchError, collection_name, verify_collection
+from redrec.index.milvus import LOAD_S, BundleMismatchError, collection_name, verify_collection
 from redrec.index.milvus_config import MilvusConfig
 from redrec.index.server import MilvusServer
 
@@ -57,6 +59,7 @@ class AsyncItemIndex:
     ) -> None:
         self.server, self.bundle_id, self.item_index, self.config = server, bundle_id, item_index, config
         self.client = AsyncMilvusClient(server.uri, **server.options())
+        self.loading: asyncio.Task[None] | None = None
 
     async def search(self, queries_QD: NDArray[np.floating], k: int, item_filter: ItemFilter) -> SearchResult:
         """Return `scores_QK, items_QK`, best first.
@@ -70,11 +73,21 @@ class AsyncItemIndex:
             hits = await self.client.search(**request, timeout=self.server.timeout_s)
         except MilvusException as error:
             if not is_unreachable(error):
+                self.load()
                 await self.check_rows()  # another bundle's collection explains a refusal better than Milvus does
             raise self._unavailable(error) from error
         if not any(len(hits_of_query) for hits_of_query in hits):
             await self.check_rows()
         return read_hits(hits, self.bundle_id, self.item_index, k)
+
+    def load(self) -> None:
+        """Let a server that refused a search load the collection, beside this request: it may have been restarted."""
+        if self.loading is None or self.loading.done():
+            self.loading = asyncio.create_task(self._load())
+
+    async def _load(self) -> None:
+        with contextlib.suppress(MilvusException):  # the next search is refused too, and says why
+            await self.client.load_collection(collection_name(self.bundle_id), timeout=LOAD_S)
 
     async def check_rows(self) -> None:
         """Check the bundle id of one row, for searches that failed or have no hits."""
@@ -91,6 +104,8 @@ class AsyncItemIndex:
         return IndexUnavailableError(f"Milvus at {self.server.uri}: {reason(error, self.server)}")
 
     async def close(self) -> None:
+        if self.loading is not None:
+            self.loading.cancel()
         await self.client.close()
 
 

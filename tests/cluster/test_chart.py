@@ -149,7 +149,8 @@ def test_the_monitor_selects_the_service_that_kserve_makes(chart: Chart) -> None
     selector = ",".join(f"{name}={value}" for name, value in monitor["selector"]["matchLabels"].items())
     (service,) = json.loads(chart.kubectl("get", "services", "-l", selector, "-o", "json"))["items"]
     assert service["metadata"]["name"] == f"{SERVICE}-predictor"
-    assert [port["targetPort"] for port in service["spec"]["ports"]] == [monitor["endpoints"][0]["targetPort"]]
+    ports = {port.get("name"): port["port"] for port in service["spec"]["ports"]}
+    assert (ports["http"], ports[monitor["endpoints"][0]["port"]]) == (80, 9090)
 
 
 @pytest.mark.parametrize(

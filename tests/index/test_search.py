@@ -1,8 +1,10 @@
 """Index search against exact search, and what it refuses: rows of another bundle, a dropped collection."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +35,7 @@ from tests.index.planted import (
     swap,
 )
 from tests.index.proxy import slow_proxy
+from tests.milvus_server import MISSING, is_installed, milvus_server
 
 
 def until(is_so: Callable[[], bool], limit_s: float = 15) -> bool:
@@ -111,6 +114,57 @@ def test_a_dropped_collection_is_unavailable(lite: MilvusServer, built: str):
         await index.close()
 
     asyncio.run(search())
+
+
+async def answers_within(index: AsyncItemIndex, limit_s: float) -> bool:
+    """Search again and again, each time as long as a request would wait."""
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline:
+        with contextlib.suppress(IndexUnavailableError, TimeoutError):
+            await asyncio.wait_for(index.search(QUERIES, K, ItemFilter()), 1)
+            return True
+        await asyncio.sleep(0.2)
+    return False
+
+
+def test_a_collection_that_the_server_has_no_more_in_memory_is_loaded_again(lite: MilvusServer, built: str):
+    """So it is after a restart of Milvus Lite, or when somebody releases it."""
+
+    async def search() -> bool:
+        index = AsyncItemIndex(lite, built, ITEM_INDEX, MilvusConfig())
+        with contextlib.closing(connect(lite)) as client:
+            client.release_collection(collection_name(built))
+        with pytest.raises(IndexUnavailableError):
+            await index.search(QUERIES, K, ItemFilter())
+        try:
+            return await answers_within(index, 15)
+        finally:
+            await index.close()
+
+    assert asyncio.run(search())
+
+
+@pytest.mark.milvus
+@pytest.mark.slow
+def test_a_server_that_was_killed_is_used_again_once_it_is_back(tmp_path: Path):
+    if not is_installed():
+        pytest.skip(MISSING)
+    with milvus_server(tmp_path / "milvus") as started:
+        server = MilvusServer(uri=f"http://{started.address}")
+        build(server, "aaaa", MilvusConfig())
+
+        async def search() -> bool:
+            index = AsyncItemIndex(server, "aaaa", ITEM_INDEX, MilvusConfig())
+            await index.search(QUERIES, K, ItemFilter())
+            started.kill()
+            assert not await answers_within(index, 5)
+            await asyncio.to_thread(started.start)
+            try:
+                return await answers_within(index, 150)
+            finally:
+                await index.close()
+
+        assert asyncio.run(search())
 
 
 def test_items_added_to_the_live_collection_are_left_out(lite: MilvusServer, built: str):

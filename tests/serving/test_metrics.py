@@ -1,5 +1,6 @@
 """Metrics of the stages and of the bundle, as Prometheus reads them."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,11 @@ def test_a_stage_that_is_not_reached_is_not_timed(bundle: Bundle):
     assert added(bundle, "ads", items=["not-in-this-catalog"]) == {"history": 1, "tower": 0, "search": 0, "rank": 0}
 
 
-def test_the_served_bundle_is_named_with_its_commit(bundle: Bundle):
-    answers(bundle, lambda retriever: retriever.answer(query()))
+def test_the_served_bundle_is_named_with_its_commit_until_it_is_closed(bundle: Bundle):
     manifest = bundle.manifest
     made = {"created_at": manifest.created_at, "git_commit": manifest.git_commit or "unknown"}
-    assert REGISTRY.get_sample_value("redrec_bundle_info", {"bundle_id": manifest.id, **made}) == 1.0
+
+    async def served(_: Retriever | None = None) -> float | None:
+        return REGISTRY.get_sample_value("redrec_bundle_info", {"bundle_id": manifest.id, **made})
+
+    assert (answers(bundle, served), asyncio.run(served())) == (1.0, 0.0)
