@@ -100,7 +100,7 @@ def schema(version: str, kind: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("version", KSERVE)
 def test_every_supported_kserve_declares_all_fields(version: str) -> None:
-    objects = render_shape("scheduling")
+    objects = render("--values", CHART / "ci" / "scheduling-values.yaml", "--set=serving.maxReplicas=9")
     services, runtimes = schema(version, "inferenceservices"), schema(version, "servingruntimes")
     assert unknown_fields(objects["InferenceService"]["spec"], services) == []
     assert unknown_fields(objects["ServingRuntime"]["spec"], runtimes) == []
@@ -126,6 +126,7 @@ def test_every_supported_shape_lints_and_renders(values: Path) -> None:
         ("serving.resources.limits.cpu=null", "missing property 'cpu'"),
         ("serving.resources.limits.memory=0.4Gi", "limits.memory (0.4Gi) is below its request (512Mi)"),
         ("serving.resources.limits.cpu=100m", "limits.cpu (100m) is below its request (500m)"),
+        ("serving.scaleTarget=101", "/serving/scaleTarget"),
         ("serving.metricsPort=8080", "/serving/metricsPort"),
         ("serving.claim.size=5", "/serving/claim/size"),
         ("serving.serviceMonitor.interval=half", "/serving/serviceMonitor/interval"),
@@ -208,6 +209,14 @@ def test_the_claim_takes_its_settings() -> None:
     assert claim["metadata"]["name"] == "runs"
     assert claim["spec"]["storageClassName"] == "shared"
     assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
+
+
+def test_pods_scale_with_their_cpu_use_if_there_may_be_more() -> None:
+    scaled, fixed = (
+        objects["InferenceService"]["spec"]["predictor"] for objects in (render_shape("shared-claim"), render())
+    )
+    assert (scaled["maxReplicas"], scaled["scaleMetric"], scaled["scaleTarget"]) == (4, "cpu", 60)
+    assert fixed["minReplicas"] == fixed["maxReplicas"] and not {"scaleMetric", "scaleTarget"} & set(fixed)
 
 
 def test_scheduling_settings_reach_the_pods() -> None:
