@@ -105,8 +105,8 @@ def bundle(run_folder: Path) -> Bundle:
 
 
 @pytest.fixture(scope="session")
-def claim(cluster: Cluster, run_folder: Path) -> None:
-    """Copy the run to the folder `demo` of the claim, as an operator copies a release to shared storage."""
+def claim(cluster: Cluster, run_folder: Path) -> RunFolder:
+    """Copy the run to the folder `demo` of the claim, as an operator copies a release to shared storage; return it."""
     cluster.kubectl("apply", "--server-side", "-f", "serving/manifests/pvc.yaml")
     cluster.kubectl("wait", "--for=jsonpath={.status.phase}=Bound", "pvc/redrec-bundles", "--timeout=60s")
     volume = cluster.kubectl("get", "pvc", "redrec-bundles", "-o", "jsonpath={.spec.volumeName}")
@@ -114,10 +114,13 @@ def claim(cluster: Cluster, run_folder: Path) -> None:
     source, demo = RunFolder(run_folder), RunFolder(folder / "demo")
     shutil.copytree(source.bundle, demo.bundle)
     shutil.copytree(source.features, demo.features)
+    return demo
 
 
 @pytest.fixture(scope="session")
-def service(cluster: Cluster, images: dict[str, str], claim: None, tmp_path_factory: pytest.TempPathFactory) -> Service:
+def service(
+    cluster: Cluster, images: dict[str, str], claim: RunFolder, tmp_path_factory: pytest.TempPathFactory
+) -> Service:
     """Apply serving/manifests with the image that was built, and wait until KServe's controller reports Ready."""
     overlay = tmp_path_factory.mktemp("overlay")
     image = {"name": images["serving"].rsplit(":", 1)[0], "newTag": TAG}
