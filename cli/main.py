@@ -5,6 +5,7 @@ Progress and errors go to standard error. Exit status: 0 for success, 2 for bad 
 """
 
 import argparse
+import errno
 import json
 import os
 import sys
@@ -87,6 +88,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(f"{name}: {error}")
         return 1
     except OSError as error:
+        if error.errno == errno.ENOSPC:
+            say(f"{name}: {error.filename or 'the folder to write to'}: the disk is full. What was there is as it was.")
+            return 1
         if error.filename is None:
             raise
         say(f"{name}: {error.filename}: {error.strerror}. Give a path that you may read and write.")

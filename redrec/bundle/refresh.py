@@ -27,6 +27,7 @@ from redrec.data.histories import NEVER
 from redrec.folders import BundleFolder, ShardFolder, TablesFolder
 from redrec.history import Ints
 from redrec.index.server import MilvusServer
+from redrec.mapped import new_array
 from redrec.model.config import ItemTowerConfig
 from redrec.model.item_tower import content_hashes
 
@@ -161,7 +162,7 @@ def _write(live: Bundle, given: Given, embedded: ShardFolder, folder: BundleFold
 def _write_array(path: Path, before_NX: NDArray[np.float16], given: Given, embedded: Path) -> None:
     """Write the rows that stay, block by block, and those that were embedded."""
     shape = given.num_items, before_NX.shape[1]
-    after_NX = np.lib.format.open_memmap(path, mode="w+", dtype=before_NX.dtype, shape=shape)
+    after_NX = new_array(path, before_NX.dtype, shape)
     for start in range(0, len(before_NX), ROWS_PER_BLOCK):
         block = slice(start, min(start + ROWS_PER_BLOCK, len(before_NX)))
         after_NX[block] = before_NX[block]

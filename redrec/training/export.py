@@ -21,6 +21,7 @@ from redrec.config import InputError
 from redrec.evaluation.scorers import Scorer, in_blocks
 from redrec.folders import ModelFolder, ShardFolder
 from redrec.history import NUM_HOURS, History, HistoryConfig, Ints, TowerInputs, tower_inputs
+from redrec.mapped import new_array
 from redrec.model.encoders.content import EncodingProgress, encoding_blocks
 from redrec.model.item_tower import ItemContent
 from redrec.model.user_tower import QueryGroups, UserTower
@@ -66,10 +67,7 @@ def export_items(
         InputError: A vector is not finite in half precision.
     """
     dims = {folder.item_vectors: towers.items.head.in_features, folder.item_embeddings: towers.items.head.out_features}
-    vectors_NE, embeddings_ND = (
-        np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=(len(content), dim))
-        for path, dim in dims.items()
-    )
+    vectors_NE, embeddings_ND = (new_array(path, np.float16, (len(content), dim)) for path, dim in dims.items())
     target, num_done = towers.items.head.weight.device, 0
     for items_M in encoding_blocks(content.encoded):
         vectors_ME = towers.items(**{name: value.to(target) for name, value in content.of(items_M).items()})

@@ -27,6 +27,7 @@ from redrec.folders import DataFolder, ModelFolder, ShardFolder, TablesFolder, w
 from redrec.hashing import file_hash
 from redrec.history import Ints, Vocabulary
 from redrec.index.ranker import Ranker
+from redrec.mapped import new_array
 from redrec.model.encoders.content import ROWS_PER_BLOCK, EncodingProgress
 from redrec.model.item_tower import write_new_item_content
 from redrec.model.manifest import ModelManifest, read_model
@@ -70,7 +71,7 @@ class Refresh:
         """Write the arrays of the whole catalog: what the model has, and what the shards have."""
         for name, size in self.sizes._asdict().items():
             shape = (len(self.ids), size)
-            merged_NX = np.lib.format.open_memmap(getattr(out, name), mode="w+", dtype=np.float16, shape=shape)
+            merged_NX = new_array(getattr(out, name), np.float16, shape)
             kept, before_NX = np.flatnonzero(self.changes.is_kept_N), np.load(getattr(self.old, name), mmap_mode="r")
             for start in range(0, len(kept), ROWS_PER_BLOCK):
                 rows_K = kept[start : start + ROWS_PER_BLOCK]

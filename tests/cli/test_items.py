@@ -10,6 +10,7 @@ import pytest
 from cli.main import main
 from redrec.bundle.reader import Bundle
 from redrec.folders import ModelFolder, RunFolder
+from tests.full_disk import with_small_disk
 from tests.worlds import TinyRun
 
 
@@ -80,3 +81,18 @@ def test_a_model_that_is_absent_or_another_is_refused(
     with ModelFolder(tmp_path / "other").tower.open("ab") as tower:
         tower.write(b"another")
     assert "is not the model of bundle" in problem(capsys, *options, str(tmp_path / "other"))
+
+
+def test_a_full_disk_is_said_and_the_bundle_stays(run: RunFolder, tmp_path: Path):
+    bundle = Bundle.load(run.bundle)
+    new = as_csv(bundle, bundle.item_ids[5], "zz-new", tmp_path / "new.csv")
+    size_kib = 100 + sum(-(-path.stat().st_size // 4096) * 4 for path in run.path.rglob("*"))
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    load = f"from pathlib import Path; from redrec.bundle.reader import Bundle; print(Bundle.load(Path('{disk}/run/bundle')).manifest.id)"
+    script = (
+        f'cp -r {run.path} {disk}/run && $PYTHON -m cli.main items --run {disk}/run --items {new}; $PYTHON -c "{load}"'
+    )
+    result = with_small_disk(disk, size_kib, script)
+    assert "the disk is full. What was there is as it was." in result.stderr
+    assert result.stdout.strip() == bundle.manifest.id

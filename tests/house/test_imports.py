@@ -32,6 +32,7 @@ FLOORS = (
         "cpus",
         "atomic",
         "folders",
+        "mapped",
         "markdown",
         "intervals",
         "batch",

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from redrec.config import InputError
 from redrec.data import columns as c
+from redrec.mapped import new_array
 from redrec.model.encoders.config import VectorsConfig
 from redrec.model.encoders.content import ROWS_PER_BLOCK, Content, blocks, num_items
 from redrec.model.encoders.encoder import ItemEncoder
@@ -146,7 +147,7 @@ def store(
 
 def _empty(folder: Path, num_items: int, vector_dim: int) -> np.memmap:
     path = folder / "vectors.npy"
-    return np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=(num_items, vector_dim))
+    return new_array(path, np.float16, (num_items, vector_dim))
 
 
 def _trained_standard(trained: Path, vectors_NV: np.memmap | None, source: str) -> Standard:
