@@ -25,6 +25,7 @@ class ServingConfig(Config):
     search_budget_ms: PositiveInt = 1000
     tower_threads: PositiveInt = 2  # one request per thread; scale by replicas
     max_exact_items: NonNegativeInt = 200_000  # searched while a server fails; 3 interests then take 7 ms of CPU
+    recall_share: float = Field(default=0.01, ge=0, le=1)  # of the searches that are not exact, searched again exactly
     log_format: LogFormat = "text"
 
 

@@ -16,9 +16,9 @@ Shapes: Q interests, N items, D embedding, K results.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,16 +37,17 @@ from redrec.model.session import TowerError, open_tower
 from serving.config import ServingConfig
 from serving.histories import HistoryReader, encode_columns, event_columns
 from serving.index import ServerIndex, open_embedded
+from serving.live_recall import LiveRecall
 from serving.metrics import bundle_gauge, timed
 from serving.outage import Outage
 from serving.popularity_boost import read_popular_items
 from serving.requests import Query
+from serving.stages import StageError, within
 
 NS_PER_MS = 1_000_000
 TOWER_TIMEOUT, TOWER_FAILED = "tower_timeout", "tower_failed"  # reasons to query with medoids
 
 WARM_UP_RUNS = 20  # enough to pay the first-call costs of ONNX Runtime and the client
-ResultT = TypeVar("ResultT")
 
 
 class Item(NamedTuple):
@@ -70,10 +71,6 @@ class Answer(NamedTuple):
     def is_of_model(self) -> bool:
         """Whether the towers and the ranker gave it."""
         return self.source in ("model", "exact")
-
-
-class StageError(RuntimeError):
-    """A stage failed; `args[0]` is the reason in the answer."""
 
 
 class QueriedUser(NamedTuple):
@@ -103,6 +100,7 @@ class Retriever:
         self.popular_of_medoids = read_popular_items(histories.features, bundle, self.catalog, POPULARITY)
         self.embedded = open_embedded(bundle, self.catalog, config)
         self.server = None if config.milvus is None else ServerIndex(bundle, config.milvus)
+        self.recall = LiveRecall(self.catalog, bundle.embeddings_ND, config.recall_share)
         self.store_outage, self.tower_outage, self.index_outage = map(Outage, ("feature store", "user tower", "index"))
         self.client: AsyncItemIndex | None = None  # of the server, from `start` to `close`
         bundle_gauge(bundle.manifest).inc()
@@ -128,6 +126,7 @@ class Retriever:
         bundle_gauge(self.bundle.manifest).dec()
         for threads in (self.tower_threads, self.medoid_thread):
             threads.shutdown(wait=False, cancel_futures=True)
+        self.recall.close()
         if self.client is not None:
             await self.client.close()
 
@@ -256,6 +255,7 @@ class Retriever:
             self.index_outage.failed(error)
             raise StageError("index_unavailable") from error
         self.index_outage.answered()
+        self.recall.offer(user.query.interests_QD, result[1], self._num_searched(user, k), item_filter)
         merged: Merged = await self._on_thread(user.has_tower, self._boosted, result, user, k, item_filter)
         return merged
 
@@ -274,6 +274,8 @@ class Retriever:
         assert self.embedded is not None
         num_searched = self._num_searched(user, k)
         result = self.embedded.search(user.query.interests_QD, num_searched, item_filter, user.boosted)
+        if not self.embedded.is_exact:
+            self.recall.offer(user.query.interests_QD, result[1], num_searched, item_filter, user.boosted)
         return self._ranked(self.merge(*result, num_searched), user, k)
 
     def _ranked(self, best: Merged, user: QueriedUser, k: int) -> Merged:
@@ -298,11 +300,3 @@ class Retriever:
 
 def now_ms() -> int:
     return time.time_ns() // NS_PER_MS
-
-
-async def within(work: Awaitable[ResultT], budget_ms: int, reason: str) -> ResultT:
-    """Return the result of `work`, or raise StageError with `reason` if it takes longer than its budget."""
-    try:
-        return await asyncio.wait_for(work, budget_ms / 1000)
-    except TimeoutError as error:
-        raise StageError(reason) from error

@@ -123,7 +123,21 @@ def score_recall(
     embeddings_ND: NDArray[np.floating],
 ) -> float:
     """Return the share of exact results that are among `items_QK`; an item of equal score counts as the same."""
+    return num_hits(items_QK, exact_QK, queries_QD, embeddings_ND) / exact_QK.size
+
+
+def num_hits(
+    items_QK: NDArray[np.int64],
+    exact_QK: NDArray[np.float32],
+    queries_QD: NDArray[np.floating],
+    embeddings_ND: NDArray[np.floating],
+    boost_N: NDArray[np.float32] | None = None,
+) -> int:
+    """Return how many of the exact results, whose scores are given, are among `items_QK`, each once."""
     embeddings_QKD = embeddings_ND[np.maximum(items_QK, 0)].astype(np.float32)
     scores_QK = np.einsum("qd,qkd->qk", queries_QD, embeddings_QKD)
+    if boost_N is not None:
+        scores_QK += boost_N[items_QK]
     is_hit_QK = (items_QK != NO_ITEM) & (scores_QK >= exact_QK[:, -1:] - SCORE_TOLERANCE)
-    return float(is_hit_QK.sum() / exact_QK.size)
+    hit_Q = [len(np.unique(items_K[is_hit_K])) for items_K, is_hit_K in zip(items_QK, is_hit_QK, strict=True)]
+    return int(np.minimum(hit_Q, exact_QK.shape[1]).sum())

@@ -25,6 +25,7 @@ def test_every_field_is_read_from_the_file(tmp_path: Path):
         search_budget_ms=3,
         tower_threads=4,
         max_exact_items=5,
+        recall_share=0.5,
         log_format="json",
     )
     assert not config.model_dump().items() & ServingConfig().model_dump().items()  # no field has its default

@@ -1,0 +1,19 @@
+"""Stages: the steps of an answer, each with a time budget."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar
+
+ResultT = TypeVar("ResultT")
+
+
+class StageError(RuntimeError):
+    """A stage failed; `args[0]` is the reason in the answer."""
+
+
+async def within(work: Awaitable[ResultT], budget_ms: int, reason: str) -> ResultT:
+    """Return the result of `work`, or raise StageError with `reason` if it takes longer than its budget."""
+    try:
+        return await asyncio.wait_for(work, budget_ms / 1000)
+    except TimeoutError as error:
+        raise StageError(reason) from error
