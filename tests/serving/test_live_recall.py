@@ -68,5 +68,5 @@ def test_answers_of_a_server_are_sampled(bundle: Bundle, with_server: Callable[.
         retriever.recall.thread.shutdown(wait=True)
 
     answers(bundle, answer, config)
-    found, expected = counted("homefeed") - before
-    assert found == expected > 0  # Milvus Lite is exact
+    hits, expected = counted("homefeed") - before
+    assert hits == expected > 0  # Milvus Lite is exact
