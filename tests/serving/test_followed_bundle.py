@@ -2,9 +2,8 @@
 
 import os
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from serving.client import query
 from serving.followed_bundle import FollowedBundle
 from tests.bundles import item_rows, planted_embed, tiny_run
 from tests.redis_server import free_port
+from tests.serving.clients import Clients, shown
 from tests.serving.processes import end, start, wait_until_ready
 from tests.serving.retrieval import PATIENT, SEEN
 
@@ -24,40 +24,6 @@ HISTORY = [
     {"item_id": item, "action": "click", "scenario": "homefeed", "timestamp_ms": 1_700_000_000_000 + i}
     for i, item in enumerate(SEEN)
 ]
-NUM_CLIENTS, WITHIN_S = 3, 30.0
-
-
-class Load:
-    """Clients that query without a pause; every answer is kept, and every error."""
-
-    def __init__(self, url: str) -> None:
-        self.url, self.answers, self.errors, self.stopped = url, [], [], threading.Event()
-        self.threads = [threading.Thread(target=self._query) for _ in range(NUM_CLIENTS)]
-
-    def __enter__(self) -> "Load":
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stopped.set()
-        for thread in self.threads:
-            thread.join()
-
-    def _query(self) -> None:
-        while not self.stopped.is_set():
-            try:
-                self.answers.append(query(self.url, "u1", "search", 48, history=HISTORY, exclude_seen=False))
-            except Exception as error:  # noqa: BLE001 (none is expected)
-                self.errors.append(error)
-
-    def seconds_until(self, is_seen: Callable[[dict], bool]) -> float:
-        started, known = time.monotonic(), len(self.answers)
-        while time.monotonic() < started + WITHIN_S:
-            if any(map(is_seen, self.answers[known:])):
-                return time.monotonic() - started
-            time.sleep(0.01)
-        raise AssertionError(f"not within {WITHIN_S} s")
 
 
 @pytest.fixture
@@ -79,10 +45,6 @@ def server(run: RunFolder) -> Iterator[tuple[str, subprocess.Popen]]:
         end(process)
 
 
-def shown(answer: dict) -> set[str]:
-    return {item["item_id"] for item in answer["items"]}
-
-
 def refresh(run: RunFolder, *rows: dict[str, object], withdrawn: tuple[str, ...] = ()) -> str:
     with replacing(run) as live:
         refresh_bundle(live, item_rows(*rows), withdrawn, run.bundle, planted_embed)
@@ -91,17 +53,17 @@ def refresh(run: RunFolder, *rows: dict[str, object], withdrawn: tuple[str, ...]
 
 def test_items_come_and_go_under_load_without_an_error(run: RunFolder, server: tuple[str, subprocess.Popen]):
     first = Bundle.load(run.bundle).manifest.id
-    with Load(server[0]) as load:
-        load.seconds_until(lambda answer: "item-004" in shown(answer))
+    with Clients(server[0], "u1", "search", 48, history=HISTORY, exclude_seen=False) as clients:
+        clients.seconds_until(lambda answer: "item-004" in shown(answer))
         second = refresh(run, {"item_id": "x1", "title": "New"}, withdrawn=("item-004",))
-        seconds = load.seconds_until(lambda answer: "x1" in shown(answer))
-        num_before = len(load.answers)
+        seconds = clients.seconds_until(lambda answer: "x1" in shown(answer))
+        num_before = len(clients.answers)
         activate(run, first)
-        load.seconds_until(lambda answer: answer["bundle_id"] == first)
-    print(f"{len(load.answers)} answers; a new item was there and a withdrawn one gone after {seconds:.1f} s")
-    assert not load.errors and {answer["source"] for answer in load.answers} == {"model"}
-    assert {answer["bundle_id"] for answer in load.answers} == {first, second}
-    of_second = [answer for answer in load.answers if answer["bundle_id"] == second]
+        clients.seconds_until(lambda answer: answer["bundle_id"] == first)
+    print(f"{len(clients.answers)} answers; a new item was there and a withdrawn one gone after {seconds:.1f} s")
+    assert not clients.errors and {answer["source"] for answer in clients.answers} == {"model"}
+    assert {answer["bundle_id"] for answer in clients.answers} == {first, second}
+    of_second = [answer for answer in clients.answers if answer["bundle_id"] == second]
     assert all("x1" in shown(answer) and "item-004" not in shown(answer) for answer in of_second)
     assert num_before > 0
 
