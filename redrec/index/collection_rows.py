@@ -1,4 +1,4 @@
-"""Rows of a collection: read from the items' Parquet file in blocks, written, and deleted.
+"""Rows of a collection: read from the items' Parquet file in blocks, and written.
 
 A block is the most that is in memory as Python objects. Rows are upserted, never inserted: a server keeps a row twice
 that is inserted twice, as when a call is tried again whose answer was lost.
@@ -18,7 +18,7 @@ from pymilvus import MilvusClient, MilvusException
 from redrec.config import InputError
 from redrec.data.columns import CATEGORY, ITEM_ID, SCENARIOS
 from redrec.index.connection import is_unreachable
-from redrec.index.filters import literal, scenario_field
+from redrec.index.filters import scenario_field
 
 BLOCK_ROWS = 5_000  # 1.3 MB of float32 at D = 64, and about 5 MB as Python objects
 
@@ -64,10 +64,3 @@ def upsert(client: MilvusClient, name: str, rows: Rows, timeout_s: float) -> Non
             f"Collection {name} refuses rows: {error.message}. They need the dimension and the scenarios that the "
             "bundle was built with; for others, build a new bundle."
         ) from error
-
-
-def delete(client: MilvusClient, name: str, item_ids: Sequence[str], timeout_s: float) -> None:
-    """Delete the rows of items; ids that the collection does not have do not matter."""
-    for start in range(0, len(item_ids), BLOCK_ROWS):
-        ids = ", ".join(map(literal, item_ids[start : start + BLOCK_ROWS]))
-        client.delete(name, filter=f"{ITEM_ID} in [{ids}]", timeout=timeout_s)

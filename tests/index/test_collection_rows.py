@@ -1,4 +1,4 @@
-"""Rows of a collection: as the items have them, written again, deleted, and refused where they do not fit."""
+"""Rows of a collection: as the items have them, written again, and refused where they do not fit."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ import pytest
 
 from redrec.config import InputError
 from redrec.index import collection_rows
-from redrec.index.collection_rows import block_rows, delete, row_blocks, upsert
+from redrec.index.collection_rows import block_rows, row_blocks, upsert
 from redrec.index.connection import connect
 from redrec.index.filters import ItemFilter, scenario_field
 from redrec.index.milvus import collection_name
@@ -41,18 +41,6 @@ def test_a_row_written_again_replaces_the_old_one(lite: MilvusServer, built: str
     index = ItemIndex(lite, built, ITEM_INDEX, MilvusConfig())
     scores_QK, items_QK = index.search(QUERIES[:1], 1, ItemFilter())
     assert items_QK.tolist() == [[7]] and scores_QK[0, 0] == pytest.approx(1)
-    index.close()
-    client.close()
-
-
-def test_deleted_rows_are_not_returned(lite: MilvusServer, built: str):
-    """Also ids that need quoting; an unknown one does not matter."""
-    client, ids = connect(lite), ['"0\\', "i1", "unknown"]
-    index = ItemIndex(lite, built, ITEM_INDEX, MilvusConfig())
-    delete(client, collection_name(built), ids, lite.timeout_s)
-    _, items_QK = index.search(QUERIES, 60, ItemFilter())
-    assert {0, 1} & set(items_QK.ravel().tolist()) == set()
-    assert (items_QK != -1).sum(1).tolist() == [58, 58, 58]
     index.close()
     client.close()
 
