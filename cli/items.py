@@ -1,7 +1,6 @@
 """`redrec items`: bring new, changed and withdrawn items into the bundle of a run."""
 
 import argparse
-import json
 import os
 import time
 from functools import partial
@@ -72,7 +71,7 @@ def given_items(source: str, manifest: "BundleManifest") -> "pa.Table":
 
     with TemporaryDirectory() as scratch:
         path = TablesFolder(Path(scratch)).items
-        write_item_table(source, path, section(json.dumps(manifest.config), "data", DataConfig), manifest.scenarios)
+        write_item_table(source, path, section(manifest.config, "data", DataConfig), manifest.scenarios)
         return pq.read_table(path)
 
 

@@ -51,7 +51,7 @@ def choices_of(bundle: Path) -> "ColumnChoices":
     from redrec.data.prepare import DataConfig
 
     recipe = read_json(BundleFolder(bundle).manifest)["config"]
-    return section(json.dumps(recipe), "data", DataConfig).choices
+    return section(recipe, "data", DataConfig).choices
 
 
 def pushed_text(counts: Mapping[str, int], refused: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from feature_repo.feast_isolation import isolated
 from feature_repo.store import CONFIG, StoreUnavailableError, answering, checked_config, open_store, store_name
+from redrec.atomic import identity
 from redrec.config import InputError
 from redrec.history import tie_keys
 
@@ -43,7 +44,7 @@ class OnlineHistories:
     """Users' histories of one feature store folder; `feature_hash` is that of its definitions."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.identity = folder, _identity(folder)
+        self.folder, self.identity = folder, identity(folder / CONFIG)
         config = checked_config(folder, os.environ)
         self.store_name = store_name(config)
         self.store = open_store(folder, os.environ, is_read_offline=False)
@@ -64,7 +65,7 @@ class OnlineHistories:
         Raises:
             StoreUnavailableError: The new folder is broken, or has other definitions.
         """
-        if _identity(self.folder) in (self.identity, None):
+        if identity(self.folder / CONFIG) in (self.identity, None):
             return self
         try:
             new = OnlineHistories(self.folder)
@@ -127,15 +128,6 @@ class OnlineHistories:
             history["timestamps_ms"] += columns[f"{view}__timestamps_ms"][row]
             history["scenarios"] += [scenario] * len(item_ids)
         return history if history["item_ids"] else None
-
-
-def _identity(folder: Path) -> tuple[int, int] | None:
-    """Return what another folder in the same place does not have; None if there is none at the moment."""
-    try:
-        status = (folder / CONFIG).stat()
-    except FileNotFoundError:
-        return None
-    return status.st_ino, status.st_mtime_ns
 
 
 def stored_events(row: Sequence[Sequence[Any] | None]) -> list[StoredEvent]:

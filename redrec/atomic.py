@@ -58,6 +58,15 @@ def replaced_folder(target: Path) -> Iterator[Path]:
         _replace(target, new, work / OLD)
 
 
+def identity(path: Path) -> tuple[int, int] | None:
+    """Return what a replacement in the same place does not have; None if there is nothing at the moment."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns
+
+
 def settle(target: Path) -> None:
     """Remove the temporary folders of killed processes; put `target` back if one died between its two renames."""
     target = target.resolve()

@@ -85,21 +85,26 @@ def parsed(text: str) -> Any:
         raise ValueError(str(error).splitlines()[0]) from error
 
 
-def section(recipe: str, name: str, cls: type[ConfigT]) -> ConfigT:
-    """Return one section of a recipe given as JSON; an empty text or an absent section means the defaults.
+def section(recipe: str | Mapping[str, Any], name: str, cls: type[ConfigT]) -> ConfigT:
+    """Return one section of a recipe, given as JSON or parsed; an empty text or an absent section means the defaults.
 
     So a step reads its own section without importing what the others need, such as torch.
 
     Raises:
         InputError: The recipe is no JSON object, or the section holds a key or value that `cls` does not allow.
     """
+    content = recipe if isinstance(recipe, Mapping) else _recipe_content(recipe)
+    return validated(cls, content.get(name, {}), f"recipe, section {name}")
+
+
+def _recipe_content(recipe: str) -> dict[str, Any]:
     try:
         content = json.loads(recipe or "{}")
     except json.JSONDecodeError as error:
         raise InputError(f"The recipe is no JSON: {error}. Give fields of redrec.training.recipe.Recipe.") from error
     if not isinstance(content, dict):
         raise InputError(f"The recipe is JSON of {type(content).__name__}; allowed is an object of sections.")
-    return validated(cls, content.get(name, {}), f"recipe, section {name}")
+    return content
 
 
 def validated(cls: type[ConfigT], content: Mapping[str, object], source: str) -> ConfigT:

@@ -4,11 +4,11 @@ A folder is replaced as a whole (`redrec.bundle.activate`, or a new run in its p
 One that is refused changes nothing: it is logged and counted, and looked at again once its manifest is another.
 """
 
-import os
 from pathlib import Path
 
 from prometheus_client import Counter
 
+from redrec.atomic import identity
 from redrec.bundle.reader import Bundle
 from redrec.folders import BundleFolder
 
@@ -37,9 +37,8 @@ class FollowedBundle:
         return now is not None and now != self.seen
 
     def _now(self) -> tuple[int, int] | None:
-        """Return what tells one manifest from another, None if there is none."""
+        """Return what tells one manifest from another, None if there is none, or the file system does not answer."""
         try:
-            status = os.stat(BundleFolder(self.path).manifest)
+            return identity(BundleFolder(self.path).manifest)
         except OSError:
             return None
-        return status.st_ino, status.st_mtime_ns

@@ -6,6 +6,7 @@ Shapes: N items, X rows of statistics, T boosted items, D embedding.
 """
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -22,17 +23,27 @@ from redrec.index.popularity_boost import PopularItems, daily_rates, popularity_
 logger = logging.getLogger(__name__)
 
 
-def read_popular_items(
-    features: Path | None, bundle: Bundle, catalog: Catalog, added: float = 0.0
+def read_lifts(features: Path | None, bundle: Bundle, catalog: Catalog) -> dict[str, NDArray[np.float32]]:
+    """Return how popular each item is of late, `lift_N` per scenario; nothing without features."""
+    if features is None:
+        return {}
+    allowed = {scenario: catalog.is_allowed(ItemFilter(scenario=scenario)) for scenario in bundle.manifest.scenarios}
+    return {
+        scenario: popularity_lifts(_rates(features, scenario, bundle), is_allowed_N)
+        for scenario, is_allowed_N in allowed.items()
+    }
+
+
+def popular_items(
+    lifts: Mapping[str, NDArray[np.float32]], bundle: Bundle, added: float = 0.0
 ) -> dict[str, PopularItems]:
     """Return the boosted items per scenario, without scenarios that have none; `added` is added to each weight."""
     popular: dict[str, PopularItems] = {}
     manifest = bundle.manifest
-    for scenario, weights in zip(manifest.scenarios, manifest.boosts, strict=True):
-        weight = weights.popularity + added
-        if features is None or weight == 0:
+    for scenario, lift_N in lifts.items():
+        weight = manifest.boosts[manifest.scenarios.index(scenario)].popularity + added
+        if weight == 0:
             continue
-        lift_N = popularity_lifts(_rates(features, scenario, bundle), catalog.is_allowed(ItemFilter(scenario=scenario)))
         boost_N = lift_N * np.float32(weight / manifest.logit_scale)
         items_T = np.flatnonzero(boost_N)
         logger.info("popularity boost | %s | %d of %d items", scenario, len(items_T), len(boost_N))

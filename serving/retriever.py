@@ -40,7 +40,7 @@ from serving.index import ServerIndex, open_embedded
 from serving.live_recall import LiveRecall
 from serving.metrics import bundle_gauge, timed
 from serving.outage import Outage
-from serving.popularity_boost import read_popular_items
+from serving.popularity_boost import popular_items, read_lifts
 from serving.requests import Query
 from serving.stages import StageError, within
 
@@ -96,8 +96,8 @@ class Retriever:
         self.catalog = Catalog(bundle.items, bundle.item_index)
         self.merge = MERGES[bundle.manifest.index.config.policy]
         self.titles = bundle.items["title"].to_pylist()
-        self.popular = read_popular_items(histories.features, bundle, self.catalog)
-        self.popular_of_medoids = read_popular_items(histories.features, bundle, self.catalog, POPULARITY)
+        lifts = read_lifts(histories.features, bundle, self.catalog)
+        self.popular, self.popular_of_medoids = popular_items(lifts, bundle), popular_items(lifts, bundle, POPULARITY)
         self.embedded = open_embedded(bundle, self.catalog, config)
         self.server = None if config.milvus is None else ServerIndex(bundle, config.milvus)
         self.recall = LiveRecall(self.catalog, bundle.embeddings_ND, config.recall_share)

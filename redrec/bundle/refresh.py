@@ -6,7 +6,6 @@ did with it stays in their histories. Vectors are made of new items alone, and o
 Shapes: N items before, T items given, M of them to embed, X coordinates.
 """
 
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -125,7 +124,7 @@ def _check_withdrawn(live: Bundle, items: pa.Table, withdrawn: Sequence[str]) ->
 
 def _is_same(live: Bundle, items: pa.Table, known_T: Ints) -> NDArray[np.bool_]:
     """Return whether the model would read of each item what it has read of it before."""
-    config = section(json.dumps(live.manifest.config), "item_tower", ItemTowerConfig)
+    config = section(live.manifest.config, "item_tower", ItemTowerConfig)
     with TemporaryDirectory() as scratch:
         path, hashes = TablesFolder(Path(scratch)).items, []
         for table in (live.items.take(known_T), items):

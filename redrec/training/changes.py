@@ -57,8 +57,9 @@ def catalog_changes(model: Path, data: Path) -> Changes:
     Raises:
         InputError: The model does not say what it was trained on, or knows nothing of new items.
     """
-    items, known_N = DataFolder(data).items, known_rows(model, DataFolder(data).items)
-    known, now = _known_items(ModelFolder(model)), _items(items, _config(model))
+    items, config, known = DataFolder(data).items, _config(model), _known_items(ModelFolder(model))
+    now = _items(items, config)
+    known_N = _known_rows(known, now, config, model, items)
     before = known[CONTENT_HASH].take(np.maximum(known_N, 0))
     is_equal_N = pc.equal(now[CONTENT_HASH], before).to_numpy()
     num_new = int((known_N < 0).sum())
@@ -71,10 +72,14 @@ def known_rows(model: Path, items: Path) -> Ints:
     Raises:
         InputError: The model does not say what it was trained on, or knows nothing of new items.
     """
-    known, ids = _known_items(ModelFolder(model)), pq.read_table(items, columns=[c.ITEM_ID])[c.ITEM_ID]
-    known_N: Ints = pc.index_in(ids, known[c.ITEM_ID].combine_chunks()).fill_null(-1).to_numpy()
+    now = pq.read_table(items, columns=[c.ITEM_ID])
+    return _known_rows(_known_items(ModelFolder(model)), now, _config(model), model, items)
+
+
+def _known_rows(known: pa.Table, now: pa.Table, config: ItemTowerConfig, model: Path, items: Path) -> Ints:
+    known_N: Ints = pc.index_in(now[c.ITEM_ID], known[c.ITEM_ID].combine_chunks()).fill_null(-1).to_numpy()
     num_new = int((known_N < 0).sum())
-    if num_new and _config(model).num_id_buckets:
+    if num_new and config.num_id_buckets:
         raise InputError(
             f"{model} has learned a vector for each item id, and {num_new:,} items of {items} are new to it. "
             "Train again, without item_tower.num_id_buckets if new items are to be served between trainings."
