@@ -21,7 +21,7 @@ def connect(server: MilvusServer) -> MilvusClient:
         InputError: The server does not answer, refuses the login or is too old; the message says which.
     """
     try:
-        client = MilvusClient(server.uri, **server.options())
+        client = _open(server)
         version = client.get_server_version(timeout=server.timeout_s)
         client.list_collections(timeout=server.timeout_s)  # a database that is not there is seen here
     except MilvusException as error:
@@ -32,6 +32,20 @@ def connect(server: MilvusServer) -> MilvusClient:
         client.close()
         raise
     return client
+
+
+def _open(server: MilvusServer) -> MilvusClient:
+    """Return a client, at the second try where the first call is refused on its way.
+
+    Clients of one process share a connection. A server or a proxy may close it at any moment, pymilvus makes every call
+    again but the first one.
+    """
+    try:
+        return MilvusClient(server.uri, **server.options())
+    except MilvusException as error:
+        if _grpc_status(error)[0] != "UNAVAILABLE":
+            raise
+        return MilvusClient(server.uri, **server.options())
 
 
 def check_version(version: str, uri: str) -> None:

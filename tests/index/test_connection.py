@@ -84,10 +84,13 @@ def test_a_server_that_does_not_answer_is_given_up_in_time(listener: int):
 class OtherVersion(milvus_pb2_grpc.MilvusServiceServicer):
     """As much of a server as says its version: no other one can be installed here."""
 
-    def __init__(self, version: str) -> None:
-        self.version = version
+    def __init__(self, version: str, num_refusals: int = 0) -> None:
+        self.version, self.num_refusals = version, num_refusals
 
     def Connect(self, request, context):  # noqa: N802
+        self.num_refusals -= 1
+        if self.num_refusals >= 0:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "Too many pings")
         return milvus_pb2.ConnectResponse(status=common_pb2.Status())
 
     def GetVersion(self, request, context):  # noqa: N802
@@ -98,9 +101,9 @@ class OtherVersion(milvus_pb2_grpc.MilvusServiceServicer):
 
 
 @contextmanager
-def serving(version: str) -> Iterator[MilvusServer]:
+def serving(version: str, num_refusals: int = 0) -> Iterator[MilvusServer]:
     server = grpc.server(ThreadPoolExecutor(2))
-    milvus_pb2_grpc.add_MilvusServiceServicer_to_server(OtherVersion(version), server)
+    milvus_pb2_grpc.add_MilvusServiceServicer_to_server(OtherVersion(version, num_refusals), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
@@ -120,3 +123,13 @@ def test_a_server_of_another_version_is_refused(version: str, said: str):
 def test_a_newer_version_is_accepted():
     with serving("v2.6.6") as server:
         connect(server).close()
+
+
+def test_a_connection_that_was_just_closed_is_opened_again_once():
+    with serving("v2.6.6", num_refusals=1) as server:
+        connect(server).close()
+    with (
+        serving("v2.6.6", num_refusals=2) as server,
+        pytest.raises(InputError, match="cannot be opened: Too many pings"),
+    ):
+        connect(server)
