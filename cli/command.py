@@ -20,7 +20,8 @@ ConfigT = TypeVar("ConfigT", bound=Config)
 HEADLINE = "hit_rate@10"  # the metric that texts show
 CONSTANT = re.compile("(^|,)(scenario|action)=")  # columns that all events may share
 EXAMPLE_TABLES = "--events demo/input/events.parquet --items demo/input/items.parquet"  # `redrec demo` writes these
-PRESETS = ("redrec", "hllm", "sasrec", "complete_journey", "tiny")  # of redrec.training.presets, which imports torch
+# of redrec.training.presets, which imports torch
+PRESETS = ("redrec", "paper", "hllm", "sasrec", "complete_journey", "tiny")
 
 
 class Outcome(NamedTuple):

@@ -16,7 +16,7 @@ from redrec.history import (
 )
 
 VOCABULARY = Vocabulary(scenarios=("feed", "ads"), actions=("click",))
-TWO = HistoryConfig(max_events_per_scenario=2)
+TWO = HistoryConfig(policy="quota_2d", max_events_per_scenario=2)
 MINUTE = 60_000
 
 

@@ -23,10 +23,11 @@ class Clock:
         """Return the line of a step; `watched` are its loss, top1 and cosine."""
         optimizer = self.recipe.optimizer
         rate = optimizer.learning_rate * schedule(step - 1, optimizer)
+        has_several = self.recipe.user_tower.num_queries > 1
+        cosine = f" | interest cosine {watched['cosine']:.2f}" if has_several else ""
         return (
-            f"step {step:6d}/{self.last} | loss {watched['loss']:.3f} | "
-            f"in-batch recall@1 {watched['top1']:.3f} | interest cosine {watched['cosine']:.2f} | lr {rate:.1e}"
-            f"{self._speed(step)}"
+            f"step {step:6d}/{self.last} | loss {watched['loss']:.3f} | in-batch recall@1 {watched['top1']:.3f}{cosine}"
+            f" | lr {rate:.1e}{self._speed(step)}"
         )
 
     def _speed(self, step: int) -> str:

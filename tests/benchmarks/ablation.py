@@ -57,6 +57,7 @@ CHANGES: dict[str, list[str]] = {
     "interests": ["user_tower.num_queries=1"],
     "window": ["batch.target_window=1"],
 }
+PAPER = ['history.policy="quota_2d"', "user_tower.num_queries=3"]  # the whole model; a set's own recipe has its window
 CHANGES["three_parts"] = [*CHANGES["mixing"], *CHANGES["interests"], *CHANGES["window"]]
 WORLDS = {"world": WorldConfig(), "busy-world": WorldConfig(events_per_user=(96.0, 5.0, 3.0))}
 COMPLETE_JOURNEY = "complete-journey"
@@ -75,7 +76,7 @@ def shared_queries() -> Iterator[None]:
 
 
 def recipe_of(data: str, without: str, seed: int) -> Recipe:
-    recipe = own_recipe(data).model_copy(update={"seed": seed})
+    recipe = changed(own_recipe(data), [f"seed={seed}", *PAPER])
     history = recipe.history
     num_events = len(read_vocabulary(folder_of(data)).scenarios) * history.max_events_per_scenario
     recipe = recipe.model_copy(update={"history": history.model_copy(update={"max_events": num_events})})

@@ -36,7 +36,7 @@ def test_settings_change_the_recipe_in_their_order():
 
 def test_an_unknown_preset_is_refused_with_the_known_ones():
     with pytest.raises(
-        InputError, match="--recipe nosuch is no file and no preset. Give a file, or one of redrec, hllm"
+        InputError, match="--recipe nosuch is no file and no preset. Give a file, or one of redrec, paper, hllm"
     ):
         load_recipe("nosuch", [])
 

@@ -15,6 +15,7 @@ from redrec.folders import BundleFolder, RunFolder, read_json
 from redrec.index.server import MilvusServer
 from tests.bundles import upload
 from tests.cli.conftest import status_and_error
+from tests.index.proxy import slow_proxy
 from tests.milvus_lite import milvus_lite
 from tests.redis_server import free_port
 from tests.serving.processes import end, wait_until_ready
@@ -30,41 +31,54 @@ def lite(tmp_path: Path) -> Iterator[MilvusServer]:
 def test_the_config_file_sets_the_budgets_of_the_stages(
     tiny_run: TinyRun, lite: MilvusServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    """Exact search is not allowed for any catalog, so the fallback answers once the server is past its budget."""
+    """Exact search is not allowed for any catalog, so the fallback answers while the server holds its answers back."""
     bundle, port, config = RunFolder(tiny_run.folder).bundle, free_port(), tmp_path / "serving.yaml"
     upload(lite, Bundle.load(bundle))
-    config.write_text(
-        "features_budget_ms: 20000\ntower_budget_ms: 20000\nsearch_budget_ms: 1\nmax_exact_items: 0\ntower_threads: 1\n"
-        f"milvus: {{uri: '{lite.uri}'}}\n"
-    )
-    options = ["--run", str(tiny_run.folder), "--port", str(port), "--config", str(config)]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "cli.main", "serve", *options],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        wait_until_ready(f"http://127.0.0.1:{port}", server)
-        with pytest.raises(ConnectionRefusedError):  # other addresses of this machine are closed
-            socket.create_connection(("127.0.0.2", port))
-        url = f"http://127.0.0.1:{port}"
-        assert main(["query", "--url", url, "--user", "u00000001", "--scenario", "ads", "--k", "3", "--json"]) == 0
-        answer = json.loads(capsys.readouterr().out)
-        best = answer["items"][0]["item_id"]
-        event = {"item_id": best, "action": "click", "scenario": "ads", "timestamp_ms": 1_700_000_000_000}
-        query = ["query", "--url", url, "--user", "u", "--scenario", "ads", "--history", json.dumps([event]), "--json"]
-        is_first = []
-        for option in ("--exclude-seen", "--no-exclude-seen"):
-            assert main([*query, option]) == 0
-            is_first.append(json.loads(capsys.readouterr().out)["items"][0]["item_id"] == best)
-        assert is_first == [False, True]
-        assert main([*query, "--category", "no such"]) == 0
-        assert json.loads(capsys.readouterr().out)["items"] == []
-        status, error = status_and_error(capsys, "serve", "--bundle", bundle, "--port", port)
-        assert (status, f"cannot listen on port {port}" in error) == (2, True)
-    finally:
-        end(server)
+    with slow_proxy(lite) as (held, is_open):
+        config.write_text(
+            "features_budget_ms: 20000\ntower_budget_ms: 20000\nsearch_budget_ms: 50\nmax_exact_items: 0\ntower_threads: 1\n"
+            f"milvus: {{uri: '{held.uri}'}}\n"
+        )
+        options = ["--run", str(tiny_run.folder), "--port", str(port), "--config", str(config)]
+        server = subprocess.Popen(
+            [sys.executable, "-m", "cli.main", "serve", *options],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            wait_until_ready(f"http://127.0.0.1:{port}", server)
+            is_open.clear()
+            with pytest.raises(ConnectionRefusedError):  # other addresses of this machine are closed
+                socket.create_connection(("127.0.0.2", port))
+            url = f"http://127.0.0.1:{port}"
+            assert main(["query", "--url", url, "--user", "u00000001", "--scenario", "ads", "--k", "3", "--json"]) == 0
+            answer = json.loads(capsys.readouterr().out)
+            best = answer["items"][0]["item_id"]
+            event = {"item_id": best, "action": "click", "scenario": "ads", "timestamp_ms": 1_700_000_000_000}
+            query = [
+                "query",
+                "--url",
+                url,
+                "--user",
+                "u",
+                "--scenario",
+                "ads",
+                "--history",
+                json.dumps([event]),
+                "--json",
+            ]
+            is_first = []
+            for option in ("--exclude-seen", "--no-exclude-seen"):
+                assert main([*query, option]) == 0
+                is_first.append(json.loads(capsys.readouterr().out)["items"][0]["item_id"] == best)
+            assert is_first == [False, True]
+            assert main([*query, "--category", "no such"]) == 0
+            assert json.loads(capsys.readouterr().out)["items"] == []
+            status, error = status_and_error(capsys, "serve", "--bundle", bundle, "--port", port)
+            assert (status, f"cannot listen on port {port}" in error) == (2, True)
+        finally:
+            end(server)
     fallback = read_json(BundleFolder(bundle).fallback)
     assert (answer["source"], answer["reason"]) == ("fallback", "index_timeout")  # so the user's history was read
     assert [item["item_id"] for item in answer["items"]] == fallback["ads"][:3]

@@ -70,7 +70,7 @@ SEEN_BY_THE_PARSER = [
     ("query --scenario ads", "required: --user"),
     ("compile --pipeline serving", "choose from 'train', 'release'"),
     ("demo --data movielens", "choose from 'world', 'complete-journey'"),
-    ("recipe --preset redrek", "choose from 'redrec', 'hllm', 'sasrec'"),
+    ("recipe --preset redrek", "choose from 'redrec', 'paper', 'hllm', 'sasrec'"),
     ("train-job", "required: --claim"),
 ]
 WRONG = [

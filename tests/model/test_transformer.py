@@ -14,7 +14,7 @@ from redrec.model.visibility import Visibility, Visible
 B, K, H = 2, 5, 8
 CUT_BK = torch.arange(K).expand(B, K)
 VISIBILITY = Visibility(
-    torch.zeros(B, K - 1, dtype=torch.long), torch.ones(B, K - 1, dtype=torch.bool), 1, HistoryConfig()
+    torch.zeros(B, K - 1, dtype=torch.long), torch.ones(B, K - 1, dtype=torch.bool), 1, HistoryConfig(policy="quota_2d")
 )
 
 

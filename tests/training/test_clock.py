@@ -26,3 +26,9 @@ def test_a_run_of_few_steps_names_no_speed():
     clock.tick(5)
     assert "users/s" not in clock.line(5, WATCHED)
     assert "nan" not in clock.line(5, WATCHED)
+
+
+def test_one_interest_has_no_cosine():
+    recipe = tiny()
+    one = recipe.model_copy(update={"user_tower": recipe.user_tower.model_copy(update={"num_queries": 1})})
+    assert "cosine" not in Clock(0, last=5, recipe=one).line(5, WATCHED)

@@ -38,6 +38,7 @@ QUERIES = NO_QUERIES | {
 }
 EXPECTED = {
     "redrec": HASHED | QUERIES,
+    "paper": HASHED | QUERIES,
     "hllm": HASHED | NO_QUERIES,
     "sasrec": {"items.ids.weight": TABLE} | NO_QUERIES,
     "complete_journey": HASHED | QUERIES,
