@@ -22,28 +22,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> Outcome:
-    check_run(arguments.run)
     folder = RunFolder(arguments.run)
-    from redrec.bundle.activate import activate, kept_bundles
+    if not folder.bundles.is_dir():  # else it is a run, and the bundle in service may be broken
+        check_run(arguments.run)
+    return listed(folder) if arguments.bundle is None else activated(folder, arguments.bundle)
+
+
+def activated(run: RunFolder, bundle_id: str) -> Outcome:
+    from redrec.bundle.activate import activate
+
+    result = activate(run, bundle_id)
+    if result.problem is None:
+        last = f"The way back: {program()} activate --run {run.path} --bundle {result.before}"
+    else:
+        last = f"The bundle before was broken, and is set aside in {run.broken}: {result.problem}"
+    text = f"Bundle {bundle_id} is in service; a running server answers from it within seconds.\n\n{last}"
+    return Outcome({"live": bundle_id, "before": result.before, "problem": result.problem}, text)
+
+
+def listed(run: RunFolder) -> Outcome:
+    """List the bundle in service first, if it can be read, and those that are kept."""
+    from redrec.bundle.activate import kept_bundles
+
+    live, problem = live_manifest(run)
+    kept = {manifest.id: manifest for manifest in (*([live] if live else []), *kept_bundles(run))}
+    rows = [["bundle", "built at", "items", "state"]]
+    for manifest in kept.values():
+        state = "in service" if manifest is live else "kept"
+        rows.append([manifest.id, manifest.created_at, f"{manifest.index.count:,}", state])
+    lines = [table(rows), *([f"The bundle in service is broken: {problem}"] if problem else [])]
+    text = "\n\n".join([*lines, f"Next: {program()} activate --run {run.path} --bundle ID"])
+    return Outcome({"live": live and live.id, "kept": list(kept), "problem": problem}, text)
+
+
+def live_manifest(run: RunFolder) -> "tuple[BundleManifest | None, str | None]":
+    """Return the manifest of the bundle in service, or what is wrong with it."""
     from redrec.bundle.manifest import BundleManifest
-    from redrec.config import load_config
+    from redrec.config import InputError, load_config
     from redrec.folders import BundleFolder
 
-    before = load_config(BundleManifest, BundleFolder(folder.bundle).manifest)
-    if arguments.bundle is None:
-        manifests = {manifest.id: manifest for manifest in (before, *kept_bundles(folder))}
-        return Outcome({"live": before.id, "kept": list(manifests)}, listed(list(manifests.values()), arguments.run))
-    live = activate(folder, arguments.bundle)
-    text = (
-        f"Bundle {live.manifest.id} is in service; a running server answers from it within seconds.\n\n"
-        f"The way back: {program()} activate --run {arguments.run} --bundle {before.id}"
-    )
-    return Outcome({"live": live.manifest.id, "before": before.id}, text)
-
-
-def listed(manifests: "list[BundleManifest]", run: Path) -> str:
-    """Return a table of bundles; the first is the one in service."""
-    rows = [["bundle", "built at", "items", "state"]]
-    for number, manifest in enumerate(manifests):
-        rows.append([manifest.id, manifest.created_at, f"{manifest.index.count:,}", "kept" if number else "in service"])
-    return f"{table(rows)}\n\nNext: {program()} activate --run {run} --bundle ID"
+    try:
+        check_run(run.path)
+        return load_config(BundleManifest, BundleFolder(run.bundle).manifest), None
+    except InputError as error:
+        return None, str(error)

@@ -164,6 +164,7 @@ class RunFolder(EvaluationFolder):
         super().__init__(path)
         self.bundle = path / "bundle"  # the one in service
         self.bundles = path / "bundles"  # those before it, by id
+        self.broken = path / "bundle.broken"  # the last one that was broken when another replaced it
         self.model = path / "model"  # for new items; absent if the model was trained elsewhere
         self.features = path / "features"
         self.drift = path / DRIFT

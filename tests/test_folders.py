@@ -13,6 +13,7 @@ def test_a_run_folder_names_all_that_a_run_writes():
     names |= {
         "model",
         "bundles",
+        "bundle.broken",
         "data_quality.json",
         "quarantine.parquet",
         "quality_gate.json",

@@ -3,7 +3,8 @@
 The bundle in service is the run's folder `bundle`; a server that reads it takes its replacement without a restart. The
 bundles before it are kept beside it, by their ids. Files of a bundle never change, so the copies are links where the
 file system has them: a kept bundle takes the space of what its successors no longer share, and activating one takes
-milliseconds. At any moment, and whenever a process dies, `bundle` is the old one or the new.
+milliseconds. One that is broken is not kept: it is set aside, and is no obstacle to an earlier one. At any moment, and
+whenever a process dies, `bundle` is the old one or the new.
 """
 
 import fcntl
@@ -12,6 +13,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from redrec.atomic import replaced_folder
 from redrec.bundle.manifest import BundleManifest
@@ -22,6 +24,12 @@ from redrec.folders import BundleFolder, RunFolder
 NUM_KEPT = 3  # bundles of a run, besides the one in service
 
 
+class Activated(NamedTuple):
+    bundle: Bundle  # in service now
+    before: str | None  # id of the one that it replaced, which is kept; None if that was broken
+    problem: str | None  # of a broken one, which was set aside in `RunFolder.broken`
+
+
 @contextmanager
 def replacing(run: RunFolder) -> Iterator[Bundle]:
     """Yield the bundle in service, kept, to whoever replaces it; one process at a time.
@@ -29,42 +37,64 @@ def replacing(run: RunFolder) -> Iterator[Bundle]:
     Raises:
         InputError: There is none, or it is broken.
     """
-    folder = os.open(run.path, os.O_RDONLY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)  # the kernel releases it when the process dies
+    with _locked(run):
         live = Bundle.load(run.bundle)
         _keep(run, live.manifest.id)
         yield live
-    finally:
-        os.close(folder)
 
 
 def kept_bundles(run: RunFolder) -> list[BundleManifest]:
     """Return the manifests of the bundles that a run keeps, the newest first."""
-    folders = sorted(run.bundles.iterdir()) if run.bundles.is_dir() else []
-    files = [BundleFolder(folder).manifest for folder in folders]
-    manifests = [load_config(BundleManifest, file) for file in files if file.is_file()]
+    manifests = [load_config(BundleManifest, BundleFolder(folder).manifest) for folder in _kept_folders(run)]
     return sorted(manifests, key=lambda manifest: manifest.created_at, reverse=True)
 
 
-def activate(run: RunFolder, bundle_id: str) -> Bundle:
-    """Put a kept bundle into service, keep the one that it replaces, and return it loaded.
+def activate(run: RunFolder, bundle_id: str) -> Activated:
+    """Put a kept bundle into service; the one that it replaces is kept, or set aside if it is broken.
 
     Raises:
-        InputError: The run keeps no such bundle, or it is broken.
+        InputError: The run keeps no such bundle, or that one is broken.
     """
-    kept = [manifest.id for manifest in kept_bundles(run)]
-    if bundle_id not in kept:
-        raise InputError(f"{run.path} keeps no bundle {bundle_id!r}; it keeps: {', '.join(kept) or 'none'}.")
-    Bundle.load(run.bundles / bundle_id)
-    with replacing(run):
+    with _locked(run):
+        kept = [folder.name for folder in _kept_folders(run)]
+        if bundle_id not in kept:
+            raise InputError(f"{run.path} keeps no bundle {bundle_id!r}; it keeps: {', '.join(kept) or 'none'}.")
+        bundle = Bundle.load(run.bundles / bundle_id)
+        before, problem = _take_out(run)
         _copy(run.bundles / bundle_id, run.bundle)
-    return Bundle.load(run.bundle)
+    return Activated(bundle._replace(path=run.bundle), before, problem)
+
+
+@contextmanager
+def _locked(run: RunFolder) -> Iterator[None]:
+    folder = os.open(run.path, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)  # the kernel releases it when the process dies
+        yield
+    finally:
+        os.close(folder)
+
+
+def _kept_folders(run: RunFolder) -> list[Path]:
+    folders = sorted(run.bundles.iterdir()) if run.bundles.is_dir() else []
+    return [folder for folder in folders if BundleFolder(folder).manifest.is_file()]
+
+
+def _take_out(run: RunFolder) -> tuple[str | None, str | None]:
+    """Keep the bundle in service and return its id, or set it aside and return what is wrong with it."""
+    try:
+        live_id = Bundle.load(run.bundle).manifest.id
+    except InputError as error:
+        if run.bundle.is_dir():
+            _copy(run.bundle, run.broken)
+        return None, str(error)
+    _keep(run, live_id)
+    return live_id, None
 
 
 def _keep(run: RunFolder, live_id: str) -> None:
-    if not BundleFolder(run.bundles / live_id).manifest.is_file():
-        _copy(run.bundle, run.bundles / live_id)
+    """Keep the bundle in service, which was checked, in place of an earlier copy; remove the oldest ones."""
+    _copy(run.bundle, run.bundles / live_id)
     earlier = [manifest.id for manifest in kept_bundles(run) if manifest.id != live_id]
     for bundle_id in earlier[NUM_KEPT:]:
         shutil.rmtree(run.bundles / bundle_id)

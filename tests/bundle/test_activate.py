@@ -1,6 +1,7 @@
 """Activate: the way back to an earlier bundle, and what a kill leaves at any moment."""
 
 import random
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from multiprocessing import get_context
@@ -32,8 +33,8 @@ def test_an_earlier_bundle_comes_back_and_the_later_one_again(run: Path, built: 
     folder, first = RunFolder(run), built.manifest.id
     second = with_item(folder, "x1")
     assert [manifest.id for manifest in kept_bundles(folder)] == [first]
-    assert activate(folder, first).item_ids == built.item_ids
-    assert activate(folder, second).item_ids == [*built.item_ids, "x1"]
+    assert activate(folder, first).bundle.item_ids == built.item_ids
+    assert activate(folder, second).bundle.item_ids == [*built.item_ids, "x1"]
     assert {manifest.id for manifest in kept_bundles(folder)} == {first, second}
 
 
@@ -57,6 +58,35 @@ def test_a_broken_bundle_is_refused_and_the_live_one_stays(run: Path, built: Bun
     with pytest.raises(InputError, match="ranker.npz"):
         activate(folder, built.manifest.id)
     assert Bundle.load(folder.bundle).manifest.id == second
+
+
+@pytest.mark.parametrize("broken", ["ranker.npz", "bundle.json"])
+def test_a_broken_live_bundle_is_set_aside_for_an_earlier_one(run: Path, built: Bundle, broken: str):
+    folder = RunFolder(run)
+    with_item(folder, "x1")
+    (folder.bundle / broken).write_bytes(b"broken")
+    result = activate(folder, built.manifest.id)
+    assert result.before is None and broken in (result.problem or "")
+    assert Bundle.load(folder.bundle).manifest.id == built.manifest.id
+    assert (folder.broken / broken).read_bytes() == b"broken"
+
+
+def test_a_live_bundle_that_is_gone_hinders_no_activation(run: Path, built: Bundle):
+    folder = RunFolder(run)
+    with_item(folder, "x1")
+    shutil.rmtree(folder.bundle)
+    assert activate(folder, built.manifest.id).problem is not None
+    assert Bundle.load(folder.bundle).manifest.id == built.manifest.id and not folder.broken.exists()
+
+
+def test_a_broken_copy_of_a_kept_bundle_is_replaced_when_a_sound_one_is_in_service(run: Path, built: Bundle):
+    folder, first = RunFolder(run), built.manifest.id
+    with_item(folder, "x1")
+    shutil.rmtree(folder.bundle)
+    shutil.copytree(built.path, folder.bundle)
+    (folder.bundles / first / "ranker.npz").write_bytes(b"broken")
+    with_item(folder, "x2")
+    assert activate(folder, first).bundle.manifest.id == first
 
 
 def back_and_forth(path: Path, ids: Sequence[str], started: Any) -> None:
@@ -94,7 +124,7 @@ def test_a_kill_of_an_activation_leaves_a_whole_bundle_and_both_to_go_to(run: Pa
         kill_at_a_random_moment(back_and_forth, run, ids, seed=seed)
         assert Bundle.load(folder.bundle).manifest.id in ids
     for bundle_id in ids:
-        assert activate(folder, bundle_id).manifest.id == bundle_id
+        assert activate(folder, bundle_id).bundle.manifest.id == bundle_id
     assert not leftovers(folder)  # the next replacement removed what the killed ones had left
 
 

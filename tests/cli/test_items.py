@@ -52,16 +52,6 @@ def test_an_item_is_withdrawn_without_a_model(run: RunFolder, capsys: pytest.Cap
     assert Bundle.load(run.bundle).items["scenarios"][3].as_py() == []
 
 
-def test_a_bundle_is_activated_and_listed(run: RunFolder, capsys: pytest.CaptureFixture[str]):
-    first = Bundle.load(run.bundle)
-    second = items(run, capsys, "--withdraw", first.item_ids[3])["bundle"]
-    activate = ["activate", "--run", str(run.path), "--json"]
-    assert main([*activate, "--bundle", first.manifest.id]) == 0
-    assert json.loads(capsys.readouterr().out) == {"live": first.manifest.id, "before": second}
-    assert main(activate) == 0
-    assert json.loads(capsys.readouterr().out) == {"live": first.manifest.id, "kept": [first.manifest.id, second]}
-
-
 def problem(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     assert main(["items", *arguments]) == 2
     return capsys.readouterr().err
