@@ -3,14 +3,17 @@
 The tower's interests are `normalize(mean(vectors) @ P + query)`; `numpy_interests` computes the same in NumPy.
 """
 
+import hashlib
 import zlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import onnx
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
@@ -200,6 +203,19 @@ def tiny_bundle(folder: Path, num_items: int = 48, seed: int = 0, feature_hash: 
     data = write_data(folder, num_items, seed)
     model = write_tiny_model(folder, len(SCENARIOS), seed)
     return build_bundle(data, model, folder / "bundle", metrics=None, feature_hash=feature_hash)
+
+
+def hashed_files(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that gets the name of every file that is hashed from now on."""
+    names: list[str] = []
+    file_digest = hashlib.file_digest
+
+    def noted(file: BinaryIO, algorithm: str) -> object:
+        names.append(Path(file.name).name)
+        return file_digest(file, algorithm)
+
+    monkeypatch.setattr(hashlib, "file_digest", noted)
+    return names
 
 
 def item_rows(*rows: dict[str, object]) -> pa.Table:

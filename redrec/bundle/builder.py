@@ -75,7 +75,7 @@ def build_bundle(
     with replaced_folder(out) as new:
         folder = BundleFolder(new)
         complete(folder, _write(folder, data, model, metrics, feature_hash), index or IndexConfig(), server)
-    return Bundle.load(out)
+    return Bundle.of_checked(out)
 
 
 def _write(folder: BundleFolder, data: Path, model: Path, metrics: Path | None, feature_hash: str) -> BundleContent:

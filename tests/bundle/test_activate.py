@@ -14,8 +14,8 @@ from redrec.bundle.activate import NUM_KEPT, activate, kept_bundles, replacing
 from redrec.bundle.reader import Bundle
 from redrec.bundle.refresh import refresh_bundle
 from redrec.config import InputError
-from redrec.folders import RunFolder
-from tests.bundles import item_rows, planted_embed
+from redrec.folders import BundleFolder, RunFolder
+from tests.bundles import hashed_files, item_rows, planted_embed
 
 NUM_KILLS = 15
 CONTEXT = get_context("forkserver")  # of a process that has imported this module, so that no child has to
@@ -36,6 +36,15 @@ def test_an_earlier_bundle_comes_back_and_the_later_one_again(run: Path, built: 
     assert activate(folder, first).bundle.item_ids == built.item_ids
     assert activate(folder, second).bundle.item_ids == [*built.item_ids, "x1"]
     assert {manifest.id for manifest in kept_bundles(folder)} == {first, second}
+
+
+def test_the_bundle_that_comes_and_the_one_that_goes_are_hashed_once(
+    run: Path, built: Bundle, monkeypatch: pytest.MonkeyPatch
+):
+    with_item(RunFolder(run), "x1")
+    names = hashed_files(monkeypatch)
+    activate(RunFolder(run), built.manifest.id)
+    assert sorted(names) == sorted(2 * BundleFolder.HASHED)
 
 
 def test_the_newest_bundles_are_kept(run: Path, built: Bundle):

@@ -12,9 +12,11 @@ import pytest
 
 from redrec.bundle.reader import Bundle
 from redrec.config import InputError
+from redrec.folders import BundleFolder
 from redrec.hashing import file_hash
 from redrec.index.config import EmbeddedConfig, IndexConfig
 from tests.bundle.runs import build, other_model
+from tests.bundles import hashed_files
 
 
 def test_a_bundle_has_the_content_of_the_model_and_the_data(built: Bundle):
@@ -52,6 +54,12 @@ def test_a_new_build_replaces_the_old_bundle(run: Path, built: Bundle):
     shutil.rmtree(run / "model")
     (run / "other/model").rename(run / "model")
     assert build(run).manifest.id == Bundle.load(run / "bundle").manifest.id != built.manifest.id
+
+
+def test_the_files_of_a_new_bundle_are_hashed_once(run: Path, monkeypatch: pytest.MonkeyPatch):
+    names = hashed_files(monkeypatch)
+    build(run)
+    assert sorted(names) == sorted([*BundleFolder.HASHED, "items.parquet"])  # the data's items: the model is of them
 
 
 def test_a_folder_of_other_files_is_not_overwritten(run: Path):

@@ -9,7 +9,8 @@ import pytest
 
 from cli.main import main
 from redrec.bundle.reader import Bundle
-from redrec.folders import ModelFolder, RunFolder
+from redrec.folders import BundleFolder, ModelFolder, RunFolder
+from tests.bundles import hashed_files
 from tests.full_disk import with_small_disk
 from tests.worlds import TinyRun
 
@@ -50,6 +51,14 @@ def test_an_item_is_withdrawn_without_a_model(run: RunFolder, capsys: pytest.Cap
     item = Bundle.load(run.bundle).item_ids[3]
     assert items(run, capsys, "--withdraw", item)["withdrawn"] == 1
     assert Bundle.load(run.bundle).items["scenarios"][3].as_py() == []
+
+
+def test_the_bundle_before_and_the_new_one_are_hashed_once(
+    run: RunFolder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    item, names = Bundle.load(run.bundle).item_ids[3], hashed_files(monkeypatch)
+    items(run, capsys, "--withdraw", item)
+    assert sorted(names) == sorted(2 * BundleFolder.HASHED)
 
 
 def problem(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
