@@ -19,13 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pymilvus import CollectionSchema, DataType, MilvusClient, MilvusException
 
 from redrec.config import InputError
-from redrec.data.columns import ITEM_ID
 from redrec.index.collection_rows import row_blocks, upsert
 from redrec.index.connection import connect, reason
 from redrec.index.filters import scenario_field
@@ -68,14 +65,17 @@ def build_collection(
 ) -> None:
     """Build `items_<bundle id>` from the Parquet file of items and their embeddings, in item_index order.
 
+    Items and embeddings are such as `redrec.index.rows.check_rows` lets pass.
+
     A collection of that name that already holds exactly this bundle is kept: a server may be answering from it. Memory
-    is that of a block of rows, and of the ids once while they are counted.
+    is that of a block of rows.
 
     Raises:
-        InputError: Items and embeddings do not fit, ids are not unique, or the server refuses or stops the build.
+        InputError: There are too many scenarios, or the server refuses or stops the build.
     """
-    num_rows = _check_items(items, embeddings_ND, scenarios)
-    client = connect(server)
+    if len(scenarios) > MAX_SCENARIOS:
+        raise InputError(f"There are {len(scenarios)} scenarios; an index has at most {MAX_SCENARIOS}. Merge some.")
+    num_rows, client = len(embeddings_ND), connect(server)
     try:
         if not _is_built(client, bundle_id, num_rows, config):
             _drop(client, collection_name(bundle_id), server.timeout_s)
@@ -88,26 +88,6 @@ def build_collection(
         ) from error
     finally:
         client.close()
-
-
-def _check_items(items: Path, embeddings_ND: NDArray[np.floating], scenarios: tuple[str, ...]) -> int:
-    """Return the number of rows of both."""
-    num_rows: int = pq.read_metadata(items).num_rows
-    if embeddings_ND.ndim != 2 or len(embeddings_ND) != num_rows:
-        raise InputError(
-            f"{items.name} has {num_rows:,} items, the embeddings have the shape {embeddings_ND.shape}: one row per "
-            "item is allowed. Export the model again on this data folder."
-        )
-    if len(scenarios) > MAX_SCENARIOS:
-        raise InputError(f"There are {len(scenarios)} scenarios; an index has at most {MAX_SCENARIOS}. Merge some.")
-    counts = pq.read_table(items, columns=[ITEM_ID])[ITEM_ID].value_counts()
-    repeated = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")
-    if len(repeated):
-        shown = ", ".join(map(repr, repeated[:SHOWN_COLLECTIONS].to_pylist()))
-        raise InputError(
-            f"{len(repeated):,} item ids of {items.name} are there twice or more, such as {shown}; keep one."
-        )
-    return num_rows
 
 
 def _is_built(client: MilvusClient, bundle_id: str, num_rows: int, config: MilvusConfig) -> bool:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import pyarrow as pa
 import pytest
 from pymilvus import MilvusClient
 
@@ -14,7 +13,7 @@ from redrec.index.milvus_config import IndexType, MilvusConfig
 from redrec.index.search import ItemIndex
 from redrec.index.server import MilvusServer
 from tests.faults import killed_at
-from tests.index.planted import EMBEDDINGS, ITEM_INDEX, ITEMS, QUERIES, SCENARIOS, build, items_file
+from tests.index.planted import EMBEDDINGS, ITEM_INDEX, QUERIES, build, items_file
 
 ON_SERVER = pytest.mark.milvus
 
@@ -64,19 +63,6 @@ def test_building_again_mends_a_broken_collection_and_keeps_a_good_one(lite: Mil
     # The same id means the same content, so there is nothing to do.
     build(lite, built, MilvusConfig(), -EMBEDDINGS)
     assert index_of(lite, built).search(QUERIES, 1, ItemFilter())[0].min() > 0
-
-
-def test_an_id_that_is_there_twice_is_named_before_anything_is_built(lite: MilvusServer):
-    twice = items_file(pa.concat_tables([ITEMS, ITEMS.slice(1, 1)]))
-    with pytest.raises(InputError, match="1 item ids .* 'i1'; keep one"):
-        build_collection(lite, "bbbb", twice, EMBEDDINGS[[*range(60), 1]], SCENARIOS, MilvusConfig())
-    assert not connect(lite).has_collection(collection_name("bbbb"))
-
-
-@pytest.mark.parametrize("embeddings", [EMBEDDINGS[:-1], EMBEDDINGS[:, 0]])
-def test_embeddings_of_another_shape_are_refused(lite: MilvusServer, embeddings):
-    with pytest.raises(InputError, match="60 items, the embeddings have the shape"):
-        build(lite, "bbbb", MilvusConfig(), embeddings)
 
 
 def test_too_many_scenarios_are_refused(lite: MilvusServer):
