@@ -19,7 +19,8 @@ import numpy as np
 from redrec.experiments.allocation import Allocation
 from tests import bundles as generated
 from tests.benchmarks.measure import main, say
-from tests.serving.experiments import Server, TwoBundles, load, serving, two_bundles
+from tests.serving.clients import Clients
+from tests.serving.experiments import Server, TwoBundles, serving, two_bundles
 
 SIZES = (2_000, 20_000)  # items; the demo has 1,800
 VECTOR_DIM, EMBEDDING_DIM = 64, 64  # of the default recipe
@@ -66,13 +67,13 @@ def beside_each_other(servers: dict[str, Server], num_requests: int) -> dict[str
 def changes_under_load(server: Server, bundles: TwoBundles) -> dict[str, Any]:
     plan = bundles.plan()
     turns = [Allocation(plan=plan, serves={"ads": "treatment"}), Allocation(plan=plan)]
-    with load(server, NUM_CLIENTS) as loads:
+    with Clients(server.arms_of_new_users, NUM_CLIENTS) as clients:
         seconds = [server.allocate(turns[number % 2]) for number in range(NUM_CHANGES)]
     return {
         "changes": NUM_CHANGES,
         "seconds_to_effect_max": round(max(seconds), 2),
-        "requests": sum(one.num_requests for one in loads),
-        "failed": sum(len(one.failures) for one in loads),
+        "requests": len(clients.answers) + len(clients.errors),
+        "failed": len(clients.errors),
     }
 
 

@@ -12,11 +12,13 @@ import json
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from redrec.bundle.reader import Bundle
 from redrec.folders import RunFolder
+from serving.client import query
 from tests.benchmarks.measure import ROOT, commit, say
 from tests.redis_server import free_port
 from tests.serving.clients import Clients, shown
@@ -43,7 +45,7 @@ def measured(run: RunFolder) -> dict[str, Any]:
     server = start("--bundle", str(run.bundle), "--features", str(run.features), "--http_port", str(port))
     try:
         wait_until_ready(url := f"http://127.0.0.1:{port}", server)
-        with Clients(url, USER, scenario, 10) as clients:
+        with Clients(partial(query, url, USER, scenario, 10)) as clients:
             clients.seconds_until(bool)
             gone = clients.answers[0]["items"][0]["item_id"]
             say(f"{num_new} new items; {gone} is withdrawn")

@@ -26,7 +26,8 @@ from serving.config_map import KEY
 from serving.exposures import Exposure, csv_text
 from tests.cluster.conftest import TAG, Cluster, logs
 from tests.cluster.tools import ROOT, helm, run
-from tests.serving.experiments import Server, TwoBundles, load, two_bundles
+from tests.serving.clients import Clients
+from tests.serving.experiments import Server, TwoBundles, two_bundles
 
 pytestmark = pytest.mark.cluster
 
@@ -220,13 +221,13 @@ def test_the_gates_account_may_change_the_allocation_and_nothing_else(trial: Tri
 def test_the_gate_promotes_ads_and_holds_homefeed_and_the_next_requests_show_it(trial: Trial) -> None:
     write_days(trial)
     server = trial.server
-    with load(server, num_threads=1) as loads:
+    with Clients(server.arms_of_new_users, num_clients=1) as clients:
         trial.start_gate("first")
         trial.wait_for_gate("first")
         began = time.monotonic()
         while set(server.arms("ads", USERS[:64])) != {"treatment"}:
             assert time.monotonic() - began < CHANGE_S, trial.state()
-    assert [one.failures for one in loads] == [[]]
+    assert clients.errors == []
     assert set(server.arms("ads", USERS)) == {"treatment"}
     assert server.arms("homefeed", USERS) == trial.assigned("homefeed")
     allocation, _ = trial.state()

@@ -1,12 +1,9 @@
-"""Clients that query a server without a pause, while something happens to it."""
+"""Clients that ask a server without a pause, while something happens to it."""
 
 import threading
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any
-
-from serving.client import query
 
 NUM_CLIENTS, WITHIN_S = 3, 30.0
 
@@ -16,14 +13,14 @@ def shown(answer: dict) -> set[str]:
 
 
 class Clients:
-    """They query a server for one user; every answer is kept, and every error."""
+    """They ask one question again and again; every answer is kept, and every error."""
 
-    def __init__(self, url: str, user: str, scenario: str, k: int, **options: Any) -> None:
-        self.query = partial(query, url, user, scenario, k, **options)
-        self.answers: list[dict] = []
+    def __init__(self, ask: Callable[[], Any], num_clients: int = NUM_CLIENTS) -> None:
+        self.ask = ask
+        self.answers: list[Any] = []
         self.errors: list[Exception] = []
         self.stopped = threading.Event()
-        self.threads = [threading.Thread(target=self._query) for _ in range(NUM_CLIENTS)]
+        self.threads = [threading.Thread(target=self._ask) for _ in range(num_clients)]
 
     def __enter__(self) -> "Clients":
         for thread in self.threads:
@@ -35,14 +32,14 @@ class Clients:
         for thread in self.threads:
             thread.join()
 
-    def _query(self) -> None:
+    def _ask(self) -> None:
         while not self.stopped.is_set():
             try:
-                self.answers.append(self.query())
+                self.answers.append(self.ask())
             except Exception as error:  # noqa: BLE001 (none is expected)
                 self.errors.append(error)
 
-    def seconds_until(self, is_seen: Callable[[dict], bool]) -> float:
+    def seconds_until(self, is_seen: Callable[[Any], bool]) -> float:
         started, known = time.monotonic(), len(self.answers)
         while time.monotonic() < started + WITHIN_S:
             if any(map(is_seen, self.answers[known:])):

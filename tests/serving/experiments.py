@@ -6,10 +6,9 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from itertools import count
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,6 +37,7 @@ HISTORY = [
     for i, item in enumerate(SEEN)
 ]
 MAX_INSTANCES = 64
+NUMBERS = count()  # of requests for new users
 CHANGE_S = 3.0  # within which a change is seen here; it takes up to 1.5 s
 
 
@@ -85,6 +85,11 @@ class Server(NamedTuple):
 
     def arms(self, scenario: str, users: list[str]) -> list[str]:
         return [one["arm"] for one in self.predict(scenario, users)]
+
+    def arms_of_new_users(self) -> list[str]:
+        """Return the arms in ads of users that no request has named before."""
+        number = next(NUMBERS)
+        return self.arms("ads", [f"load-{number}-{n}" for n in range(8)])
 
     def post(self, path: str, body: object) -> dict[str, Any]:
         request = Request(f"{self.url}/{path}", json.dumps(body).encode(), {"Content-Type": "application/json"})
@@ -168,40 +173,6 @@ def serving(bundles: TwoBundles, folder: Path, allocation: Allocation | None) ->
         yield server
     finally:
         end(process)
-
-
-class Load(NamedTuple):
-    """What requests got while something else happened."""
-
-    num_requests: int
-    failures: list[str]
-    arms: set[str]
-
-
-@contextmanager
-def load(server: Server, num_threads: int = 2) -> Iterator[list[Load]]:
-    """Send requests without a pause meanwhile; the list has what became of them at the end, one entry per thread."""
-    results: list[Load] = []
-    is_over = False
-
-    def send(thread: int) -> Load:
-        num_requests, failures, arms = 0, [], set()
-        while not is_over:
-            users = [f"load-{thread}-{num_requests}-{n}" for n in range(8)]
-            num_requests += 1
-            try:
-                arms |= set(server.arms("ads", users))
-            except (OSError, KeyError) as error:  # HTTPError and URLError are OSErrors
-                failures.append(repr(error))
-        return Load(num_requests, failures, arms)
-
-    with ThreadPoolExecutor(num_threads) as threads:
-        running = [threads.submit(partial(send, thread)) for thread in range(num_threads)]
-        try:
-            yield results
-        finally:
-            is_over = True
-        results += [one.result() for one in running]
 
 
 def write_outcomes(path: Path, exposures: list[dict[str, str]], changes: dict[tuple[str, str], int]) -> None:

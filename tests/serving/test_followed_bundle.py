@@ -4,6 +4,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,8 @@ def refresh(run: RunFolder, *rows: dict[str, object], withdrawn: tuple[str, ...]
 
 def test_items_come_and_go_under_load_without_an_error(run: RunFolder, server: tuple[str, subprocess.Popen]):
     first = Bundle.load(run.bundle).manifest.id
-    with Clients(server[0], "u1", "search", 48, history=HISTORY, exclude_seen=False) as clients:
+    ask = partial(query, server[0], "u1", "search", 48, history=HISTORY, exclude_seen=False)
+    with Clients(ask) as clients:
         clients.seconds_until(lambda answer: "item-004" in shown(answer))
         second = refresh(run, {"item_id": "x1", "title": "New"}, withdrawn=("item-004",))
         seconds = clients.seconds_until(lambda answer: "x1" in shown(answer))
