@@ -3,8 +3,10 @@
 import os
 import pkgutil
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
+from itertools import count
 from typing import Literal
 
 Fault = Literal["error", "kill"]
@@ -46,10 +48,37 @@ def killed_at(name: str, function: Callable[[], object]) -> bool:
     """Run `function` in a fork that is killed when it calls a method, given by its full name; say whether it was."""
     child = os.fork()
     if child == 0:
-        owner, _, method = name.rpartition(".")
-        setattr(pkgutil.resolve_name(owner), method, lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+        _kill_at(name, 1)
         try:
             function()
         finally:
             os._exit(0)
     return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+
+
+def killed_command(name: str, n: int, *words: str) -> bool:
+    """Run a command of redrec in a process that is killed at its n-th call of a function; say whether it was."""
+    result = subprocess.run(
+        [sys.executable, "-m", "tests.faults", name, str(n), *words], capture_output=True, text=True
+    )
+    assert result.returncode in (0, -signal.SIGKILL), result.stderr
+    return result.returncode == -signal.SIGKILL
+
+
+def _kill_at(name: str, n: int) -> None:
+    owner, _, method = name.rpartition(".")
+    function, numbers = pkgutil.resolve_name(name), count(1)
+
+    def killing(*arguments: object, **options: object) -> object:
+        if next(numbers) == n:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*arguments, **options)
+
+    setattr(pkgutil.resolve_name(owner), method, killing)
+
+
+if __name__ == "__main__":
+    from cli.main import main
+
+    _kill_at(sys.argv[1], int(sys.argv[2]))
+    sys.exit(main(sys.argv[3:]))

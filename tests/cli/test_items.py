@@ -1,18 +1,40 @@
 """`redrec items`: new items into a real run, embedded by the model that the run has trained."""
 
 import json
+import os
 import shutil
+from collections.abc import Iterator
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cli.main import main
+from redrec.bundle.builder import complete
 from redrec.bundle.reader import Bundle
 from redrec.folders import BundleFolder, ModelFolder, RunFolder
+from redrec.index.cleanup import clean_up
+from redrec.index.connection import connect
+from redrec.index.milvus import collection_name
+from redrec.index.server import URI, MilvusServer
+from serving.client import query
 from tests.bundles import hashed_files
+from tests.faults import killed_command
 from tests.full_disk import with_small_disk
+from tests.milvus_server import MISSING, is_installed, milvus_server
+from tests.redis_server import free_port
+from tests.serving.clients import Clients, shown
+from tests.serving.processes import end, start, wait_until_ready
+from tests.serving.retrieval import PATIENT
 from tests.worlds import TinyRun
+
+EMBEDDING = "redrec.model.encoders.content.EncodingProgress.show", 1
+BEFORE_INSERT, AFTER_INSERT = ("pymilvus.MilvusClient.upsert", 1), ("pymilvus.MilvusClient.flush", 1)
+BEFORE_INDEX = "pymilvus.MilvusClient.create_index", 1
+VERIFICATION = "pymilvus.MilvusClient.search", 2
+ACTIVATION = "redrec.atomic._replace", 2  # the first is that of the copy that is kept
 
 
 @pytest.fixture
@@ -95,3 +117,69 @@ def test_a_full_disk_is_said_and_the_bundle_stays(run: RunFolder, tmp_path: Path
     result = with_small_disk(disk, size_kib, script)
     assert "the disk is full. What was there is as it was." in result.stderr
     assert result.stdout.strip() == bundle.manifest.id
+
+
+@pytest.fixture
+def milvus(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> Iterator[MilvusServer]:
+    """The real server with the collection of the run's bundle, named in the environment."""
+    if not is_installed():
+        pytest.skip(MISSING)
+    with milvus_server(run.path.parent / "milvus") as started:
+        server = MilvusServer(uri=f"http://{started.address}")
+        manifest = Bundle.load(run.bundle).manifest
+        complete(BundleFolder(run.bundle), manifest, manifest.index.config, server)
+        monkeypatch.setenv(URI, server.uri)
+        yield server
+
+
+@pytest.fixture
+def clients(run: RunFolder, milvus: MilvusServer, tmp_path: Path) -> Iterator[Clients]:
+    """Clients of a server of the run; the limits of its stages are those of a busy machine."""
+    bundle, port, config = Bundle.load(run.bundle), free_port(), tmp_path / "serving.json"
+    config.write_text(PATIENT.model_dump_json())
+    process = start("--bundle", str(run.bundle), "--serving_config", str(config), "--http_port", str(port))
+    event = {"item_id": bundle.item_ids[5], "action": bundle.manifest.actions[0], "timestamp_ms": 1_700_000_000_000}
+    history, url = [event | {"scenario": "search"}], f"http://127.0.0.1:{port}"
+    try:
+        wait_until_ready(url, process)
+        with Clients(partial(query, url, "u", "search", 400, history=history, timeout_s=60), 1) as clients:
+            yield clients
+    finally:
+        end(process)
+
+
+def collections(server: MilvusServer) -> set[str]:
+    client = connect(server)
+    names = set(client.list_collections())
+    client.close()
+    return names
+
+
+@pytest.mark.milvus
+@pytest.mark.slow
+def test_a_command_killed_at_any_moment_leaves_the_bundle_before_in_service_and_the_next_one_completes(
+    run: RunFolder, milvus: MilvusServer, clients: Clients, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    before = Bundle.load(run.bundle)
+    first, folder = before.manifest.id, ("--run", str(run.path))
+    new = as_csv(before, before.item_ids[5], "zz-new", tmp_path / "new.csv")
+    other = as_csv(before, before.item_ids[6], "zz-other", tmp_path / "other.csv")
+    for moment in (EMBEDDING, BEFORE_INSERT, AFTER_INSERT, BEFORE_INDEX, VERIFICATION, ACTIVATION):
+        assert killed_command(*moment, "items", *folder, "--items", new), moment
+        assert Bundle.load(run.bundle).manifest.id == first, moment
+        clients.seconds_until(lambda answer: answer["bundle_id"] == first)
+    assert killed_command(*AFTER_INSERT, "items", *folder, "--items", other)  # never run again
+    second = str(items(run, capsys, "--items", new)["bundle"])
+    clients.seconds_until(lambda answer: answer["bundle_id"] == second and "zz-new" in shown(answer))
+
+    known = {collection_name(first), collection_name(second)}
+    (orphan,) = collections(milvus) - known
+    cleaned = clean_up(milvus, 0, [first, second], timedelta(0))
+    assert list(map(collection_name, cleaned.removed)) == [orphan] and collections(milvus) == known
+
+    assert killed_command(*ACTIVATION, "activate", *folder, "--bundle", first)
+    assert Bundle.load(run.bundle).manifest.id == second
+    assert main(["activate", *folder, "--bundle", first]) == 0
+    clients.seconds_until(lambda answer: answer["bundle_id"] == first)
+    assert clients.errors == [] and {answer["source"] for answer in clients.answers} == {"model"}
+    assert not [path for path in os.listdir(run.path) if path.startswith(".")]  # no leftovers of the killed ones
