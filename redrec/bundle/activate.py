@@ -11,7 +11,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,8 +44,11 @@ def replacing(run: RunFolder) -> Iterator[Bundle]:
 
 
 def kept_bundles(run: RunFolder) -> list[BundleManifest]:
-    """Return the manifests of the bundles that a run keeps, the newest first."""
-    manifests = [load_config(BundleManifest, BundleFolder(folder).manifest) for folder in _kept_folders(run)]
+    """Return the manifests of the bundles that a run keeps, the newest first, without those that cannot be read."""
+    manifests = []
+    for folder in _kept_folders(run):
+        with suppress(InputError):  # broken, or of another version: `activate` says so of one that is named
+            manifests.append(load_config(BundleManifest, BundleFolder(folder).manifest))
     return sorted(manifests, key=lambda manifest: manifest.created_at, reverse=True)
 
 

@@ -98,6 +98,16 @@ def test_a_broken_copy_of_a_kept_bundle_is_replaced_when_a_sound_one_is_in_servi
     assert activate(folder, first).bundle.manifest.id == first
 
 
+def test_a_kept_bundle_that_cannot_be_read_hinders_no_other(run: Path, built: Bundle):
+    folder = RunFolder(run)
+    second, third = with_item(folder, "x1"), with_item(folder, "x2")
+    (folder.bundles / second / "bundle.json").write_text("{")
+    assert [manifest.id for manifest in kept_bundles(folder)] == [built.manifest.id]
+    assert activate(folder, built.manifest.id).before == third
+    with pytest.raises(InputError, match=r"bundle\.json cannot be read"):
+        activate(folder, second)
+
+
 def back_and_forth(path: Path, ids: Sequence[str], started: Any) -> None:
     started.set()
     while True:
