@@ -85,7 +85,7 @@ def serve(
         app.add_api_route(DECISION, DecisionRoute(predictor.arms.followed).get, methods=["GET"], response_model=None)
     describe(app, model_name, predictor.bundle.manifest.scenarios[0])
     app.max_body_size = MAX_BODY_BYTES
-    app.add_middleware(Guard)
+    app.add_middleware(Guard, waiting=predictor.waiting)
     run_server(predictor, address, metrics)
 
 

@@ -26,6 +26,7 @@ from serving.histories import HistoryReader
 from serving.interleaved import interleave, rows_of
 from serving.requests import Query
 from serving.retriever import Answer, Retriever
+from serving.shedding import Waiting
 from serving.start import ExperimentFiles
 
 logger = logging.getLogger(__name__)
@@ -62,8 +63,8 @@ class Arms(Protocol):
 class OneArm:
     """One bundle for all users; its replacement is loaded and warmed up beside it, and takes its place in one step."""
 
-    def __init__(self, path: Path, config: ServingConfig, histories: HistoryReader) -> None:
-        self.config, self.histories, self.followed = config, histories, FollowedBundle(path)
+    def __init__(self, path: Path, config: ServingConfig, histories: HistoryReader, waiting: Waiting) -> None:
+        self.config, self.histories, self.waiting, self.followed = config, histories, waiting, FollowedBundle(path)
         self.retriever = self._loaded()
         self.following: asyncio.Task[None] | None = None
 
@@ -118,7 +119,7 @@ class OneArm:
         return new
 
     def _loaded(self) -> Retriever:
-        return Retriever(self.followed.load(), self.config, self.histories)
+        return Retriever(self.followed.load(), self.config, self.histories, self.waiting)
 
 
 class TwoArms:
@@ -133,15 +134,16 @@ class TwoArms:
         treatment: Bundle,
         config: ServingConfig,
         histories: HistoryReader,
+        waiting: Waiting,
         files: ExperimentFiles,
     ) -> None:
         def check(allocation: Allocation) -> None:
             check_bundles(allocation, control, treatment)
 
         self.followed = followed(files.allocation, check)
-        self.histories = histories
-        self.control = Retriever(control, config, histories)
-        self.treatment = Retriever(treatment, config, histories)
+        self.histories, self.waiting = histories, waiting
+        self.control = Retriever(control, config, histories, waiting)
+        self.treatment = Retriever(treatment, config, histories, waiting)
         self.exposures = ExposureLog(files.exposures)
         self.interleaved = ExposureLog(interleaved_folder(files.exposures), MAX_QUEUED_LISTS, counter=INTERLEAVED)
         self.following: asyncio.Task[None] | None = None
@@ -194,7 +196,8 @@ class TwoArms:
     async def _of_both(self, query: Query, allocation: Allocation, moment: datetime) -> Served:
         """Return an interleaved list whose items are logged; the control's answer if a model gave none."""
         plan = allocation.plan
-        control, treatment = await asyncio.gather(*(self._served(query, arm, plan) for arm in plan.arms))
+        with self.waiting.here(1):  # one more than the query itself
+            control, treatment = await asyncio.gather(*(self._served(query, arm, plan) for arm in plan.arms))
         if treatment.arm != plan.treatment.name:
             return treatment  # the control's, which says why
         if not (control.answer.is_of_model and treatment.answer.is_of_model):

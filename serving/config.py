@@ -26,6 +26,7 @@ class ServingConfig(Config):
     tower_threads: PositiveInt = 2  # one request per thread; scale by replicas
     max_exact_items: NonNegativeInt = 200_000  # searched while a server fails; 3 interests then take 7 ms of CPU
     recall_share: float = Field(default=0.01, ge=0, le=1)  # of the searches that are not exact, searched again exactly
+    max_waiting: PositiveInt = 32  # queries; then 429. 8 refuse bursts at half load, 128 do not stop a tenfold overload
     log_format: LogFormat = "text"
 
 

@@ -25,7 +25,8 @@ ERRORS = {
     "408": "the body came too slowly",
     "413": "the body is too long",
     "415": "another format",
-    "503": "busy (`Retry-After` says how long), not ready, or another bundle's index",
+    "429": "too many queries wait; `Retry-After` says how long to",
+    "503": "too many or too large requests (`Retry-After` says how long to wait), not ready, or another bundle's index",
 }
 BODIES = (V1Request, V1Answer, PushAnswer, NewestDecision, Error)
 

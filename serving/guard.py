@@ -8,11 +8,12 @@ sends its body too slowly gets 408. Other requests, health checks among them, pa
 import asyncio
 from http import HTTPStatus
 
-from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from redrec.config import InputError
+from serving.refusals import RefusedRequest
+from serving.shedding import Waiting
 from serving.v2 import check_v2
 
 MAX_REQUESTS = 256  # that are read or answered at once
@@ -22,24 +23,13 @@ JSON_LENGTH = "inference-header-content-length"  # V2's binary form
 CLOUD_EVENT = "application/cloudevents"
 
 
-class RefusedRequest(Exception):  # noqa: N818 # it becomes an answer
-    """A request that is answered with `status` and a reason."""
-
-    def __init__(self, status: HTTPStatus, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
-
-    @property
-    def response(self) -> JSONResponse:
-        headers = {"Retry-After": "1"} if self.status == HTTPStatus.SERVICE_UNAVAILABLE else None
-        return JSONResponse({"error": str(self)}, self.status, headers)
-
-
 class Guard:
     """One per server; `num_requests` and `num_bytes` are those that it holds now."""
 
-    def __init__(self, app: ASGIApp, max_requests: int = MAX_REQUESTS, max_bytes: int = MAX_BYTES) -> None:
-        self.app, self.max_requests, self.max_bytes = app, max_requests, max_bytes
+    def __init__(
+        self, app: ASGIApp, waiting: Waiting, max_requests: int = MAX_REQUESTS, max_bytes: int = MAX_BYTES
+    ) -> None:
+        self.app, self.waiting, self.max_requests, self.max_bytes = app, waiting, max_requests, max_bytes
         self.num_requests = self.num_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -52,7 +42,7 @@ class Guard:
             body = await held.checked_body(scope, receive)
             await self.app(scope, _again(body, receive), send)
         except RefusedRequest as refused:
-            await refused.response(scope, receive, send)
+            await refused.answer()(scope, receive, send)
         finally:
             self.num_requests -= 1
             self.num_bytes -= held.num_bytes
@@ -80,8 +70,9 @@ class _Held:
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "CloudEvents are not offered. Send JSON of V1 or V2."
             )
         try:
-            async with asyncio.timeout(MAX_READ_SECONDS):
-                body = await self._read(receive)
+            with self.guard.waiting.elsewhere():
+                async with asyncio.timeout(MAX_READ_SECONDS):
+                    body = await self._read(receive)
         except TimeoutError as error:
             reason = f"The body did not come within {MAX_READ_SECONDS} s."
             raise RefusedRequest(HTTPStatus.REQUEST_TIMEOUT, reason) from error

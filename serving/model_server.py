@@ -19,6 +19,7 @@ from prometheus_client import start_http_server
 from serving.address import Address
 from serving.connections import IDLE_SECONDS, TimedProtocol
 from serving.predictor import MAX_REASON, Predictor
+from serving.shedding import Shedding
 
 DECODING_ERRORS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, struct.error)
 GRACE_SECONDS = 10  # several times the sum of all stages' budgets
@@ -48,11 +49,12 @@ def run_server(predictor: Predictor, address: Address, metrics: Address | None) 
     """Serve a loaded predictor until SIGTERM or SIGINT; its metrics at an address of their own, if one is given."""
 
     class Server(RESTServer):
-        """KServe's own listens on every host, and has its metrics on the port of the protocols."""
+        """KServe's own listens on every host, has its metrics on the port of the protocols, and never sheds load."""
 
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
             self.config.host, self.config.http = address.host, TimedProtocol
+            self.config.app = Shedding(kserve.model_server.app, predictor.waiting, predictor.config.max_waiting)
 
         def _register_endpoints(self, app: FastAPI) -> None:
             super()._register_endpoints(app)

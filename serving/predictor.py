@@ -21,6 +21,7 @@ from serving.config import ServingConfig
 from serving.histories import HistoryReader
 from serving.metrics import BUCKETS_S
 from serving.requests import Query, num_events_of, parse_instances, read_v1
+from serving.shedding import Waiting
 from serving.start import ExperimentFiles
 from serving.v2 import INPUTS, flat_tensors, read_v2
 
@@ -55,6 +56,7 @@ class Predictor(Model):
         super().__init__(name)
         self.engine = True  # KServe then awaits start_engine together with the server
         self.bundle_path, self.features, self.config, self.experiment = bundle, features, config, experiment
+        self.waiting = Waiting()
         self.when_ready: Callable[[], Awaitable[None]] | None = None
 
     def load(self) -> bool:
@@ -62,10 +64,10 @@ class Predictor(Model):
         histories = HistoryReader(self.features)
         self.arms: Arms
         if self.experiment is None:
-            self.arms = OneArm(self.bundle_path, self.config, histories)
+            self.arms = OneArm(self.bundle_path, self.config, histories, self.waiting)
         else:
             control, treatment = Bundle.load(self.bundle_path), Bundle.load(self.experiment.treatment)
-            self.arms = TwoArms(control, treatment, self.config, histories, self.experiment)
+            self.arms = TwoArms(control, treatment, self.config, histories, self.waiting, self.experiment)
         self.ready = True
         return self.ready
 
@@ -107,7 +109,8 @@ class Predictor(Model):
         try:
             instances = read_v2(flat_tensors(payload)) if is_v2 else read_v1(payload)
             queries = await self._parsed(instances)
-            served = await asyncio.gather(*map(self._answer, queries))
+            with self.waiting.here(len(queries) - 1):  # the request counts for one of them
+                served = await asyncio.gather(*map(self._answer, queries))
         except BundleMismatchError as mismatch:
             raise ModelNotReady(self.name, str(mismatch)) from mismatch  # KServe's 503, with this message
         except InputError as error:

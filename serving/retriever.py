@@ -42,6 +42,7 @@ from serving.metrics import bundle_gauge, timed
 from serving.outage import Outage
 from serving.popularity_boost import popular_items, read_lifts
 from serving.requests import Query
+from serving.shedding import Waiting
 from serving.stages import StageError, within
 
 NS_PER_MS = 1_000_000
@@ -87,9 +88,9 @@ class Retriever:
     Whoever made `histories` closes it: another bundle's retriever may read it too.
     """
 
-    def __init__(self, bundle: Bundle, config: ServingConfig, histories: HistoryReader) -> None:
+    def __init__(self, bundle: Bundle, config: ServingConfig, histories: HistoryReader, waiting: Waiting) -> None:
         histories.check(bundle)
-        self.bundle, self.config, self.histories = bundle, config, histories
+        self.bundle, self.config, self.histories, self.waiting = bundle, config, histories, waiting
         self.tower_threads = ThreadPoolExecutor(config.tower_threads, thread_name_prefix="tower")
         self.medoid_thread = ThreadPoolExecutor(1, thread_name_prefix="medoids")
         self.tower = open_tower(bundle.folder.tower)
@@ -209,7 +210,8 @@ class Retriever:
     async def _read(self, user_id: str) -> Any:
         read = asyncio.get_running_loop().run_in_executor(self.histories.thread, self.histories.read, user_id)
         try:
-            columns = await within(read, self.config.features_budget_ms, "features_timeout")
+            with self.waiting.elsewhere():
+                columns = await within(read, self.config.features_budget_ms, "features_timeout")
         except OSError as error:  # the store is not available; any other error is our own mistake
             self.store_outage.failed(error)
             raise StageError("features_unavailable") from error
@@ -250,7 +252,8 @@ class Retriever:
     async def _from_server(self, client: AsyncItemIndex, user: QueriedUser, k: int, item_filter: ItemFilter) -> Merged:
         search = client.search(user.query.interests_QD, self._num_searched(user, k), item_filter)
         try:
-            result = await within(search, self.config.search_budget_ms, "index_timeout")
+            with self.waiting.elsewhere():
+                result = await within(search, self.config.search_budget_ms, "index_timeout")
         except IndexUnavailableError as error:
             self.index_outage.failed(error)
             raise StageError("index_unavailable") from error

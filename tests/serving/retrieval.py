@@ -17,6 +17,7 @@ from serving.config import ServingConfig
 from serving.histories import HistoryReader, HistorySource
 from serving.requests import Event, Query
 from serving.retriever import Answer, Retriever
+from serving.shedding import Waiting
 from tests.bundles import CATEGORIES, numpy_interests
 
 SEEN = ["item-001", "item-007", "item-010"]
@@ -39,13 +40,14 @@ def answers(
     config: ServingConfig = PATIENT,
     source: HistorySource | None = None,
     features: Path | None = None,
+    waiting: Waiting | None = None,
 ) -> Any:
     """Run `call` between a retriever's start and close."""
 
     async def session():
         histories = HistoryReader(features)
         histories.source = source or histories.source
-        retriever = Retriever(bundle, config, histories)
+        retriever = Retriever(bundle, config, histories, waiting or Waiting())
         try:
             await retriever.start()
             return await call(retriever)

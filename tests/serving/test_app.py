@@ -382,6 +382,29 @@ def test_a_bundle_with_a_flipped_bit_in_its_embeddings_is_refused_at_start(bundl
     assert "item_embeddings.npy: the manifest says" in log
 
 
+def test_a_busy_server_refuses_queries_and_is_still_live_and_ready(run: RunFolder, tmp_path: Path):
+    """A long request keeps it busy, since one query may wait."""
+    port, config = free_port(), tmp_path / "serving.json"
+    config.write_text(PATIENT.model_copy(update={"max_waiting": 1}).model_dump_json())
+    process = start("--bundle", str(run.bundle), "--serving_config", str(config), "--http_port", str(port))
+    url, long = f"http://127.0.0.1:{port}", {"user_id": "u", "scenario": "ads", "k": 40, "history": HISTORY}
+    try:
+        wait_until_ready(url, process)
+        with ThreadPoolExecutor(1) as thread:
+            answers = thread.map(lambda _: v1(url, *[long] * 64)[0], range(20))
+            refusals = []
+            while not refusals:
+                status, answer = v1(url, long)
+                refusals += [answer["error"]] if status == 429 else []
+            for path in ("v2/health/live", "v2/models/redrec/ready"):
+                urlopen(f"{url}/{path}", timeout=30).close()
+            assert "1 queries wait. Ask again in a second" in refusals[0] and set(answers) <= {200, 429}
+        with urlopen(f"{url}/metrics", timeout=30) as response:
+            assert 'redrec_refused_requests_total{status="429"}' in response.read().decode()
+    finally:
+        end(process)
+
+
 @pytest.fixture
 def milvus(tmp_path: Path) -> Iterator[tuple[MilvusServer, subprocess.Popen]]:
     with milvus_lite(tmp_path / "milvus") as server:

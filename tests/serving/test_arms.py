@@ -23,6 +23,7 @@ from redrec.index.merge import merge_max
 from serving.arms import TREATMENT_REFUSED, TwoArms
 from serving.config import ServingConfig
 from serving.histories import HistoryReader
+from serving.shedding import Waiting
 from serving.start import ExperimentFiles
 from tests.bundles import numpy_interests, swap, upload
 from tests.redis_server import free_port
@@ -349,7 +350,7 @@ def served_by(bundles: TwoBundles, folder: Path, allocation: Allocation, call, c
     files = ExperimentFiles(bundles.treatment.path, folder / "allocation.json", folder / "exposures")
 
     async def session():
-        arms = TwoArms(bundles.control, bundles.treatment, config, HistoryReader(bundles.features), files)
+        arms = TwoArms(bundles.control, bundles.treatment, config, HistoryReader(bundles.features), Waiting(), files)
         try:
             await arms.start()
             return await call(arms)

@@ -26,6 +26,7 @@ def test_every_field_is_read_from_the_file(tmp_path: Path):
         tower_threads=4,
         max_exact_items=5,
         recall_share=0.5,
+        max_waiting=6,
         log_format="json",
     )
     assert not config.model_dump().items() & ServingConfig().model_dump().items()  # no field has its default

@@ -9,6 +9,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from serving import guard
 from serving.guard import Guard
+from serving.shedding import Waiting
 
 PREDICT, INFER = "/v1/models/redrec:predict", "/v2/models/redrec/infer"
 
@@ -52,7 +53,7 @@ def test_a_body_reaches_the_app_as_it_was_sent(chunks: list[bytes]):
     async def run() -> tuple[int, list[bytes], Guard]:
         app = Echo()
         app.may_go_on.set()
-        guarded = Guard(app)
+        guarded = Guard(app, Waiting())
         return (await ask(guarded, chunks))[0], app.bodies, guarded
 
     status, bodies, guarded = asyncio.run(run())
@@ -62,14 +63,14 @@ def test_a_body_reaches_the_app_as_it_was_sent(chunks: list[bytes]):
 
 @pytest.mark.parametrize("headers", [{"ce_id": "1"}, {"content_type": "application/cloudevents+json"}])
 def test_cloud_events_are_not_offered(headers: dict[str, str]):
-    status, body, _ = asyncio.run(ask(Guard(Echo()), [b"{}"], **headers))
+    status, body, _ = asyncio.run(ask(Guard(Echo(), Waiting()), [b"{}"], **headers))
     assert status == 415 and "CloudEvents are not offered" in body["error"]
 
 
 def test_a_malformed_v2_body_does_not_reach_the_app():
     async def run() -> tuple[int, list[bytes]]:
         app = Echo()
-        return (await ask(Guard(app), [b"{}"], INFER))[0], app.bodies
+        return (await ask(Guard(app, Waiting()), [b"{}"], INFER))[0], app.bodies
 
     assert asyncio.run(run()) == (400, [])
 
@@ -77,7 +78,7 @@ def test_a_malformed_v2_body_does_not_reach_the_app():
 def test_more_requests_or_bytes_than_the_server_holds_get_503_and_later_ones_an_answer():
     async def run() -> list[tuple[int, dict, dict[str, str]]]:
         app = Echo()
-        guarded = Guard(app, max_requests=3, max_bytes=10)
+        guarded = Guard(app, Waiting(), max_requests=3, max_bytes=10)
         held = asyncio.gather(*(ask(guarded, [b"abcd"]) for _ in range(2)))
         await asyncio.sleep(0.01)
         answers = [await ask(guarded, [b"a", b"bc"])]
@@ -98,7 +99,7 @@ def test_other_requests_pass_while_the_server_is_busy():
     async def run() -> int:
         app = Echo()
         app.may_go_on.set()
-        return (await ask(Guard(app, max_requests=0), [b""], "/v2/health/live", method="GET"))[0]
+        return (await ask(Guard(app, Waiting(), max_requests=0), [b""], "/v2/health/live", method="GET"))[0]
 
     assert asyncio.run(run()) == 200
 
@@ -107,7 +108,7 @@ def test_a_client_that_sends_too_slowly_is_told_and_holds_nothing(monkeypatch: p
     monkeypatch.setattr(guard, "MAX_READ_SECONDS", 0.05)
 
     async def run() -> tuple[int, Guard]:
-        guarded = Guard(Echo())
+        guarded = Guard(Echo(), Waiting())
 
         async def never() -> Message:
             await asyncio.sleep(60)

@@ -16,6 +16,7 @@ from redrec.folders import RunFolder
 from serving.histories import HistoryReader
 from serving.known_items import KNOWN, check_known_items, items_with_events
 from serving.retriever import Retriever
+from serving.shedding import Waiting
 from tests.bundles import SCENARIOS, tiny_run, write_data
 from tests.serving.retrieval import PATIENT
 
@@ -50,7 +51,7 @@ def test_features_of_another_catalog_are_refused_with_both_named(run: tuple[Bund
     histories = HistoryReader(features)
     said = rf"Bundle {run[0].manifest.id} knows none of the \d+ items with events in {features}, such as 'film-.*'item-000'"
     with pytest.raises(InputError, match=said):
-        Retriever(run[0], PATIENT, histories)
+        Retriever(run[0], PATIENT, histories, Waiting())
     histories.close()
 
 

@@ -18,6 +18,7 @@ from redrec.index.popularity_boost import daily_rates, popularity_lifts
 from redrec.model.boosts import BoostWeights
 from serving.histories import HistoryReader
 from serving.retriever import Retriever
+from serving.shedding import Waiting
 from tests.bundles import tiny_run
 from tests.serving.conftest import Way
 from tests.serving.retrieval import (
@@ -68,7 +69,7 @@ def test_features_without_the_items_statistics_are_refused(boosting: tuple[Bundl
     shutil.copytree(features, tmp_path / "features")
     (tmp_path / "features" / item_source_path("ads")).unlink()
     with pytest.raises(InputError, match=f"items_ads.parquet is missing, and bundle {bundle.manifest.id} boosts"):
-        Retriever(bundle, PATIENT, HistoryReader(tmp_path / "features"))
+        Retriever(bundle, PATIENT, HistoryReader(tmp_path / "features"), Waiting())
 
 
 def test_without_features_own_items_are_boosted_alone(boosting: tuple[Bundle, Path]):

@@ -1,0 +1,56 @@
+"""Shedding: while too many queries wait, a new request is refused with 429 at once, before latency collapses.
+
+What waits is a query that this process works on or has yet to work on, from its first header on. Waiting for the
+feature store, for a server of the index or for a client's body does not count: it costs nothing here, and has limits of
+its own. So a frozen store degrades answers, and sheds none.
+
+A refusal comes before all else that a request passes, KServe's timing and the reading of the body too, since under a
+tenfold overload nine of ten requests are refused. Health, readiness and metrics are never refused.
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from http import HTTPStatus
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from serving.refusals import RefusedRequest
+
+PREDICT_ROUTES = (":predict", "/infer")  # of V1 and V2, whatever the model's name and version
+
+
+class Waiting:
+    """Counts the queries that wait for this process; used on the event loop alone."""
+
+    def __init__(self) -> None:
+        self.num_queries = 0
+
+    @contextmanager
+    def here(self, num_queries: int) -> Iterator[None]:
+        """Return a context in which so many more queries wait; a request is one until it is read."""
+        self.num_queries += num_queries
+        try:
+            yield
+        finally:
+            self.num_queries -= num_queries
+
+    def elsewhere(self) -> AbstractContextManager[None]:
+        """Return a context in which one of them waits for another process."""
+        return self.here(-1)
+
+
+class Shedding:
+    """The app, with its predict routes closed while `max_waiting` queries wait."""
+
+    def __init__(self, app: ASGIApp, waiting: Waiting, max_waiting: int) -> None:
+        self.app, self.waiting, self.max_waiting = app, waiting, max_waiting
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST":
+            await self.app(scope, receive, send)
+        elif self.waiting.num_queries >= self.max_waiting and scope["path"].endswith(PREDICT_ROUTES):
+            reason = f"The server is busy: {self.max_waiting} queries wait. Ask again in a second, or add replicas."
+            await RefusedRequest(HTTPStatus.TOO_MANY_REQUESTS, reason).answer()(scope, receive, send)
+        else:
+            with self.waiting.here(1):
+                await self.app(scope, receive, send)
