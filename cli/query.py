@@ -1,7 +1,7 @@
 """`redrec query`: get items for a user from a running server."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cli.command import Outcome
@@ -31,6 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--category", help="only items of this category (default: of all)")
     parser.add_argument(
+        "--explain",
+        action="store_true",
+        default=None,
+        help="say what adds to each score, and which past events are near the item",
+    )
+    parser.add_argument(
         "--url", default="http://localhost:8080", help="address of the server (default: http://localhost:8080)"
     )
 
@@ -48,6 +54,7 @@ def run(arguments: argparse.Namespace) -> Outcome:
         history=None if arguments.history is None else read_history(arguments.history),
         exclude_seen=arguments.exclude_seen,
         category=arguments.category,
+        explain=arguments.explain,
     )
     return Outcome(answer, answer_text(answer))
 
@@ -59,5 +66,23 @@ def answer_text(answer: Mapping[str, Any]) -> str:
         score = "-" if item["score"] is None else f"{item['score']:.4f}"
         interest = "-" if item["interest"] is None else str(item["interest"])
         rows.append([str(rank), item["item_id"], score, interest, item["title"] or "-"])
+    rows = with_explanations(rows, answer["items"])
     why = f" ({answer['reason']})" if answer["reason"] else ""
     return f"{table(rows)}\n\nsource: {answer['source']}{why}, bundle {answer['bundle_id']}"
+
+
+def with_explanations(rows: list[list[str]], items: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Return the rows with what explains their items, if the server said it."""
+    if not any("explanation" in item for item in items):
+        return rows
+    header = ["cosine", "popular", "own", "moved", "nearest events"]
+    pairs = zip(rows[1:], items, strict=True)
+    return [rows[0] + header, *(row + explained(item["explanation"]) for row, item in pairs)]
+
+
+def explained(explanation: Mapping[str, Any]) -> list[str]:
+    """Return the cells of an item's explanation."""
+    summands = [f"{explanation[name]:.4f}" for name in ("cosine", "recent_popularity", "own_items")]
+    events = explanation["nearest_events"]
+    near = [f"{event['item_id']} ({event['scenario']}, {event['cosine']:.2f})" for event in events]
+    return [*summands, f"{explanation['moved_by_ranker']:+d}", ", ".join(near)]

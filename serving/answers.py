@@ -3,10 +3,12 @@
 Only a server with an allocation names experiment, arm and exposure, and the team of each item of an interleaved list.
 """
 
+import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from serving.arms import Served
+from serving.explanations import Explanation
 from serving.retriever import Item
 
 NO_ITEM_ID, NO_SCORE, NO_INTEREST = "", 0.0, -1  # V2 tensors are rectangular and JSON has no NaN
@@ -27,7 +29,7 @@ def v1_answers(served: Sequence[Served]) -> dict[str, list[dict[str, object]]]:
 
 def v1_answer(served: Served) -> dict[str, object]:
     answer: dict[str, object] = {
-        "items": [item._asdict() for item in served.answer.items],
+        "items": [v1_item(item) for item in served.answer.items],
         "source": served.answer.source,
         "reason": served.answer.reason,
         "bundle_id": served.bundle_id,
@@ -36,12 +38,29 @@ def v1_answer(served: Served) -> dict[str, object]:
         answer |= {name: getattr(served, name) for name in ARM_FIELDS}
     if served.teams is not None:
         pairs = zip(served.answer.items, served.teams, strict=True)
-        answer["items"] = [{**item._asdict(), TEAM: team} for item, team in pairs]
+        answer["items"] = [{**v1_item(item), TEAM: team} for item, team in pairs]
     return answer
 
 
+def v1_item(item: Item) -> dict[str, object]:
+    fields = item._asdict()
+    if item.explanation is None:
+        del fields["explanation"]
+    else:
+        fields["explanation"] = explanation_of(item.explanation)
+    return fields
+
+
+def explanation_of(explanation: Explanation) -> dict[str, object]:
+    events = [event._asdict() for event in explanation.nearest_events]
+    return explanation._asdict() | {"nearest_events": events}
+
+
 def v2_answers(served: Sequence[Served]) -> list[Tensor]:
-    """Return n rows of k columns; k is the length of the longest list, and shorter ones are padded with empty ids."""
+    """Return n rows of k columns; k is the length of the longest list, and shorter ones are padded with empty ids.
+
+    Explanations, if a query wants them, are JSON texts.
+    """
     answers = [one.answer for one in served]
     n, k = len(answers), max(len(answer.items) for answer in answers)
     padding = Item(NO_ITEM_ID, "", NO_SCORE, NO_INTEREST)
@@ -58,6 +77,10 @@ def v2_answers(served: Sequence[Served]) -> list[Tensor]:
         Tensor("reason", "BYTES", [n], [answer.reason or "" for answer in answers]),
         Tensor("bundle_id", "BYTES", [n], [one.bundle_id for one in served]),
     ]
+    explained = [item.explanation for item in items]
+    if any(explained):
+        texts = ["" if one is None else json.dumps(explanation_of(one)) for one in explained]
+        tensors.append(Tensor("explanation", "BYTES", [n, k], texts))
     if served[0].experiment is not None:
         for name in ARM_FIELDS:
             tensors.append(Tensor(name, "BYTES", [n], [getattr(one, name) or "" for one in served]))

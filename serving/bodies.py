@@ -21,12 +21,34 @@ class V1Request(Body):
     instances: list[Query] = Field(min_length=1, max_length=MAX_INSTANCES)
 
 
+class HistoryEvent(Body):
+    """The newest event of the user's history with an item."""
+
+    item_id: str
+    scenario: str
+    timestamp_ms: int = Field(description="milliseconds since 1970")
+    cosine: float = Field(description="between the two items: 1 would be the same")
+
+
+class ItemExplanation(Body):
+    """Why an item is in a list. Cosine and boosts add up to the score of the search; a ranker may move the item."""
+
+    cosine: float = Field(description="between the item and the interest or medoid that is nearest to it")
+    recent_popularity: float = Field(description="what the popularity boost added")
+    own_items: float = Field(description="what the boost of the user's own items added")
+    moved_by_ranker: int = Field(description="positions up in the list; negative: down; 0: not moved")
+    nearest_events: list[HistoryEvent] = Field(description="nearest first, one per item that the user had, at most 3")
+
+
 class RecommendedItem(Body):
     item_id: str
     title: str | None
     score: float | None = Field(description="null in a fallback")
     interest: int | None = Field(
         description="number of the user's interest, or medoid, that found the item; null in a fallback"
+    )
+    explanation: ItemExplanation | None = Field(
+        default=None, description="absent if the query does not say `explain`, and in a fallback"
     )
     team: Team | None = Field(default=None, description="of an interleaved list: the arm that a click is credited to")
 

@@ -20,6 +20,7 @@ def query(
     history: Sequence[dict[str, object]] | None = None,
     exclude_seen: bool | None = None,
     category: str | None = None,
+    explain: bool | None = None,
     model_name: str = "redrec",
     timeout_s: float = 10,
 ) -> dict[str, Any]:
@@ -30,7 +31,7 @@ def query(
         ConnectionError: The server failed or did not answer.
     """
     instance = {"user_id": user_id, "scenario": scenario, "k": k}
-    optional = {"history": history, "exclude_seen": exclude_seen, "category": category}
+    optional = {"history": history, "exclude_seen": exclude_seen, "category": category, "explain": explain}
     instance |= {name: value for name, value in optional.items() if value is not None}
     body = post(f"{url.rstrip('/')}/v1/models/{quote(model_name)}:predict", {"instances": [instance]}, timeout_s)
     prediction: dict[str, Any] = body["predictions"][0]

@@ -60,6 +60,7 @@ class Query(Config):
     history: list[Event] | None = Field(default=None, max_length=MAX_HISTORY)  # absent: the feature store's
     exclude_seen: bool | None = None  # absent: as the scenario does (`redrec.evaluation.seen_items`)
     category: str | None = Field(default=None, min_length=1, max_length=MAX_CATEGORY)
+    explain: bool = False  # why each item is in the list (`serving.explanations`)
     request_id: Id | None = None  # of an interleaved list, which is the same for one id; absent: the server gives one
 
 

@@ -35,6 +35,7 @@ from redrec.index.search import AsyncItemIndex, IndexUnavailableError, SearchRes
 from redrec.model.boosts import own_boosts
 from redrec.model.session import TowerError, open_tower
 from serving.config import ServingConfig
+from serving.explanations import Explanation, explanations
 from serving.histories import HistoryReader, encode_columns, event_columns
 from serving.index import ServerIndex, open_embedded
 from serving.live_recall import LiveRecall
@@ -61,6 +62,7 @@ class Item(NamedTuple):
     title: str
     score: float | None
     interest: int | None
+    explanation: Explanation | None = None  # only where a query asks for it
 
 
 class Answer(NamedTuple):
@@ -80,6 +82,7 @@ class QueriedUser(NamedTuple):
     query: RankedQuery
     boosted: Boosted
     has_tower: bool
+    explains: bool = False
 
 
 class Retriever:
@@ -154,7 +157,7 @@ class Retriever:
             with timed(query.scenario, "tower"):
                 user = await self._by_tower(history, query.scenario)
             with timed(query.scenario, "search"):
-                return await self._searched(user, query.k, item_filter)
+                return await self._searched(user._replace(explains=query.explain), query.k, item_filter)
         except StageError as stage:
             if str(stage) not in (TOWER_TIMEOUT, TOWER_FAILED):
                 raise
@@ -162,7 +165,7 @@ class Retriever:
                 with timed(query.scenario, "medoids"):
                     user = await self._on_thread(False, self._by_medoids, history, query.scenario)
                 with timed(query.scenario, "search"):
-                    answer = await self._searched(user, query.k, item_filter)
+                    answer = await self._searched(user._replace(explains=query.explain), query.k, item_filter)
             except StageError:
                 raise stage from None
             return answer._replace(source="medoid", reason=str(stage))
@@ -181,13 +184,13 @@ class Retriever:
         source, reason = "model", None
         if self.client is not None:
             try:
-                return Answer(self._items(await self._from_server(self.client, user, k, item_filter)), source, None)
+                return Answer(await self._from_server(self.client, user, k, item_filter), source, None)
             except StageError as stage:
                 if self.embedded is None:
                     raise
                 source, reason = "exact", str(stage)
-        merged = await self._on_thread(user.has_tower, self._from_process, user, k, item_filter)
-        return Answer(self._items(merged), source, reason)
+        items = await self._on_thread(user.has_tower, self._from_process, user, k, item_filter)
+        return Answer(items, source, reason)
 
     async def _history(self, query: Query) -> History:
         """Return the inline history, or that of the feature store; raise StageError if it has no known event."""
@@ -249,7 +252,9 @@ class Retriever:
         own = own_boosts(query.history, query.scenario, query.moment_ms, weights, logit_scale)
         return Boosted(popular.get(manifest.scenarios[query.scenario]), own)
 
-    async def _from_server(self, client: AsyncItemIndex, user: QueriedUser, k: int, item_filter: ItemFilter) -> Merged:
+    async def _from_server(
+        self, client: AsyncItemIndex, user: QueriedUser, k: int, item_filter: ItemFilter
+    ) -> list[Item]:
         search = client.search(user.query.interests_QD, self._num_searched(user, k), item_filter)
         try:
             with self.waiting.elsewhere():
@@ -259,13 +264,13 @@ class Retriever:
             raise StageError("index_unavailable") from error
         self.index_outage.answered()
         self.recall.offer(user.query.interests_QD, result[1], self._num_searched(user, k), item_filter)
-        merged: Merged = await self._on_thread(user.has_tower, self._boosted, result, user, k, item_filter)
-        return merged
+        items: list[Item] = await self._on_thread(user.has_tower, self._boosted, result, user, k, item_filter)
+        return items
 
     def _num_searched(self, user: QueriedUser, k: int) -> int:
         return max(k, self.bundle.ranker.num_contenders) if user.has_tower else k
 
-    def _boosted(self, result: SearchResult, user: QueriedUser, k: int, item_filter: ItemFilter) -> Merged:
+    def _boosted(self, result: SearchResult, user: QueriedUser, k: int, item_filter: ItemFilter) -> list[Item]:
         """Return what a search by cosine found, with the request's boosts, in the ranker's order."""
         interests_QD, num_searched = user.query.interests_QD, self._num_searched(user, k)
         result = user.boosted.add_to(
@@ -273,7 +278,7 @@ class Retriever:
         )
         return self._ranked(self.merge(*result, num_searched), user, k)
 
-    def _from_process(self, user: QueriedUser, k: int, item_filter: ItemFilter) -> Merged:
+    def _from_process(self, user: QueriedUser, k: int, item_filter: ItemFilter) -> list[Item]:
         assert self.embedded is not None
         num_searched = self._num_searched(user, k)
         result = self.embedded.search(user.query.interests_QD, num_searched, item_filter, user.boosted)
@@ -281,17 +286,19 @@ class Retriever:
             self.recall.offer(user.query.interests_QD, result[1], num_searched, item_filter, user.boosted)
         return self._ranked(self.merge(*result, num_searched), user, k)
 
-    def _ranked(self, best: Merged, user: QueriedUser, k: int) -> Merged:
-        ranker, popular = self.bundle.ranker, user.boosted.popular
+    def _ranked(self, searched: Merged, user: QueriedUser, k: int) -> list[Item]:
+        best, ranker, popular = searched, self.bundle.ranker, user.boosted.popular
         if ranker.num_contenders and user.has_tower:
             with timed(self.bundle.manifest.scenarios[user.query.scenario], "rank"):
                 popular_C = np.zeros(len(best.items_K)) if popular is None else popular.boost_N[best.items_K]
                 best = ranker.ranked(best, user.query, popular_C, self.bundle.embeddings_ND)
-        return best.of(slice(k))
-
-    def _items(self, merged: Merged) -> list[Item]:
-        rows = zip(merged.items_K.tolist(), merged.scores_K.tolist(), merged.interests_K.tolist(), strict=True)
-        return [Item(self.bundle.item_ids[i], self.titles[i], score, interest) for i, score, interest in rows]
+        best = best.of(slice(k))
+        rows = zip(best.items_K.tolist(), best.scores_K.tolist(), best.interests_K.tolist(), strict=True)
+        items = [Item(self.bundle.item_ids[i], self.titles[i], score, interest) for i, score, interest in rows]
+        if not user.explains:
+            return items
+        explained = explanations(best, searched, user.query, user.boosted, self.bundle)
+        return [item._replace(explanation=one) for item, one in zip(items, explained, strict=True)]
 
     def _fallback(self, query: Query, item_filter: ItemFilter, reason: str) -> Answer:
         popular = [self.bundle.item_index[item] for item in self.bundle.fallback[query.scenario]]

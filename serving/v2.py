@@ -20,6 +20,7 @@ INPUTS = {
     "history": "BYTES",  # a JSON list of events
     "exclude_seen": "BOOL",
     "category": "BYTES",
+    "explain": "BOOL",
     "request_id": "BYTES",
 }
 REQUIRED = {"user_id", "scenario"}

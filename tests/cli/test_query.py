@@ -23,6 +23,16 @@ def test_an_answer_of_the_model_has_score_and_interest():
     assert source == "source: model, bundle b1"
 
 
+def test_an_explained_item_has_what_adds_to_its_score_and_the_nearest_events():
+    events = [{"item_id": "i7", "scenario": "ads", "timestamp_ms": 1, "cosine": 0.754}]
+    summands = {"cosine": 0.25, "recent_popularity": 0.0, "own_items": 0.125}
+    explanation = summands | {"moved_by_ranker": -2, "nearest_events": events}
+    items = [{"item_id": "i1", "title": "Tea", "score": 0.375, "interest": 2, "explanation": explanation}]
+    answer = {"items": items, "source": "model", "reason": None, "bundle_id": "b1"}
+    row = answer_text(answer).splitlines()[1].split(maxsplit=9)
+    assert row == ["1", "i1", "0.3750", "2", "Tea", "0.2500", "0.0000", "0.1250", "-2", "i7 (ads, 0.75)"]
+
+
 def test_an_item_without_a_title_is_shown_by_its_id():
     items = [{"item_id": "i1", "title": None, "score": 0.5, "interest": 2}]
     answer = {"items": items, "source": "model", "reason": None, "bundle_id": "b1"}

@@ -1,7 +1,10 @@
 """Answers in the two protocols: V2 pads shorter lists, and marks what a fallback does not have."""
 
+import json
+
 from serving.answers import v1_answers, v2_answers
 from serving.arms import Served
+from serving.explanations import Explanation, NearEvent
 from serving.retriever import Answer, Item
 
 ANSWERS = [
@@ -49,6 +52,25 @@ def test_a_server_with_an_allocation_names_experiment_arm_and_exposure():
     assert tensors["exposure_id"] == ["e1", ""]
     assert tensors["bundle_id"] == ["b1", "b0"]
     assert not {"experiment", "arm", "exposure_id"} & {tensor.name for tensor in v2_answers(ANSWERS)}
+
+
+def test_an_explanation_is_there_only_where_one_was_made():
+    explanation = Explanation(0.5, 0.25, 0.0, -2, [NearEvent("i9", "ads", 1, 0.75)])
+    items = [Item("i1", "Tea", 0.75, 2, explanation), Item("i2", "Kettle", 0.5, 0)]
+    served = [Served(Answer(items, "model", None), "b1"), ANSWERS[1]]
+    shown = {
+        "cosine": 0.5,
+        "recent_popularity": 0.25,
+        "own_items": 0.0,
+        "moved_by_ranker": -2,
+        "nearest_events": [{"item_id": "i9", "scenario": "ads", "timestamp_ms": 1, "cosine": 0.75}],
+    }
+    first, second = v1(served)[0]["items"]
+    assert (first["explanation"], "explanation" in second) == (shown, False)
+    tensors = {tensor.name: tensor for tensor in v2_answers(served)}
+    first, *others = tensors["explanation"].data
+    assert (tensors["explanation"].shape, json.loads(first), others) == ([2, 2], shown, ["", "", ""])
+    assert "explanation" not in {tensor.name for tensor in v2_answers(ANSWERS)}
 
 
 def v1(served: list[Served]) -> list[dict]:

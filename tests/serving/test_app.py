@@ -104,7 +104,7 @@ def v1(url: str, *instances: dict) -> tuple[int, Any]:
 
 
 def v2(url: str, **tensors: list) -> tuple[int, Any]:
-    datatypes = {"k": "INT32", "exclude_seen": "BOOL"}
+    datatypes = {"k": "INT32", "exclude_seen": "BOOL", "explain": "BOOL"}
     inputs = [
         {"name": name, "shape": [len(values)], "datatype": datatypes.get(name, "BYTES"), "data": values}
         for name, values in tensors.items()
@@ -211,6 +211,17 @@ def test_a_stored_user_gets_what_the_same_events_inline_get(url: str, run: RunFo
     )
     stored, given = body["predictions"]
     assert stored == given and stored["source"] == "model"
+
+
+def test_v1_and_v2_explain_alike(url: str):
+    instance = {"user_id": "u", "scenario": "ads", "k": 3, "history": HISTORY, "explain": True}
+    _, body = v1(url, instance)
+    V1Answer.model_validate(body)
+    shown = [item["explanation"] for item in body["predictions"][0]["items"]]
+    fields = {"user_id": ["u"], "scenario": ["ads"], "k": [3], "history": [json.dumps(HISTORY)]}
+    outputs = {output["name"]: output for output in v2(url, **fields, explain=[True])[1]["outputs"]}
+    assert [json.loads(text) for text in outputs["explanation"]["data"]] == shown
+    assert [event["item_id"] for event in shown[0]["nearest_events"]] and query(url, "u", "ads", explain=True)["items"]
 
 
 def test_an_unknown_user_gets_the_marked_fallback(url: str, bundle: Bundle):

@@ -40,6 +40,7 @@ def test_requests_and_answers_have_types(app: fastapi.FastAPI):
         "history",
         "exclude_seen",
         "category",
+        "explain",
         "request_id",
     }
     assert schema["paths"][EVENTS]["post"]["security"] == [{"token": []}]

@@ -76,7 +76,7 @@ def test_a_column_of_values_is_a_list_of_them():
         (b'{"id": "\\ud800", "inputs": []}', "surrogate"),
         (b"[]", "a JSON object whose `inputs`"),
         (b'{"inputs": [7]}', "a JSON object whose `inputs`"),
-        (orjson.dumps({"inputs": [USERS] * 8}), "at most 7 inputs; seen: 8"),
+        (orjson.dumps({"inputs": [USERS] * 9}), "at most 8 inputs; seen: 9"),
     ],
 )
 def test_a_body_is_checked_before_it_is_parsed(body: bytes, reason: str):
