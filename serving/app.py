@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import fastapi
-import uvloop
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from kserve.model_server import app
@@ -62,8 +61,6 @@ def serve(
     config = config or serving_config(None, os.environ)
     logging.config.dictConfig(logging_config(config.log_format))
     warnings.filterwarnings("ignore", message="ORJSONResponse is deprecated")  # KServe 0.21 on newer FastAPI
-    uvloop.install()
-    asyncio.set_event_loop(uvloop.new_event_loop())  # KServe 0.21 runs one worker on plain asyncio otherwise
     predictor = Predictor(model_name, bundle, features, config, experiment)
     predictor.load()
 

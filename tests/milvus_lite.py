@@ -14,15 +14,25 @@ from tests.redis_server import free_port
 START_S = 120
 
 
-@contextmanager
-def milvus_lite(folder: Path) -> Iterator[tuple[MilvusServer, subprocess.Popen]]:
-    """Yield a server and its process, with its files in `folder`."""
-    port = free_port()
+def start_lite(folder: Path, port: int) -> subprocess.Popen:
+    """Start a server, again after a kill, and wait until it listens."""
     command = [sys.executable, "-m", "milvus_lite", "server", "--data-dir", str(folder)]
     address = ["--host", "127.0.0.1", "--port", str(port)]
     process = subprocess.Popen(command + address, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _wait_until_listening(port)
+    except BaseException:
+        process.kill()
+        raise
+    return process
+
+
+@contextmanager
+def milvus_lite(folder: Path) -> Iterator[tuple[MilvusServer, subprocess.Popen]]:
+    """Yield a server and its process, with its files in `folder`."""
+    port = free_port()
+    process = start_lite(folder, port)
+    try:
         yield MilvusServer(uri=f"http://127.0.0.1:{port}"), process
     finally:
         process.kill()
