@@ -66,11 +66,11 @@ class ConstantLoad:
         """Return how many requests a second are answered to clients that wait for each answer."""
         end_s = time.monotonic() + seconds
 
-        async def ask() -> None:
+        async def client() -> None:
             while time.monotonic() < end_s:
                 await self._send()
 
-        await asyncio.gather(*(ask() for _ in range(num_clients)))
+        await asyncio.gather(*(client() for _ in range(num_clients)))
         return len(self.results) / seconds
 
     async def _send(self) -> None:
@@ -95,7 +95,7 @@ class ConstantLoad:
             writer.close()
             raise
         self.free.append((reader, writer))
-        source, bundle_id = (found[1].decode() if found else "" for found in (SOURCE.search(body), BUNDLE.search(body)))
+        source, bundle_id = (match[1].decode() if match else "" for match in (SOURCE.search(body), BUNDLE.search(body)))
         return int(head[9:12]), source, bundle_id
 
 

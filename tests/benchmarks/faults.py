@@ -1,4 +1,4 @@
-"""Faults under load: what the requests of a constant load get while a part of the service fails, and how soon it is over.
+"""Faults under load: what the requests of a constant load get while something fails, and how soon it is over.
 
 One `redrec serve` process with a small bundle, its features in Redis and its collection on a Milvus Lite server. The
 load runs a second before a fault, through it, and some seconds after its end. Every answer but the model's has to say
@@ -86,7 +86,7 @@ def row_of(fault: str, results: list[Result], end_s: float, until_s: float = np.
 
 
 class Lab:
-    """The parts of a service, each of which may fail; `redis` and `milvus` are the processes of now."""
+    """A service and what it needs, each of which may fail; `redis` and `milvus` are the processes of now."""
 
     def __init__(self, folder: Path) -> None:
         self.run, self.redis_port, self.milvus_port, self.port = (
@@ -153,7 +153,7 @@ class Lab:
             time.sleep(AFTER_S)
         return row_of(fault, load.results, end_s)
 
-    def of_parts(self) -> Iterator[Row]:
+    def of_services(self) -> Iterator[Row]:
         """Yield a row per fault of Redis, Milvus and the bundle."""
         yield self.under_load("none")
         yield self.under_load("Milvus frozen", *frozen(self.milvus))
@@ -205,7 +205,7 @@ def kill(process: subprocess.Popen) -> None:
 
 def run(_: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch, closing(Lab(Path(scratch))) as lab, lab.served() as process:
-        rows = [*lab.of_parts(), *lab.of_clients(), lab.terminated(process)]
+        rows = [*lab.of_services(), *lab.of_clients(), lab.terminated(process)]
     return {"rate": RATE, "rows": [row._asdict() for row in rows]}
 
 
