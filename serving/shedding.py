@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from serving.refusals import RefusedRequest
 
 PREDICT_ROUTES = (":predict", "/infer")  # of V1 and V2, whatever the model's name and version
+FEW_REQUESTS = 8  # are never refused: one may be for 64 users, and shuts nobody out alone
 
 
 class Waiting:
@@ -43,14 +44,22 @@ class Shedding:
     """The app, with its predict routes closed while `max_waiting` queries wait."""
 
     def __init__(self, app: ASGIApp, waiting: Waiting, max_waiting: int) -> None:
-        self.app, self.waiting, self.max_waiting = app, waiting, max_waiting
+        self.app, self.waiting, self.max_waiting, self.num_requests = app, waiting, max_waiting, 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "POST":
             await self.app(scope, receive, send)
-        elif self.waiting.num_queries >= self.max_waiting and scope["path"].endswith(PREDICT_ROUTES):
+        elif self._is_busy() and scope["path"].endswith(PREDICT_ROUTES):
             reason = f"The server is busy: {self.max_waiting} queries wait. Ask again in a second, or add replicas."
             await RefusedRequest(HTTPStatus.TOO_MANY_REQUESTS, reason).answer()(scope, receive, send)
         else:
-            with self.waiting.here(1):
-                await self.app(scope, receive, send)
+            self.num_requests += 1
+            try:
+                with self.waiting.here(1):
+                    await self.app(scope, receive, send)
+            finally:
+                self.num_requests -= 1
+
+    def _is_busy(self) -> bool:
+        is_few = self.num_requests < min(FEW_REQUESTS, self.max_waiting)
+        return self.waiting.num_queries >= self.max_waiting and not is_few

@@ -104,7 +104,7 @@ def _write(folder: BundleFolder, data: Path, model: Path, metrics: Path | None, 
 def complete(folder: BundleFolder, content: BundleContent, index: IndexConfig, server: MilvusServer | None) -> None:
     """Verify the index of a folder that has all other files, with a server build it first, and write the manifest."""
     files = {name: file_hash(folder.path / name) for name in folder.HASHED}
-    bundle_id = content.id_with(files)
+    bundle_id = content.id_with(files, index.policy)
     manifest = BundleManifest(
         **{name: getattr(content, name) for name in BundleContent.model_fields},
         id=bundle_id,

@@ -1,7 +1,7 @@
 """Bundle manifest: the description of a release bundle, and the id that follows from its content.
 
-The id is a hash of content: the files, the vocabulary, the history encoding and the boosts. Same content,
-same id. The embedded index is one of the files, the embeddings; rows of a server's index carry the id.
+The id is a hash of content: the files, the vocabulary, the history encoding, the boosts and how interests become one
+list. Same content, same id. The embedded index is one of the files, the embeddings; rows of a server's index carry it.
 """
 
 import hashlib
@@ -13,6 +13,7 @@ from redrec.bundle.check import FORMAT
 from redrec.config import Record
 from redrec.history import HistoryConfig, Vocabulary
 from redrec.index.config import IndexConfig
+from redrec.index.merge import Policy
 from redrec.index.recall import FilterRecall
 from redrec.model.boosts import BoostWeights
 
@@ -46,7 +47,7 @@ class BundleContent(Record):
     def vocabulary(self) -> Vocabulary:
         return Vocabulary(scenarios=self.scenarios, actions=self.actions)
 
-    def id_with(self, files: dict[str, str]) -> str:
+    def id_with(self, files: dict[str, str], policy: Policy) -> str:
         """Return the id of a bundle with these files. The keys of `content` never change: every id would change."""
         content: dict[str, object] = {
             "files": files,
@@ -55,6 +56,8 @@ class BundleContent(Record):
             "boosts": [weights.model_dump() for weights in self.boosts],
             "logit_scale": self.logit_scale,
         }
+        if policy != "max":  # the only one that the first bundles had
+            content["policy"] = policy
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:ID_DIGITS]
 
 

@@ -78,7 +78,7 @@ def _check_files(folder: BundleFolder, manifest: BundleManifest) -> None:
         actual = file_hash(path) if path.is_file() else "no file"
         if actual != expected:
             raise InputError(f"{path}: the manifest says {expected}, found {actual}. {remedy}")
-    actual = manifest.id_with(manifest.files)
+    actual = manifest.id_with(manifest.files, manifest.index.config.policy)
     if actual != manifest.id:
         raise InputError(f"{folder.manifest}: it calls itself {manifest.id}, its content is {actual}. {remedy}")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from redrec.bundle.reader import Bundle
+from redrec.index.config import IndexConfig
 from redrec.model.boosts import OWN_COUNTS, BoostWeights
 from tests.bundle.runs import build, other_model
 from tests.bundles import SCENARIOS, random_ranker
@@ -31,3 +32,7 @@ def test_other_content_has_another_id(run: Path, built: Bundle, changed: str):
         name = {"tower": "user_tower.onnx", "embeddings": "item_embeddings.npy"}[changed]
         shutil.copyfile(run / "other/model/export" / name, run / "model/export" / name)
     assert build(run).manifest.id != built.manifest.id
+
+
+def test_interests_that_are_merged_another_way_make_another_id(run: Path, built: Bundle):
+    assert build(run, index=IndexConfig(policy="quota")).manifest.id != built.manifest.id

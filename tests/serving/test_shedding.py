@@ -22,9 +22,14 @@ def shed(num_waiting: int, path: str, method: str = "POST") -> tuple[int, dict[s
 
     async def run() -> tuple[int, dict[str, str]]:
         app, waiting = Echo(), Waiting()
+        shedding = Shedding(app, waiting, 2)
+        held = asyncio.gather(*(ask(shedding, [b"{}"]) for _ in range(num_waiting)))
+        await asyncio.sleep(0.01)
+        asked = asyncio.create_task(ask(shedding, [b"{}"], path, method))
+        await asyncio.sleep(0.01)
         app.may_go_on.set()
-        with waiting.here(num_waiting):
-            status, _, headers = await ask(Shedding(app, waiting, 2), [b"{}"], path, method)
+        status, _, headers = await asked
+        await held
         assert waiting.num_queries == 0
         return status, headers
 
@@ -43,6 +48,16 @@ def test_queries_are_refused_while_too_many_wait(path: str):
 )
 def test_all_else_is_answered_while_too_many_queries_wait(method: str, path: str):
     assert shed(99, path, method)[0] == 200
+
+
+def test_a_request_for_many_users_shuts_nobody_out_alone():
+    async def run() -> int:
+        app, waiting = Echo(), Waiting()
+        app.may_go_on.set()
+        with waiting.here(64):
+            return (await ask(Shedding(app, waiting, 32), [b"{}"]))[0]
+
+    assert asyncio.run(run()) == 200
 
 
 def test_a_request_waits_until_it_is_answered():
