@@ -25,10 +25,10 @@ def shed(num_waiting: int, path: str, method: str = "POST") -> tuple[int, dict[s
         shedding = Shedding(app, waiting, 2)
         held = asyncio.gather(*(ask(shedding, [b"{}"]) for _ in range(num_waiting)))
         await asyncio.sleep(0.01)
-        asked = asyncio.create_task(ask(shedding, [b"{}"], path, method))
+        last = asyncio.create_task(ask(shedding, [b"{}"], path, method))
         await asyncio.sleep(0.01)
         app.may_go_on.set()
-        status, _, headers = await asked
+        status, _, headers = await last
         await held
         assert waiting.num_queries == 0
         return status, headers
