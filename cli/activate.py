@@ -57,12 +57,11 @@ def listed(run: RunFolder) -> Outcome:
 
 def live_manifest(run: RunFolder) -> "tuple[BundleManifest | None, str | None]":
     """Return the manifest of the bundle in service, or what is wrong with it."""
-    from redrec.bundle.manifest import BundleManifest
-    from redrec.config import InputError, load_config
-    from redrec.folders import BundleFolder
+    from redrec.bundle.manifest import read_manifest
+    from redrec.config import InputError
 
     try:
         check_run(run.path)
-        return load_config(BundleManifest, BundleFolder(run.bundle).manifest), None
+        return read_manifest(run.bundle), None
     except InputError as error:
         return None, str(error)

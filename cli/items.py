@@ -47,17 +47,15 @@ def run(arguments: argparse.Namespace) -> Outcome:
     check_run(arguments.run)
     folder = RunFolder(arguments.run)
     from redrec.bundle.activate import replacing
-    from redrec.bundle.manifest import BundleManifest
+    from redrec.bundle.manifest import read_manifest
     from redrec.bundle.refresh import refresh_bundle
-    from redrec.config import load_config
-    from redrec.folders import BundleFolder
 
     with replacing(folder) as live:
         table = given_items(arguments.items, live.manifest) if arguments.items else live.items.slice(0, 0)
         embed = partial(embed_by, arguments.model or folder.model, live.manifest)
         server = index_server(live.manifest)
         counts = refresh_bundle(live, table, arguments.withdraw, folder.bundle, embed, server)
-        after = load_config(BundleManifest, BundleFolder(folder.bundle).manifest)
+        after = read_manifest(folder.bundle)
     seconds = round(time.monotonic() - started, 1)
     result = {**counts._asdict(), "items": after.index.count, "bundle": after.id, "before": live.manifest.id}
     return Outcome({**result, "seconds": seconds}, items_text(arguments.run, result, seconds))

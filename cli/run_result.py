@@ -10,11 +10,11 @@ from cli.command import HEADLINE, program
 from cli.labels import labels
 from cli.quality import quality_text
 from cli.table import indented, interval, table
-from redrec.bundle.manifest import BundleManifest
+from redrec.bundle.manifest import read_manifest
 from redrec.config import load_config
 from redrec.data.prepare import DataQuality
 from redrec.drift.verdicts import Drift
-from redrec.folders import BundleFolder, DriftFolder, RunFolder, read_json
+from redrec.folders import DriftFolder, RunFolder, read_json
 
 NUM_SHOWN = 5  # of a scenario's ten recommended items
 
@@ -44,7 +44,7 @@ def read_run(folder: Path) -> RunResult:
     run = RunFolder(folder)
     return RunResult(
         folder,
-        load_config(BundleManifest, BundleFolder(run.bundle).manifest).id,
+        read_manifest(run.bundle).id,
         load_config(DataQuality, run.quality),
         read_json(run.metrics),
         load_config(Drift, DriftFolder(run.drift).verdicts),

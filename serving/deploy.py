@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from redrec.bundle.manifest import BundleManifest
-from redrec.config import InputError, load_config
-from redrec.folders import BundleFolder, RunFolder
+from redrec.bundle.manifest import read_manifest
+from redrec.config import InputError
+from redrec.folders import RunFolder
 from serving.client import query
 from serving.kubernetes_api import own_namespace, plain_refusals
 from serving.rollout import DeployError, State, failure, is_rolled_out, progress
@@ -45,7 +45,7 @@ class Release(NamedTuple):
     @staticmethod
     def read(folder: Path, uri: str) -> "Release":
         """Return the release of a run folder; Kubeflow Pipelines writes minio:// for what KServe reads as s3://."""
-        manifest = load_config(BundleManifest, BundleFolder(RunFolder(folder).bundle).manifest)
+        manifest = read_manifest(RunFolder(folder).bundle)
         return Release(uri.replace("minio://", "s3://", 1), manifest.id, manifest.scenarios[0])
 
 

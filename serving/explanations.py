@@ -45,7 +45,7 @@ def explanations(
     embeddings_KD = bundle.embeddings_ND[best.items_K].astype(np.float32)
     cosines_K = (embeddings_KD @ query.interests_QD.T).max(axis=1)
     position = {item: number for number, item in enumerate(searched.items_K.tolist())}
-    popular_K = np.zeros(len(best.items_K)) if boosted.popular is None else boosted.popular.boost_N[best.items_K]
+    popular_K = boosted.popular_of(best.items_K)
     own = dict(zip(boosted.own.items_T.tolist(), boosted.own.boost_T.tolist(), strict=True))
     events = nearest_events(embeddings_KD, query.history, bundle)
     rows = zip(best.items_K.tolist(), cosines_K.tolist(), popular_K.tolist(), events, strict=True)

@@ -157,7 +157,7 @@ class Retriever:
             with timed(query.scenario, "tower"):
                 user = await self._by_tower(history, query.scenario)
             with timed(query.scenario, "search"):
-                return await self._searched(user._replace(explains=query.explain), query.k, item_filter)
+                return await self._searched(user, query, item_filter)
         except StageError as stage:
             if str(stage) not in (TOWER_TIMEOUT, TOWER_FAILED):
                 raise
@@ -165,7 +165,7 @@ class Retriever:
                 with timed(query.scenario, "medoids"):
                     user = await self._on_thread(False, self._by_medoids, history, query.scenario)
                 with timed(query.scenario, "search"):
-                    answer = await self._searched(user._replace(explains=query.explain), query.k, item_filter)
+                    answer = await self._searched(user, query, item_filter)
             except StageError:
                 raise stage from None
             return answer._replace(source="medoid", reason=str(stage))
@@ -179,8 +179,9 @@ class Retriever:
         self.tower_outage.answered()
         return user
 
-    async def _searched(self, user: QueriedUser, k: int, item_filter: ItemFilter) -> Answer:
+    async def _searched(self, user: QueriedUser, query: Query, item_filter: ItemFilter) -> Answer:
         """Return the result of the index; if a server fails and the catalog is small enough, that of exact search."""
+        user, k = user._replace(explains=query.explain), query.k
         source, reason = "model", None
         if self.client is not None:
             try:
@@ -287,11 +288,11 @@ class Retriever:
         return self._ranked(self.merge(*result, num_searched), user, k)
 
     def _ranked(self, searched: Merged, user: QueriedUser, k: int) -> list[Item]:
-        best, ranker, popular = searched, self.bundle.ranker, user.boosted.popular
+        best, ranker = searched, self.bundle.ranker
         if ranker.num_contenders and user.has_tower:
             with timed(self.bundle.manifest.scenarios[user.query.scenario], "rank"):
-                popular_C = np.zeros(len(best.items_K)) if popular is None else popular.boost_N[best.items_K]
-                best = ranker.ranked(best, user.query, popular_C, self.bundle.embeddings_ND)
+                popular_C = user.boosted.popular_of(searched.items_K)
+                best = ranker.ranked(searched, user.query, popular_C, self.bundle.embeddings_ND)
         best = best.of(slice(k))
         rows = zip(best.items_K.tolist(), best.scores_K.tolist(), best.interests_K.tolist(), strict=True)
         items = [Item(self.bundle.item_ids[i], self.titles[i], score, interest) for i, score, interest in rows]

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 from redrec.data.prepare import DataConfig, prepare
 from redrec.data.split import SplitRule
 from redrec.datasets.world import World, WorldConfig
+from redrec.folders import RunFolder
 from redrec.history import HistoryConfig
 from redrec.model.config import ItemTowerConfig, TransformerConfig, UserTowerConfig
 from redrec.model.encoders.config import HashedConfig
@@ -24,6 +25,12 @@ class TinyRun(NamedTuple):
     items: Path
     folder: Path
     progress: list[str]
+
+
+def names_of_new_run(folder: Path) -> set[str]:
+    """Return the names in a run folder where no bundle was replaced."""
+    run = RunFolder(folder)
+    return run.names - {run.bundles.name, run.broken.name}
 
 
 SMALL_WORLD = WorldConfig(

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from redrec.atomic import replaced_folder
-from redrec.bundle.manifest import BundleManifest
+from redrec.bundle.manifest import BundleManifest, read_manifest
 from redrec.bundle.reader import Bundle
-from redrec.config import InputError, load_config
+from redrec.config import InputError
 from redrec.folders import BundleFolder, RunFolder
 
 NUM_KEPT = 3  # bundles of a run, besides the one in service
@@ -48,7 +48,7 @@ def kept_bundles(run: RunFolder) -> list[BundleManifest]:
     manifests = []
     for folder in _kept_folders(run):
         with suppress(InputError):  # broken, or of another version: `activate` says so of one that is named
-            manifests.append(load_config(BundleManifest, BundleFolder(folder).manifest))
+            manifests.append(read_manifest(folder))
     return sorted(manifests, key=lambda manifest: manifest.created_at, reverse=True)
 
 

@@ -6,11 +6,13 @@ list. Same content, same id. The embedded index is one of the files, the embeddi
 
 import hashlib
 import json
+from pathlib import Path
 
 from pydantic import JsonValue
 
 from redrec.bundle.check import FORMAT
-from redrec.config import Record
+from redrec.config import Record, load_config
+from redrec.folders import BundleFolder
 from redrec.history import HistoryConfig, Vocabulary
 from redrec.index.config import IndexConfig
 from redrec.index.merge import Policy
@@ -68,3 +70,12 @@ class BundleManifest(BundleContent):
     git_commit: str | None
     index: IndexManifest
     files: dict[str, str]  # relative path -> SHA-256
+
+
+def read_manifest(bundle: Path) -> BundleManifest:
+    """Read the manifest of a bundle's folder, without a check of its files.
+
+    Raises:
+        InputError: There is none, or it is broken.
+    """
+    return load_config(BundleManifest, BundleFolder(bundle).manifest)

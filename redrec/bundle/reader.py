@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from redrec.bundle.check import check_bundle
-from redrec.bundle.manifest import BundleManifest
-from redrec.config import InputError, load_config
+from redrec.bundle.manifest import BundleManifest, read_manifest
+from redrec.config import InputError
 from redrec.folders import BundleFolder, read_json
 from redrec.hashing import file_hash
 from redrec.history import HistoryConfig, Vocabulary
@@ -56,15 +56,14 @@ class Bundle(NamedTuple):
         """
         folder = BundleFolder(path)
         check_bundle(path)
-        manifest = load_config(BundleManifest, folder.manifest)
+        manifest = read_manifest(path)
         _check_files(folder, manifest)
         return _read(folder, manifest)
 
     @staticmethod
     def of_checked(path: Path) -> "Bundle":
         """Read a bundle without a check, by the process that has just hashed its files to write the manifest."""
-        folder = BundleFolder(path)
-        return _read(folder, load_config(BundleManifest, folder.manifest))
+        return _read(BundleFolder(path), read_manifest(path))
 
 
 def _check_files(folder: BundleFolder, manifest: BundleManifest) -> None:

@@ -30,6 +30,10 @@ class Boosted(NamedTuple):
         boost_N[self.own.items_T] += self.own.boost_T
         return boost_N
 
+    def popular_of(self, items_K: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Return the popularity boost of some items."""
+        return np.zeros(len(items_K), np.float32) if self.popular is None else self.popular.boost_N[items_K]
+
     def add_to(
         self,
         result: SearchResult,

@@ -57,7 +57,6 @@ CHANGES: dict[str, list[str]] = {
     "interests": ["user_tower.num_queries=1"],
     "window": ["batch.target_window=1"],
 }
-PAPER = ['history.policy="quota_2d"', "user_tower.num_queries=3"]  # the whole model; a set's own recipe has its window
 CHANGES["three_parts"] = [*CHANGES["mixing"], *CHANGES["interests"], *CHANGES["window"]]
 WORLDS = {"world": WorldConfig(), "busy-world": WorldConfig(events_per_user=(96.0, 5.0, 3.0))}
 COMPLETE_JOURNEY = "complete-journey"
@@ -76,11 +75,12 @@ def shared_queries() -> Iterator[None]:
 
 
 def recipe_of(data: str, without: str, seed: int) -> Recipe:
-    recipe = changed(own_recipe(data), [f"seed={seed}", *PAPER])
-    history = recipe.history
-    num_events = len(read_vocabulary(folder_of(data)).scenarios) * history.max_events_per_scenario
-    recipe = recipe.model_copy(update={"history": history.model_copy(update={"max_events": num_events})})
-    return changed(recipe, CHANGES.get(without, []))
+    """Return the paper's model with a set's own window, without an idea."""
+    whole = PRESETS["paper"]()
+    num_events = len(read_vocabulary(folder_of(data)).scenarios) * whole.history.max_events_per_scenario
+    history = whole.history.model_copy(update={"max_events": num_events})
+    update = {"seed": seed, "history": history, "user_tower": whole.user_tower}
+    return changed(own_recipe(data).model_copy(update=update), CHANGES.get(without, []))
 
 
 def folder_of(data: str) -> Path:

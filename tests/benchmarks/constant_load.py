@@ -19,7 +19,6 @@ PATIENCE_S = 15.0
 MAX_BEHIND_S = 0.1  # what this process could not send in time is sent at once, unless it is more than this
 LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 SOURCE = re.compile(rb'"source":"(\w+)"')
-BUNDLE = re.compile(rb'"bundle_id":"(\w+)"')
 
 
 class Result(NamedTuple):
@@ -28,9 +27,7 @@ class Result(NamedTuple):
     sent_s: float  # on the clock of `time.monotonic`
     seconds: float
     status: int
-    source: str  # of the answer; empty without one, as the next
-    bundle_id: str
-    error: str = ""
+    source: str  # of the answer; empty without one
 
     @property
     def is_of_model(self) -> bool:
@@ -74,16 +71,16 @@ class ConstantLoad:
         return len(self.results) / seconds
 
     async def _send(self) -> None:
-        sent_s, error = time.monotonic(), ""
+        sent_s = time.monotonic()
         try:
             async with asyncio.timeout(PATIENCE_S):
-                status, source, bundle_id = await self._answer()
-        except (OSError, EOFError, TimeoutError) as failure:
-            status, source, bundle_id, error = NO_ANSWER, "", "", type(failure).__name__
-        self.results.append(Result(sent_s, time.monotonic() - sent_s, status, source, bundle_id, error))
+                status, source = await self._answer()
+        except (OSError, EOFError, TimeoutError):
+            status, source = NO_ANSWER, ""
+        self.results.append(Result(sent_s, time.monotonic() - sent_s, status, source))
 
-    async def _answer(self) -> tuple[int, str, str]:
-        """Return the status, the source and the bundle of the answer."""
+    async def _answer(self) -> tuple[int, str]:
+        """Return the status and the source of the answer."""
         reader, writer = self.free.pop() if self.free else await asyncio.open_connection("127.0.0.1", self.port)
         try:
             writer.write(self.request)
@@ -95,8 +92,8 @@ class ConstantLoad:
             writer.close()
             raise
         self.free.append((reader, writer))
-        source, bundle_id = (match[1].decode() if match else "" for match in (SOURCE.search(body), BUNDLE.search(body)))
-        return int(head[9:12]), source, bundle_id
+        source = SOURCE.search(body)
+        return int(head[9:12]), source[1].decode() if source else ""
 
 
 @contextmanager

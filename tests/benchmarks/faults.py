@@ -48,7 +48,6 @@ NUM_CLIENTS = 8  # that wait for their answers, to measure the capacity
 NUM_SLOW = 40  # more than may wait
 INSTANCE = {"user_id": "user-7", "scenario": "ads", "k": 10}
 QUIET: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-SERVE = "import sys; from cli.main import main; sys.exit(main())"
 
 
 def nothing() -> None: ...
@@ -78,7 +77,7 @@ def row_of(fault: str, results: list[Result], end_s: float, until_s: float = np.
     walls_ms = [1000 * result.seconds for result in results if result.status == HTTPStatus.OK]
     p50, p99 = np.quantile(walls_ms, [0.5, 0.99]).round(1).tolist() if walls_ms else (None, None)
     late_s = [result.sent_s - end_s for result in results if not result.is_of_model]
-    recovery_s = round(max(0.0, *late_s, 0.0), 2)
+    recovery_s = round(max([0.0, *late_s]), 2)
     fallback, errors = num_answered - num_model, dict(statuses)
     row = Row(fault, len(results), num_model, fallback, num_refused, errors, num_dropped, p50, p99, recovery_s)
     say(str(row))
@@ -124,7 +123,7 @@ class Lab:
     @contextmanager
     def served(self) -> Iterator[subprocess.Popen]:
         options = ["--run", str(self.run.path), "--port", str(self.port), "--config", str(self.config)]
-        process = subprocess.Popen([sys.executable, "-c", SERVE, "serve", *options], **QUIET)
+        process = subprocess.Popen([sys.executable, "-m", "cli.main", "serve", *options], **QUIET)
         try:
             wait_until_ready(f"http://127.0.0.1:{self.port}", process)
             with constant_load(self.port, INSTANCE, RATE):  # warms up

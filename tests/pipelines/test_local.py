@@ -17,16 +17,13 @@ from redrec.folders import RunFolder, read_json
 from redrec.training.config import OptimizerConfig
 from redrec.training.presets import tiny
 from redrec.training.recipe import Recipe
-from tests.worlds import TinyRun
+from tests.worlds import TinyRun, names_of_new_run
 
 BAD_EVENTS = "user_id,item_id,scenario,action,timestamp\nu1,absent,ads,click,2024-01-01 00:00:00\n"
 
 
 def test_a_run_writes_exactly_the_files_of_a_run_folder(tiny_run: TinyRun):
-    assert {p.name for p in tiny_run.folder.iterdir()} == RunFolder(tiny_run.folder).names - {
-        "bundles",
-        "bundle.broken",
-    }
+    assert {p.name for p in tiny_run.folder.iterdir()} == names_of_new_run(tiny_run.folder)
     assert {p.name for p in tiny_run.folder.parent.iterdir()} == {"input", "run"}
 
 
@@ -102,7 +99,7 @@ def test_a_new_run_replaces_the_earlier_one_as_a_whole(tiny_run: TinyRun, tmp_pa
     run_training(tiny_run.events, tiny_run.items, tmp_path / "run")
     assert not (tmp_path / "run" / "bundle" / "of_the_earlier_one").exists()
     assert Bundle.load(tmp_path / "run" / "bundle").manifest == Bundle.load(tiny_run.folder / "bundle").manifest
-    assert {p.name for p in (tmp_path / "run").iterdir()} == RunFolder(tmp_path).names - {"bundles", "bundle.broken"}
+    assert {p.name for p in (tmp_path / "run").iterdir()} == names_of_new_run(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["run"]
 
 
