@@ -1,4 +1,3 @@
-import ctypes
 import json
 import os
 import shutil
@@ -95,11 +94,13 @@ def test_the_folder_holds_no_absolute_path(features):
         assert str(features.parent).encode() not in (features / name).read_bytes()
 
 
-def obey_permissions() -> None:
-    """Give up root's right to write into what is read-only; without root this changes nothing."""
-    ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0)
-
-
+# Gives up root's right to write into what is read-only, and becomes Python; without root this changes nothing. A process
+# of its own, not `preexec_fn`: gRPC's threads, which other tests leave, may abort in a fork that closes its files.
+OBEYING_PERMISSIONS = f"""
+import ctypes, os, sys
+ctypes.CDLL(None).prctl({PR_CAPBSET_DROP}, {CAP_DAC_OVERRIDE}, 0, 0, 0)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
 READ_ELSEWHERE = """
 import json, os, sys
 from pathlib import Path
@@ -117,12 +118,11 @@ def test_a_read_only_copy_is_read_from_another_working_directory(features, onlin
     for path in (copy, *copy.rglob("*")):
         path.chmod(0o555 if path.is_dir() else 0o444)
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", READ_ELSEWHERE, str(copy)],
+        [sys.executable, "-c", OBEYING_PERMISSIONS, "-W", "error", "-c", READ_ELSEWHERE, str(copy)],
         capture_output=True,
         text=True,
         cwd="/",
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-        preexec_fn=obey_permissions,
     )
     for path in (copy, *copy.rglob("*")):
         path.chmod(0o755)
