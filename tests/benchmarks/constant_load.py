@@ -10,8 +10,9 @@ import json
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import cycle
 from typing import NamedTuple
 
 NO_ANSWER = 0  # in place of a status: the connection ended, or the patience
@@ -35,13 +36,14 @@ class Result(NamedTuple):
 
 
 class ConstantLoad:
-    """Requests for one instance to a server at `port`; `rate` may change, and `results` grow as they are answered."""
+    """Requests for one instance each to a server at `port`, for the given ones in turn, again and again.
 
-    def __init__(self, port: int, instance: dict[str, object], rate: float) -> None:
+    `rate` may change, and `results` grow as the requests are answered.
+    """
+
+    def __init__(self, port: int, instances: Sequence[dict[str, object]], rate: float) -> None:
         self.port, self.rate = port, rate
-        body = json.dumps({"instances": [instance]}).encode()
-        head = f"POST /v1/models/redrec:predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
-        self.request = f"{head}Content-Type: application/json\r\n\r\n".encode() + body
+        self.requests = cycle(map(request, instances))
         self.results: list[Result] = []
         self.is_over = threading.Event()
         self.free: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
@@ -83,7 +85,7 @@ class ConstantLoad:
         """Return the status and the source of the answer."""
         reader, writer = self.free.pop() if self.free else await asyncio.open_connection("127.0.0.1", self.port)
         try:
-            writer.write(self.request)
+            writer.write(next(self.requests))
             head = await reader.readuntil(b"\r\n\r\n")
             length = LENGTH.search(head)
             assert length is not None, head
@@ -96,10 +98,17 @@ class ConstantLoad:
         return int(head[9:12]), source[1].decode() if source else ""
 
 
+def request(instance: dict[str, object]) -> bytes:
+    """Return a whole request for one instance."""
+    body = json.dumps({"instances": [instance]}).encode()
+    head = f"POST /v1/models/redrec:predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
+    return f"{head}Content-Type: application/json\r\n\r\n".encode() + body
+
+
 @contextmanager
-def constant_load(port: int, instance: dict[str, object], rate: float) -> Iterator[ConstantLoad]:
+def constant_load(port: int, instances: Sequence[dict[str, object]], rate: float) -> Iterator[ConstantLoad]:
     """Send requests meanwhile; the load has all results at the end."""
-    load = ConstantLoad(port, instance, rate)
+    load = ConstantLoad(port, instances, rate)
     thread = threading.Thread(target=lambda: asyncio.run(load.run()))
     thread.start()
     try:

@@ -46,7 +46,7 @@ RATE = 40.0  # requests a second; the server answers several times as many
 BEFORE_S, FAULT_S, AFTER_S = 1.0, 4.0, 5.0
 NUM_CLIENTS = 8  # that wait for their answers, to measure the capacity
 NUM_SLOW = 40  # more than may wait
-INSTANCE = {"user_id": "user-7", "scenario": "ads", "k": 10}
+INSTANCES = ({"user_id": "user-7", "scenario": "ads", "k": 10},)
 QUIET: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 
@@ -126,7 +126,7 @@ class Lab:
         process = subprocess.Popen([sys.executable, "-m", "cli.main", "serve", *options], **QUIET)
         try:
             wait_until_ready(f"http://127.0.0.1:{self.port}", process)
-            with constant_load(self.port, INSTANCE, RATE):  # warms up
+            with constant_load(self.port, INSTANCES, RATE):  # warms up
                 time.sleep(BEFORE_S)
             yield process
         finally:
@@ -142,7 +142,7 @@ class Lab:
     ) -> Row:
         """Return what requests got; during the fault they come at `rate`."""
         say(f"{fault}: {rate:.0f} requests a second")
-        with constant_load(self.port, INSTANCE, RATE) as load:
+        with constant_load(self.port, INSTANCES, RATE) as load:
             time.sleep(BEFORE_S)
             load.rate = rate
             begin()
@@ -166,14 +166,14 @@ class Lab:
         """Yield a row per kind of clients: those that send half a body, and more than the server can answer."""
         with ExitStack() as slow:
             yield self.under_load(f"{NUM_SLOW} slow clients", lambda: self.connect_slowly(slow), slow.close)
-        capacity = asyncio.run(ConstantLoad(self.port, INSTANCE, RATE).capacity(NUM_CLIENTS, FAULT_S))
+        capacity = asyncio.run(ConstantLoad(self.port, INSTANCES, RATE).capacity(NUM_CLIENTS, FAULT_S))
         for times in (1, 2, 10):
             yield self.under_load(f"{times} times the capacity", rate=times * capacity)
 
     def terminated(self, process: subprocess.Popen) -> Row:
         """Return what requests got that were sent until SIGTERM; later ones find no server."""
         say("SIGTERM")
-        with constant_load(self.port, INSTANCE, RATE) as load:
+        with constant_load(self.port, INSTANCES, RATE) as load:
             time.sleep(FAULT_S)
             end_s = time.monotonic()
             process.terminate()

@@ -9,10 +9,9 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
-from threading import Event
 from typing import Any, NamedTuple
 
 import pytest
@@ -20,7 +19,6 @@ import yaml
 
 from redrec.bundle.reader import Bundle
 from redrec.bundle.release import publish
-from redrec.config import InputError
 from redrec.folders import RunFolder
 from serving.client import query
 from tests import object_store
@@ -29,15 +27,16 @@ from tests.cluster.deploy import TIMEOUT_S
 from tests.cluster.step_pod import POD, step_pod
 from tests.cluster.test_deploy import deploy
 from tests.cluster.test_install_guide import HOST
-from tests.cluster.tools import ROOT, helm, run
+from tests.cluster.tools import ROOT, helm, redrec, run
 from tests.helm.test_chart import render
+from tests.serving.clients import Clients
 
 pytestmark = pytest.mark.cluster
 
 NAMESPACE, SERVICE, RUNNER = "shop", "first-redrec", "pipeline-runner"
 CLAIM = f"pvc://{SERVICE}-bundles"
-NUM_CALLERS = 4
 ADDRESS_S = 60.0
+PAUSE_S = 0.05  # between two requests of a client: the pods share the machine with it
 DOWNLOADER = "kserve/storage-initializer:v0.20.0"  # as the cluster's KServe names it
 DOWNLOADER_FILE = """
 FROM python:3.11-slim
@@ -73,8 +72,33 @@ class Chart(NamedTuple):
         spec: dict = json.loads(self.kubectl("get", "isvc", SERVICE, "-o", "json"))["spec"]["predictor"]
         return spec
 
+    def claim(self) -> Path:
+        volume = self.kubectl("get", "pvc", f"{SERVICE}-bundles", "-o", "jsonpath={.spec.volumeName}")
+        return Path(self.admin.kubectl("get", "pv", volume, "-o", "jsonpath={.spec.hostPath.path}"))
+
     def url(self, service: str = SERVICE) -> str:
         return f"http://{self.kubectl('get', 'svc', f'{service}-predictor', '-o', 'jsonpath={.spec.clusterIP}')}"
+
+
+@contextmanager
+def without_failed_requests(chart: Chart, bundle: Bundle) -> Iterator[Clients]:
+    url, scenario = chart.url(), bundle.manifest.scenarios[0]
+
+    def ask() -> dict[str, Any]:
+        time.sleep(PAUSE_S)
+        return query(url, "nobody", scenario, model_name=SERVICE)
+
+    with Clients(ask) as clients:
+        yield clients
+    assert clients.answers and not clients.errors
+
+
+def wait_for_image(chart: Chart, image: str) -> None:
+    """Wait until the pods of this image are the only ones."""
+    deployment = f"deployment/{SERVICE}-predictor"
+    of_image = f"--for=jsonpath={{.spec.template.spec.containers[0].image}}={image}"
+    chart.kubectl("wait", of_image, deployment, "--timeout=60s")
+    chart.kubectl("rollout", "status", deployment, "--timeout=240s")
 
 
 def first_answer(url: str, scenario: str, service: str) -> dict[str, Any]:
@@ -114,13 +138,11 @@ def chart(
     try:
         installed.helm("install", "first", str(ROOT / "helm" / "redrec"), *SETTINGS, "--set=serving.maxReplicas=2")
         installed.kubectl("wait", "--for=jsonpath={.status.phase}=Bound", "pvc", "--all", "--timeout=60s")
-        volume = installed.kubectl("get", "pvc", f"{SERVICE}-bundles", "-o", "jsonpath={.spec.volumeName}")
-        folder = cluster.kubectl("get", "pv", volume, "-o", "jsonpath={.spec.hostPath.path}")
         source = RunFolder(run_folder)
         for name in ("demo", "next", "broken"):
-            shutil.copytree(source.bundle, RunFolder(Path(folder) / name).bundle)
+            shutil.copytree(source.bundle, RunFolder(installed.claim() / name).bundle)
         for name in ("demo", "next"):
-            shutil.copytree(source.features, RunFolder(Path(folder) / name).features)
+            shutil.copytree(source.features, RunFolder(installed.claim() / name).features)
         installed.kubectl("wait", "--for=condition=Ready", f"isvc/{SERVICE}", "--timeout=240s")
         yield installed
     finally:
@@ -211,38 +233,31 @@ def test_one_of_two_pods_is_deleted_under_load_without_a_failed_request(chart: C
     chart.kubectl(
         "wait", "--for=jsonpath={.status.availableReplicas}=2", f"deployment/{SERVICE}-predictor", "--timeout=240s"
     )
-    url, stop = chart.url(), Event()
-
-    def call() -> list[str]:
-        outcomes = []
-        while not stop.is_set():
-            try:
-                query(url, "nobody", bundle.manifest.scenarios[0], model_name=SERVICE)
-                outcomes.append("answer")
-            except (InputError, ConnectionError) as error:
-                outcomes.append(str(error))
-        return outcomes
-
-    with ThreadPoolExecutor(NUM_CALLERS) as callers:
-        running = [callers.submit(call) for _ in range(NUM_CALLERS)]
-        pod = chart.kubectl("get", "pods", "-l", f"serving.kserve.io/inferenceservice={SERVICE}", "-o", "name").split()[
-            0
-        ]
-        try:
-            chart.kubectl("delete", pod)
-            time.sleep(1)
-        finally:
-            stop.set()
-        assert {outcome for caller in running for outcome in caller.result()} == {"answer"}
+    selector = f"serving.kserve.io/inferenceservice={SERVICE}"
+    with without_failed_requests(chart, bundle):
+        chart.kubectl("delete", chart.kubectl("get", "pods", "-l", selector, "-o", "name").split()[0])
+        time.sleep(1)
 
 
-def test_the_deploy_step_in_a_pod_of_its_account_reaches_ready(
+def test_a_run_of_the_claim_changes_its_bundle_under_load_without_a_failed_request(
+    chart: Chart, bundle: Bundle
+) -> None:
+    demo = RunFolder(chart.claim() / "demo")
+    with without_failed_requests(chart, bundle) as clients:
+        changed = redrec("items", demo, "--withdraw", bundle.item_ids[0])["bundle"]
+        clients.seconds_until(lambda answer: answer["bundle_id"] == changed)
+        redrec("activate", demo, "--bundle", bundle.manifest.id)
+        clients.seconds_until(lambda answer: answer["bundle_id"] == bundle.manifest.id)
+
+
+def test_the_deploy_step_in_a_pod_of_its_account_reaches_ready_under_load_without_a_failed_request(
     chart: Chart, images: dict[str, str], bundle: Bundle
 ) -> None:
     pod = step_pod(images["pipeline"], RUNNER, f"{SERVICE}-bundles", "next", SERVICE, TIMEOUT_S)
     run("kubectl", "apply", "--namespace", NAMESPACE, "-f", "-", env=chart.admin.env, stdin=json.dumps(pod))
     try:
-        chart.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{POD}", f"--timeout={TIMEOUT_S}s")
+        with without_failed_requests(chart, bundle):
+            chart.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{POD}", f"--timeout={TIMEOUT_S}s")
     except AssertionError as error:
         raise AssertionError(f"{error}\n{chart.admin.podman('logs', f'{NAMESPACE}-{POD}-main')}") from error
     said = chart.admin.podman("logs", f"{NAMESPACE}-{POD}-main").splitlines()
@@ -251,12 +266,16 @@ def test_the_deploy_step_in_a_pod_of_its_account_reaches_ready(
     chart.kubectl("delete", "pod", POD)
 
 
-def test_a_deployed_release_stays_through_an_upgrade_and_keeps_what_it_does_not_own(
-    chart: Chart, bundle: Bundle
+def test_a_deployed_release_stays_through_an_upgrade_to_a_new_image_under_load_without_a_failed_request(
+    chart: Chart, images: dict[str, str], bundle: Bundle
 ) -> None:
     deploy(chart.runner, f"{CLAIM}/next", bundle, SERVICE, NAMESPACE)
     assert chart.spec()["minReplicas"] == 2
-    notes = chart.helm("upgrade", "first", str(ROOT / "helm" / "redrec"), *SETTINGS, "--set=serving.maxReplicas=3")
+    chart.admin.podman("tag", images["serving"], f"{images['serving']}-next")
+    changes = ["--set=serving.maxReplicas=3", f"--set=serving.image.tag={TAG}-next"]
+    with without_failed_requests(chart, bundle):
+        notes = chart.helm("upgrade", "first", str(ROOT / "helm" / "redrec"), *SETTINGS, *changes)
+        wait_for_image(chart, f"{images['serving']}-next")
     assert f"A pipeline has deployed {CLAIM}/next; it stays" in notes
     assert (chart.spec()["model"]["storageUri"], chart.spec()["maxReplicas"]) == (f"{CLAIM}/next", 3)
 

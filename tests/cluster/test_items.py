@@ -1,7 +1,5 @@
 """Items come and go in a running pod: `redrec items` and `redrec activate` on the claim that it serves from."""
 
-import json
-import sys
 import time
 
 import pytest
@@ -10,18 +8,11 @@ from redrec.bundle.reader import Bundle
 from redrec.folders import RunFolder
 from serving.client import query
 from tests.cluster.conftest import Service
-from tests.cluster.tools import run
+from tests.cluster.tools import redrec
 
 pytestmark = pytest.mark.cluster
 
 USER, WITHIN_S = "u00000000", 60
-
-
-def redrec(command: str, folder: RunFolder, *options: str) -> dict[str, object]:
-    result: dict[str, object] = json.loads(
-        run(sys.executable, "-m", "cli.main", command, "--run", folder.path, "--json", *options)
-    )
-    return result
 
 
 def answer_of(service: Service, bundle_id: str, scenario: str) -> list[str]:

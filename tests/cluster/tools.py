@@ -3,13 +3,17 @@
 The folder `../shared/tools` next to the repository has them; without it these tests are skipped, with the reason.
 """
 
+import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
+
+from redrec.folders import RunFolder
 
 ROOT = Path(__file__).parents[2]
 TOOLS = ROOT.parent / "shared" / "tools"
@@ -30,6 +34,13 @@ def run(*words: str | Path, env: dict[str, str] | None = None, stdin: str | None
             break
     assert done.returncode == 0, f"{' '.join(command)}: {(done.stdout + done.stderr).strip()[-3000:]}"
     return done.stdout
+
+
+def redrec(command: str, folder: RunFolder, *options: str) -> dict[str, object]:
+    """Run a command of redrec on a run folder and return what it prints as JSON."""
+    words = [sys.executable, "-m", "cli.main", command, "--run", folder.path, "--json", *options]
+    result: dict[str, object] = json.loads(run(*words))
+    return result
 
 
 def helm() -> str:

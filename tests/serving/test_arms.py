@@ -4,9 +4,12 @@ import asyncio
 import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
+from urllib.error import URLError
 
 import numpy as np
 import pytest
@@ -253,13 +256,26 @@ def test_without_a_decision_the_route_says_why(server: Server):
     assert set(described["get"]["responses"]) == {"200", "404"}
 
 
-def test_the_last_exposures_are_written_when_the_server_stops(server: Server):
+def test_every_answer_up_to_sigterm_is_logged_once(server: Server):
     """This stops the server, so it is the last test that uses it."""
-    refused = server.metric("redrec_allocation_changes", "refused")
-    server.predict("ads", USERS)
-    server.process.send_signal(signal.SIGTERM)
+    refused, answered = server.metric("redrec_allocation_changes", "refused"), []
+
+    def ask_until_it_stops(caller: int) -> None:
+        with suppress(ConnectionError, URLError):
+            for number in count():
+                user = f"caller-{caller}-{number}"
+                server.predict("ads", [user])
+                answered.append(user)
+
+    with ThreadPoolExecutor(4) as callers:
+        running = [callers.submit(ask_until_it_stops, caller) for caller in range(4)]
+        time.sleep(1)
+        server.process.send_signal(signal.SIGTERM)
+        wait(running)
+    assert [one.result() for one in running] == [None] * 4
     assert server.process.wait(timeout=10) == 0
-    assert len(server.exposed(len(USERS))) == len(USERS)
+    assert len(answered) > 20
+    assert sorted(row["user_id"] for row in server.exposed(len(answered))) == sorted(answered)
     log = server.process.stderr.read()
     assert "Traceback" not in log
     assert log.count("allocation: refused") == refused, log
