@@ -1,8 +1,8 @@
 """Bodies of the HTTP interface, for /openapi.json; requests are checked by `serving.requests`, answers not again."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
 from redrec.experiments.decisions import Verdict
 from redrec.experiments.team_draft import Team
@@ -19,6 +19,29 @@ class V1Request(Body):
     """Queries of one or many users."""
 
     instances: list[Query] = Field(min_length=1, max_length=MAX_INSTANCES)
+
+
+class Tensor(BaseModel):
+    """Values of all instances, the first axis; with binary data, `parameters` has its size and `data` is absent."""
+
+    name: str
+    shape: list[NonNegativeInt]
+    datatype: str
+    data: list[Any] | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class V2Request(BaseModel):
+    """Queries of one or many users, one tensor per field of a query."""
+
+    inputs: list[Tensor]
+
+
+class V2Answer(BaseModel):
+    """Predictions in the order of the queries, one tensor per field of an item, or of a prediction."""
+
+    model_name: str
+    outputs: list[Tensor]
 
 
 class HistoryEvent(Body):

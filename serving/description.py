@@ -14,21 +14,24 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
 
 from redrec import __version__
-from serving.bodies import Error, NewestDecision, NewEvents, PushAnswer, V1Answer, V1Request
+from serving.bodies import Error, NewestDecision, NewEvents, PushAnswer, V1Answer, V1Request, V2Answer, V2Request
 
-PREDICT, EVENTS = "/v1/models/{model_name}:predict", "/events"
+PREDICT, INFER, EVENTS = "/v1/models/{model_name}:predict", "/v2/models/{model_name}/infer", "/events"
 DECISION = "/v1/experiments/{experiment}/scenarios/{scenario}/decision"
 TITLE = "redrec"
 REFERENCE = "#/components/schemas/"
 ERRORS = {
     "400": "bad request",
+    "404": "no such model",
     "408": "the body came too slowly",
     "413": "the body is too long",
     "415": "another format",
     "429": "too many queries wait; `Retry-After` says how long to",
     "503": "too many or too large requests (`Retry-After` says how long to wait), not ready, or another bundle's index",
 }
-BODIES = (V1Request, V1Answer, PushAnswer, NewestDecision, Error)
+ERRORS_OF_OTHERS = {"400": "not offered", "404": "no such model", "503": "not ready"}  # of KServe's other routes
+OURS = (PREDICT, INFER, EVENTS, DECISION)
+BODIES = (V1Request, V1Answer, V2Request, V2Answer, PushAnswer, NewestDecision, Error)
 
 
 def describe(app: fastapi.FastAPI, model_name: str, scenario: str) -> None:
@@ -51,7 +54,11 @@ def description(app: fastapi.FastAPI, scenario: str) -> dict[str, Any]:
     schema = get_openapi(title=TITLE, version=__version__, routes=app.routes)
     _, models = models_json_schema([(body, "validation") for body in BODIES], ref_template=REFERENCE + "{model}")
     schema.setdefault("components", {}).setdefault("schemas", {}).update(models["$defs"])
+    for _, path, operation in _operations(schema):
+        if path not in OURS:
+            _describe_other(operation)
     _describe_predict(schema["paths"][PREDICT]["post"], scenario)
+    _describe_infer(schema["paths"][INFER]["post"], scenario)
     if EVENTS in schema["paths"]:
         _describe_events(schema["paths"][EVENTS]["post"], scenario)
         schema["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
@@ -65,6 +72,20 @@ def _describe_predict(operation: dict[str, Any], scenario: str) -> None:
     instance = {"user_id": "u1", "scenario": scenario, "k": 3}
     operation["requestBody"] = _content(_reference(V1Request), {"instances": [instance]})
     operation["responses"] = _answers(V1Answer, ERRORS)
+
+
+def _describe_infer(operation: dict[str, Any], scenario: str) -> None:
+    text = "The same in tensors of the V2 protocol, in JSON or with binary data."
+    operation |= {"summary": "Get items for users by tensors", "description": text}
+    values = {"user_id": "u1", "scenario": scenario}
+    inputs = [{"name": name, "shape": [1], "datatype": "BYTES", "data": [value]} for name, value in values.items()]
+    operation["requestBody"] = _content(_reference(V2Request), {"inputs": inputs})
+    operation["responses"] = _answers(V2Answer, ERRORS)
+
+
+def _describe_other(operation: dict[str, Any]) -> None:
+    """Replace the status by which FastAPI refuses a request, which this server does not use."""
+    operation["responses"] = {"200": {"description": "answer"}} | _errors(ERRORS_OF_OTHERS)
 
 
 def _describe_events(operation: dict[str, Any], scenario: str) -> None:
@@ -93,10 +114,15 @@ def _content(schema: Mapping[str, Any], example: object) -> dict[str, Any]:
 
 
 def _answers(body: type, errors: Mapping[str, str]) -> dict[str, Any]:
-    answers = {"200": {"description": "answer", "content": {"application/json": {"schema": _reference(body)}}}}
-    for status, meaning in errors.items():
-        answers[status] = {"description": meaning, "content": {"application/json": {"schema": _reference(Error)}}}
-    return answers
+    return {"200": _answer("answer", body)} | _errors(errors)
+
+
+def _errors(errors: Mapping[str, str]) -> dict[str, Any]:
+    return {status: _answer(meaning, Error) for status, meaning in errors.items()}
+
+
+def _answer(meaning: str, body: type) -> dict[str, Any]:
+    return {"description": meaning, "content": {"application/json": {"schema": _reference(body)}}}
 
 
 def docs_page(schema: Mapping[str, Any], model_name: str) -> str:
@@ -106,12 +132,12 @@ def docs_page(schema: Mapping[str, Any], model_name: str) -> str:
     others: list[dict[str, Any]] = []
     for method, path, operation in _operations(schema):
         shown = {"method": method.upper(), "path": path.replace("{model_name}", model_name), "operation": operation}
-        (ours if path in (PREDICT, EVENTS, DECISION) else others).append(shown)
+        (ours if path in OURS else others).append(shown)
     bodies = {name: schema["components"]["schemas"][name] for name in _used(schema, ours)}
     return template.render(title=schema["info"]["title"], ours=ours, others=others, bodies=bodies, type_text=type_text)
 
 
-def _operations(schema: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+def _operations(schema: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     for path, operations in schema["paths"].items():
         for method, operation in operations.items():
             yield method, path, operation
@@ -151,7 +177,7 @@ def type_text(schema: Mapping[str, Any]) -> str:
     if schema.get("type") == "array":
         limits = f", {schema['minItems']} to {schema['maxItems']} of them" if "minItems" in schema else ""
         return f"list of {type_text(schema['items'])}{limits}"
-    if schema.get("type") == "object" and "additionalProperties" in schema:
+    if isinstance(schema.get("additionalProperties"), Mapping):
         return f"object of {type_text(schema['additionalProperties'])}"
     limits = f", {schema['minimum']} to {schema['maximum']}" if "maximum" in schema else ""
     return f"{schema.get('type', 'any')}{limits}"

@@ -29,7 +29,7 @@ from tests.cluster.test_deploy import deploy
 from tests.cluster.test_install_guide import HOST
 from tests.cluster.tools import ROOT, helm, redrec, run
 from tests.helm.test_chart import render
-from tests.serving.clients import Clients
+from tests.serving.clients import Clients, shown
 
 pytestmark = pytest.mark.cluster
 
@@ -239,15 +239,18 @@ def test_one_of_two_pods_is_deleted_under_load_without_a_failed_request(chart: C
         time.sleep(1)
 
 
-def test_a_run_of_the_claim_changes_its_bundle_under_load_without_a_failed_request(
+def test_a_withdrawn_item_goes_and_comes_back_without_a_restart_or_a_failed_request(
     chart: Chart, bundle: Bundle
 ) -> None:
-    demo = RunFolder(chart.claim() / "demo")
+    """`redrec items` and `redrec activate` run on the claim that both pods serve from."""
+    demo, item = RunFolder(chart.claim() / "demo"), bundle.fallback[bundle.manifest.scenarios[0]][0]
     with without_failed_requests(chart, bundle) as clients:
-        changed = redrec("items", demo, "--withdraw", bundle.item_ids[0])["bundle"]
+        clients.seconds_until(lambda answer: item in shown(answer))
+        changed = redrec("items", demo, "--withdraw", item)["bundle"]
         clients.seconds_until(lambda answer: answer["bundle_id"] == changed)
         redrec("activate", demo, "--bundle", bundle.manifest.id)
-        clients.seconds_until(lambda answer: answer["bundle_id"] == bundle.manifest.id)
+        clients.seconds_until(lambda answer: item in shown(answer))
+    assert not any(item in shown(answer) for answer in clients.answers if answer["bundle_id"] == changed)
 
 
 def test_the_deploy_step_in_a_pod_of_its_account_reaches_ready_under_load_without_a_failed_request(

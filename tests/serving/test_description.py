@@ -5,7 +5,9 @@ import re
 import fastapi
 import pytest
 
-from serving.description import DECISION, EVENTS, PREDICT, describe, docs_page
+from serving.description import DECISION, EVENTS, INFER, PREDICT, describe, docs_page
+
+READY = "/v2/models/{name}/ready"
 
 
 @pytest.fixture
@@ -16,10 +18,18 @@ def app() -> fastapi.FastAPI:
 
     app = fastapi.FastAPI(docs_url=None)
     app.add_api_route(PREDICT, handle, methods=["POST"], response_model=None)
+    app.add_api_route(INFER, handle, methods=["POST"], response_model=None)
+    app.add_api_route(READY, lambda name: None, methods=["GET"], response_model=None)
     app.add_api_route(EVENTS, handle, methods=["POST"], response_model=None)
     app.add_api_route(DECISION, lambda: None, methods=["GET"], response_model=None)
     describe(app, "redrec", "ads")
     return app
+
+
+def test_every_route_says_which_statuses_it_may_have(app: fastapi.FastAPI):
+    paths = app.openapi()["paths"]
+    assert set(paths[INFER]["post"]["responses"]) == {"200", "400", "404", "408", "413", "415", "429", "503"}
+    assert set(paths[READY]["get"]["responses"]) == {"200", "400", "404", "503"}
 
 
 def references(node: object) -> set[str]:
@@ -43,6 +53,8 @@ def test_requests_and_answers_have_types(app: fastapi.FastAPI):
         "explain",
         "request_id",
     }
+    infer = schema["paths"][INFER]["post"]["requestBody"]["content"]["application/json"]
+    assert [tensor["name"] for tensor in infer["example"]["inputs"]] == ["user_id", "scenario"]
     assert schema["paths"][EVENTS]["post"]["security"] == [{"token": []}]
 
 
@@ -55,8 +67,9 @@ def test_every_reference_has_a_target(app: fastapi.FastAPI):
 def test_without_a_token_there_is_no_route_for_events():
     app = fastapi.FastAPI()
     app.add_api_route(PREDICT, lambda: None, methods=["POST"])
+    app.add_api_route(INFER, lambda: None, methods=["POST"])
     describe(app, "redrec", "ads")
-    assert list(app.openapi()["paths"]) == [PREDICT]
+    assert list(app.openapi()["paths"]) == [PREDICT, INFER]
     assert "securitySchemes" not in app.openapi()["components"]
 
 
