@@ -19,8 +19,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from redrec.bundle.builder import build_bundle
 from redrec.bundle.reader import Bundle
-from redrec.data.columns import ITEM_COLUMNS, TAGS
-from redrec.data.columns import SCENARIOS as SCENARIO_LISTS
+from redrec.bundle.refresh import ITEMS
+from redrec.data.columns import ITEM_COLUMNS
 from redrec.data.histories import NEVER
 from redrec.data.prepare import prepare
 from redrec.data.split import read_vocabulary
@@ -41,8 +41,6 @@ SCENARIOS = ("homefeed", "search", "ads")
 ACTIONS = ("click", "buy")
 CATEGORIES = ("tools", "garden", 'so-called "misc"', "Küche")
 NOUNS = ("kettle", "rake", "lamp", "teapot", "ladder", "notebook", "drill", "vase")
-LISTS = (TAGS, SCENARIO_LISTS)
-ITEM_SCHEMA = pa.schema({name: pa.list_(pa.string()) if name in LISTS else pa.string() for name in ITEM_COLUMNS})
 NUM_QUERIES, VECTOR_DIM, EMBEDDING_DIM = 3, 12, 8
 NO_BOOSTS = BoostWeights(popularity=0.0, own=(0.0,) * len(OWN_COUNTS))
 START = datetime(2025, 3, 1, tzinfo=UTC)
@@ -221,7 +219,7 @@ def hashed_files(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def item_rows(*rows: dict[str, object]) -> pa.Table:
     """Return items as `redrec.data.item_table` writes them; without scenarios, an item may be shown in all."""
     shown = {"scenarios": list(SCENARIOS)}
-    return pa.Table.from_pylist([dict.fromkeys(ITEM_COLUMNS) | shown | row for row in rows], schema=ITEM_SCHEMA)
+    return pa.Table.from_pylist([dict.fromkeys(ITEM_COLUMNS) | shown | row for row in rows], schema=ITEMS)
 
 
 def planted_embed(items: Path, out: Path) -> None:

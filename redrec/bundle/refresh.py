@@ -32,6 +32,9 @@ from redrec.model.item_tower import content_hashes
 
 ROWS_PER_BLOCK = 65_536
 MAX_SHOWN = 5  # ids in an error
+TEXT, TEXTS, TIME = pa.string(), pa.list_(pa.string()), pa.timestamp("us", tz="UTC")
+TYPES = dict.fromkeys((c.TAGS, c.SCENARIOS), TEXTS) | dict.fromkeys(c.WINDOW_COLUMNS, TIME)  # of the others TEXT
+ITEMS = pa.schema({name: TYPES.get(name, TEXT) for name in c.ITEM_COLUMNS})
 
 Embed = Callable[[Path, Path], None]  # table of items, new folder for their two arrays, a `ShardFolder`
 
@@ -134,9 +137,14 @@ def _is_same(live: Bundle, items: pa.Table, known_T: Ints) -> NDArray[np.bool_]:
 
 
 def _typed(items: pa.Table) -> pa.Table:
-    """Return the table with types that all item tables can have; a column without nulls says so in a file's schema."""
-    types = {name: pa.list_(pa.string()) if name in (c.TAGS, c.SCENARIOS) else pa.string() for name in c.ITEM_COLUMNS}
-    return items.select(c.ITEM_COLUMNS).cast(pa.schema(types))
+    """Return the table with types that all item tables can have; a column without nulls says so in a file's schema.
+
+    The columns of windows that an older bundle lacks are null.
+    """
+    for name in c.WINDOW_COLUMNS:
+        if name not in items.column_names:
+            items = items.append_column(name, pa.nulls(len(items), TIME))
+    return items.select(c.ITEM_COLUMNS).cast(ITEMS)
 
 
 def _shown_nowhere(items: pa.Table) -> pa.Table:

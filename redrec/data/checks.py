@@ -4,6 +4,7 @@ A check is a boolean Ibis expression. Bad rows go to the quarantine table with t
 their share is above the configured limit.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import ibis
@@ -12,7 +13,7 @@ import ibis.expr.types as ir
 from redrec.data import columns as c
 from redrec.data import validity
 from redrec.data.tables import event_order
-from redrec.data.times import Unit, utc_times
+from redrec.data.times import TIME, TimeFormat, Unit, time_format, utc_times
 
 EDGES = r"""^[\s'"]+|[\s'"]+$"""  # of a word in a list
 REASON = "reason"
@@ -35,8 +36,20 @@ def typed_events(mapped: ir.Table, unit: Unit | None) -> ir.Table:
     )
 
 
-def typed_items(mapped: ir.Table) -> ir.Table:
-    """Cast to the contract's types; absent optional columns are null."""
+def window_formats(mapped: ir.Table) -> dict[str, TimeFormat]:
+    """Return how the columns of availability windows are read, of those that the items have.
+
+    Raises:
+        InputError: One holds no times.
+    """
+    return {name: time_format(mapped, "items", name) for name in c.WINDOW_COLUMNS if name in mapped.columns}
+
+
+def typed_items(mapped: ir.Table, formats: Mapping[str, TimeFormat]) -> ir.Table:
+    """Cast to the contract's types; absent optional columns are null.
+
+    `formats` are those of `window_formats`. Whether an item came with a value there is in a column of its own.
+    """
 
     def text(name: str) -> ir.Value:
         return mapped[name].cast("string") if name in mapped.columns else ibis.null("string")
@@ -44,11 +57,27 @@ def typed_items(mapped: ir.Table) -> ir.Table:
     def words(name: str) -> ir.Value:
         return _words(mapped[name]) if name in mapped.columns else ibis.null("array<string>")
 
+    def time(name: str) -> ir.Value:
+        return utc_times(mapped[name], formats[name].unit) if name in formats else ibis.null(TIME)
+
     return mapped.select(
         **{name: text(name) for name in (c.ITEM_ID, c.TITLE, c.BODY, c.CATEGORY, c.IMAGE)},
         **{name: words(name) for name in (c.TAGS, c.SCENARIOS)},
-        row=_row_text({name: mapped[name] for name in (c.ITEM_ID, c.TITLE)}),
+        **{name: time(name) for name in c.WINDOW_COLUMNS},
+        **{_given(name): _has_value(mapped[name]) for name in formats},
+        row=_row_text({name: mapped[name] for name in (c.ITEM_ID, c.TITLE, *formats)}),
     )
+
+
+def _given(name: str) -> str:
+    return f"has_{name}"
+
+
+def _has_value(column: ir.Value) -> ir.BooleanValue:
+    kind = column.type()
+    if kind.is_string():
+        return column.strip() != ""
+    return ~column.isnan() if kind.is_floating() else column.notnull()
 
 
 def _words(column: ir.Value) -> ir.ArrayValue:
@@ -103,8 +132,15 @@ def repeated_events(typed: ir.Table, repeats: ir.Table) -> ir.Table:
 
 def checked_items(items: ir.Table) -> ir.Table:
     """Return the items with their `reason`, null if the row is good."""
-    reason = ibis.cases(*_id_checks(items, c.ITEM_ID), else_=ibis.null("string"))
-    return _mark_repeated(items.mutate(**{REASON: reason}), (c.ITEM_ID,), "item_id appears twice")
+    given = {name: _given(name) for name in c.WINDOW_COLUMNS if _given(name) in items.columns}
+    reason = ibis.cases(
+        *_id_checks(items, c.ITEM_ID),
+        *((items[has_value] & items[name].isnull(), validity.no_time(name)) for name, has_value in given.items()),
+        (items[c.AVAILABLE_FROM] > items[c.AVAILABLE_UNTIL], validity.ENDS_FIRST),
+        else_=ibis.null("string"),
+    )
+    checked = items.mutate(**{REASON: reason}).drop(*given.values())
+    return _mark_repeated(checked, (c.ITEM_ID,), "item_id appears twice")
 
 
 def _id_checks(table: ir.Table, name: str) -> list[tuple[ir.BooleanValue, str]]:

@@ -11,10 +11,13 @@ TAGS = "tags"
 CATEGORY = "category"
 IMAGE = "image"
 SCENARIOS = "scenarios"
+AVAILABLE_FROM = "available_from"
+AVAILABLE_UNTIL = "available_until"  # exclusive
 ORDER = "order_ms"  # of a mapping: milliseconds that keep the order of events of one time
 
 EVENT_COLUMNS = (USER_ID, ITEM_ID, SCENARIO, ACTION, TIMESTAMP)
-ITEM_COLUMNS = (ITEM_ID, TITLE, BODY, TAGS, CATEGORY, IMAGE, SCENARIOS)
+WINDOW_COLUMNS = (AVAILABLE_FROM, AVAILABLE_UNTIL)  # of an item; each may be empty: always, for ever
+ITEM_COLUMNS = (ITEM_ID, TITLE, BODY, TAGS, CATEGORY, IMAGE, SCENARIOS, *WINDOW_COLUMNS)
 
 WINDOWS_DAYS = (1, 7, 28, 112)  # of items' statistics
 

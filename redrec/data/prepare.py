@@ -2,7 +2,10 @@
 
 The contract with the user. `events`: user_id, item_id, scenario, action (strings), timestamp (UTC; a time, or
 a number since 1970, see `redrec.data.times`), one row per interaction. `items`: item_id, title; optional body, tags
-(list), category, image (a path or file:// URI), scenarios (list: where the item may be shown; absent = in all).
+(list), category, image (a path or file:// URI), scenarios (list: where the item may be shown; absent = in all),
+available_from and available_until (times of the same kinds: when the item may be shown, the first included, the last
+not; absent = always, for ever). A window is for serving alone: histories, training and evaluation take every event,
+and evaluation ranks all items whenever they were available.
 
 The folder holds `events.parquet`, `items.parquet` (row = item index), `quarantine.parquet`, `histories/`,
 `split.json` and `data_quality.json`. It is written under another name and renamed at the end.
@@ -32,6 +35,7 @@ from redrec.data.checks import (
     sorted_events,
     typed_events,
     typed_items,
+    window_formats,
 )
 from redrec.data.event_writer import EventCounts, EventFiles, write_events
 from redrec.data.findings import Finding, LimitsConfig, findings_of, item_findings
@@ -41,7 +45,7 @@ from redrec.data.items import id_ranks
 from redrec.data.sources import Source
 from redrec.data.split import SplitPolicy, SplitRule
 from redrec.data.tables import Engine, batches, connect, write
-from redrec.data.times import TimeFormat, time_format
+from redrec.data.times import UTC_TIME, TimeFormat, time_format
 from redrec.folders import DataFolder, write_json
 
 NUM_EXAMPLES = 3
@@ -97,7 +101,7 @@ class TableQuality(Record):
     mapping: str
     used: tuple[str, ...]  # columns
     ignored: tuple[str, ...]
-    notices: tuple[str, ...]  # what was changed in all rows
+    notices: tuple[str, ...]  # what was changed in all rows, and how times of items are read
     rows: int
     kept: int
     quarantined: dict[str, int]
@@ -186,7 +190,10 @@ def checked_catalog(
     connection: SQLBackend, source: Input, scratch: Path, config: DataConfig
 ) -> tuple[ir.Table, ir.Table, TableQuality]:
     """Return the good items, reason and row of the bad ones, and the counts of both."""
-    checked = _stored(connection, checked_items(typed_items(source.table)), scratch / "items.parquet")
+    formats = window_formats(source.table)
+    noticed = tuple(f"{name}: {times.what}" for name, times in formats.items())
+    source = source._replace(notices=(*source.notices, *noticed))
+    checked = _stored(connection, checked_items(typed_items(source.table, formats)), scratch / "items.parquet")
     bad = checked.filter(checked[REASON].notnull()).select(REASON, "row")
     quality = _quality(_num_rows(checked), bad, source)
     _require_enough(quality, "items", config.max_quarantined_share)
@@ -315,7 +322,8 @@ def _findings(
 def write_items(items: ir.Table, scenarios: tuple[str, ...], path: Path) -> None:
     """Write the catalog in index order."""
     all_scenarios = ibis.array(list(scenarios))
-    filled = items.mutate(**{c.SCENARIOS: ibis.coalesce(items[c.SCENARIOS], all_scenarios)})
+    windows = {name: items[name].cast(UTC_TIME) for name in c.WINDOW_COLUMNS}
+    filled = items.mutate(**{c.SCENARIOS: ibis.coalesce(items[c.SCENARIOS], all_scenarios)}, **windows)
     write(filled.order_by(c.ITEM_ID).select(*c.ITEM_COLUMNS), path)
 
 

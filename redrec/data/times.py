@@ -40,23 +40,23 @@ class TimeFormat(Record):
     unit: Unit | None = None
 
 
-def time_format(table: ir.Table, name: str = "events") -> TimeFormat:
-    """Return the format of the column `timestamp`; `name` is the table's in errors.
+def time_format(table: ir.Table, name: str = "events", of: str = c.TIMESTAMP) -> TimeFormat:
+    """Return the format of the column `of`; `name` is the table's in errors.
 
     Raises:
         InputError: The column is of a type that holds no time, mixes units, or has values of which none is a time.
     """
-    column = table[c.TIMESTAMP]
+    column = table[of]
     kind = column.type()
     if kind.is_timestamp() or kind.is_unknown():  # of Parquet's times, Ibis knows no nanoseconds with a zone
         return TimeFormat(what=f"times ({WITHOUT_ZONE})")
     if kind.is_date():
         return TimeFormat(what="dates (00:00 UTC)")
     if kind.is_float16() or kind.is_float32():
-        raise InputError(f"{name}: timestamp is of type {kind}, which rounds times to minutes. Give float64 or int64.")
+        raise InputError(f"{name}: {of} is of type {kind}, which rounds times to minutes. Give float64 or int64.")
     if not (kind.is_string() or _is_number(kind)):
-        raise InputError(f"{name}: timestamp is of type {kind}, which holds no time. {ALLOWED}")
-    return _format_of(_seen(column), name, is_text=kind.is_string())
+        raise InputError(f"{name}: {of} is of type {kind}, which holds no time. {ALLOWED}")
+    return _format_of(_seen(column), name, of, is_text=kind.is_string())
 
 
 def utc_times(column: ir.Value, unit: Unit | None) -> ir.TimestampValue:
@@ -116,28 +116,29 @@ def _seen(column: ir.Value) -> dict[str, Any]:
     return row
 
 
-def _format_of(seen: Mapping[str, Any], name: str, is_text: bool) -> TimeFormat:
-    _require_one_reading(seen, name)
+def _format_of(seen: Mapping[str, Any], name: str, of: str, is_text: bool) -> TimeFormat:
+    _require_one_reading(seen, name, of)
     unit: Unit = next((unit for unit in PER_SECOND if seen[unit]), "s")
     numbers = f"{UNIT_NAMES[unit]} since 1970"
     if not is_text:
         return TimeFormat(what=f"numbers of {numbers}", unit=unit)
     if seen["texts"] and not seen["numbers"] and not seen["times"]:
-        raise InputError(f"{name}: no timestamp is a time; they are such as {seen['example']!r}. {ALLOWED}")
+        raise InputError(f"{name}: no {of} is a time; they are such as {seen['example']!r}. {ALLOWED}")
     given = [f"times ({WITHOUT_ZONE})"] if seen["times"] else []
     given += [numbers] if seen["numbers"] else []
-    return TimeFormat(what=f"texts of {' and '.join(given)}", unit=unit if seen["numbers"] else None)
+    what = f"texts of {' and '.join(given)}" if given else "no values"
+    return TimeFormat(what=what, unit=unit if seen["numbers"] else None)
 
 
-def _require_one_reading(seen: Mapping[str, Any], name: str) -> None:
+def _require_one_reading(seen: Mapping[str, Any], name: str, of: str) -> None:
     units = [unit for unit in PER_SECOND if seen[unit]]
     if len(units) > 1:
         counts = [f"{seen[unit]:,} in {UNIT_NAMES[unit]} (such as {_plain(seen[f'example_{unit}'])})" for unit in units]
-        raise InputError(f"{name}: timestamp mixes units: {', '.join(counts)}. Give all numbers in one unit.")
+        raise InputError(f"{name}: {of} mixes units: {', '.join(counts)}. Give all numbers in one unit.")
     for earliest, latest in DATES:
         if seen["numbers"] and earliest <= seen["lowest"] <= seen["highest"] <= latest:
             example = _plain(seen["lowest"])
-            raise InputError(f"{name}: timestamp has numbers such as {example}, which look like dates. {ALLOWED}")
+            raise InputError(f"{name}: {of} has numbers such as {example}, which look like dates. {ALLOWED}")
 
 
 def _plain(number: float | Decimal) -> str:

@@ -22,6 +22,7 @@ NO_TIME = "timestamp is missing or not a time"
 BEFORE_1970 = "timestamp is before 1970"
 IN_FUTURE = "timestamp is in the future"
 UNKNOWN_ITEM = "item_id is not in the item table"
+ENDS_FIRST = f"{c.AVAILABLE_FROM} is after {c.AVAILABLE_UNTIL}"
 
 
 def missing(name: str) -> str:
@@ -38,6 +39,10 @@ def not_printable_word(name: str) -> str:
 
 def too_long(name: str) -> str:
     return f"{name} is longer than {MAX_ID_LENGTH} characters"
+
+
+def no_time(name: str) -> str:
+    return f"{name} is not a time"
 
 
 def unknown(name: str, allowed: Collection[str]) -> str:

@@ -1,5 +1,6 @@
 """Refresh: which items get vectors, what stays as it was, and what is refused."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,22 @@ def test_only_new_and_changed_items_are_embedded(live: Bundle, embed: Embedder):
     assert np.flatnonzero(is_other_N).tolist() == [live.item_index["item-004"]]
     assert same_row(after, "item-006") == moved
     assert is_shown(after, "item-006", "search") and not is_shown(after, "item-006", "ads")
+
+
+def test_a_new_window_changes_no_vector_and_a_missing_one_ends_it(live: Bundle, embed: Embedder):
+    closed = same_row(live, "item-004") | {"available_until": datetime(2026, 5, 1, tzinfo=UTC)}
+    after = refreshed(live, embed, closed)
+    assert same_row(after, "item-004") == closed and not embed.ids
+    opened = refreshed(after, embed, closed | {"available_until": None})
+    assert same_row(opened, "item-004") == same_row(live, "item-004")
+    assert opened.manifest.id not in (after.manifest.id, live.manifest.id)  # refreshes write their own types
+
+
+def test_a_bundle_without_the_columns_of_windows_gets_them(live: Bundle, embed: Embedder):
+    older = live._replace(items=live.items.drop_columns(["available_from", "available_until"]))
+    after = refreshed(older, embed, NEW | {"available_from": datetime(2026, 5, 1, tzinfo=UTC)})
+    assert after.items["available_from"].to_pylist() == [None] * len(live.items) + [datetime(2026, 5, 1, tzinfo=UTC)]
+    assert after.items["available_until"].null_count == len(after.items)
 
 
 def test_a_withdrawn_item_is_shown_nowhere_until_it_is_given_again(live: Bundle, embed: Embedder):

@@ -1,12 +1,15 @@
 """Checks: each bad row gets its reason, and times, lists and ids of a text table keep their values."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from redrec.data.prepare import DataConfig, prepare
-from tests.data.logs import GOOD, at, event, prepared
+from redrec.config import InputError
+from redrec.data.prepare import DataConfig, DataQuality, prepare
+from tests.data.logs import GOOD, ITEMS, LENIENT, at, event, prepared
 
 
 @pytest.mark.parametrize(
@@ -74,3 +77,59 @@ def test_texts_with_bars_or_commas_are_lists(tmp_path):
     items = pq.read_table(tmp_path / "data" / "items.parquet").to_pylist()
     assert [item["tags"] for item in items] == [["x", "y z"], ["x", "y"]]
     assert [item["scenarios"] for item in items] == [["ads", "feed"]] * 2
+
+
+def prepared_items(folder: Path, *windows: tuple[object, object], config: DataConfig = LENIENT) -> DataQuality:
+    """Write the data folder `folder/data` of items with these times from and until, and others without."""
+    names = ("available_from", "available_until")
+    given = [dict(zip(names, window, strict=True)) for window in windows]
+    rows = [item | window for item, window in zip(ITEMS, [*given, *[{}] * len(ITEMS)], strict=False)]
+    pq.write_table(pa.Table.from_pylist(GOOD), folder / "events.parquet")
+    pq.write_table(pa.Table.from_pylist([dict.fromkeys(names) | row for row in rows]), folder / "items.parquet")
+    return prepare(folder / "events.parquet", folder / "items.parquet", folder / "data", config)
+
+
+def windows_in(data: Path) -> list[tuple[object, object]]:
+    items = pq.read_table(data / "items.parquet")
+    return list(zip(items["available_from"].to_pylist(), items["available_until"].to_pylist(), strict=True))
+
+
+def test_an_item_keeps_its_availability_window_and_either_end_may_be_empty(tmp_path):
+    quality = prepared_items(tmp_path, ("2024-01-01", ""), ("", "2024-01-02T01:00:00+01:00"), (" ", None))
+    assert not quality.items.quarantined
+    assert quality.items.notices == tuple(
+        f"{name}: texts of times (UTC where they have no zone)" for name in ("available_from", "available_until")
+    )
+    assert windows_in(tmp_path / "data") == [(at(1), None), (None, at(2)), (None, None), (None, None)]
+
+
+def test_a_window_in_numbers_has_the_unit_of_its_column(tmp_path):
+    prepared_items(tmp_path, (1704067200, 1704153600000), (None, 1704067200000))
+    assert windows_in(tmp_path / "data")[:2] == [(at(1), at(2)), (None, at(1))]
+
+
+def test_without_the_columns_an_item_is_always_available(tmp_path):
+    prepared(tmp_path, GOOD)
+    assert set(windows_in(tmp_path / "data")) == {(None, None)}
+
+
+@pytest.mark.parametrize(
+    ("window", "reason"),
+    [
+        (("2024-01-03", "2024-01-02"), "available_from is after available_until"),
+        (("soon", "2024-01-02"), "available_from is not a time"),
+        (("2024-01-03", "the year 290000"), "available_until is not a time"),
+    ],
+)
+def test_a_bad_window_is_quarantined_with_its_item_and_times(tmp_path, window, reason):
+    quality = prepared_items(tmp_path, window, ("2024-01-01", "2024-01-01"))
+    assert quality.items.quarantined == {reason: 1}
+    row = f"item_id=i0, title=title 0, available_from={window[0]}, available_until={window[1]}"
+    assert quality.items.examples == {reason: (row,)}
+    with pytest.raises(InputError, match=f"items: 1 of 4 rows are bad.*{reason} .such as: item_id=i0"):
+        prepared_items(tmp_path, window, ("2024-01-01", "2024-01-01"), config=DataConfig())
+
+
+def test_windows_that_are_no_times_are_refused_by_the_columns_name(tmp_path):
+    with pytest.raises(InputError, match="items: no available_until is a time; they are such as '31.01.2024'"):
+        prepared_items(tmp_path, (None, "31.01.2024"))

@@ -1,5 +1,6 @@
 """Item table: new items without events, read as a run reads its own."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -23,6 +24,12 @@ def test_rows_have_the_columns_of_a_run_and_all_scenarios_where_none_is_named(tm
     first, second = written("item_id,title,scenarios\n007,Tea,\n1,Cake,ads\n", tmp_path)
     assert (first["item_id"], first["title"], first["scenarios"]) == ("007", "Tea", ["feed", "ads"])
     assert (second["scenarios"], second["body"]) == (["ads"], None)
+
+
+def test_rows_have_their_availability_windows(tmp_path: Path):
+    columns = DataConfig(columns={"ends": "available_until"})
+    (row,) = written("item_id,title,ends\na,Tea,2024-01-02\n", tmp_path, columns)
+    assert (row["available_from"], row["available_until"]) == (None, datetime(2024, 1, 2, tzinfo=UTC))
 
 
 def test_columns_are_mapped_as_the_run_mapped_them(tmp_path: Path):

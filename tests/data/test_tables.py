@@ -101,10 +101,16 @@ def test_both_engines_read_the_times_and_lists_of_text_alike(tmp_path):
     (tmp_path / "events.csv").write_text(
         "\n".join(["user_id,item_id,scenario,action,timestamp", *rows, "u,a1,ads,x,soon"])
     )
-    (tmp_path / "items.csv").write_text("""item_id,title,tags\na0,"9"" plate","['a b', c]"\na1,,a b|c\n""")
+    (tmp_path / "items.csv").write_text(
+        """item_id,title,tags,available_from,available_until\na0,"9"" plate","['a b', c]",2024-01-01 01:00:00.123+01:00,\n"""
+        "a1,,a b|c,,1704067200.123\n"
+    )
     folders = prepared_by_both(tmp_path / "events.csv", tmp_path / "items.csv", tmp_path, DataConfig())
     assert_equal(*folders)
     assert pq.read_table(folders[1] / "events.parquet")["timestamp"].unique().to_pylist() == [TIME]
+    items = pq.read_table(folders[1] / "items.parquet")
+    assert items["available_from"].to_pylist() == [TIME, None]
+    assert items["available_until"].to_pylist() == [None, TIME]
 
 
 def times_read_by(engine: Engine, path: Path) -> dict[str, list[int]]:
