@@ -11,12 +11,15 @@ server. What may fail, and where the answer then comes from; its reason names th
 - There is no history, or the above fails too, as where the catalog is too large for exact search: the scenario's
   popular items (source `fallback`).
 
+No answer names an item outside its availability window at the moment of the query: each of these ways takes its items
+by the same filter.
+
 Shapes: Q interests, N items, D embedding, K results.
 """
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -50,6 +53,10 @@ NS_PER_MS = 1_000_000
 TOWER_TIMEOUT, TOWER_FAILED = "tower_timeout", "tower_failed"  # reasons to query with medoids
 
 WARM_UP_RUNS = 20  # enough to pay the first-call costs of ONNX Runtime and the client
+
+
+def now_ms() -> int:
+    return time.time_ns() // NS_PER_MS
 
 
 class Item(NamedTuple):
@@ -88,11 +95,20 @@ class QueriedUser(NamedTuple):
 class Retriever:
     """One bundle, ready for queries between `start` and `close`; both run on the serving event loop.
 
-    Whoever made `histories` closes it: another bundle's retriever may read it too.
+    Whoever made `histories` closes it: another bundle's retriever may read it too. `clock` counts milliseconds since
+    1970.
     """
 
-    def __init__(self, bundle: Bundle, config: ServingConfig, histories: HistoryReader, waiting: Waiting) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        config: ServingConfig,
+        histories: HistoryReader,
+        waiting: Waiting,
+        clock: Callable[[], int] = now_ms,
+    ) -> None:
         histories.check(bundle)
+        self.clock = clock
         self.bundle, self.config, self.histories, self.waiting = bundle, config, histories, waiting
         self.tower_threads = ThreadPoolExecutor(config.tower_threads, thread_name_prefix="tower")
         self.medoid_thread = ThreadPoolExecutor(1, thread_name_prefix="medoids")
@@ -140,7 +156,8 @@ class Retriever:
         Raises:
             BundleMismatchError: The index holds another bundle's rows.
         """
-        item_filter = ItemFilter(scenario=query.scenario, category=query.category)
+        moment_ms = self.catalog.moment(self.clock())
+        item_filter = ItemFilter(scenario=query.scenario, category=query.category, moment_ms=moment_ms)
         try:
             with timed(query.scenario, "history"):
                 history = await self._history(query)
@@ -236,13 +253,13 @@ class Retriever:
         return self.tower(inputs)[0]
 
     def _user(self, history: History, scenario: str) -> QueriedUser:
-        number, moment_ms = self.bundle.manifest.scenarios.index(scenario), now_ms()
+        number, moment_ms = self.bundle.manifest.scenarios.index(scenario), self.clock()
         query = RankedQuery(self._interests(history, number, moment_ms), history, number, moment_ms)
         return QueriedUser(query, self._boosts(query, self.popular), has_tower=True)
 
     def _by_medoids(self, history: History, scenario: str) -> QueriedUser:
         embeddings_ND, number = self.bundle.embeddings_ND, self.bundle.manifest.scenarios.index(scenario)
-        moment_ms = now_ms()
+        moment_ms = self.clock()
         medoids_QD = embeddings_ND[medoids(history, number, embeddings_ND, moment_ms)].astype(np.float32)
         query = RankedQuery(medoids_QD, history, number, moment_ms)
         return QueriedUser(query, self._boosts(query, self.popular_of_medoids), has_tower=False)
@@ -302,12 +319,12 @@ class Retriever:
         return [item._replace(explanation=one) for item, one in zip(items, explained, strict=True)]
 
     def _fallback(self, query: Query, item_filter: ItemFilter, reason: str) -> Answer:
+        """Return the popular items, and where fewer than k of them are allowed, others in the catalog's order."""
         popular = [self.bundle.item_index[item] for item in self.bundle.fallback[query.scenario]]
         is_allowed_N = self.catalog.is_allowed(item_filter)
         allowed = [i for i in popular if is_allowed_N[i]][: query.k]
+        if len(allowed) < query.k:
+            is_allowed_N[allowed] = False
+            allowed += np.flatnonzero(is_allowed_N)[: query.k - len(allowed)].tolist()
         items = [Item(self.bundle.item_ids[i], self.titles[i], None, None) for i in allowed]
         return Answer(items, "fallback", reason)
-
-
-def now_ms() -> int:
-    return time.time_ns() // NS_PER_MS

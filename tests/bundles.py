@@ -5,6 +5,7 @@ The tower's interests are `normalize(mean(vectors) @ P + query)`; `numpy_interes
 
 import hashlib
 import zlib
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
@@ -20,7 +21,7 @@ from onnx import TensorProto, helper, numpy_helper
 from redrec.bundle.builder import build_bundle
 from redrec.bundle.reader import Bundle
 from redrec.bundle.refresh import ITEMS
-from redrec.data.columns import ITEM_COLUMNS
+from redrec.data.columns import ITEM_COLUMNS, WINDOW_COLUMNS
 from redrec.data.histories import NEVER
 from redrec.data.prepare import prepare
 from redrec.data.split import read_vocabulary
@@ -46,8 +47,16 @@ NO_BOOSTS = BoostWeights(popularity=0.0, own=(0.0,) * len(OWN_COUNTS))
 START = datetime(2025, 3, 1, tzinfo=UTC)
 
 
-def write_tables(folder: Path, num_items: int = 48, num_users: int = 12, seed: int = 0) -> tuple[Path, Path]:
-    """Write events.parquet and items.parquet as a user has them; every third item has one scenario, the others all."""
+Window = tuple[datetime | None, datetime | None]  # from and until
+
+
+def write_tables(
+    folder: Path, num_items: int = 48, num_users: int = 12, seed: int = 0, windows: Sequence[Window] = ()
+) -> tuple[Path, Path]:
+    """Write events.parquet and items.parquet as a user has them; every third item has one scenario, the others all.
+
+    The windows are those of the first items, of the next ones, and so on.
+    """
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
     items = [
@@ -56,6 +65,7 @@ def write_tables(folder: Path, num_items: int = 48, num_users: int = 12, seed: i
             "title": f"{CATEGORIES[i % 4].title()} {NOUNS[i % 8]} no. {i}",
             "category": CATEGORIES[i % 4],
             "scenarios": [SCENARIOS[i // 3 % 3]] if i % 3 == 0 else list(SCENARIOS),
+            **(dict(zip(WINDOW_COLUMNS, windows[i % len(windows)], strict=True)) if windows else {}),
         }
         for i in range(num_items)
     ]
@@ -77,9 +87,9 @@ def write_tables(folder: Path, num_items: int = 48, num_users: int = 12, seed: i
     return folder / "events.parquet", folder / "items.parquet"
 
 
-def write_data(folder: Path, num_items: int = 48, seed: int = 0) -> Path:
+def write_data(folder: Path, num_items: int = 48, seed: int = 0, windows: Sequence[Window] = ()) -> Path:
     """Write the data folder `folder/data` and return it."""
-    prepare(*write_tables(folder / "tables", num_items, seed=seed), folder / "data")
+    prepare(*write_tables(folder / "tables", num_items, seed=seed, windows=windows), folder / "data")
     return folder / "data"
 
 
@@ -186,11 +196,12 @@ def tiny_run(
     boosts: BoostWeights = NO_BOOSTS,
     num_contenders: int = 0,
     policy: Policy = "max",
+    windows: Sequence[Window] = (),
 ) -> Bundle:
     """Build `folder/data`, `folder/features` and `folder/bundle` of the same content."""
     from feature_repo.materialize import materialize
 
-    features = materialize(write_data(folder, num_items, seed), folder / "features")
+    features = materialize(write_data(folder, num_items, seed, windows), folder / "features")
     model = write_tiny_model(folder, len(SCENARIOS), seed, boosts, num_contenders)
     feature_hash, index = features["feature_hash"], IndexConfig(policy=policy)
     return build_bundle(folder / "data", model, folder / "bundle", metrics=None, feature_hash=feature_hash, index=index)

@@ -3,7 +3,7 @@
 The contract with the user. `events`: user_id, item_id, scenario, action (strings), timestamp (UTC; a time, or
 a number since 1970, see `redrec.data.times`), one row per interaction. `items`: item_id, title; optional body, tags
 (list), category, image (a path or file:// URI), scenarios (list: where the item may be shown; absent = in all),
-available_from and available_until (times of the same kinds: when the item may be shown, the first included, the last
+available_from and available_until (times of the same types: when the item may be shown, the first included, the last
 not; absent = always, for ever). A window is for serving alone: histories, training and evaluation take every event,
 and evaluation ranks all items whenever they were available.
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from pymilvus import MilvusClient, MilvusException
 
 from redrec.config import InputError
-from redrec.data.columns import CATEGORY, ITEM_ID, SCENARIOS
+from redrec.data.columns import CATEGORY, ITEM_ID, SCENARIOS, WINDOW_COLUMNS
+from redrec.index.availability import window_ms
 from redrec.index.connection import is_unreachable
 from redrec.index.filters import scenario_field
 
@@ -29,7 +30,7 @@ def row_blocks(
     bundle_id: str, items: Path, embeddings_ND: NDArray[np.floating], scenarios: Sequence[str]
 ) -> Iterator[Rows]:
     """Yield the rows of a collection, block by block, in the file's order."""
-    start, columns = 0, [ITEM_ID, CATEGORY, SCENARIOS]
+    start, columns = 0, [ITEM_ID, CATEGORY, SCENARIOS, *WINDOW_COLUMNS]  # the reader passes over what the file lacks
     for batch in pq.ParquetFile(items).iter_batches(BLOCK_ROWS, columns=columns):
         yield block_rows(bundle_id, batch, embeddings_ND[start : start + len(batch)], scenarios)
         start += len(batch)
@@ -38,13 +39,18 @@ def row_blocks(
 def block_rows(
     bundle_id: str, items: pa.RecordBatch | pa.Table, embeddings_BD: NDArray[np.floating], scenarios: Sequence[str]
 ) -> Rows:
-    """Return the rows of some items; an item without a category has an empty one."""
+    """Return the rows of some items; an item without a category has an empty one.
+
+    They have the fields of a window if the table has its columns.
+    """
     embeddings_BD = np.asarray(embeddings_BD, dtype=np.float32)
     field_of = {scenario: scenario_field(scenario) for scenario in scenarios}
+    windows = {field: ms_B.tolist() for field, ms_B in window_ms(items).items()}
     rows: Rows = []
-    for item, embedding_D in zip(items.to_pylist(), embeddings_BD, strict=True):
+    for i, (item, embedding_D) in enumerate(zip(items.to_pylist(), embeddings_BD, strict=True)):
         row = {ITEM_ID: item[ITEM_ID], "bundle_id": bundle_id, CATEGORY: item[CATEGORY] or ""}
         row |= {field: scenario in item[SCENARIOS] for scenario, field in field_of.items()}
+        row |= {field: ms_B[i] for field, ms_B in windows.items()}
         rows.append(row | {"embedding": embedding_D})
     return rows
 

@@ -1,8 +1,8 @@
 """Filters: which items a request may get, as one Milvus expression and as one mask over the catalog.
 
 Both forms allow the same items, since the mask replaces the expression when Milvus is unavailable. The conditions are
-allowed scenario, category, and ids to exclude. Values enter the expression as quoted literals only, never as
-expression text.
+allowed scenario, category, ids to exclude, and a moment at which the item is available. Values enter the expression as
+quoted literals and numbers only, never as expression text.
 
 A row has one boolean field per scenario, not an array of scenario names: with an array condition, Milvus Lite
 evaluates every condition of the expression row by row in Python. CPU of one search at 50 k items: array 560 ms,
@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from redrec.data.scenarios import slug
+from redrec.index.availability import FROM_FIELD, UNTIL_FIELD, Availability
 
 NO_CATEGORY, NOT_THERE = -1, -2  # instead of a category's number: of an item that has none; of an unknown name
 
@@ -31,6 +32,7 @@ class ItemFilter(NamedTuple):
     scenario: str | None = None  # the item may be shown there
     category: str | None = None
     exclude_ids: tuple[str, ...] = ()
+    moment_ms: int | None = None  # the item is available then; see `Catalog.moment`
 
     def expression(self) -> str:
         r"""Return the Milvus boolean expression; empty if nothing is restricted.
@@ -45,6 +47,8 @@ class ItemFilter(NamedTuple):
             clauses.append(f"category == {literal(self.category)}")
         if self.exclude_ids:
             clauses.append(f"item_id not in [{', '.join(map(literal, self.exclude_ids))}]")
+        if self.moment_ms is not None:
+            clauses.append(f"{FROM_FIELD} <= {self.moment_ms} and {UNTIL_FIELD} > {self.moment_ms}")
         return " and ".join(clauses)
 
 
@@ -68,6 +72,11 @@ class Catalog:
         self.category_N = categories.indices.fill_null(NO_CATEGORY).to_numpy(zero_copy_only=False)
         self._number_of = {name: number for number, name in enumerate(self.categories)}
         self._is_shown_N = _is_shown_by_scenario(items["scenarios"].combine_chunks(), items.num_rows)
+        self.availability = Availability(items)
+
+    def moment(self, moment_ms: int) -> int | None:
+        """Return the moment to filter by; None if no item has a window: its collection may lack the fields of one."""
+        return moment_ms if self.availability.has_windows else None
 
     def is_allowed(self, item_filter: ItemFilter) -> NDArray[np.bool_]:
         """Return `is_allowed_N`, true for the items that `expression()` would match."""
@@ -80,7 +89,7 @@ class Catalog:
         return self._fits(item_filter, items_T) & ~np.isin(items_T, self._excluded(item_filter))
 
     def _fits(self, item_filter: ItemFilter, items_T: slice | NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return whether items have the filter's scenario and category, as a new array."""
+        """Return whether items fit the filter but for the ids to exclude, as a new array."""
         category_T = self.category_N[items_T]
         if item_filter.category is None:
             fits_T = np.ones(len(category_T), dtype=bool)
@@ -89,6 +98,8 @@ class Catalog:
         if item_filter.scenario is not None:
             is_shown_N = self._is_shown_N.get(item_filter.scenario)
             fits_T &= False if is_shown_N is None else is_shown_N[items_T]
+        if item_filter.moment_ms is not None:
+            fits_T &= self.availability.at(item_filter.moment_ms)[items_T]
         return fits_T
 
     def _excluded(self, item_filter: ItemFilter) -> list[int]:

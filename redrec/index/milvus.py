@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pymilvus import CollectionSchema, DataType, MilvusClient, MilvusException
 
 from redrec.config import InputError
+from redrec.index.availability import FROM_FIELD, UNTIL_FIELD, has_window_columns
 from redrec.index.collection_rows import row_blocks, upsert
 from redrec.index.connection import connect, reason
 from redrec.index.filters import scenario_field
@@ -113,7 +115,8 @@ def _build(
     config: MilvusConfig,
 ) -> None:
     name, num_rows, logged_at = collection_name(bundle_id), 0, time.monotonic()
-    _create(client, bundle_id, embeddings_ND.shape[1], scenarios, server.timeout_s)
+    windows = (FROM_FIELD, UNTIL_FIELD) if has_window_columns(pq.read_schema(items)) else ()
+    _create(client, bundle_id, embeddings_ND.shape[1], scenarios, windows, server.timeout_s)
     for rows in row_blocks(bundle_id, items, embeddings_ND, scenarios):
         upsert(client, name, rows, server.timeout_s)
         num_rows += len(rows)
@@ -124,12 +127,20 @@ def _build(
     _create_index(client, name, len(embeddings_ND), config, server.timeout_s)
 
 
-def _create(client: MilvusClient, bundle_id: str, dim: int, scenarios: tuple[str, ...], timeout_s: float) -> None:
+def _create(
+    client: MilvusClient,
+    bundle_id: str,
+    dim: int,
+    scenarios: tuple[str, ...],
+    windows: tuple[str, ...],
+    timeout_s: float,
+) -> None:
     fields: list[tuple[str, DataType, dict[str, object]]] = [
         ("item_id", DataType.VARCHAR, {"is_primary": True, "max_length": MAX_VARCHAR}),
         ("bundle_id", DataType.VARCHAR, {"max_length": MAX_VARCHAR}),
         ("category", DataType.VARCHAR, {"max_length": MAX_VARCHAR}),
         *((scenario_field(scenario), DataType.BOOL, {}) for scenario in scenarios),
+        *((field, DataType.INT64, {}) for field in windows),
         ("embedding", DataType.FLOAT_VECTOR, {"dim": dim}),
     ]
     schema: CollectionSchema = client.create_schema(

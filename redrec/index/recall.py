@@ -2,8 +2,8 @@
 
 Interests are near the items they retrieve, so a query is a sampled item's embedding with noise. A returned item is a
 hit if its exact score reaches the exact k-th: items of equal content have equal embeddings, and the index may return
-any of them. An index may be good without a filter and bad with one, so each scenario is measured, and some of its
-categories from the smallest to the largest.
+any of them. An index may be good without a filter and bad with one, so each scenario is measured, some of its
+categories from the smallest to the largest, and its items that are available at one moment.
 
 Shapes: Q queries, N items, T items that a filter allows, D embedding, K results.
 """
@@ -14,6 +14,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from redrec.config import InputError, Record
 from redrec.index.exact import NO_ITEM, SearchResult, exact_search_among
@@ -32,6 +33,10 @@ class Index(Protocol):
     def search(self, queries_QD: NDArray[np.floating], k: int, item_filter: ItemFilter) -> SearchResult: ...
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class FilterRecall(Record):
     """The recall of searches with one filter."""
 
@@ -40,27 +45,39 @@ class FilterRecall(Record):
     num_items: int  # that the filter allows
     recall_at_10: float
     recall_at_100: float
+    moment_ms: int | None = Field(default=None, exclude_if=_is_none)  # that the items are available at
 
     @property
     def name(self) -> str:
-        return self.scenario if self.category is None else f"{self.scenario}, {self.category}"
+        category = "" if self.category is None else f", {self.category}"
+        return f"{self.scenario}{category}{'' if self.moment_ms is None else ', available'}"
 
 
 def measure_recall(
-    index: Index, catalog: Catalog, embeddings_ND: NDArray[np.floating], scenarios: Sequence[str], seed: int = 0
+    index: Index,
+    catalog: Catalog,
+    embeddings_ND: NDArray[np.floating],
+    scenarios: Sequence[str],
+    moment_ms: int,
+    seed: int = 0,
 ) -> tuple[FilterRecall, ...]:
-    """Return the recall of each scenario's filter, and of some with a category; 1.0 where no item is allowed."""
+    """Return the recall of each scenario's filter, and of some with a category; 1.0 where no item is allowed.
+
+    If items have windows, each scenario is also measured among those that are available at `moment_ms`.
+    """
     recalls = []
-    for item_filter in _filters(catalog, scenarios):
-        items_T = np.flatnonzero(catalog.is_allowed(item_filter))
+    for item_filter in _filters(catalog, scenarios, catalog.moment(moment_ms)):
+        is_allowed_N = catalog.is_allowed(item_filter)
+        items_T = np.flatnonzero(is_allowed_N)
         queries_QD = noisy_items(embeddings_ND, items_T, seed)
-        at_10, at_100 = _recalls(index, item_filter, queries_QD, items_T, embeddings_ND)
+        at_10, at_100 = _recalls(index, item_filter, queries_QD, is_allowed_N, embeddings_ND)
         recall = FilterRecall(
             scenario=item_filter.scenario or "",
             category=item_filter.category,
             num_items=len(items_T),
             recall_at_10=at_10,
             recall_at_100=at_100,
+            moment_ms=item_filter.moment_ms,
         )
         logger.info("index recall | %s | %d items | @10 %.3f | @100 %.3f", recall.name, len(items_T), at_10, at_100)
         recalls.append(recall)
@@ -79,9 +96,11 @@ def check_recall(recalls: Sequence[FilterRecall], least: float) -> None:
         )
 
 
-def _filters(catalog: Catalog, scenarios: Sequence[str]) -> Iterator[ItemFilter]:
+def _filters(catalog: Catalog, scenarios: Sequence[str], moment_ms: int | None) -> Iterator[ItemFilter]:
     for scenario in scenarios:
         yield ItemFilter(scenario)
+        if moment_ms is not None:
+            yield ItemFilter(scenario, moment_ms=moment_ms)
         numbers, counts = np.unique(catalog.category_N[catalog.is_allowed(ItemFilter(scenario))], return_counts=True)
         by_size = [number for number in numbers[np.argsort(counts, kind="stable")].tolist() if number >= 0]
         positions = np.linspace(0, len(by_size) - 1, min(MAX_CATEGORIES, len(by_size))).astype(int)
@@ -93,16 +112,18 @@ def _recalls(
     index: Index,
     item_filter: ItemFilter,
     queries_QD: NDArray[np.float32],
-    items_T: NDArray[np.int64],
+    is_allowed_N: NDArray[np.bool_],
     embeddings_ND: NDArray[np.floating],
 ) -> list[float]:
+    items_T = np.flatnonzero(is_allowed_N)
     if not len(items_T):
         return [1.0] * len(RECALL_KS)
     exact_QK, _ = exact_search_among(items_T, queries_QD, embeddings_ND[items_T], RECALL_KS[-1])
     recalls = []
     for k in RECALL_KS:  # a search for 100 finds more of the first 10 than a search for 10
         items_QK = index.search(queries_QD, k, item_filter)[1]
-        recalls.append(score_recall(items_QK, exact_QK[:, :k], queries_QD, embeddings_ND))
+        kept_QK = np.where(is_allowed_N[items_QK], items_QK, NO_ITEM)  # an index that ignores the filter has misses
+        recalls.append(score_recall(kept_QK, exact_QK[:, :k], queries_QD, embeddings_ND))
     return recalls
 
 

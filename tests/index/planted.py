@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from redrec.data.columns import WINDOW_COLUMNS
 from redrec.index.connection import connect
 from redrec.index.filters import Catalog
 from redrec.index.milvus import build_collection, collection_name
@@ -23,8 +24,14 @@ ITEMS = pa.table(
         "scenarios": [["ads"] if i % 4 == 0 else ["homefeed", "ads"] for i in range(NUM_ITEMS)],
     }
 )
+NOON_MS = 1_767_268_800_000  # of the first of January 2026
+WINDOWS_MS = ((None, None), (NOON_MS, None), (None, NOON_MS), (NOON_MS - 1, NOON_MS + 1), (NOON_MS, NOON_MS))
+WINDOWED = ITEMS  # with windows, the last of which never opens
+for position, column in enumerate(WINDOW_COLUMNS):
+    ends_ms = [WINDOWS_MS[i % len(WINDOWS_MS)][position] for i in range(NUM_ITEMS)]
+    WINDOWED = WINDOWED.append_column(column, pa.array(ends_ms, pa.timestamp("ms", tz="UTC")))
 ITEM_INDEX = {item: i for i, item in enumerate(ITEMS["item_id"].to_pylist())}
-CATALOG = Catalog(ITEMS, ITEM_INDEX)
+CATALOG, WINDOWED_CATALOG = Catalog(ITEMS, ITEM_INDEX), Catalog(WINDOWED, ITEM_INDEX)
 
 
 def random_unit(num: int, seed: int, dim: int = DIM) -> np.ndarray:
@@ -42,8 +49,20 @@ def items_file(items: pa.Table = ITEMS) -> Path:
     return path
 
 
-def build(server: MilvusServer, bundle_id: str, config: MilvusConfig, embeddings_ND: np.ndarray = EMBEDDINGS) -> None:
-    build_collection(server, bundle_id, items_file(), embeddings_ND, SCENARIOS, config)
+def build(
+    server: MilvusServer,
+    bundle_id: str,
+    config: MilvusConfig,
+    embeddings_ND: np.ndarray = EMBEDDINGS,
+    items: pa.Table = ITEMS,
+) -> None:
+    build_collection(server, bundle_id, items_file(items), embeddings_ND, SCENARIOS, config)
+
+
+def is_available(item: int, moment_ms: int) -> bool:
+    """Whether an item of `WINDOWED` is in its window, a second way."""
+    opens_ms, closes_ms = WINDOWS_MS[item % len(WINDOWS_MS)]
+    return (opens_ms is None or opens_ms <= moment_ms) and (closes_ms is None or moment_ms < closes_ms)
 
 
 def swap(server: MilvusServer, bundle_id: str, other_id: str, dim: int) -> None:

@@ -14,7 +14,17 @@ from redrec.index.milvus import collection_name
 from redrec.index.milvus_config import MilvusConfig
 from redrec.index.search import ItemIndex
 from redrec.index.server import MilvusServer
-from tests.index.planted import EMBEDDINGS, ITEM_INDEX, ITEMS, QUERIES, SCENARIOS, build, items_file
+from tests.index.planted import (
+    EMBEDDINGS,
+    ITEM_INDEX,
+    ITEMS,
+    NOON_MS,
+    QUERIES,
+    SCENARIOS,
+    WINDOWED,
+    build,
+    items_file,
+)
 
 
 def test_blocks_have_all_rows_in_order(monkeypatch: pytest.MonkeyPatch):
@@ -32,6 +42,14 @@ def test_a_row_has_typed_fields():
     shown = {"homefeed": True, "ads": True, "Kitchen & Bar": False}
     fields = {scenario_field(scenario): value for scenario, value in shown.items()}
     assert row == {"item_id": "i59", "bundle_id": "aaaa", "category": "", **fields}
+
+
+def test_a_row_has_the_ends_of_its_window_if_the_table_has_the_columns():
+    rows = [row for block in row_blocks("aaaa", items_file(WINDOWED), EMBEDDINGS, SCENARIOS) for row in block]
+    ends = [(row["available_from_ms"], row["available_until_ms"]) for row in rows[:5]]
+    least, most = -(2**63), 2**63 - 1
+    assert ends[:3] == [(least, most), (NOON_MS, most), (least, NOON_MS)]
+    assert ends[3:] == [(NOON_MS - 1, NOON_MS + 1), (NOON_MS, NOON_MS)]
 
 
 def test_a_row_written_again_replaces_the_old_one(lite: MilvusServer, built: str):

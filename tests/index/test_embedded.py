@@ -16,12 +16,15 @@ from redrec.model.boosts import Own
 
 N, D, K = 600, 16, 25
 RARE = 40  # items of the category that few have, below `FEW_SHARE` of the catalog
+OPENS_MS, TIME = 1_767_268_800_000, pa.timestamp("ms", tz="UTC")
 RNG = np.random.default_rng(0)
 ITEMS = pa.table(
     {
         "item_id": [f"i{i}" for i in range(N)],
         "category": ["rare" if i % 15 == 0 else f"c{i % 2}" for i in range(N)],
         "scenarios": [["ads", "search"] if i % 4 else ["search"] for i in range(N)],
+        "available_from": pa.array([OPENS_MS if i % 5 == 1 else None for i in range(N)], TIME),
+        "available_until": pa.array([OPENS_MS if i % 5 == 2 else None for i in range(N)], TIME),
     }
 )
 CATALOG = Catalog(ITEMS, {item: i for i, item in enumerate(ITEMS["item_id"].to_pylist())})
@@ -35,6 +38,8 @@ FILTERS = [
     ItemFilter("ads", "rare", SEEN),
     ItemFilter("ads", "no such category"),
     ItemFilter("no such scenario"),
+    ItemFilter("ads", moment_ms=OPENS_MS - 1),
+    ItemFilter("ads", "rare", SEEN, OPENS_MS),
 ]
 
 
@@ -74,6 +79,7 @@ def fits(item: int, item_filter: ItemFilter) -> bool:
         item_filter.scenario in (None, *ITEMS["scenarios"][item].as_py())
         and item_filter.category in (None, ITEMS["category"][item].as_py())
         and ITEMS["item_id"][item].as_py() not in item_filter.exclude_ids
+        and (item_filter.moment_ms is None or item % 5 != (1 if item_filter.moment_ms < OPENS_MS else 2))
     )
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from redrec.index.collection_rows import block_rows, upsert
 from redrec.index.connection import connect
-from redrec.index.exact import exact_search
+from redrec.index.exact import NO_ITEM, exact_search
 from redrec.index.filters import ItemFilter
 from redrec.index.milvus import BundleMismatchError, build_collection, collection_name
 from redrec.index.milvus_config import MilvusConfig
@@ -26,10 +26,14 @@ from tests.index.planted import (
     EMBEDDINGS,
     ITEM_INDEX,
     ITEMS,
+    NOON_MS,
+    NUM_ITEMS,
     QUERIES,
     SCENARIOS,
+    WINDOWED,
     K,
     build,
+    is_available,
     items_file,
     random_unit,
     swap,
@@ -64,6 +68,21 @@ def test_a_search_equals_exact_search_under_every_filter(lite: MilvusServer, bui
     exact_QK, exact_items_QK = exact_search(QUERIES, EMBEDDINGS, K, CATALOG.is_allowed(item_filter))
     assert items_QK.tolist() == exact_items_QK.tolist()
     np.testing.assert_allclose(scores_QK, exact_QK, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["lite", pytest.param("secure", marks=pytest.mark.milvus)])
+@pytest.mark.parametrize("moment_ms", [NOON_MS - 2, NOON_MS - 1, NOON_MS, NOON_MS + 1])
+def test_a_search_at_a_moment_has_only_items_that_are_available_then(
+    name: str, moment_ms: int, request: pytest.FixtureRequest, new_id: Callable[[], str]
+):
+    server, bundle_id = request.getfixturevalue(name), new_id()
+    build(server, bundle_id, MilvusConfig(), items=WINDOWED)
+    index = ItemIndex(server, bundle_id, ITEM_INDEX, MilvusConfig())
+    items_QK = index.search(QUERIES, NUM_ITEMS, ItemFilter("ads", moment_ms=moment_ms))[1]
+    index.close()
+    expected = [item for item in range(NUM_ITEMS) if is_available(item, moment_ms)]
+    for items_K in items_QK:
+        assert sorted(items_K[items_K != NO_ITEM].tolist()) == expected
 
 
 def test_an_async_search_equals_exact_search(lite: MilvusServer, built: str):

@@ -16,7 +16,7 @@ from redrec.index.filters import Catalog, ItemFilter
 from serving.config import ServingConfig
 from serving.histories import HistoryReader, HistorySource
 from serving.requests import Event, Query
-from serving.retriever import Answer, Retriever
+from serving.retriever import Answer, Retriever, now_ms
 from serving.shedding import Waiting
 from tests.bundles import CATEGORIES, numpy_interests
 
@@ -41,13 +41,14 @@ def answers(
     source: HistorySource | None = None,
     features: Path | None = None,
     waiting: Waiting | None = None,
+    clock: Callable[[], int] = now_ms,
 ) -> Any:
     """Run `call` between a retriever's start and close."""
 
     async def session():
         histories = HistoryReader(features)
         histories.source = source or histories.source
-        retriever = Retriever(bundle, config, histories, waiting or Waiting())
+        retriever = Retriever(bundle, config, histories, waiting or Waiting(), clock)
         try:
             await retriever.start()
             return await call(retriever)

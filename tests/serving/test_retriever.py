@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, nullcontext
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +29,10 @@ from redrec.index.milvus import BundleMismatchError, collection_name, connect
 from redrec.index.ranker import RankedQuery
 from redrec.model.boosts import BoostWeights
 from redrec.model.session import open_tower
+from serving.config import ServingConfig
 from serving.histories import encode_columns, event_columns
 from serving.requests import Query
-from serving.retriever import Retriever
+from serving.retriever import Answer, Retriever
 from tests.bundles import numpy_interests, swap, tiny_run, tiny_tower, tower_weights
 from tests.serving.conftest import Way
 from tests.serving.retrieval import (
@@ -45,6 +47,11 @@ from tests.serving.retrieval import (
     query,
     stuck,
 )
+
+OPENS, CLOSES = datetime(2026, 5, 1, 12, tzinfo=UTC), datetime(2026, 5, 2, 12, tzinfo=UTC)
+WINDOWS = [(None, None), (OPENS, None), (None, OPENS), (OPENS, CLOSES), (None, CLOSES)]
+MS = timedelta(milliseconds=1)
+MOMENTS = [round(moment.timestamp() * 1000) for moment in (OPENS - MS, OPENS, CLOSES - MS, CLOSES)]
 
 
 @QUERIED
@@ -256,15 +263,12 @@ def test_an_index_swapped_between_requests_is_refused_with_both_ids(
 
 
 @pytest.mark.parametrize("excludes_seen", [False, True])
-def test_the_answer_is_in_the_rankers_order_as_evaluation_ranks_it(
-    tmp_path: Path, monkeypatch, way: Way, excludes_seen: bool
-):
+def test_the_answer_is_in_the_rankers_order_as_evaluation_ranks_it(tmp_path: Path, way: Way, excludes_seen: bool):
     """Boosts as in `test_popularity_boost`."""
     boosts = BoostWeights(popularity=0.3, own=(0, 0, 0.7, 0, 0, 0), excludes_seen=excludes_seen)
     bundle, features = tiny_run(tmp_path, boosts=boosts, num_contenders=12), RunFolder(tmp_path).features
     histories, queried = Histories(tmp_path / "data"), query()
     moment_ms = int(np.asarray(histories.timestamp_ms_N).max()) + MS_PER_HOUR
-    monkeypatch.setattr("serving.retriever.now_ms", lambda: moment_ms)
     assert queried.history
     history = encode_columns(event_columns(queried.history), bundle)
     allowed_SN = is_allowed(tmp_path / "data/items.parquet", bundle.manifest.scenarios)
@@ -281,12 +285,91 @@ def test_the_answer_is_in_the_rankers_order_as_evaluation_ranks_it(
         best_items(scorer, [ranked_query], allowed_SN[scenario], 10)[0]
         for scorer in (with_ranker(boosted, bundle.ranker), boosted)
     )
-    answer = answers(bundle, lambda retriever: retriever.answer(queried), way.config(bundle), features=features)
+    answer = answers(
+        bundle,
+        lambda retriever: retriever.answer(queried),
+        way.config(bundle),
+        features=features,
+        clock=lambda: moment_ms,
+    )
     assert answer.source == way.source
     assert item_ids(answer) == [bundle.item_ids[item] for item in ranked.items_K]
     assert [item.score for item in answer.items] == pytest.approx(ranked.scores_K.tolist(), abs=1e-3)
     assert ranked.items_K.tolist() != searched.items_K.tolist()
     assert (set(item_ids(answer)) & {event.item_id for event in queried.history} != set()) != excludes_seen
+
+
+@pytest.fixture(scope="module")
+def windowed(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A bundle whose items have windows, with boosts, a ranker, and features beside it."""
+    boosts = BoostWeights(popularity=0.3, own=(0, 0, 0.7, 0, 0, 0))
+    return tiny_run(tmp_path_factory.mktemp("windowed"), boosts=boosts, num_contenders=12, windows=WINDOWS)
+
+
+def available(bundle: Bundle, moment_ms: int) -> set[str]:
+    """The items that homefeed may show then, a second way."""
+    moment, opens, closes = datetime.fromtimestamp(moment_ms / 1000, UTC), "available_from", "available_until"
+    return {
+        row["item_id"]
+        for row in bundle.items.to_pylist()
+        if "homefeed" in row["scenarios"]
+        and (row[opens] is None or row[opens] <= moment)
+        and (row[closes] is None or moment < row[closes])
+    }
+
+
+def answers_at(bundle: Bundle, queried: Query, config: ServingConfig, is_stuck: bool = False) -> list[Answer]:
+    """Answers of one retriever whose clock moves from one of `MOMENTS` to the next."""
+    now = [MOMENTS[0]]
+
+    async def each(retriever: Retriever) -> list[Answer]:
+        given = []
+        for now[0] in MOMENTS:
+            with stuck(retriever.tower_threads) if is_stuck else nullcontext():
+                given.append(await retriever.answer(queried))
+        return given
+
+    features = RunFolder(bundle.path.parent).features
+    given: list[Answer] = answers(bundle, each, config, features=features, clock=lambda: now[0])
+    return given
+
+
+def assert_available(bundle: Bundle, queried: Query, given: list[Answer]) -> None:
+    expected = [available(bundle, moment_ms) for moment_ms in MOMENTS]
+    assert len({frozenset(items) for items in expected}) == 3  # before, inside and after the window between
+    for answer, items in zip(given, expected, strict=True):
+        assert len(item_ids(answer)) == len(set(item_ids(answer))) == min(queried.k, len(items))
+        assert set(item_ids(answer)) <= items
+
+
+@pytest.mark.parametrize("k", [5, 48])
+def test_an_item_is_in_answers_only_inside_its_window_which_begins_and_ends_while_it_is_served(
+    windowed: Bundle, way: Way, k: int
+):
+    given = answers_at(windowed, query(k=k), way.config(windowed))
+    assert {answer.source for answer in given} == {way.source}
+    assert_available(windowed, query(k=k), given)
+
+
+@pytest.mark.parametrize("k", [5, 48])
+def test_medoids_and_popular_items_keep_to_the_windows_too(windowed: Bundle, k: int):
+    given = answers_at(windowed, query(k=k), PATIENT.model_copy(update=IMPATIENT), is_stuck=True)
+    assert {answer.source for answer in given} == {"medoid"}
+    assert_available(windowed, query(k=k), given)
+    unknown = Query(user_id="nobody", scenario="homefeed", k=k)
+    given = answers_at(windowed, unknown, PATIENT)
+    assert {(answer.source, answer.reason) for answer in given} == {("fallback", "unknown_user")}
+    assert_available(windowed, unknown, given)
+
+
+def test_a_fallback_is_of_popular_items_first_and_has_k_where_k_exist(bundle: Bundle):
+    narrow = bundle._replace(fallback={"homefeed": bundle.fallback["homefeed"][:2]})
+    answer = answers(narrow, lambda retriever: retriever.answer(query(items=["gone"], k=40)))
+    shown = [
+        item for item in bundle.item_ids if "homefeed" in bundle.items["scenarios"][bundle.item_index[item]].as_py()
+    ]
+    assert item_ids(answer)[:2] == bundle.fallback["homefeed"][:2]
+    assert set(item_ids(answer)) <= set(shown) and len(set(item_ids(answer))) == min(40, len(shown))
 
 
 def test_a_request_may_ask_for_what_its_scenario_leaves_out(tmp_path: Path):
