@@ -51,18 +51,19 @@ def run(arguments: argparse.Namespace) -> Outcome:
     from redrec.bundle.refresh import refresh_bundle
 
     with replacing(folder) as live:
-        table = given_items(arguments.items, live.manifest) if arguments.items else live.items.slice(0, 0)
+        table, bad = given_items(arguments.items, live.manifest) if arguments.items else (live.items.slice(0, 0), [])
         embed = partial(embed_by, arguments.model or folder.model, live.manifest)
         server = index_server(live.manifest)
         counts = refresh_bundle(live, table, arguments.withdraw, folder.bundle, embed, server)
         after = read_manifest(folder.bundle)
     seconds = round(time.monotonic() - started, 1)
     result = {**counts._asdict(), "items": after.index.count, "bundle": after.id, "before": live.manifest.id}
-    return Outcome({**result, "seconds": seconds}, items_text(arguments.run, result, seconds))
+    text = items_text(arguments.run, result, seconds) + "".join(f"\nSet aside: {rows}." for rows in bad)
+    return Outcome({**result, "set_aside": bad, "seconds": seconds}, text)
 
 
-def given_items(source: str, manifest: "BundleManifest") -> "pa.Table":
-    """Return the checked rows of an item table that is read as the run's was."""
+def given_items(source: str, manifest: "BundleManifest") -> "tuple[pa.Table, list[str]]":
+    """Return the good rows of an item table that is read as the run's was, and what is said of the bad ones."""
     import pyarrow.parquet as pq
 
     from redrec.data.item_table import write_item_table
@@ -70,8 +71,10 @@ def given_items(source: str, manifest: "BundleManifest") -> "pa.Table":
 
     with TemporaryDirectory() as scratch:
         path = TablesFolder(Path(scratch)).items
-        write_item_table(source, path, section(manifest.config, "data", DataConfig), manifest.scenarios)
-        return pq.read_table(path)
+        quality = write_item_table(source, path, section(manifest.config, "data", DataConfig), manifest.scenarios)
+        counts = quality.quarantined.items()
+        bad = [f"{count:,} x {reason} (such as: {quality.examples[reason][0]})" for reason, count in counts]
+        return pq.read_table(path), bad
 
 
 def embed_by(model: Path, manifest: "BundleManifest", items: Path, out: Path) -> None:

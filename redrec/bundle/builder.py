@@ -39,7 +39,7 @@ from redrec.index.server import MilvusServer
 from redrec.model.manifest import check_model_fits, read_model
 from redrec.model.session import tower_dim
 
-MAX_FALLBACK = 100
+MAX_FALLBACK = 1_000  # as many as a query may want; some are outside their window when it comes
 
 
 def build_bundle(

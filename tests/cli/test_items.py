@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -65,6 +65,21 @@ def test_a_new_item_with_the_content_of_another_gets_its_vectors(
     assert after.item_ids[-1] == "zz-new"
     assert np.allclose(after.embeddings_ND[-1], after.embeddings_ND[5], atol=2e-3)
     assert not np.allclose(after.embeddings_ND[-1], after.embeddings_ND[6], atol=2e-3)
+
+
+def test_a_window_is_brought_without_a_model_and_a_bad_one_is_set_aside(
+    run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    before, new = Bundle.load(run.bundle), tmp_path / "new.csv"
+    shutil.rmtree(run.model)
+    rows = [f"{item},{title},2026-05-01" for item, title in zip(before.item_ids, before.items["title"], strict=True)]
+    new.write_text("\n".join(["item_id,title,available_until", *rows, "zz-new,Tea,soon"]))
+    result = items(run, capsys, "--items", str(new))
+    assert (result["new"], result["kept"]) == (0, len(before.item_ids))
+    row = "item_id=zz-new, title=Tea, available_until=soon"
+    assert result["set_aside"] == [f"1 x available_until is not a time (such as: {row})"]
+    ends = Bundle.load(run.bundle).items["available_until"].to_pylist()
+    assert set(ends) == {datetime(2026, 5, 1, tzinfo=UTC)}
 
 
 def test_an_item_is_withdrawn_without_a_model(run: RunFolder, capsys: pytest.CaptureFixture[str]):
