@@ -229,14 +229,11 @@ class Retriever:
         return is_default if query.exclude_seen is None else query.exclude_seen
 
     async def _read(self, user_id: str) -> Any:
-        read = asyncio.get_running_loop().run_in_executor(self.histories.thread, self.histories.read, user_id)
-        try:
-            with self.waiting.elsewhere():
-                columns = await within(read, self.config.features_budget_ms, "features_timeout")
-        except OSError as error:  # the store is not available; any other error is our own mistake
-            self.store_outage.failed(error)
-            raise StageError("features_unavailable") from error
-        self.store_outage.answered()
+        loop = asyncio.get_running_loop()
+        # OSError: the store is not available; any other error is our own mistake
+        with self.store_outage.asked(OSError, "features_unavailable"), self.waiting.elsewhere():
+            read = loop.run_in_executor(self.histories.thread, self.histories.read, user_id)
+            columns = await within(read, self.config.features_budget_ms, "features_timeout")
         if columns is None:
             raise StageError("unknown_user")
         return columns
@@ -273,14 +270,9 @@ class Retriever:
     async def _from_server(
         self, client: AsyncItemIndex, user: QueriedUser, k: int, item_filter: ItemFilter
     ) -> list[Item]:
-        search = client.search(user.query.interests_QD, self._num_searched(user, k), item_filter)
-        try:
-            with self.waiting.elsewhere():
-                result = await within(search, self.config.search_budget_ms, "index_timeout")
-        except IndexUnavailableError as error:
-            self.index_outage.failed(error)
-            raise StageError("index_unavailable") from error
-        self.index_outage.answered()
+        with self.index_outage.asked(IndexUnavailableError, "index_unavailable"), self.waiting.elsewhere():
+            search = client.search(user.query.interests_QD, self._num_searched(user, k), item_filter)
+            result = await within(search, self.config.search_budget_ms, "index_timeout")
         self.recall.offer(user.query.interests_QD, result[1], self._num_searched(user, k), item_filter)
         items: list[Item] = await self._on_thread(user.has_tower, self._boosted, result, user, k, item_filter)
         return items
