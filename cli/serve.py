@@ -1,4 +1,4 @@
-"""`redrec serve`: serve a release bundle over HTTP, by KServe's inference protocols."""
+"""`redrec serve`: serve a release bundle over HTTP and gRPC, by KServe's inference protocols."""
 
 import argparse
 import os
@@ -9,10 +9,10 @@ from pathlib import Path
 from cli.command import Outcome, program, say
 from redrec.bundle.check import check_run
 from redrec.folders import RunFolder
-from serving.address import EVERYWHERE, HTTP_PORT, LOCAL, Address
+from serving.address import EVERYWHERE, GRPC_PORT, HTTP_PORT, LOCAL, Addresses
 from serving.start import ExperimentFiles
 
-SUMMARY = "serve a release bundle over HTTP, by KServe's V1 and V2 inference protocols"
+SUMMARY = "serve a release bundle over HTTP, and gRPC if wanted, by KServe's V1 and V2 inference protocols"
 EXAMPLE = "# after `redrec demo`\nredrec serve --run demo/run"
 
 
@@ -34,6 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--port", type=int, default=HTTP_PORT, help=f"HTTP port (default: {HTTP_PORT})")
     parser.add_argument(
+        "--grpc-port",
+        type=int,
+        help=f"port of the V2 protocol by gRPC, which KServe has at {GRPC_PORT} (default: no gRPC)",
+    )
+    parser.add_argument(
         "--config",
         type=Path,
         help="YAML or JSON file with fields of serving.config.ServingConfig (default: its defaults)",
@@ -47,12 +52,12 @@ def run(arguments: argparse.Namespace) -> Outcome:
     bundle, features = served_folders(arguments)
     config = serving_config(arguments.config, os.environ)
     experiment = ExperimentFiles.of(arguments)
-    address = Address(arguments.host, arguments.port)
-    check_start(bundle, features, address, experiment=experiment)
+    addresses = Addresses.of_ports(arguments.host, arguments.port, arguments.grpc_port)
+    check_start(bundle, features, addresses, experiment)
     say(f"Loading {bundle}, which takes some seconds.")
-    options = {"config": config, "experiment": experiment, "when_ready": lambda: say(serving_text(bundle, address.url))}
-    import_serve()(bundle, features, address, **options)
-    return Outcome({"bundle": str(bundle), "url": address.url}, f"Stopped serving {bundle}.")
+    options = {"config": config, "experiment": experiment, "when_ready": lambda: say(serving_text(bundle, addresses))}
+    import_serve()(bundle, features, addresses, **options)
+    return Outcome({"bundle": str(bundle), "url": addresses.http.url}, f"Stopped serving {bundle}.")
 
 
 def served_folders(arguments: argparse.Namespace) -> tuple[Path, Path | None]:
@@ -64,10 +69,12 @@ def served_folders(arguments: argparse.Namespace) -> tuple[Path, Path | None]:
     return bundle, arguments.features or (features_of_run if features_of_run.is_dir() else None)
 
 
-def serving_text(bundle: Path, url: str) -> str:
+def serving_text(bundle: Path, addresses: Addresses) -> str:
+    http, grpc = addresses.http, addresses.grpc
+    and_grpc = "" if grpc is None else f", by gRPC at {grpc.reached_at}:{grpc.port}"
     return (
-        f"Serving {bundle} at {url}. Query it from another terminal:\n"
-        f"  {program()} query --user U --scenario S --url {url}"
+        f"Serving {bundle} at {http.url}{and_grpc}. Query it from another terminal:\n"
+        f"  {program()} query --user U --scenario S --url {http.url}"
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from redrec.cpus import limit_threads
 from redrec.signals import leave_on_sigterm
-from serving.address import EVERYWHERE, HTTP_PORT, Address
+from serving.address import EVERYWHERE, GRPC_PORT, HTTP_PORT, Addresses
 
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
@@ -26,9 +26,16 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         "--serving_config", type=Path, help="YAML or JSON file with fields of serving.config.ServingConfig"
     )
     parser.add_argument("--model_name", default="redrec", help="name in the URL (default: redrec)")
-    parser.add_argument("--http_port", type=int, default=HTTP_PORT, help=f"port of V1 and V2 (default: {HTTP_PORT})")
     parser.add_argument(
-        "--metrics_port", type=int, help="port of /metrics alone, which the other then has not (default: the other)"
+        "--http_port", type=int, default=HTTP_PORT, help=f"port of V1 and V2 by HTTP (default: {HTTP_PORT})"
+    )
+    parser.add_argument(
+        "--grpc_port", type=int, help=f"port of V2 by gRPC, KServe's own is {GRPC_PORT} (default: no gRPC)"
+    )
+    parser.add_argument(
+        "--metrics_port",
+        type=int,
+        help="port of /metrics alone, which that of HTTP then has not (default: that of HTTP)",
     )
     return parser.parse_args(arguments)
 
@@ -43,16 +50,14 @@ def main() -> int:
 
     try:
         config, experiment = serving_config(arguments.serving_config, os.environ), ExperimentFiles.of(arguments)
-        address = Address(EVERYWHERE, arguments.http_port)
-        metrics = None if arguments.metrics_port is None else Address(EVERYWHERE, arguments.metrics_port)
-        check_start(arguments.bundle, arguments.features, address, metrics, experiment)
+        addresses = Addresses.of_ports(EVERYWHERE, arguments.http_port, arguments.grpc_port, arguments.metrics_port)
+        check_start(arguments.bundle, arguments.features, addresses, experiment)
         from serving.app import serve  # it takes seconds: after the checks
 
         serve(
             arguments.bundle,
             arguments.features,
-            address,
-            metrics=metrics,
+            addresses,
             model_name=arguments.model_name,
             config=config,
             experiment=experiment,

@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from kserve.model_server import app
 
-from serving.address import Address
+from serving.address import Address, Addresses
 from serving.arms import TwoArms
 from serving.config import ServingConfig, serving_config
 from serving.decisions import DecisionRoute
@@ -23,12 +23,12 @@ from serving.guard import Guard
 from serving.logs import logging_config
 from serving.model_server import run_server
 from serving.predictor import MAX_REASON, Predictor
+from serving.room import MAX_BODY_BYTES, Room
 from serving.start import ExperimentFiles
 
 logger = logging.getLogger(__name__)
 
 MODEL_NAME = "redrec"
-MAX_BODY_BYTES = 2 * 1024 * 1024  # the most events of a request, of 400 bytes each
 LISTEN_SECONDS, POLL_SECONDS = 60, 0.05
 
 
@@ -42,9 +42,8 @@ async def bad_request(_: fastapi.Request, error: Exception) -> JSONResponse:
 def serve(
     bundle: Path,
     features: Path | None,
-    address: Address,
+    addresses: Addresses,
     *,
-    metrics: Address | None = None,
     model_name: str = MODEL_NAME,
     config: ServingConfig | None = None,
     experiment: ExperimentFiles | None = None,
@@ -52,8 +51,8 @@ def serve(
 ) -> None:
     """Serve a bundle until SIGTERM or SIGINT; without `config`, with the configuration of the environment.
 
-    With `experiment`, the bundle is the control's, and a second one answers the users of the treatment. With `metrics`,
-    `/metrics` is there, and not at `address`. `when_ready` is called once, when the server answers queries.
+    With `experiment`, the bundle is the control's, and a second one answers the users of the treatment. `when_ready` is
+    called once, when the server answers queries.
 
     Raises:
         InputError: The bundle is incomplete, or its index or features belong to another bundle.
@@ -65,9 +64,12 @@ def serve(
     predictor.load()
 
     async def announce() -> None:
-        await listening(address)
+        for address in filter(None, (addresses.http, addresses.grpc)):
+            await listening(address)
         loaded = predictor.bundle
-        logger.info("bundle %s: %s items, port %s", loaded.manifest.id, len(loaded.item_ids), address.port)
+        logger.info("bundle %s: %s items, port %s", loaded.manifest.id, len(loaded.item_ids), addresses.http.port)
+        if addresses.grpc is not None:
+            logger.info("gRPC: port %s", addresses.grpc.port)
         if isinstance(predictor.arms, TwoArms):
             logger.info("treatment: bundle %s", predictor.arms.treatment.bundle.manifest.id)
         if when_ready is not None:
@@ -82,8 +84,9 @@ def serve(
         app.add_api_route(DECISION, DecisionRoute(predictor.arms.followed).get, methods=["GET"], response_model=None)
     describe(app, model_name, predictor.bundle.manifest.scenarios[0])
     app.max_body_size = MAX_BODY_BYTES
-    app.add_middleware(Guard, waiting=predictor.waiting)
-    run_server(predictor, address, metrics)
+    room = Room()
+    app.add_middleware(Guard, waiting=predictor.waiting, room=room)
+    run_server(predictor, addresses, room)
 
 
 async def listening(address: Address) -> None:

@@ -6,57 +6,84 @@ that thousands are lost, and one request takes no less CPU. The load and unload 
 closed: a new revision replaces a bundle.
 """
 
-import struct
+import asyncio
+from functools import partial
 from typing import Any
 
 import kserve.model_server
 from fastapi import FastAPI
 from kserve import ModelServer
-from kserve.errors import InvalidInput
+from kserve.errors import InvalidInput, ModelNotReady
+from kserve.model import BaseKServeModel
 from kserve.protocol.dataplane import DataPlane
 from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 from kserve.protocol.rest.server import RESTServer
 from prometheus_client import start_http_server
 
-from serving.address import Address
+from redrec.config import InputError
+from serving.address import Addresses
 from serving.connections import IDLE_SECONDS, TimedProtocol
+from serving.grpc_server import GuardedGrpc
 from serving.predictor import MAX_REASON, Predictor
-from serving.shedding import Shedding
+from serving.room import Room
+from serving.shedding import Admission, Shedding
+from serving.v2 import decoding
 
-DECODING_ERRORS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, struct.error)
 GRACE_SECONDS = 10  # several times the sum of all stages' budgets
 METRICS = "/metrics"
 
 
 class ClosedRepository(ModelRepositoryExtension):
     async def load(self, model_name: str) -> None:
-        raise NotImplementedError(f"Loading {model_name} over HTTP is closed. Roll out a new revision.")
+        raise NotImplementedError(f"Loading {model_name} is closed. Roll out a new revision.")
 
     async def unload(self, model_name: str) -> None:
-        raise NotImplementedError(f"Unloading {model_name} over HTTP is closed. Scale the deployment.")
+        raise NotImplementedError(f"Unloading {model_name} is closed. Scale the deployment.")
 
 
 class CheckedDataPlane(DataPlane):
     def decode(self, *arguments: Any, **options: Any) -> Any:
         """Return the request; whatever KServe's own decoding meets in a body is the caller's fault."""
         try:
-            return super().decode(*arguments, **options)
-        except InvalidInput:
-            raise
-        except DECODING_ERRORS as error:
-            raise InvalidInput(f"The request cannot be read: {type(error).__name__}: {error}"[:MAX_REASON]) from error
+            with decoding():
+                return super().decode(*arguments, **options)
+        except InputError as error:
+            raise InvalidInput(str(error)[:MAX_REASON]) from error
+
+    async def get_model(self, name: str) -> BaseKServeModel:
+        """Return a model that is ready; KServe's own would load another one meanwhile, for gRPC on the event loop."""
+        if not await self.model_ready(name):
+            raise ModelNotReady(name)
+        return await super().get_model(name)
 
 
-def run_server(predictor: Predictor, address: Address, metrics: Address | None) -> None:
-    """Serve a loaded predictor until SIGTERM or SIGINT; its metrics at an address of their own, if one is given."""
+class DrainedServer(ModelServer):
+    """Stops the models after gRPC's last answer; uvicorn calls `stop` after HTTP's."""
+
+    _grpc_server: GuardedGrpc | None
+
+    def stop(self, sig: int) -> None:
+        self.stopping = asyncio.create_task(self._stop(sig))  # the loop itself keeps no reference
+
+    async def _stop(self, sig: int) -> None:
+        if self._grpc_server is not None:
+            await self._grpc_server.stop(sig)
+            self._grpc_server = None  # KServe would stop it again
+        super().stop(sig)
+
+
+def run_server(predictor: Predictor, addresses: Addresses, room: Room) -> None:
+    """Serve a loaded predictor until SIGTERM or SIGINT."""
+    http, grpc, metrics = addresses
+    admission = Admission(predictor.waiting, predictor.config.max_waiting)
 
     class Server(RESTServer):
         """KServe's own listens on every host, has its metrics on the port of the protocols, and never sheds load."""
 
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
-            self.config.host, self.config.http = address.host, TimedProtocol
-            self.config.app = Shedding(kserve.model_server.app, predictor.waiting, predictor.config.max_waiting)
+            self.config.host, self.config.http = http.host, TimedProtocol
+            self.config.app = Shedding(kserve.model_server.app, admission)
 
         def _register_endpoints(self, app: FastAPI) -> None:
             super()._register_endpoints(app)
@@ -66,9 +93,12 @@ def run_server(predictor: Predictor, address: Address, metrics: Address | None) 
     if metrics is not None:
         start_http_server(metrics.port, metrics.host)
     kserve.model_server.RESTServer = Server
-    server = ModelServer(
-        http_port=address.port,
-        enable_grpc=False,
+    if grpc is not None:
+        kserve.model_server.GRPCServer = partial(GuardedGrpc, grpc.host, admission, room)
+    server = DrainedServer(
+        http_port=http.port,
+        grpc_port=None if grpc is None else grpc.port,
+        enable_grpc=grpc is not None,
         enable_latency_logging=False,
         workers=1,
         grace_period=GRACE_SECONDS,

@@ -34,6 +34,7 @@ V2_OUTPUTS = {
     "source": "BYTES",
     "reason": "BYTES",
     "bundle_id": "BYTES",
+    "explanation": "BYTES",  # JSON, where a query says `explain`
 }
 ANSWERS = Counter("redrec_answers", "Answers by scenario, source and reason", ["scenario", "source", "reason"])
 SECONDS = Histogram("redrec_answer_seconds", "Seconds of an answer, by scenario", ["scenario"], buckets=BUCKETS_S)
@@ -118,6 +119,9 @@ class Predictor(Model):
         if not is_v2:
             return v1_answers(served)
         outputs = [InferOutput(**tensor._asdict()) for tensor in v2_answers(served)]
+        if payload.from_grpc and payload.use_binary_outputs:  # since its inputs are binary
+            for output in outputs:
+                output.set_data_from_numpy(output.as_numpy())
         return InferResponse(payload.id or "", self.name, outputs)
 
     async def _parsed(self, instances: object) -> list[Query]:

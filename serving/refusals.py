@@ -6,7 +6,7 @@ from fastapi.responses import JSONResponse
 from prometheus_client import Counter
 
 BUSY = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS)  # a moment later the same request is answered
-REFUSED = Counter("redrec_refused_requests", "Requests refused before KServe saw them, by status", ["status"])
+REFUSED = Counter("redrec_refused_requests", "Requests refused before KServe saw them, by status of HTTP", ["status"])
 
 
 class RefusedRequest(Exception):  # noqa: N818 # it becomes an answer
@@ -16,7 +16,14 @@ class RefusedRequest(Exception):  # noqa: N818 # it becomes an answer
         super().__init__(reason)
         self.status = status
 
-    def answer(self) -> JSONResponse:
-        """Return the answer, and count it."""
+    @property
+    def is_busy(self) -> bool:
+        return self.status in BUSY
+
+    def count(self) -> None:
         REFUSED.labels(int(self.status)).inc()
-        return JSONResponse({"error": str(self)}, self.status, {"Retry-After": "1"} if self.status in BUSY else None)
+
+    def answer(self) -> JSONResponse:
+        """Return the answer of HTTP, and count it."""
+        self.count()
+        return JSONResponse({"error": str(self)}, self.status, {"Retry-After": "1"} if self.is_busy else None)

@@ -40,26 +40,46 @@ class Waiting:
         return self.here(-1)
 
 
-class Shedding:
-    """The app, with its predict routes closed while `max_waiting` queries wait."""
+class Admission:
+    """Lets requests of all protocols in, but no queries while `max_waiting` of them wait."""
 
-    def __init__(self, app: ASGIApp, waiting: Waiting, max_waiting: int) -> None:
-        self.app, self.waiting, self.max_waiting, self.num_requests = app, waiting, max_waiting, 0
+    def __init__(self, waiting: Waiting, max_waiting: int) -> None:
+        self.waiting, self.max_waiting, self.num_requests = waiting, max_waiting, 0
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "POST":
-            await self.app(scope, receive, send)
-        elif self._is_busy() and scope["path"].endswith(PREDICT_ROUTES):
+    @contextmanager
+    def request(self, is_query: bool) -> Iterator[None]:
+        """Return a context in which one more request waits.
+
+        Raises:
+            RefusedRequest: It is a query, and too many of them wait.
+        """
+        if is_query and self._is_busy():
             reason = f"The server is busy: {self.max_waiting} queries wait. Ask again in a second, or add replicas."
-            await RefusedRequest(HTTPStatus.TOO_MANY_REQUESTS, reason).answer()(scope, receive, send)
-        else:
-            self.num_requests += 1
-            try:
-                with self.waiting.here(1):
-                    await self.app(scope, receive, send)
-            finally:
-                self.num_requests -= 1
+            raise RefusedRequest(HTTPStatus.TOO_MANY_REQUESTS, reason)
+        self.num_requests += 1
+        try:
+            with self.waiting.here(1):
+                yield
+        finally:
+            self.num_requests -= 1
 
     def _is_busy(self) -> bool:
         is_few = self.num_requests < min(FEW_REQUESTS, self.max_waiting)
         return self.waiting.num_queries >= self.max_waiting and not is_few
+
+
+class Shedding:
+    """The app, with its predict routes closed while too many queries wait."""
+
+    def __init__(self, app: ASGIApp, admission: Admission) -> None:
+        self.app, self.admission = app, admission
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST":
+            await self.app(scope, receive, send)
+            return
+        try:
+            with self.admission.request(scope["path"].endswith(PREDICT_ROUTES)):
+                await self.app(scope, receive, send)
+        except RefusedRequest as refused:
+            await refused.answer()(scope, receive, send)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from redrec.bundle.check import check_bundle
 from redrec.config import InputError, load_config
-from serving.address import Address
+from serving.address import Addresses
 from serving.config_map import MapName
 
 
@@ -52,8 +52,7 @@ class ExperimentFiles(NamedTuple):
 def check_start(
     bundle: Path,
     features: Path | None,
-    address: Address,
-    metrics: Address | None = None,
+    addresses: Addresses,
     experiment: ExperimentFiles | None = None,
 ) -> None:
     """Check the folders, the allocation and the addresses.
@@ -72,18 +71,7 @@ def check_start(
         check_bundle(experiment.treatment)
         check_allocation(experiment.allocation)
         check_folder(experiment.exposures)
-    address.check()
-    if metrics is not None:
-        check_metrics(metrics, address)
-
-
-def check_metrics(metrics: Address, address: Address) -> None:
-    if metrics.port == address.port:
-        raise InputError(
-            f"The metrics cannot have port {metrics.port} of the protocols for themselves. Give another, or leave it "
-            "out: they then are at /metrics of that port."
-        )
-    metrics.check()
+    addresses.check()
 
 
 def check_allocation(named: Path | MapName) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kserve.protocol.grpc.grpc_predict_v2_pb2 import ModelReadyRequest
 
 from cli.main import main
 from redrec.bundle.reader import Bundle
@@ -19,6 +20,7 @@ from tests.index.proxy import slow_proxy
 from tests.milvus_lite import milvus_lite
 from tests.redis_server import free_port
 from tests.serving.processes import end, wait_until_ready
+from tests.serving.rpcs import stub_of
 from tests.worlds import TinyRun
 
 
@@ -32,7 +34,8 @@ def test_the_config_file_sets_the_budgets_of_the_stages(
     tiny_run: TinyRun, lite: MilvusServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     """Exact search is not allowed for any catalog, so the fallback answers while the server holds its answers back."""
-    bundle, port, config = RunFolder(tiny_run.folder).bundle, free_port(), tmp_path / "serving.yaml"
+    bundle, port, grpc_port = RunFolder(tiny_run.folder).bundle, free_port(), free_port()
+    config = tmp_path / "serving.yaml"
     upload(lite, Bundle.load(bundle))
     with slow_proxy(lite) as (held, is_open):
         config.write_text(
@@ -40,6 +43,7 @@ def test_the_config_file_sets_the_budgets_of_the_stages(
             f"milvus: {{uri: '{held.uri}'}}\n"
         )
         options = ["--run", str(tiny_run.folder), "--port", str(port), "--config", str(config)]
+        options += ["--grpc-port", str(grpc_port)]
         server = subprocess.Popen(
             [sys.executable, "-m", "cli.main", "serve", *options],
             stdout=subprocess.DEVNULL,
@@ -49,8 +53,11 @@ def test_the_config_file_sets_the_budgets_of_the_stages(
         try:
             wait_until_ready(f"http://127.0.0.1:{port}", server)
             is_open.clear()
-            with pytest.raises(ConnectionRefusedError):  # other addresses of this machine are closed
-                socket.create_connection(("127.0.0.2", port))
+            for one in (port, grpc_port):
+                with pytest.raises(ConnectionRefusedError):  # other addresses of this machine are closed
+                    socket.create_connection(("127.0.0.2", one))
+            with stub_of(f"127.0.0.1:{grpc_port}") as stub:
+                assert stub.ModelReady(ModelReadyRequest(name="redrec"), timeout=30).ready
             url = f"http://127.0.0.1:{port}"
             assert main(["query", "--url", url, "--user", "u00000001", "--scenario", "ads", "--k", "3", "--json"]) == 0
             answer = json.loads(capsys.readouterr().out)

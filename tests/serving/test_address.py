@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from redrec.config import InputError
-from serving.address import EVERYWHERE, LOCAL, Address
+from serving.address import EVERYWHERE, LOCAL, Address, Addresses
 from tests.redis_server import free_port
 
 
@@ -35,3 +35,14 @@ def test_a_host_of_another_machine_is_refused():
 )
 def test_the_url_reaches_the_server(host: str, reached_at: str):
     assert Address(host, 80).url == f"http://{reached_at}:80"
+
+
+def test_each_protocol_has_a_free_port_of_its_own():
+    http, grpc, metrics = (Address(LOCAL, free_port()) for _ in range(3))
+    Addresses(http, grpc, metrics).check()
+    with pytest.raises(InputError, match=f"Port {http.port} is given for HTTP and for the metrics. Give each its own"):
+        Addresses(http, None, http).check()
+    with pytest.raises(InputError, match=f"Port {grpc.port} is given for gRPC and for the metrics"):
+        Addresses(http, grpc, grpc).check()
+    with pytest.raises(InputError, match="Port 0 is not allowed"):
+        Addresses(http, Address(LOCAL, 0)).check()

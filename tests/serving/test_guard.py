@@ -7,8 +7,9 @@ from collections.abc import Iterable
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from serving import guard
+from serving import room
 from serving.guard import Guard
+from serving.room import Room
 from serving.shedding import Waiting
 
 PREDICT, INFER = "/v1/models/redrec:predict", "/v2/models/redrec/infer"
@@ -53,24 +54,24 @@ def test_a_body_reaches_the_app_as_it_was_sent(chunks: list[bytes]):
     async def run() -> tuple[int, list[bytes], Guard]:
         app = Echo()
         app.may_go_on.set()
-        guarded = Guard(app, Waiting())
+        guarded = Guard(app, Waiting(), Room())
         return (await ask(guarded, chunks))[0], app.bodies, guarded
 
     status, bodies, guarded = asyncio.run(run())
     assert (status, bodies) == (200, [b"".join(chunks)])
-    assert (guarded.num_requests, guarded.num_bytes) == (0, 0)
+    assert (guarded.room.num_requests, guarded.room.num_bytes) == (0, 0)
 
 
 @pytest.mark.parametrize("headers", [{"ce_id": "1"}, {"content_type": "application/cloudevents+json"}])
 def test_cloud_events_are_not_offered(headers: dict[str, str]):
-    status, body, _ = asyncio.run(ask(Guard(Echo(), Waiting()), [b"{}"], **headers))
+    status, body, _ = asyncio.run(ask(Guard(Echo(), Waiting(), Room()), [b"{}"], **headers))
     assert status == 415 and "CloudEvents are not offered" in body["error"]
 
 
 def test_a_malformed_v2_body_does_not_reach_the_app():
     async def run() -> tuple[int, list[bytes]]:
         app = Echo()
-        return (await ask(Guard(app, Waiting()), [b"{}"], INFER))[0], app.bodies
+        return (await ask(Guard(app, Waiting(), Room()), [b"{}"], INFER))[0], app.bodies
 
     assert asyncio.run(run()) == (400, [])
 
@@ -78,7 +79,7 @@ def test_a_malformed_v2_body_does_not_reach_the_app():
 def test_more_requests_or_bytes_than_the_server_holds_get_503_and_later_ones_an_answer():
     async def run() -> list[tuple[int, dict, dict[str, str]]]:
         app = Echo()
-        guarded = Guard(app, Waiting(), max_requests=3, max_bytes=10)
+        guarded = Guard(app, Waiting(), Room(max_requests=3, max_bytes=10))
         held = asyncio.gather(*(ask(guarded, [b"abcd"]) for _ in range(2)))
         await asyncio.sleep(0.01)
         answers = [await ask(guarded, [b"a", b"bc"])]
@@ -87,7 +88,7 @@ def test_more_requests_or_bytes_than_the_server_holds_get_503_and_later_ones_an_
         answers += [await ask(guarded, [b""])]
         app.may_go_on.set()
         answers += [*await held, await third, await ask(guarded, [b"abcdefghij"])]
-        assert (guarded.num_requests, guarded.num_bytes) == (0, 0)
+        assert (guarded.room.num_requests, guarded.room.num_bytes) == (0, 0)
         return answers
 
     answers = asyncio.run(run())
@@ -99,16 +100,16 @@ def test_other_requests_pass_while_the_server_is_busy():
     async def run() -> int:
         app = Echo()
         app.may_go_on.set()
-        return (await ask(Guard(app, Waiting(), max_requests=0), [b""], "/v2/health/live", method="GET"))[0]
+        return (await ask(Guard(app, Waiting(), Room(max_requests=0)), [b""], "/v2/health/live", method="GET"))[0]
 
     assert asyncio.run(run()) == 200
 
 
 def test_a_client_that_sends_too_slowly_is_told_and_holds_nothing(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(guard, "MAX_READ_SECONDS", 0.05)
+    monkeypatch.setattr(room, "MAX_READ_SECONDS", 0.05)
 
     async def run() -> tuple[int, Guard]:
-        guarded = Guard(Echo(), Waiting())
+        guarded = Guard(Echo(), Waiting(), Room())
 
         async def never() -> Message:
             await asyncio.sleep(60)
@@ -123,4 +124,4 @@ def test_a_client_that_sends_too_slowly_is_told_and_holds_nothing(monkeypatch: p
         return sent[0]["status"], guarded
 
     status, guarded = asyncio.run(run())
-    assert status == 408 and (guarded.num_requests, guarded.num_bytes) == (0, 0)
+    assert status == 408 and (guarded.room.num_requests, guarded.room.num_bytes) == (0, 0)

@@ -11,7 +11,8 @@ from redrec.bundle.reader import Bundle
 from serving.guard import Guard
 from serving.requests import Query
 from serving.retriever import Retriever
-from serving.shedding import Shedding, Waiting
+from serving.room import Room
+from serving.shedding import Admission, Shedding, Waiting
 from tests.serving.retrieval import answers, query, stuck
 from tests.serving.test_guard import INFER, PREDICT, Echo, ask
 from tests.serving.test_retriever import STORED, StoredHistories
@@ -22,7 +23,7 @@ def shed(num_waiting: int, path: str, method: str = "POST") -> tuple[int, dict[s
 
     async def run() -> tuple[int, dict[str, str]]:
         app, waiting = Echo(), Waiting()
-        shedding = Shedding(app, waiting, 2)
+        shedding = Shedding(app, Admission(waiting, 2))
         held = asyncio.gather(*(ask(shedding, [b"{}"]) for _ in range(num_waiting)))
         await asyncio.sleep(0.01)
         last = asyncio.create_task(ask(shedding, [b"{}"], path, method))
@@ -55,7 +56,7 @@ def test_a_request_for_many_users_shuts_nobody_out_alone():
         app, waiting = Echo(), Waiting()
         app.may_go_on.set()
         with waiting.here(64):
-            return (await ask(Shedding(app, waiting, 32), [b"{}"]))[0]
+            return (await ask(Shedding(app, Admission(waiting, 32)), [b"{}"]))[0]
 
     assert asyncio.run(run()) == 200
 
@@ -63,7 +64,7 @@ def test_a_request_for_many_users_shuts_nobody_out_alone():
 def test_a_request_waits_until_it_is_answered():
     async def run() -> list[int]:
         app, waiting = Echo(), Waiting()
-        shedding = Shedding(app, waiting, 2)
+        shedding = Shedding(app, Admission(waiting, 2))
         held = asyncio.gather(*(ask(shedding, [b"{}"]) for _ in range(2)))
         await asyncio.sleep(0.01)
         statuses = [(await ask(shedding, [b"{}"]))[0]]
@@ -84,9 +85,9 @@ def test_a_client_that_sends_slowly_does_not_make_others_wait():
                 await is_sent.wait()
                 return await receive()
 
-            await Guard(app, waiting)(scope, receive_slowly, send)
+            await Guard(app, waiting, Room())(scope, receive_slowly, send)
 
-        sending = asyncio.create_task(ask(Shedding(slow, waiting, 1), [b"{}"]))
+        sending = asyncio.create_task(ask(Shedding(slow, Admission(waiting, 1)), [b"{}"]))
         await asyncio.sleep(0.01)
         num_waiting = waiting.num_queries
         is_sent.set()

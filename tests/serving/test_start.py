@@ -7,18 +7,22 @@ import pytest
 
 from redrec.bundle.reader import Bundle
 from redrec.config import InputError
-from serving.address import LOCAL, Address
+from serving.address import LOCAL, Address, Addresses
 from serving.config_map import MapName
 from serving.start import ExperimentFiles, check_start
 from tests.redis_server import free_port
 
 
+def http() -> Addresses:
+    return Addresses(Address(LOCAL, free_port()))
+
+
 def test_the_folders_are_checked(bundle: Bundle, tmp_path: Path):
-    check_start(bundle.path, None, Address(LOCAL, free_port()))
+    check_start(bundle.path, None, http())
     with pytest.raises(InputError, match="is no bundle"):
-        check_start(tmp_path, None, Address(LOCAL, free_port()))
+        check_start(tmp_path, None, http())
     with pytest.raises(InputError, match=r"has no feature_store\.yaml"):
-        check_start(bundle.path, tmp_path, Address(LOCAL, free_port()))
+        check_start(bundle.path, tmp_path, http())
 
 
 def test_the_allocation_is_a_file_or_a_config_map():
@@ -31,12 +35,3 @@ def test_the_allocation_is_a_file_or_a_config_map():
         ExperimentFiles.of(parser.parse_args([*words, "configmap:a b"]))
     with pytest.raises(InputError, match="belong together"):
         ExperimentFiles.of(parser.parse_args(words[:2]))
-
-
-def test_the_metrics_have_a_port_of_their_own_that_is_free(bundle: Bundle):
-    address = Address(LOCAL, free_port())
-    check_start(bundle.path, None, address, Address(LOCAL, free_port()))
-    with pytest.raises(InputError, match=f"cannot have port {address.port} of the protocols"):
-        check_start(bundle.path, None, address, address)
-    with pytest.raises(InputError, match="Port 0 is not allowed"):
-        check_start(bundle.path, None, address, Address(LOCAL, 0))
