@@ -128,6 +128,8 @@ def test_every_supported_shape_lints_and_renders(values: Path) -> None:
         ("serving.resources.limits.cpu=100m", "limits.cpu (100m) is below its request (500m)"),
         ("serving.scaleTarget=101", "/serving/scaleTarget"),
         ("serving.metricsPort=8080", "/serving/metricsPort"),
+        ("serving.grpcPort=8080", "/serving/grpcPort"),
+        ("serving.grpcPort=9090", "serving.grpcPort and serving.metricsPort are both 9090. Give each its own"),
         ("serving.claim.size=5", "/serving/claim/size"),
         ("serving.serviceMonitor.interval=half", "/serving/serviceMonitor/interval"),
         ("serving.dashboard.labels=null", "missing property 'labels'"),
@@ -236,17 +238,27 @@ def test_nothing_watches_by_default() -> None:
     assert not {"ServiceMonitor", "ConfigMap"} & set(render())
 
 
-def test_the_metrics_have_a_port_that_the_server_the_monitor_and_the_policy_agree_on() -> None:
+def test_the_server_the_monitor_and_the_policy_agree_on_the_ports() -> None:
     objects = render_shape("monitoring")
     monitor, (container,) = objects["ServiceMonitor"], objects["ServingRuntime"]["spec"]["containers"]
-    protocols, metrics = container["ports"]
+    http, grpc, metrics = container["ports"]
     assert monitor["metadata"]["labels"]["release"] == "prometheus"
     assert monitor["spec"]["endpoints"] == [{"port": metrics["name"], "path": "/metrics", "interval": "15s"}]
     served = parse_arguments(container["args"])
-    assert (served.http_port, served.metrics_port) == (protocols["containerPort"], metrics["containerPort"])
+    served_ports = [served.http_port, served.grpc_port, served.metrics_port]
+    assert [port["containerPort"] for port in (http, grpc, metrics)] == served_ports
     callers, readers = objects["NetworkPolicy"]["spec"]["ingress"]
-    assert [rule["ports"][0]["port"] for rule in (callers, readers)] == [served.http_port, served.metrics_port]
+    assert [port["port"] for rule in (callers, readers) for port in rule["ports"]] == served_ports
     assert "istio-system" in str(callers["from"]) and "monitoring" in str(readers["from"])
+
+
+def test_grpc_may_be_off() -> None:
+    objects = render("--values", CHART / "ci" / "monitoring-values.yaml", "--set", "serving.grpcPort=0")
+    runtime = objects["ServingRuntime"]["spec"]
+    assert [port["name"] for port in runtime["containers"][0]["ports"]] == ["http", "metrics"]
+    assert parse_arguments(runtime["containers"][0]["args"]).grpc_port is None
+    assert "grpc-v2" not in runtime["protocolVersions"]
+    assert "8081" not in str(objects["NetworkPolicy"])
 
 
 def test_the_dashboard_arrives_as_it_is() -> None:

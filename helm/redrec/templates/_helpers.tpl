@@ -121,6 +121,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- if gt (int .minReplicas) (int .maxReplicas) -}}
 {{- fail (printf "serving.minReplicas (%v) is above serving.maxReplicas (%v). Raise maxReplicas." .minReplicas .maxReplicas) -}}
 {{- end -}}
+{{- if eq (int .grpcPort) (int .metricsPort) -}}
+{{- fail (printf "serving.grpcPort and serving.metricsPort are both %v. Give each its own." .grpcPort) -}}
+{{- end -}}
 {{- range $name, $request := .resources.requests -}}
 {{- $limit := get $.Values.serving.resources.limits $name -}}
 {{- if and $limit (lt (include "redrec.quantity" $limit | float64) (include "redrec.quantity" $request | float64)) -}}
