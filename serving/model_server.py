@@ -8,10 +8,12 @@ closed: a new revision replaces a bundle.
 
 import asyncio
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 import kserve.model_server
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
 from kserve import ModelServer
 from kserve.errors import InvalidInput, ModelNotReady
 from kserve.model import BaseKServeModel
@@ -90,6 +92,10 @@ def run_server(predictor: Predictor, addresses: Addresses, room: Room) -> None:
             if metrics is not None:
                 remove_route(app, METRICS)
 
+        def _add_exception_handlers(self, app: FastAPI) -> None:
+            super()._add_exception_handlers(app)
+            app.add_exception_handler(NotImplementedError, not_offered)
+
     if metrics is not None:
         start_http_server(metrics.port, metrics.host)
     kserve.model_server.RESTServer = Server
@@ -107,6 +113,11 @@ def run_server(predictor: Predictor, addresses: Addresses, room: Room) -> None:
     server.dataplane = CheckedDataPlane(server.registered_models)
     server.model_repository_extension = ClosedRepository(server.registered_models)
     server.start([predictor])
+
+
+async def not_offered(_: Request, error: Exception) -> JSONResponse:
+    """Answer a request for what is closed, or for a version; KServe's own is a 501, with a traceback in the log."""
+    return JSONResponse({"error": str(error)}, HTTPStatus.BAD_REQUEST)
 
 
 def remove_route(app: FastAPI, path: str) -> None:

@@ -310,8 +310,13 @@ def test_the_clients_error_has_the_servers_reason(url: str):
         query(f"http://127.0.0.1:{free_port()}", "u", "ads")
 
 
-def test_the_model_cannot_be_unloaded_over_http(url: str):
-    assert post(f"{url}/v2/repository/models/redrec/unload", {})[0] == 501
+def test_the_model_cannot_be_unloaded_over_http_and_has_no_versions(url: str):
+    for path, reason in (
+        ("repository/models/redrec/unload", "is closed"),
+        ("models/redrec/versions/1/infer", "version"),
+    ):
+        status, answer = post(f"{url}/v2/{path}", {"inputs": []})
+        assert (status, reason in answer["error"]) == (400, True)
     assert v1(url, {"user_id": "u", "scenario": "ads"})[0] == 200
 
 
