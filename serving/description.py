@@ -18,6 +18,7 @@ from serving.bodies import Error, NewestDecision, NewEvents, PushAnswer, V1Answe
 
 PREDICT, INFER, EVENTS = "/v1/models/{model_name}:predict", "/v2/models/{model_name}/infer", "/events"
 DECISION = "/v1/experiments/{experiment}/scenarios/{scenario}/decision"
+MODEL_NAME = "model_name"  # of the paths' parameter
 TITLE = "redrec"
 REFERENCE = "#/components/schemas/"
 ERRORS = {
@@ -39,7 +40,7 @@ def describe(app: fastapi.FastAPI, model_name: str, scenario: str) -> None:
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = description(app, scenario)
+            app.openapi_schema = description(app, model_name, scenario)
         return app.openapi_schema
 
     def page() -> HTMLResponse:
@@ -49,12 +50,15 @@ def describe(app: fastapi.FastAPI, model_name: str, scenario: str) -> None:
     app.add_api_route("/docs", page, include_in_schema=False)
 
 
-def description(app: fastapi.FastAPI, scenario: str) -> dict[str, Any]:
+def description(app: fastapi.FastAPI, model_name: str, scenario: str) -> dict[str, Any]:
     """Return the OpenAPI document of all routes, with the bodies of ours."""
     schema = get_openapi(title=TITLE, version=__version__, routes=app.routes)
     _, models = models_json_schema([(body, "validation") for body in BODIES], ref_template=REFERENCE + "{model}")
     schema.setdefault("components", {}).setdefault("schemas", {}).update(models["$defs"])
     for _, path, operation in _operations(schema):
+        for parameter in operation.get("parameters", ()):
+            if parameter["name"] == MODEL_NAME:
+                parameter["schema"] |= {"enum": [model_name]}
         if path not in OURS:
             _describe_other(operation)
     _describe_predict(schema["paths"][PREDICT]["post"], scenario)

@@ -7,7 +7,7 @@ import pytest
 
 from serving.description import DECISION, EVENTS, INFER, PREDICT, describe, docs_page
 
-READY = "/v2/models/{name}/ready"
+READY = "/v2/models/{model_name}/ready"
 
 
 @pytest.fixture
@@ -16,10 +16,12 @@ def app() -> fastapi.FastAPI:
 
     async def handle(request: fastapi.Request) -> None: ...
 
+    def is_ready(model_name: str) -> None: ...
+
     app = fastapi.FastAPI(docs_url=None)
     app.add_api_route(PREDICT, handle, methods=["POST"], response_model=None)
     app.add_api_route(INFER, handle, methods=["POST"], response_model=None)
-    app.add_api_route(READY, lambda name: None, methods=["GET"], response_model=None)
+    app.add_api_route(READY, is_ready, methods=["GET"], response_model=None)
     app.add_api_route(EVENTS, handle, methods=["POST"], response_model=None)
     app.add_api_route(DECISION, lambda: None, methods=["GET"], response_model=None)
     describe(app, "redrec", "ads")
@@ -29,6 +31,8 @@ def app() -> fastapi.FastAPI:
 def test_every_route_says_which_statuses_it_may_have(app: fastapi.FastAPI):
     paths = app.openapi()["paths"]
     assert set(paths[INFER]["post"]["responses"]) == {"200", "400", "404", "408", "413", "415", "429", "503"}
+    (name,) = paths[READY]["get"]["parameters"]
+    assert name["schema"]["enum"] == ["redrec"]
     assert set(paths[READY]["get"]["responses"]) == {"200", "400", "404", "503"}
 
 
