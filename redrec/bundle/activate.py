@@ -3,14 +3,16 @@
 The bundle in service is the run's folder `bundle`; a server that reads it takes its replacement without a restart. The
 bundles before it are kept beside it, by their ids. Files of a bundle never change, so the copies are links where the
 file system has them: a kept bundle takes the space of what its successors no longer share, and activating one takes
-milliseconds. One that is broken is not kept: it is set aside, and is no obstacle to an earlier one. At any moment, and
-whenever a process dies, `bundle` is the old one or the new.
+milliseconds. One that is broken is not kept: it is set aside, and is no obstacle to an earlier one. A kept one that can
+no longer be read stays until as many newer ones are kept as a run keeps. At any moment, and whenever a process dies,
+`bundle` is the old one or the new.
 """
 
 import fcntl
+import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +22,8 @@ from redrec.bundle.manifest import BundleManifest, read_manifest
 from redrec.bundle.reader import Bundle
 from redrec.config import InputError
 from redrec.folders import BundleFolder, RunFolder
+
+logger = logging.getLogger(__name__)
 
 NUM_KEPT = 3  # bundles of a run, besides the one in service
 
@@ -45,11 +49,13 @@ def replacing(run: RunFolder) -> Iterator[Bundle]:
 
 def kept_bundles(run: RunFolder) -> list[BundleManifest]:
     """Return the manifests of the bundles that a run keeps, the newest first, without those that cannot be read."""
-    manifests = []
+    dated = []
     for folder in _kept_folders(run):
-        with suppress(InputError):  # broken, or of another version: `activate` says so of one that is named
-            manifests.append(read_manifest(folder))
-    return sorted(manifests, key=lambda manifest: manifest.created_at, reverse=True)
+        # Broken, or of another version: `activate` says so of one that is named. Or another process has removed it.
+        with suppress(InputError, FileNotFoundError):
+            dated.append((read_manifest(folder), _written_s(folder)))
+    dated.sort(key=lambda pair: (pair[0].created_at, pair[1]), reverse=True)  # the first has seconds alone
+    return [manifest for manifest, _ in dated]
 
 
 def activate(run: RunFolder, bundle_id: str) -> Activated:
@@ -101,6 +107,22 @@ def _keep(run: RunFolder, live_id: str) -> None:
     earlier = [manifest.id for manifest in kept_bundles(run) if manifest.id != live_id]
     for bundle_id in earlier[NUM_KEPT:]:
         shutil.rmtree(run.bundles / bundle_id)
+    _remove_unreadable(run, [run.bundles / bundle_id for bundle_id in (live_id, *earlier)])
+
+
+def _remove_unreadable(run: RunFolder, readable: Sequence[Path]) -> None:
+    """Remove what cannot be read and is older than the bundles that are kept; its own date is that of its file."""
+    if len(readable) <= NUM_KEPT:
+        return
+    oldest_s = min(_written_s(folder) for folder in readable[: NUM_KEPT + 1])
+    for folder in _kept_folders(run):
+        if folder not in readable and _written_s(folder) < oldest_s:
+            logger.warning("kept bundle %s cannot be read, and %d newer ones are kept: removed", folder, NUM_KEPT + 1)
+            shutil.rmtree(folder)
+
+
+def _written_s(folder: Path) -> float:
+    return BundleFolder(folder).manifest.stat().st_mtime  # a link has that of its file
 
 
 def _copy(folder: Path, target: Path) -> None:

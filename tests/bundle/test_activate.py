@@ -108,6 +108,18 @@ def test_a_kept_bundle_that_cannot_be_read_hinders_no_other(run: Path, built: Bu
         activate(folder, second)
 
 
+def test_a_kept_bundle_that_cannot_be_read_is_removed_once_enough_newer_ones_are_kept(run: Path, built: Bundle):
+    folder = RunFolder(run)
+    with_item(folder, "x0")
+    broken = folder.bundles / built.manifest.id
+    (broken / "bundle.json").write_text("{")
+    for number in range(1, NUM_KEPT + 2):  # x0 is older than the fault
+        with_item(folder, f"x{number}")
+        assert broken.is_dir()
+    with_item(folder, "x9")
+    assert not broken.exists() and len(kept_bundles(folder)) == NUM_KEPT + 1
+
+
 def back_and_forth(path: Path, ids: Sequence[str], started: Any) -> None:
     started.set()
     while True:
