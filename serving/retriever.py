@@ -35,6 +35,7 @@ from redrec.index.merge import MERGES, Merged
 from redrec.index.popularity_boost import PopularItems
 from redrec.index.ranker import RankedQuery
 from redrec.index.search import AsyncItemIndex, IndexUnavailableError, SearchResult
+from redrec.index.shortfall import completed
 from redrec.model.boosts import own_boosts
 from redrec.model.session import TowerError, open_tower
 from serving.config import ServingConfig
@@ -281,11 +282,10 @@ class Retriever:
         return max(k, self.bundle.ranker.num_contenders) if user.has_tower else k
 
     def _boosted(self, result: SearchResult, user: QueriedUser, k: int, item_filter: ItemFilter) -> list[Item]:
-        """Return what a search by cosine found, with the request's boosts, in the ranker's order."""
+        """Return what a search by cosine found, made whole, with the request's boosts, in the ranker's order."""
         interests_QD, num_searched = user.query.interests_QD, self._num_searched(user, k)
-        result = user.boosted.add_to(
-            result, interests_QD, num_searched, item_filter, self.catalog, self.bundle.embeddings_ND
-        )
+        among = interests_QD, num_searched, item_filter, self.catalog, self.bundle.embeddings_ND
+        result = user.boosted.add_to(completed(result, *among), *among)
         return self._ranked(self.merge(*result, num_searched), user, k)
 
     def _from_process(self, user: QueriedUser, k: int, item_filter: ItemFilter) -> list[Item]:

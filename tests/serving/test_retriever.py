@@ -22,7 +22,7 @@ from redrec.evaluation.popularity import Popularity
 from redrec.evaluation.scorers import exported_towers, with_boosts
 from redrec.folders import RunFolder
 from redrec.history import MS_PER_HOUR
-from redrec.index.exact import exact_search
+from redrec.index.exact import NO_ITEM, exact_search
 from redrec.index.filters import Catalog, ItemFilter
 from redrec.index.merge import MERGES, Policy, merge_max
 from redrec.index.milvus import BundleMismatchError, collection_name, connect
@@ -182,6 +182,23 @@ def test_without_its_collection_exact_search_gives_the_same_items(bundle: Bundle
     before, after = answers(bundle, before_and_after, with_server(bundle))
     assert (after.source, after.reason) == ("exact", "index_unavailable")
     assert item_ids(after) == item_ids(before)
+
+
+def test_where_a_servers_index_has_fewer_than_k_items_exact_search_has_them(bundle: Bundle, with_server: Callable):
+    async def with_half_an_index(retriever: Retriever):
+        search = retriever.client.search
+
+        async def half(*arguments):
+            scores_QK, items_QK = await search(*arguments)
+            is_lost_QK = items_QK % 2 == 1
+            return np.where(is_lost_QK, -np.inf, scores_QK).astype(np.float32), np.where(is_lost_QK, NO_ITEM, items_QK)
+
+        retriever.client.search = half
+        return await retriever.answer(query(k=20))
+
+    answer = answers(bundle, with_half_an_index, with_server(bundle))
+    assert (answer.source, answer.reason) == ("model", None)
+    assert item_ids(answer) == exact_items(bundle, "homefeed", 20, ItemFilter("homefeed"))
 
 
 def test_a_catalog_too_large_for_exact_search_falls_back(bundle: Bundle, with_server: Callable):
