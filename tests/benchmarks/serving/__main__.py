@@ -1,0 +1,140 @@
+"""Serving: requests a second, time and CPU of a request by V1, V2, V2 binary and gRPC, beside the bare parts of it.
+
+    python -m tests.benchmarks.serving --json
+
+For each number of items one server process with one thread, as in the image, on a generated bundle, loaded by 1, 8 and
+32 connections that wait for their answers. The CPU is the server's own. The bare parts are measured in the same run:
+KServe around a model that always gives the same answer, under the same load of one connection; the ONNX tower, the search
+and the read of the features, each alone in a loop. A request's CPU is given as a ratio to the sum of its parts.
+
+Needs `wrk`: apt-get install -y wrk
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.index_embedded import ONE_THREAD, cpu_s
+from tests.benchmarks.measure import ROOT, commit, say
+from tests.benchmarks.serving.generated import generated_run, user_ids
+from tests.benchmarks.serving.load import OF_HTTP, PROTOCOLS, Load, check_wrk, v1_request, v2_request
+from tests.benchmarks.serving.parts import BARE
+from tests.redis_server import free_port
+from tests.serving.processes import end, start, wait_until_ready
+from tests.serving.test_app import post
+
+SIZES = (1_800, 20_000, 50_000, 100_000)
+CONNECTIONS = (1, 8, 32)
+SECONDS, WARM_UP_S = 10.0, 1.0
+
+
+class Lab:
+    """A server with redrec's predictor, and KServe alone."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.users = folder, user_ids()
+
+    @contextmanager
+    def served(self) -> Iterator[tuple[int, Load]]:
+        """Serve the generated run, and yield the server's process id and its load."""
+        port, grpc_port = free_port(), free_port()
+        folders = ("--bundle", str(self.folder / "bundle"), "--features", str(self.folder / "features"))
+        ports = ("--http_port", str(port), "--grpc_port", str(grpc_port))
+        with ready(start(*folders, *ports, **ONE_THREAD), port) as pid:
+            yield pid, Load(port, grpc_port, self.users, self.folder)
+
+    @contextmanager
+    def echo(self) -> Iterator[tuple[int, Load]]:
+        """Serve the answers that were written."""
+        port, grpc_port = free_port(), free_port()
+        words = ["tests.benchmarks.serving.echo", str(port), str(grpc_port), str(self.answers)]
+        command = [sys.executable, "-m", *words]
+        process = subprocess.Popen(command, cwd=ROOT, env=os.environ | ONE_THREAD, stderr=subprocess.PIPE, text=True)
+        with ready(process, port) as pid:
+            yield pid, Load(port, grpc_port, self.users, self.folder)
+
+    @property
+    def answers(self) -> Path:
+        return self.folder / "answers.json"
+
+    def write_answers(self, load: Load) -> None:
+        """Write what the server answers to one user."""
+        v1, v2 = (
+            post(f"{load.url}{OF_HTTP[name][0]}", make(self.users[0]).body)[1]
+            for name, make in (("V1", v1_request), ("V2", v2_request))
+        )
+        outputs = [{key: output[key] for key in ("name", "shape", "datatype", "data")} for output in v2["outputs"]]
+        self.answers.write_text(json.dumps({"v1": v1, "v2": outputs}))
+
+    def parts(self) -> dict[str, float]:
+        command = [sys.executable, "-m", "tests.benchmarks.serving.parts", str(self.folder)]
+        done = subprocess.run(command, cwd=ROOT, env=os.environ | ONE_THREAD, stdout=subprocess.PIPE, check=True)
+        measured: dict[str, float] = json.loads(done.stdout)
+        return measured
+
+
+@contextmanager
+def ready(process: subprocess.Popen, port: int) -> Iterator[int]:
+    try:
+        wait_until_ready(f"http://127.0.0.1:{port}", process)
+        yield process.pid
+    finally:
+        end(process)
+
+
+def row_of(pid: int, load: Load, protocol: str, num_connections: int, seconds: float) -> dict[str, Any]:
+    load.run(protocol, num_connections, WARM_UP_S)
+    before_s = cpu_s(pid)
+    loaded = load.run(protocol, num_connections, seconds)
+    cpu_ms = 1000 * (cpu_s(pid) - before_s) / loaded.requests
+    figures = {"requests_per_s": loaded.requests / loaded.seconds, "p50_ms": loaded.p50_ms, "p99_ms": loaded.p99_ms}
+    figures |= {"cpu_ms": cpu_ms}
+    counts = {"requests": loaded.requests, "errors": loaded.errors, "not_of_model": loaded.not_of_model}
+    row = {"protocol": protocol, "connections": num_connections}
+    row |= {name: round(value, 2) for name, value in figures.items()} | counts
+    say(str(row))
+    return row
+
+
+def measured(folder: Path, num_items: int, seconds: float) -> dict[str, Any]:
+    say(f"{num_items:,} items: building a bundle")
+    generated_run(folder, num_items)
+    lab = Lab(folder)
+    with lab.served() as (pid, load):
+        lab.write_answers(load)
+        rows = [row_of(pid, load, name, count, seconds) for name in PROTOCOLS for count in CONNECTIONS]
+    say("KServe alone")
+    with lab.echo() as (pid, load):
+        echo = {name: row_of(pid, load, name, 1, seconds)["cpu_ms"] for name in PROTOCOLS}
+    say("the parts")
+    parts = lab.parts()
+    bare_ms = sum(parts[name] for name in BARE)
+    for row in rows:
+        row["ratio"] = round(row["cpu_ms"] / (echo[row["protocol"]] + bare_ms), 2)
+    return {"rows": rows, "KServe alone, cpu_ms": echo, "parts, cpu_ms": parts}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.serving")
+    sizes = " ".join(map(str, SIZES))
+    parser.add_argument("--items", type=int, nargs="+", default=SIZES, help=f"catalogs' items (default: {sizes})")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help=f"of each load (default: {SECONDS:.0f})")
+    parser.add_argument("--json", action="store_true", help="end on one JSON line (default: an indented document)")
+    arguments = parser.parse_args()
+    check_wrk()
+    result: dict[str, Any] = {"benchmark": "serving", "commit": commit(), "seconds": arguments.seconds}
+    for num_items in arguments.items:
+        with tempfile.TemporaryDirectory() as scratch:
+            result[f"{num_items} items"] = measured(Path(scratch), num_items, arguments.seconds)
+    print(json.dumps(result, indent=None if arguments.json else 1))
+
+
+if __name__ == "__main__":
+    main()

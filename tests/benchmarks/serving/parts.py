@@ -1,0 +1,81 @@
+"""The bare parts of an answer, each alone in a loop on one thread, in CPU milliseconds.
+
+    python -m tests.benchmarks.serving.parts RUN
+
+The last three are not counted as bare parts of a request: they are what an answer needs besides.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from functools import partial
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+from redrec.bundle.reader import Bundle
+from redrec.folders import RunFolder
+from redrec.history import tower_inputs
+from redrec.index.filters import ItemFilter
+from serving.config import ServingConfig
+from serving.histories import HistoryReader, encode_columns
+from serving.retriever import Retriever, now_ms
+from serving.shedding import Waiting
+from tests.benchmarks.measure import timed
+from tests.benchmarks.serving.generated import SCENARIO, user_ids
+
+K, REPEATS, CALLS = 10, 50, 20
+BARE = ("feature read", "tower", "search")
+
+
+def parts_of(retriever: Retriever) -> dict[str, Callable[[str], object]]:
+    """Return each part as a function of the user's id; what comes before it is done once."""
+    bundle, histories = retriever.bundle, retriever.histories
+    scenario = bundle.manifest.scenarios.index(SCENARIO)
+    columns = {user: histories.thread.submit(histories.read, user).result() for user in user_ids()}
+    history = {user: encode_columns(columns[user], bundle) for user in columns}
+
+    def inputs_of(user: str) -> Any:
+        return tower_inputs([history[user]], [scenario], [now_ms()], bundle.vectors_NE, bundle.history_config)
+
+    inputs = {user: inputs_of(user) for user in columns}
+    queried = {user: retriever._user(history[user], SCENARIO) for user in columns}
+    num_searched = retriever._num_searched(next(iter(queried.values())), K)
+    embedded, item_filter = retriever.embedded, ItemFilter(SCENARIO)
+    assert embedded is not None
+
+    def search(user: str) -> Any:
+        return embedded.search(queried[user].query.interests_QD, num_searched, item_filter, queried[user].boosted)
+
+    merged = {user: retriever.merge(*search(user), num_searched) for user in columns}
+    return {
+        "feature read": histories.read,
+        "tower": lambda user: retriever.tower(inputs[user]),
+        "search": search,
+        "history and inputs": lambda user: (encode_columns(columns[user], bundle), inputs_of(user)),
+        "boosts": lambda user: retriever._boosts(queried[user].query, retriever.popular),
+        "merge and rank": lambda user: retriever._ranked(merged[user], queried[user], K),
+    }
+
+
+def cpu_ms(part: Callable[[str], object]) -> float:
+    users = cycle(user_ids())
+
+    def calls() -> None:
+        for _ in range(CALLS):
+            part(next(users))
+
+    return round(timed(calls, REPEATS)["cpu_ms"] / CALLS, 3)
+
+
+def main() -> None:
+    run = RunFolder(Path(sys.argv[1]))
+    retriever = Retriever(Bundle.load(run.bundle), ServingConfig(), HistoryReader(run.features), Waiting())
+    measured = {}
+    for name, part in parts_of(retriever).items():
+        measured[name] = retriever.histories.thread.submit(partial(cpu_ms, part)).result()
+    print(json.dumps(measured))
+
+
+if __name__ == "__main__":
+    main()
