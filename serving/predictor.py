@@ -5,6 +5,7 @@ A bad request gets 400, an index of another bundle 503 with both ids, any other 
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,17 @@ class Predictor(Model):
         return await asyncio.get_running_loop().run_in_executor(None, parse_instances, instances, vocabulary)
 
     async def _answer(self, query: Query) -> Served:
-        with SECONDS.labels(query.scenario).time():
+        with _seconds(query.scenario).time():
             served = await self.arms.answer(query)
-        ANSWERS.labels(query.scenario, served.answer.source, served.answer.reason or "").inc()
+        _answers(query.scenario, served.answer.source, served.answer.reason or "").inc()
         return served
+
+
+@cache  # Prometheus looks for labels under a lock
+def _seconds(scenario: str) -> Histogram:
+    return SECONDS.labels(scenario)
+
+
+@cache
+def _answers(scenario: str, source: str, reason: str) -> Counter:
+    return ANSWERS.labels(scenario, source, reason)
