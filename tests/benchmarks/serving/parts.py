@@ -1,15 +1,17 @@
-"""The bare parts of an answer, each alone in a loop on one thread, in CPU milliseconds.
+"""The parts of an answer, each in a loop on one thread, and all in turn as a request has them, in CPU milliseconds.
 
     python -m tests.benchmarks.serving.parts RUN
 
-The last three are not counted as bare parts of a request: they are what an answer needs besides.
+In a loop a part finds its code and data in the caches of the processor; in turn, each has lost them to the others. The
+last three are not counted as bare parts of a request: they are what an answer needs besides.
 """
 
 import json
+import statistics
 import sys
+import time
 from collections.abc import Callable
-from functools import partial
-from itertools import cycle
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -58,23 +60,36 @@ def parts_of(retriever: Retriever) -> dict[str, Callable[[str], object]]:
     }
 
 
-def cpu_ms(part: Callable[[str], object]) -> float:
+def in_a_loop(part: Callable[[str], object]) -> float:
     users = cycle(user_ids())
 
     def calls() -> None:
         for _ in range(CALLS):
             part(next(users))
 
-    return round(timed(calls, REPEATS)["cpu_ms"] / CALLS, 3)
+    return timed(calls, REPEATS)["cpu_ms"] / CALLS
+
+
+def in_turn(parts: dict[str, Callable[[str], object]]) -> dict[str, float]:
+    cpus: dict[str, list[float]] = {name: [] for name in parts}
+    for user in islice(cycle(user_ids()), REPEATS * CALLS):
+        for name, part in parts.items():
+            begin = time.thread_time()
+            part(user)
+            cpus[name].append(1000 * (time.thread_time() - begin))
+    return {name: statistics.median(values) for name, values in cpus.items()}
+
+
+def measure(parts: dict[str, Callable[[str], object]]) -> dict[str, dict[str, float]]:
+    ways = {"loop": {name: in_a_loop(part) for name, part in parts.items()}, "turn": in_turn(parts)}
+    return {way: {name: round(value, 3) for name, value in of_parts.items()} for way, of_parts in ways.items()}
 
 
 def main() -> None:
     run = RunFolder(Path(sys.argv[1]))
     retriever = Retriever(Bundle.load(run.bundle), ServingConfig(), HistoryReader(run.features), Waiting())
-    measured = {}
-    for name, part in parts_of(retriever).items():
-        measured[name] = retriever.histories.thread.submit(partial(cpu_ms, part)).result()
-    print(json.dumps(measured))
+    on_store_thread = retriever.histories.thread.submit(measure, parts_of(retriever))
+    print(json.dumps(on_store_thread.result()))
 
 
 if __name__ == "__main__":
