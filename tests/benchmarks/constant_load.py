@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 NO_ANSWER = 0  # in place of a status: the connection ended, or the patience
 PATIENCE_S = 15.0
+MAX_IDLE_S = 5.0  # the server closes connections that are idle for longer
 MAX_BEHIND_S = 0.1  # what this process could not send in time is sent at once, unless it is more than this
 LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 SOURCE = re.compile(rb'"source":"(\w+)"')
@@ -46,7 +47,7 @@ class ConstantLoad:
         self.requests = cycle(map(request, instances))
         self.results: list[Result] = []
         self.is_over = threading.Event()
-        self.free: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self.free: list[tuple[asyncio.StreamReader, asyncio.StreamWriter, float]] = []  # and when it became free
 
     async def run(self) -> None:
         """Send until it is over, then wait for what was sent."""
@@ -58,7 +59,7 @@ class ConstantLoad:
             sent.add(task)
             task.add_done_callback(sent.discard)
         await asyncio.gather(*sent)
-        for _, writer in self.free:
+        for _, writer, _ in self.free:
             writer.close()
 
     async def capacity(self, num_clients: int, seconds: float) -> float:
@@ -81,9 +82,19 @@ class ConstantLoad:
             status, source = NO_ANSWER, ""
         self.results.append(Result(sent_s, time.monotonic() - sent_s, status, source))
 
+    def _kept(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        """Return the connection that became free last, None if the server may have closed it."""
+        if not self.free:
+            return None
+        reader, writer, free_s = self.free.pop()
+        if not reader.at_eof() and time.monotonic() < free_s + MAX_IDLE_S:
+            return reader, writer
+        writer.close()
+        return self._kept()
+
     async def _answer(self) -> tuple[int, str]:
         """Return the status and the source of the answer."""
-        reader, writer = self.free.pop() if self.free else await asyncio.open_connection("127.0.0.1", self.port)
+        reader, writer = self._kept() or await asyncio.open_connection("127.0.0.1", self.port)
         try:
             writer.write(next(self.requests))
             head = await reader.readuntil(b"\r\n\r\n")
@@ -93,7 +104,7 @@ class ConstantLoad:
         except BaseException:
             writer.close()
             raise
-        self.free.append((reader, writer))
+        self.free.append((reader, writer, time.monotonic()))
         source = SOURCE.search(body)
         return int(head[9:12]), source[1].decode() if source else ""
 
