@@ -21,7 +21,7 @@ class V1Request(Body):
     instances: list[Query] = Field(min_length=1, max_length=MAX_INSTANCES)
 
 
-class Tensor(BaseModel):
+class TensorBody(BaseModel):
     """Values of all instances, the first axis; with binary data, `parameters` has its size and `data` is absent."""
 
     name: str
@@ -34,14 +34,14 @@ class Tensor(BaseModel):
 class V2Request(BaseModel):
     """Queries of one or many users, one tensor per field of a query."""
 
-    inputs: list[Tensor]
+    inputs: list[TensorBody]
 
 
 class V2Answer(BaseModel):
     """Predictions in the order of the queries, one tensor per field of an item, or of a prediction."""
 
     model_name: str
-    outputs: list[Tensor]
+    outputs: list[TensorBody]
 
 
 class HistoryEvent(Body):

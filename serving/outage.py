@@ -1,7 +1,7 @@
 """Outage: a service that fails is logged when it begins to fail and when it answers again, not at each request.
 
 When nothing but failures has come from it for some time, it is left alone (a circuit breaker): requests do without it
-at once instead of waiting until their budget ends, and one per pause asks whether it answers again.
+at once instead of waiting until their budget ends, and one per pause calls it again.
 """
 
 import logging
@@ -14,7 +14,7 @@ from serving.stages import StageError
 logger = logging.getLogger(__name__)
 
 PATIENCE_S = 1.0  # a short stall of this process makes many requests fail at once and is no reason
-PAUSE_S = 1.0  # between two requests that ask
+PAUSE_S = 1.0  # between two requests that call it
 
 
 class Outage:
@@ -25,11 +25,11 @@ class Outage:
         self.num_without, self.since_s, self.next_s = 0, 0.0, 0.0
 
     @contextmanager
-    def asked(self, errors: type[Exception], reason: str) -> Iterator[None]:
-        """Ask the service in the block; these errors, and a stage's end of time, are failures.
+    def call(self, errors: type[Exception], reason: str) -> Iterator[None]:
+        """Call the service in the block; these errors, and a stage's end of time, are failures.
 
         Raises:
-            StageError: With its own reason at the end of time, else with `reason`: it failed, or was not asked at all.
+            StageError: With its own reason at the end of time, else with `reason`: it failed, or was not called at all.
         """
         if self._is_spared():
             raise StageError(reason)

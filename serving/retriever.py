@@ -232,7 +232,7 @@ class Retriever:
     async def _read(self, user_id: str) -> Any:
         loop = asyncio.get_running_loop()
         # OSError: the store is not available; any other error is our own mistake
-        with self.store_outage.asked(OSError, "features_unavailable"), self.waiting.elsewhere():
+        with self.store_outage.call(OSError, "features_unavailable"), self.waiting.elsewhere():
             read = loop.run_in_executor(self.histories.thread, self.histories.read, user_id)
             columns = await within(read, self.config.features_budget_ms, "features_timeout")
         if columns is None:
@@ -271,7 +271,7 @@ class Retriever:
     async def _from_server(
         self, client: AsyncItemIndex, user: QueriedUser, k: int, item_filter: ItemFilter
     ) -> list[Item]:
-        with self.index_outage.asked(IndexUnavailableError, "index_unavailable"), self.waiting.elsewhere():
+        with self.index_outage.call(IndexUnavailableError, "index_unavailable"), self.waiting.elsewhere():
             search = client.search(user.query.interests_QD, self._num_searched(user, k), item_filter)
             result = await within(search, self.config.search_budget_ms, "index_timeout")
         self.recall.offer(user.query.interests_QD, result[1], self._num_searched(user, k), item_filter)

@@ -54,11 +54,11 @@ def answered(results: list[Result]) -> dict[str, Any]:
 
 def soaked(server: Server, num_minutes: int) -> dict[str, Any]:
     """Return the state of the server after each minute; the first minute warms up."""
-    port, asked = urlsplit(server.url).port or 0, instances()
-    rate = asyncio.run(ConstantLoad(port, asked, 1).capacity(NUM_CLIENTS, CAPACITY_S)) / 2
+    port, queries = urlsplit(server.url).port or 0, instances()
+    rate = asyncio.run(ConstantLoad(port, queries, 1).capacity(NUM_CLIENTS, CAPACITY_S)) / 2
     say(f"{rate:.0f} requests a second")
     states = []
-    with constant_load(port, asked, rate) as load:
+    with constant_load(port, queries, rate) as load:
         for minute in range(num_minutes + 1):
             time.sleep(MINUTE_S)
             states.append(state(server))

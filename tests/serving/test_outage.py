@@ -11,18 +11,18 @@ STEP_S = 0.1  # between two requests
 
 
 def outcomes(outage: Outage, errors: Iterable[Exception | None]) -> list[str]:
-    """Ask a service that ends each request so; return what became of each: an answer, or the reason and if it was asked."""
+    """Call a service that ends each request so; return what became of each: an answer, or the reason and whether it was called."""
     seen = []
     for error in errors:
-        asked = "not asked"
+        way = "spared"
         try:
-            with outage.asked(ConnectionError, "unavailable"):
-                asked = "asked"
+            with outage.call(ConnectionError, "unavailable"):
+                way = "called"
                 if error is not None:
                     raise error
             seen.append("answer")
         except StageError as stage:
-            seen.append(f"{stage}, {asked}")
+            seen.append(f"{stage}, {way}")
     return seen
 
 
@@ -43,20 +43,22 @@ def test_an_outage_is_logged_at_its_begin_and_its_end(caplog: pytest.LogCaptureF
 
 
 @pytest.mark.parametrize(("error", "reason"), [(ConnectionError(), "unavailable"), (StageError("timeout"), "timeout")])
-def test_a_service_that_only_fails_is_asked_once_per_pause_until_it_answers(error: Exception, reason: str):
+def test_a_service_that_only_fails_is_called_once_per_pause_until_it_answers(error: Exception, reason: str):
     ticks = count()
     outage = Outage(
         "index", lambda: next(ticks) * STEP_S
     )  # the clock is read once per request, and at the first failure
     seen = outcomes(outage, repeat(error, 40))
-    num_before = seen.index("unavailable, not asked")
-    assert set(seen[:num_before]) == {f"{reason}, asked"} and num_before * STEP_S == pytest.approx(PATIENCE_S, abs=0.15)
+    num_before = seen.index("unavailable, spared")
+    assert set(seen[:num_before]) == {f"{reason}, called"} and num_before * STEP_S == pytest.approx(
+        PATIENCE_S, abs=0.15
+    )
     later = seen[num_before:]
-    assert later.count(f"{reason}, asked") == pytest.approx(len(later) * STEP_S / PAUSE_S, abs=1)
+    assert later.count(f"{reason}, called") == pytest.approx(len(later) * STEP_S / PAUSE_S, abs=1)
     assert outcomes(outage, repeat(None, 20))[-1] == "answer"
-    assert outcomes(outage, [None, error, None, error, None]) == ["answer", f"{reason}, asked"] * 2 + ["answer"]
+    assert outcomes(outage, [None, error, None, error, None]) == ["answer", f"{reason}, called"] * 2 + ["answer"]
 
 
 def test_failures_of_one_moment_spare_nobody():
     outage = Outage("index", lambda: 0.0)
-    assert set(outcomes(outage, repeat(ConnectionError(), 100))) == {"unavailable, asked"}
+    assert set(outcomes(outage, repeat(ConnectionError(), 100))) == {"unavailable, called"}
