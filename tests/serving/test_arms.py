@@ -112,7 +112,7 @@ def test_v2_names_the_same_arms(server: Server, bundles: TwoBundles, plan: Plan)
     rows = server.exposed(12)  # of histories in the one feature store
     assert {row["exposure_id"] for row in rows} == set(outputs["exposure_id"])
     _, metadata = server.get("v2/models/redrec")
-    assert {output["name"] for output in metadata["outputs"]} == set(outputs)
+    assert {output["name"] for output in metadata["outputs"]} == {*outputs, "explanation"}
 
 
 def test_the_gate_reads_the_exposures_of_the_server(

@@ -1,12 +1,12 @@
-"""Serving: requests a second, time and CPU of a request by V1, V2, V2 binary and gRPC, beside the bare parts of it.
+"""Serving: requests a second, time and CPU of a request by V1, V2, V2 binary and gRPC, beside the bare steps of it.
 
     python -m tests.benchmarks.serving --json
 
 For each number of items one server process with one thread, as in the image, on a generated bundle, loaded by 1, 8 and
-32 connections that wait for their answers. The CPU is the server's own. The bare parts are measured in the same run:
+32 connections that wait for their answers. The CPU is the server's own. The bare steps are measured in the same run:
 KServe around a model that always gives the same answer, under the same load of one connection; the ONNX tower, the search
 and the read of the features, each in a loop, and in turn as a request has them. A request's CPU is given as a ratio to the
-sum of its parts, of either way.
+sum of its steps, of either way.
 
 Needs `wrk`: apt-get install -y wrk
 """
@@ -26,7 +26,7 @@ from tests.benchmarks.index_embedded import ONE_THREAD, cpu_s
 from tests.benchmarks.measure import ROOT, commit, say
 from tests.benchmarks.serving.generated import generated_run, user_ids
 from tests.benchmarks.serving.load import OF_HTTP, PROTOCOLS, Load, check_wrk, v1_request, v2_request
-from tests.benchmarks.serving.parts import BARE
+from tests.benchmarks.serving.steps import BARE
 from tests.redis_server import free_port
 from tests.serving.processes import end, start, wait_until_ready
 from tests.serving.test_app import post
@@ -74,8 +74,8 @@ class Lab:
         outputs = [{key: output[key] for key in ("name", "shape", "datatype", "data")} for output in v2["outputs"]]
         self.answers.write_text(json.dumps({"v1": v1, "v2": outputs}))
 
-    def parts(self) -> dict[str, dict[str, float]]:
-        command = [sys.executable, "-m", "tests.benchmarks.serving.parts", str(self.folder)]
+    def steps(self) -> dict[str, dict[str, float]]:
+        command = [sys.executable, "-m", "tests.benchmarks.serving.steps", str(self.folder)]
         done = subprocess.run(command, cwd=ROOT, env=os.environ | ONE_THREAD, stdout=subprocess.PIPE, check=True)
         of_ways: dict[str, dict[str, float]] = json.loads(done.stdout)
         return of_ways
@@ -114,13 +114,13 @@ def measured(folder: Path, num_items: int, seconds: float) -> dict[str, Any]:
     say("KServe alone")
     with lab.echo() as (pid, load):
         echo = {name: row_of(pid, load, name, 1, seconds)["cpu_ms"] for name in PROTOCOLS}
-    say("the parts")
-    parts = lab.parts()
+    say("the steps")
+    steps = lab.steps()
     for row in rows:
-        for way, of_parts in parts.items():
-            bare_ms = echo[row["protocol"]] + sum(of_parts[name] for name in BARE)
+        for way, of_steps in steps.items():
+            bare_ms = echo[row["protocol"]] + sum(of_steps[name] for name in BARE)
             row[f"ratio_{way}"] = round(row["cpu_ms"] / bare_ms, 2)
-    return {"rows": rows, "KServe alone, cpu_ms": echo, "parts, cpu_ms": parts}
+    return {"rows": rows, "KServe alone, cpu_ms": echo, "steps, cpu_ms": steps}
 
 
 def main() -> None:

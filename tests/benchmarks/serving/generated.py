@@ -1,6 +1,6 @@
 """A generated run: a bundle of N items with the default recipe's sizes and an untrained user tower, and its features.
 
-What the towers have learned does not change what a request costs. Every user has 60 events, more than the tower reads.
+Embeddings are around centers, since a catalog in clusters is checked for its recall. What the towers have learned does not change what a request costs. Every user has 60 events, more than the tower reads.
 """
 
 from pathlib import Path
@@ -21,6 +21,7 @@ from redrec.model.user_tower import Sizes, UserTower
 from redrec.training.export import export_user_tower
 from redrec.training.presets import redrec
 from tests import bundles
+from tests.benchmarks.index_embedded import write_vectors
 
 NUM_USERS, TIMES_TEN_EVENTS = 200, 6
 SCENARIO = "ads"
@@ -55,6 +56,7 @@ def write_model(folder: Path) -> Path:
     bundles.VECTOR_DIM, bundles.EMBEDDING_DIM = dim, recipe.item_tower.embedding_dim
     num_contenders = recipe.ranker.num_contenders
     model = ModelFolder(bundles.write_tiny_model(folder, num_scenarios, boosts=BOOSTS, num_contenders=num_contenders))
+    write_vectors(model.item_embeddings, pq.read_metadata(folder / "data" / "items.parquet").num_rows)
     torch.manual_seed(0)
     head = nn.Linear(dim, recipe.item_tower.embedding_dim, bias=False)
     sizes = Sizes(action=len(bundles.ACTIONS), scenario=num_scenarios)

@@ -1,9 +1,9 @@
-"""The parts of an answer, each in a loop on one thread, and all in turn as a request has them, in CPU milliseconds.
+"""The steps of an answer, each in a loop on one thread, and all in turn as a request has them, in CPU milliseconds.
 
-    python -m tests.benchmarks.serving.parts RUN
+    python -m tests.benchmarks.serving.steps RUN
 
-In a loop a part finds its code and data in the caches of the processor; in turn, each has lost them to the others. The
-last three are not counted as bare parts of a request: they are what an answer needs besides.
+In a loop a step finds its code and data in the caches of the processor; in turn, each has lost them to the others. The
+last three are not counted as bare steps of a request: they are what an answer needs besides.
 """
 
 import json
@@ -30,8 +30,8 @@ K, REPEATS, CALLS = 10, 50, 20
 BARE = ("feature read", "tower", "search")
 
 
-def parts_of(retriever: Retriever) -> dict[str, Callable[[str], object]]:
-    """Return each part as a function of the user's id; what comes before it is done once."""
+def steps_of(retriever: Retriever) -> dict[str, Callable[[str], object]]:
+    """Return each step as a function of the user's id; what comes before it is done once."""
     bundle, histories = retriever.bundle, retriever.histories
     scenario = bundle.manifest.scenarios.index(SCENARIO)
     columns = {user: histories.thread.submit(histories.read, user).result() for user in user_ids()}
@@ -60,35 +60,35 @@ def parts_of(retriever: Retriever) -> dict[str, Callable[[str], object]]:
     }
 
 
-def in_a_loop(part: Callable[[str], object]) -> float:
+def in_a_loop(step: Callable[[str], object]) -> float:
     users = cycle(user_ids())
 
     def calls() -> None:
         for _ in range(CALLS):
-            part(next(users))
+            step(next(users))
 
     return timed(calls, REPEATS)["cpu_ms"] / CALLS
 
 
-def in_turn(parts: dict[str, Callable[[str], object]]) -> dict[str, float]:
-    cpus: dict[str, list[float]] = {name: [] for name in parts}
+def in_turn(steps: dict[str, Callable[[str], object]]) -> dict[str, float]:
+    cpus: dict[str, list[float]] = {name: [] for name in steps}
     for user in islice(cycle(user_ids()), REPEATS * CALLS):
-        for name, part in parts.items():
+        for name, step in steps.items():
             begin = time.thread_time()
-            part(user)
+            step(user)
             cpus[name].append(1000 * (time.thread_time() - begin))
     return {name: statistics.median(values) for name, values in cpus.items()}
 
 
-def measure(parts: dict[str, Callable[[str], object]]) -> dict[str, dict[str, float]]:
-    ways = {"loop": {name: in_a_loop(part) for name, part in parts.items()}, "turn": in_turn(parts)}
-    return {way: {name: round(value, 3) for name, value in of_parts.items()} for way, of_parts in ways.items()}
+def measure(steps: dict[str, Callable[[str], object]]) -> dict[str, dict[str, float]]:
+    ways = {"loop": {name: in_a_loop(step) for name, step in steps.items()}, "turn": in_turn(steps)}
+    return {way: {name: round(value, 3) for name, value in of_steps.items()} for way, of_steps in ways.items()}
 
 
 def main() -> None:
     run = RunFolder(Path(sys.argv[1]))
     retriever = Retriever(Bundle.load(run.bundle), ServingConfig(), HistoryReader(run.features), Waiting())
-    on_store_thread = retriever.histories.thread.submit(measure, parts_of(retriever))
+    on_store_thread = retriever.histories.thread.submit(measure, steps_of(retriever))
     print(json.dumps(on_store_thread.result()))
 
 
