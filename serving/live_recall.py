@@ -17,7 +17,7 @@ from prometheus_client import Counter
 from redrec.index.boosted import Boosted
 from redrec.index.exact import exact_search
 from redrec.index.filters import Catalog, ItemFilter
-from redrec.index.recall import num_hits
+from redrec.index.recall import num_hits, only_allowed
 
 LABELS = ["scenario", "filter"]
 HITS = Counter("redrec_index_hits", "Items of exact search that sampled searches found, by filter", LABELS)
@@ -64,6 +64,7 @@ class LiveRecall:
             boost_N = boosted.of_all(len(self.embeddings_ND))
             exact_QK, _ = exact_search(queries_QD, self.embeddings_ND, k, is_allowed_N, boost_N)
             labels = (item_filter.scenario or "", "scenario" if item_filter.category is None else "category")
+            items_QC = only_allowed(items_QC, is_allowed_N)
             HITS.labels(*labels).inc(num_hits(items_QC, exact_QK, queries_QD, self.embeddings_ND, boost_N))
             EXPECTED.labels(*labels).inc(exact_QK.size)
         finally:

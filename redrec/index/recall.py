@@ -122,8 +122,7 @@ def _recalls(
     recalls = []
     for k in RECALL_KS:  # a search for 100 finds more of the first 10 than a search for 10
         items_QK = index.search(queries_QD, k, item_filter)[1]
-        kept_QK = np.where(is_allowed_N[items_QK], items_QK, NO_ITEM)  # an index that ignores the filter has misses
-        recalls.append(score_recall(kept_QK, exact_QK[:, :k], queries_QD, embeddings_ND))
+        recalls.append(score_recall(only_allowed(items_QK, is_allowed_N), exact_QK[:, :k], queries_QD, embeddings_ND))
     return recalls
 
 
@@ -145,6 +144,11 @@ def score_recall(
 ) -> float:
     """Return the share of exact results that are among `items_QK`; an item of equal score counts as the same."""
     return num_hits(items_QK, exact_QK, queries_QD, embeddings_ND) / exact_QK.size
+
+
+def only_allowed(items_QK: NDArray[np.int64], is_allowed_N: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return results without the items that a filter excludes: of an index that ignores it they are no hits."""
+    return np.where(is_allowed_N[items_QK], items_QK, NO_ITEM)
 
 
 def num_hits(

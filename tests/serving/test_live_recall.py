@@ -42,6 +42,16 @@ def test_the_items_that_a_search_lost_are_missing(recall: LiveRecall, bundle: Bu
     assert measured(recall, bundle, ItemFilter(scenario="ads"), num_lost) == [num_hits, 40]
 
 
+def test_items_that_the_filter_excludes_are_no_hits(recall: LiveRecall, bundle: Bundle):
+    queries_QD, before = bundle.embeddings_ND[:4].astype(np.float32), counted("ads", "category")
+    unfiltered_QK = exact_search(queries_QD, bundle.embeddings_ND, K)[1]
+    item_filter = ItemFilter(scenario="ads", category="tools")
+    recall.offer(queries_QD, unfiltered_QK, K, item_filter)
+    recall.thread.shutdown(wait=True)
+    hits, _ = counted("ads", "category") - before
+    assert hits == recall.catalog.is_allowed(item_filter)[unfiltered_QK].sum() < unfiltered_QK.size
+
+
 def test_only_items_that_exist_are_expected(recall: LiveRecall, bundle: Bundle):
     few = ItemFilter(scenario="ads", category="tools", exclude_ids=tuple(bundle.item_ids[12:]))
     num_allowed = int(recall.catalog.is_allowed(few).sum())
