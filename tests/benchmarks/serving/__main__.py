@@ -17,6 +17,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -92,6 +93,7 @@ def ready(process: subprocess.Popen, port: int) -> Iterator[int]:
 
 def row_of(pid: int, load: Load, protocol: str, num_connections: int, seconds: float) -> dict[str, Any]:
     load.run(protocol, num_connections, WARM_UP_S)
+    time.sleep(WARM_UP_S)  # until what wrk left behind is answered; else some get 429
     before_s = cpu_s(pid)
     loaded = load.run(protocol, num_connections, seconds)
     cpu_ms = 1000 * (cpu_s(pid) - before_s) / loaded.requests
