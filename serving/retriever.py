@@ -51,6 +51,7 @@ from serving.shedding import Waiting
 from serving.stages import StageError, within
 
 NS_PER_MS = 1_000_000
+TOWER, MEDOIDS = "tower", "medoids"  # stages that make interests of a history
 TOWER_TIMEOUT, TOWER_FAILED = "tower_timeout", "tower_failed"  # reasons to query with medoids
 
 WARM_UP_RUNS = 20  # enough to pay the first-call costs of ONNX Runtime and the client
@@ -138,7 +139,7 @@ class Retriever:
         newest = History(*np.zeros((4, 1), dtype=np.int64))
         for _ in range(WARM_UP_RUNS):
             for scenario in self.bundle.manifest.scenarios:
-                user = self._user(newest, scenario)
+                user = self._by_interests(newest, scenario)
             if self.server is None:
                 self._from_process(user, 1, ItemFilter())
         return user
@@ -172,44 +173,55 @@ class Retriever:
     async def _of_history(self, history: History, query: Query, item_filter: ItemFilter) -> Answer:
         """Return the tower's answer, or that of medoids; if they fail too, the reason is still the tower's."""
         try:
-            with timed(query.scenario, "tower"):
-                user = await self._by_tower(history, query.scenario)
-            with timed(query.scenario, "search"):
-                return await self._searched(user, query, item_filter)
+            return await self._by_tower(history, query, item_filter)
         except StageError as stage:
             if str(stage) not in (TOWER_TIMEOUT, TOWER_FAILED):
                 raise
             try:
-                with timed(query.scenario, "medoids"):
-                    user = await self._on_thread(False, self._by_medoids, history, query.scenario)
-                with timed(query.scenario, "search"):
-                    answer = await self._searched(user, query, item_filter)
+                answer = await self._by(MEDOIDS, history, query, item_filter)
             except StageError:
                 raise stage from None
             return answer._replace(source="medoid", reason=str(stage))
 
-    async def _by_tower(self, history: History, scenario: str) -> QueriedUser:
+    async def _by_tower(self, history: History, query: Query, item_filter: ItemFilter) -> Answer:
         try:
-            user: QueriedUser = await self._on_thread(True, self._user, history, scenario)
+            answer = await self._by(TOWER, history, query, item_filter)
         except TowerError as error:
             self.tower_outage.failed(error)
             raise StageError(TOWER_FAILED) from error
         self.tower_outage.answered()
-        return user
+        return answer
 
-    async def _searched(self, user: QueriedUser, query: Query, item_filter: ItemFilter) -> Answer:
+    async def _by(self, stage: str, history: History, query: Query, item_filter: ItemFilter) -> Answer:
+        """Return the answer for the user as the stage sees it; without a server all is done at once on its thread."""
+        if self.client is None:
+            items = await self._on_thread(stage, self._in_process, stage, history, query, item_filter)
+            return Answer(items, "model", None)
+        with timed(query.scenario, stage):
+            user = await self._on_thread(stage, self._user, stage, history, query)
+        with timed(query.scenario, "search"):
+            return await self._searched(stage, user, query, item_filter)
+
+    def _in_process(self, stage: str, history: History, query: Query, item_filter: ItemFilter) -> list[Item]:
+        with timed(query.scenario, stage):
+            user = self._user(stage, history, query)
+        with timed(query.scenario, "search"):
+            return self._from_process(user, query.k, item_filter)
+
+    def _user(self, stage: str, history: History, query: Query) -> QueriedUser:
+        make = self._by_interests if stage == TOWER else self._by_medoids
+        return make(history, query.scenario)._replace(explains=query.explain)
+
+    async def _searched(self, stage: str, user: QueriedUser, query: Query, item_filter: ItemFilter) -> Answer:
         """Return the result of the index; if a server fails and the catalog is small enough, that of exact search."""
-        user, k = user._replace(explains=query.explain), query.k
-        source, reason = "model", None
-        if self.client is not None:
-            try:
-                return Answer(await self._from_server(self.client, user, k, item_filter), source, None)
-            except StageError as stage:
-                if self.embedded is None:
-                    raise
-                source, reason = "exact", str(stage)
-        items = await self._on_thread(user.has_tower, self._from_process, user, k, item_filter)
-        return Answer(items, source, reason)
+        assert self.client is not None
+        try:
+            return Answer(await self._from_server(self.client, stage, user, query.k, item_filter), "model", None)
+        except StageError as failed:
+            if self.embedded is None:
+                raise
+            items = await self._on_thread(stage, self._from_process, user, query.k, item_filter)
+            return Answer(items, "exact", str(failed))
 
     async def _history(self, query: Query) -> History:
         """Return the inline history, or that of the feature store; raise StageError if it has no known event."""
@@ -239,8 +251,8 @@ class Retriever:
             raise StageError("unknown_user")
         return columns
 
-    async def _on_thread(self, is_of_tower: bool, function: Any, *arguments: Any) -> Any:
-        threads = self.tower_threads if is_of_tower else self.medoid_thread
+    async def _on_thread(self, stage: str, function: Any, *arguments: Any) -> Any:
+        threads = self.tower_threads if stage == TOWER else self.medoid_thread
         run = asyncio.get_running_loop().run_in_executor(threads, function, *arguments)
         return await within(run, self.config.tower_budget_ms, TOWER_TIMEOUT)
 
@@ -250,7 +262,7 @@ class Retriever:
         inputs = tower_inputs([history], [scenario], [moment_ms], bundle.vectors_NE, bundle.history_config)
         return self.tower(inputs)[0]
 
-    def _user(self, history: History, scenario: str) -> QueriedUser:
+    def _by_interests(self, history: History, scenario: str) -> QueriedUser:
         number, moment_ms = self.bundle.manifest.scenarios.index(scenario), self.clock()
         query = RankedQuery(self._interests(history, number, moment_ms), history, number, moment_ms)
         return QueriedUser(query, self._boosts(query, self.popular), has_tower=True)
@@ -269,13 +281,13 @@ class Retriever:
         return Boosted(popular.get(manifest.scenarios[query.scenario]), own)
 
     async def _from_server(
-        self, client: AsyncItemIndex, user: QueriedUser, k: int, item_filter: ItemFilter
+        self, client: AsyncItemIndex, stage: str, user: QueriedUser, k: int, item_filter: ItemFilter
     ) -> list[Item]:
         with self.index_outage.call(IndexUnavailableError, "index_unavailable"), self.waiting.elsewhere():
             search = client.search(user.query.interests_QD, self._num_searched(user, k), item_filter)
             result = await within(search, self.config.search_budget_ms, "index_timeout")
         self.recall.offer(user.query.interests_QD, result[1], self._num_searched(user, k), item_filter)
-        items: list[Item] = await self._on_thread(user.has_tower, self._boosted, result, user, k, item_filter)
+        items: list[Item] = await self._on_thread(stage, self._boosted, result, user, k, item_filter)
         return items
 
     def _num_searched(self, user: QueriedUser, k: int) -> int:

@@ -41,7 +41,7 @@ def steps_of(retriever: Retriever) -> dict[str, Callable[[str], object]]:
         return tower_inputs([history[user]], [scenario], [now_ms()], bundle.vectors_NE, bundle.history_config)
 
     inputs = {user: inputs_of(user) for user in columns}
-    queried = {user: retriever._user(history[user], SCENARIO) for user in columns}
+    queried = {user: retriever._by_interests(history[user], SCENARIO) for user in columns}
     num_searched = retriever._num_searched(next(iter(queried.values())), K)
     embedded, item_filter = retriever.embedded, ItemFilter(SCENARIO)
     assert embedded is not None
