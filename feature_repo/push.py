@@ -9,7 +9,6 @@ Reading and writing back are two steps, so pushes into one store go one after an
 whichever process they come.
 """
 
-import time
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any, NamedTuple
 from feature_repo.online import OnlineHistories, StoredEvent, newest
 from feature_repo.write_lock import writing
 from redrec.data import validity
+from redrec.history import now_ms
 
 
 class PushedEvent(NamedTuple):
@@ -62,11 +62,11 @@ class Pusher:
 
     def push(self, events: Iterable[PushedEvent]) -> Pushed:
         """Add the valid events; all of them are visible when this returns."""
-        self.histories, now_ms = self.histories.current(), time.time_ns() // 1_000_000
+        self.histories, moment_ms = self.histories.current(), now_ms()
         refused: list[Refused] = []
         new: dict[str, dict[str, set[StoredEvent]]] = defaultdict(lambda: defaultdict(set))
         for event in events:
-            reason = self._reason(event, now_ms)
+            reason = self._reason(event, moment_ms)
             if reason is not None:
                 refused.append(Refused(event, reason))
             else:
@@ -77,10 +77,10 @@ class Pusher:
             counts = sum((self._add(scenario, of_user) for scenario, of_user in new.items()), Counter())
         return Pushed(counts["added"], counts["known"], counts["late"], tuple(refused))
 
-    def _reason(self, event: PushedEvent, now_ms: int) -> str | None:
+    def _reason(self, event: PushedEvent, moment_ms: int) -> str | None:
         """Return why the event is refused, None if it is not."""
         scenarios = self.histories.view_of_scenario
-        fault = validity.event_fault(**event._asdict(), scenarios=scenarios, now_ms=now_ms)
+        fault = validity.event_fault(**event._asdict(), scenarios=scenarios, now_ms=moment_ms)
         if fault is not None:
             return fault
         return None if event.item_id in self.item_ids else validity.UNKNOWN_ITEM

@@ -22,6 +22,7 @@ Shapes: B users, L events, E item vector, S scenarios.
 """
 
 import hashlib
+import time
 from collections.abc import Mapping, Sequence
 from typing import Generic, Literal, NamedTuple, TypeVar
 
@@ -36,6 +37,7 @@ Array = TypeVar("Array")  # of numpy, or of torch in training
 
 NUM_GAP_BUCKETS = 24  # bucket 0: no previous event; bucket b: 2**(b-1) .. 2**b minutes; the last: above 8 years
 NUM_HOURS = 24
+NS_PER_MS = 1_000_000
 MS_PER_MINUTE = 60_000
 MS_PER_HOUR = 3_600_000
 MS_PER_DAY = 86_400_000
@@ -128,6 +130,11 @@ class TowerInputs(NamedTuple, Generic[Array]):
     @property
     def events(self) -> EventFeatures[Array]:
         return EventFeatures(*(getattr(self, name) for name in EventFeatures._fields))
+
+
+def now_ms() -> int:
+    """Return milliseconds since 1970."""
+    return time.time_ns() // NS_PER_MS
 
 
 def tie_keys(timestamps_ms: Sequence[int], item_ids: Sequence[str]) -> list[str]:

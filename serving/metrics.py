@@ -7,11 +7,13 @@ neither. A retriever's warm-up counts, too.
 """
 
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
-from prometheus_client import Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from redrec.bundle.manifest import BundleManifest
+
+MetricT = TypeVar("MetricT", Counter, Histogram)
 
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)  # the budgets of all stages sum to 3 s
 STAGE_SECONDS = Histogram(
@@ -29,12 +31,13 @@ BUNDLE = Gauge(
 
 def timed(scenario: str, stage: str) -> Any:
     """Return a context whose time counts for the stage, whether it succeeds or not."""
-    return _stage_seconds(scenario, stage).time()
+    return labelled(STAGE_SECONDS, scenario, stage).time()
 
 
 @cache  # Prometheus looks for labels under a lock
-def _stage_seconds(scenario: str, stage: str) -> Histogram:
-    return STAGE_SECONDS.labels(scenario, stage)
+def labelled(metric: MetricT, *labels: str) -> MetricT:
+    """Return the metric's child with these labels."""
+    return metric.labels(*labels)
 
 
 def bundle_gauge(manifest: BundleManifest) -> Gauge:

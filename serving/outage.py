@@ -35,9 +35,12 @@ class Outage:
             raise StageError(reason)
         try:
             yield
-        except (StageError, errors) as error:
+        except StageError as stage:
+            self.failed(stage)
+            raise
+        except errors as error:
             self.failed(error)
-            raise error if isinstance(error, StageError) else StageError(reason) from error
+            raise StageError(reason) from error
         self.answered()
 
     def _is_spared(self) -> bool:

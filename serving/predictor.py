@@ -5,7 +5,6 @@ A bad request gets 400, an index of another bundle 503 with both ids, any other 
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from serving.answers import ARM_FIELDS, TEAM, v1_answers, v2_answers
 from serving.arms import Arms, OneArm, Served, TwoArms
 from serving.config import ServingConfig
 from serving.histories import HistoryReader
-from serving.metrics import BUCKETS_S
+from serving.metrics import BUCKETS_S, labelled
 from serving.requests import Query, num_events_of, parse_instances, read_v1
 from serving.shedding import Waiting
 from serving.start import ExperimentFiles
@@ -133,17 +132,7 @@ class Predictor(Model):
         return await asyncio.get_running_loop().run_in_executor(None, parse_instances, instances, vocabulary)
 
     async def _answer(self, query: Query) -> Served:
-        with _seconds(query.scenario).time():
+        with labelled(SECONDS, query.scenario).time():
             served = await self.arms.answer(query)
-        _answers(query.scenario, served.answer.source, served.answer.reason or "").inc()
+        labelled(ANSWERS, query.scenario, served.answer.source, served.answer.reason or "").inc()
         return served
-
-
-@cache  # Prometheus looks for labels under a lock
-def _seconds(scenario: str) -> Histogram:
-    return SECONDS.labels(scenario)
-
-
-@cache
-def _answers(scenario: str, source: str, reason: str) -> Counter:
-    return ANSWERS.labels(scenario, source, reason)

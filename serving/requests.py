@@ -4,7 +4,6 @@ Both protocols give the same mapping per instance, and one check reads it, so th
 InputError that names the instance, what was seen, and what is allowed.
 """
 
-import time
 from typing import Annotated
 
 import orjson
@@ -12,7 +11,7 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo
 
 from redrec.config import Config, InputError, validated
 from redrec.data.validity import id_fault, time_fault, word_fault
-from redrec.history import Vocabulary
+from redrec.history import Vocabulary, now_ms
 
 MAX_INSTANCES = 64
 MAX_K = 1000
@@ -31,7 +30,7 @@ def valid_id(text: str, field: ValidationInfo) -> str:
 
 
 def valid_time(timestamp_ms: int) -> int:
-    fault = time_fault(timestamp_ms, time.time_ns() // 1_000_000)
+    fault = time_fault(timestamp_ms, now_ms())
     if fault:
         raise ValueError(f"{fault}; seen: {timestamp_ms}")
     return timestamp_ms

@@ -18,7 +18,6 @@ Shapes: Q interests, N items, D embedding, K results.
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -27,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from redrec.bundle.reader import Bundle
-from redrec.history import History, tower_inputs
+from redrec.history import History, now_ms, tower_inputs
 from redrec.index.boosted import Boosted
 from redrec.index.filters import Catalog, ItemFilter
 from redrec.index.medoids import POPULARITY, medoids
@@ -50,15 +49,10 @@ from serving.requests import Query
 from serving.shedding import Waiting
 from serving.stages import StageError, within
 
-NS_PER_MS = 1_000_000
 TOWER, MEDOIDS = "tower", "medoids"  # stages that make interests of a history
 TOWER_TIMEOUT, TOWER_FAILED = "tower_timeout", "tower_failed"  # reasons to query with medoids
 
 WARM_UP_RUNS = 20  # enough to pay the first-call costs of ONNX Runtime and the client
-
-
-def now_ms() -> int:
-    return time.time_ns() // NS_PER_MS
 
 
 class Item(NamedTuple):
@@ -88,10 +82,14 @@ class Answer(NamedTuple):
 class QueriedUser(NamedTuple):
     """What the tower, or medoids in its place, make of a query."""
 
+    stage: str  # that made it
     query: RankedQuery
     boosted: Boosted
-    has_tower: bool
-    explains: bool = False
+    explains: bool
+
+    @property
+    def has_tower(self) -> bool:
+        return self.stage == TOWER
 
 
 class Retriever:
@@ -139,7 +137,7 @@ class Retriever:
         newest = History(*np.zeros((4, 1), dtype=np.int64))
         for _ in range(WARM_UP_RUNS):
             for scenario in self.bundle.manifest.scenarios:
-                user = self._by_interests(newest, scenario)
+                user = self._user(TOWER, newest, scenario, explains=False)
             if self.server is None:
                 self._from_process(user, 1, ItemFilter())
         return user
@@ -198,29 +196,25 @@ class Retriever:
             items = await self._on_thread(stage, self._in_process, stage, history, query, item_filter)
             return Answer(items, "model", None)
         with timed(query.scenario, stage):
-            user = await self._on_thread(stage, self._user, stage, history, query)
+            user = await self._on_thread(stage, self._user, stage, history, query.scenario, query.explain)
         with timed(query.scenario, "search"):
-            return await self._searched(stage, user, query, item_filter)
+            return await self._searched(user, query.k, item_filter)
 
     def _in_process(self, stage: str, history: History, query: Query, item_filter: ItemFilter) -> list[Item]:
         with timed(query.scenario, stage):
-            user = self._user(stage, history, query)
+            user = self._user(stage, history, query.scenario, query.explain)
         with timed(query.scenario, "search"):
             return self._from_process(user, query.k, item_filter)
 
-    def _user(self, stage: str, history: History, query: Query) -> QueriedUser:
-        make = self._by_interests if stage == TOWER else self._by_medoids
-        return make(history, query.scenario)._replace(explains=query.explain)
-
-    async def _searched(self, stage: str, user: QueriedUser, query: Query, item_filter: ItemFilter) -> Answer:
+    async def _searched(self, user: QueriedUser, k: int, item_filter: ItemFilter) -> Answer:
         """Return the result of the index; if a server fails and the catalog is small enough, that of exact search."""
         assert self.client is not None
         try:
-            return Answer(await self._from_server(self.client, stage, user, query.k, item_filter), "model", None)
+            return Answer(await self._from_server(self.client, user, k, item_filter), "model", None)
         except StageError as failed:
             if self.embedded is None:
                 raise
-            items = await self._on_thread(stage, self._from_process, user, query.k, item_filter)
+            items = await self._on_thread(user.stage, self._from_process, user, k, item_filter)
             return Answer(items, "exact", str(failed))
 
     async def _history(self, query: Query) -> History:
@@ -262,17 +256,18 @@ class Retriever:
         inputs = tower_inputs([history], [scenario], [moment_ms], bundle.vectors_NE, bundle.history_config)
         return self.tower(inputs)[0]
 
-    def _by_interests(self, history: History, scenario: str) -> QueriedUser:
-        number, moment_ms = self.bundle.manifest.scenarios.index(scenario), self.clock()
-        query = RankedQuery(self._interests(history, number, moment_ms), history, number, moment_ms)
-        return QueriedUser(query, self._boosts(query, self.popular), has_tower=True)
+    def _medoids(self, history: History, scenario: int, moment_ms: int) -> NDArray[np.float32]:
+        """Return the embeddings of the medoids of one user's history, in place of `interests_QD`."""
+        embeddings_ND = self.bundle.embeddings_ND
+        return embeddings_ND[medoids(history, scenario, embeddings_ND, moment_ms)].astype(np.float32)
 
-    def _by_medoids(self, history: History, scenario: str) -> QueriedUser:
-        embeddings_ND, number = self.bundle.embeddings_ND, self.bundle.manifest.scenarios.index(scenario)
-        moment_ms = self.clock()
-        medoids_QD = embeddings_ND[medoids(history, number, embeddings_ND, moment_ms)].astype(np.float32)
-        query = RankedQuery(medoids_QD, history, number, moment_ms)
-        return QueriedUser(query, self._boosts(query, self.popular_of_medoids), has_tower=False)
+    def _user(self, stage: str, history: History, scenario: str, explains: bool) -> QueriedUser:
+        number, moment_ms = self.bundle.manifest.scenarios.index(scenario), self.clock()
+        is_of_tower = stage == TOWER
+        interests_QD = (self._interests if is_of_tower else self._medoids)(history, number, moment_ms)
+        query = RankedQuery(interests_QD, history, number, moment_ms)
+        popular = self.popular if is_of_tower else self.popular_of_medoids
+        return QueriedUser(stage, query, self._boosts(query, popular), explains)
 
     def _boosts(self, query: RankedQuery, popular: Mapping[str, PopularItems]) -> Boosted:
         manifest = self.bundle.manifest
@@ -281,13 +276,13 @@ class Retriever:
         return Boosted(popular.get(manifest.scenarios[query.scenario]), own)
 
     async def _from_server(
-        self, client: AsyncItemIndex, stage: str, user: QueriedUser, k: int, item_filter: ItemFilter
+        self, client: AsyncItemIndex, user: QueriedUser, k: int, item_filter: ItemFilter
     ) -> list[Item]:
         with self.index_outage.call(IndexUnavailableError, "index_unavailable"), self.waiting.elsewhere():
             search = client.search(user.query.interests_QD, self._num_searched(user, k), item_filter)
             result = await within(search, self.config.search_budget_ms, "index_timeout")
         self.recall.offer(user.query.interests_QD, result[1], self._num_searched(user, k), item_filter)
-        items: list[Item] = await self._on_thread(stage, self._boosted, result, user, k, item_filter)
+        items: list[Item] = await self._on_thread(user.stage, self._boosted, result, user, k, item_filter)
         return items
 
     def _num_searched(self, user: QueriedUser, k: int) -> int:

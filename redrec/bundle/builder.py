@@ -9,7 +9,6 @@ Shapes: N items, E item vector, D embedding.
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -27,7 +26,7 @@ from redrec.data.split import read_vocabulary
 from redrec.evaluation.baselines import popular_items
 from redrec.folders import BundleFolder, DataFolder, ModelFolder, read_json, write_json
 from redrec.hashing import file_hash
-from redrec.history import Vocabulary
+from redrec.history import Vocabulary, now_ms
 from redrec.index import milvus
 from redrec.index.config import IndexConfig
 from redrec.index.embedded import EmbeddedIndex
@@ -137,7 +136,7 @@ def _build_index(
     max_norm_error = check_rows(item_ids, embeddings_ND, tower_dim(folder.tower), config.max_norm_error)
     catalog = Catalog(items, {item: i for i, item in enumerate(item_ids)})
     with _opened(folder, bundle_id, embeddings_ND, catalog, vocabulary, config, server) as index:
-        recall = measure_recall(index, catalog, embeddings_ND, vocabulary.scenarios, time.time_ns() // 1_000_000)
+        recall = measure_recall(index, catalog, embeddings_ND, vocabulary.scenarios, now_ms())
     check_recall(recall, config.min_recall)
     return IndexManifest(
         collection=None if server is None else milvus.collection_name(bundle_id),

@@ -8,7 +8,6 @@ without a pause.
     python -m tests.benchmarks.arms --json
 """
 
-import os
 import tempfile
 import time
 from pathlib import Path
@@ -18,7 +17,7 @@ import numpy as np
 
 from redrec.experiments.allocation import Allocation
 from tests import bundles as generated
-from tests.benchmarks.measure import main, say
+from tests.benchmarks.measure import cpu_s, main, say
 from tests.serving.clients import Clients
 from tests.serving.experiments import Server, TwoBundles, serving, two_bundles
 
@@ -27,12 +26,6 @@ VECTOR_DIM, EMBEDDING_DIM = 64, 64  # of the default recipe
 NUM_CHANGES = 20
 NUM_CLIENTS = 2
 KIB_PER_MIB = 1024
-
-
-def cpu_s(server: Server) -> float:
-    """Return the CPU seconds of a server so far."""
-    fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def memory_mib(server: Server) -> dict[str, int]:
@@ -49,7 +42,7 @@ def beside_each_other(servers: dict[str, Server], num_requests: int) -> dict[str
     cpus = dict.fromkeys(servers, 0.0)
     for number in range(-(num_requests // 10), num_requests):
         if number == 0:  # what came before warmed up
-            cpus = {name: cpu_s(server) for name, server in servers.items()}
+            cpus = {name: cpu_s(server.process.pid) for name, server in servers.items()}
             walls = {name: [] for name in servers}
         for name, server in servers.items():
             begin = time.perf_counter()
@@ -58,7 +51,7 @@ def beside_each_other(servers: dict[str, Server], num_requests: int) -> dict[str
     rows = {}
     for name, server in servers.items():
         p50, p99 = np.quantile(walls[name], [0.5, 0.99])
-        used_ms = 1000 * (cpu_s(server) - cpus[name]) / num_requests
+        used_ms = 1000 * (cpu_s(server.process.pid) - cpus[name]) / num_requests
         rows[name] = {"p50_ms": p50, "p99_ms": p99, "cpu_ms": used_ms}
         rows[name] = {key: round(value, 2) for key, value in rows[name].items()} | memory_mib(server)
     return rows

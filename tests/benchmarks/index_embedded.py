@@ -27,7 +27,7 @@ from redrec.index.config import EmbeddedConfig, IndexConfig
 from redrec.index.embedded import EmbeddedIndex
 from redrec.index.exact import SearchResult, exact_search_among
 from redrec.index.filters import Catalog, ItemFilter
-from tests.benchmarks.measure import ROOT, commit, say
+from tests.benchmarks.measure import ROOT, commit, cpu_s, say
 from tests.milvus_lite import milvus_lite
 
 DIM, ITEMS_PER_CENTER, SPREAD, NOISE = 64, 200, 0.7, 0.5
@@ -199,13 +199,6 @@ def recall(results: list, truth: list, k: int) -> float:
             wanted_K = exact_K[:k][exact_K[:k] >= 0]
             num_hits, num_wanted = num_hits + np.isin(wanted_K, items_K).sum(), num_wanted + len(wanted_K)
     return num_hits / num_wanted
-
-
-def cpu_s(pid: int) -> float:
-    if pid == os.getpid():
-        return time.process_time()
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def resident_kib(pid: int | None = None) -> int:

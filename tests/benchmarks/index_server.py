@@ -13,7 +13,6 @@ Shapes: N items, Q queries, D embedding, K results, B block, C clusters, M wide 
 
 import argparse
 import json
-import os
 import resource
 import sys
 import tempfile
@@ -39,7 +38,7 @@ from redrec.index.milvus_config import IndexType, MilvusConfig
 from redrec.index.recall import score_recall
 from redrec.index.search import ItemIndex
 from redrec.index.server import MilvusServer
-from tests.benchmarks.measure import commit, say, used
+from tests.benchmarks.measure import commit, cpu_s, say, used
 from tests.milvus_server import milvus_server
 
 DIM, K, BLOCK = 64, 100, 50_000
@@ -135,11 +134,11 @@ class Truth:
             walls = []
             for number, start in enumerate(starts):
                 if number == WARM_UP:
-                    cpu_s, server_cpu_s = time.process_time(), server_usage(process)["cpu_s"] if process else 0.0
+                    own_cpu_s, server_cpu_s = time.process_time(), server_usage(process)["cpu_s"] if process else 0.0
                 wall = time.perf_counter()
                 search(self.queries_QD[start : start + size], item_filter)
                 walls.append(1000 * (time.perf_counter() - wall))
-            cpu_ms = 1000 * (time.process_time() - cpu_s) / num_calls
+            cpu_ms = 1000 * (time.process_time() - own_cpu_s) / num_calls
             p50, p99 = np.quantile(walls[WARM_UP:], [0.5, 0.99])
             figures[str(size)] = {
                 "queries_per_s": round(1000 * size * num_calls / sum(walls[WARM_UP:])),
@@ -207,10 +206,9 @@ def of_exact(truth: Truth) -> dict[str, Any]:
 
 def server_usage(process: int) -> dict[str, float]:
     """Return CPU seconds, and memory now and at its peak, of the server's process."""
-    fields = Path(f"/proc/{process}/stat").read_text().rsplit(") ")[-1].split()
     status = dict(line.split(":", 1) for line in Path(f"/proc/{process}/status").read_text().splitlines())
     memory = {name: round(int(status[field].split()[0]) / 1024) for name, field in MEMORY_FIELDS.items()}
-    return {"cpu_s": (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), **memory}
+    return {"cpu_s": cpu_s(process), **memory}
 
 
 MEMORY_FIELDS = {"mib": "VmRSS", "peak_mib": "VmHWM"}

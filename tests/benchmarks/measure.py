@@ -44,6 +44,14 @@ def used_by(command: list[str]) -> dict[str, float]:
     }
 
 
+def cpu_s(pid: int) -> float:
+    """Return the CPU seconds of a running process so far."""
+    if pid == os.getpid():
+        return time.process_time()
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def timed(call: Callable[[], object], repeats: int) -> dict[str, float]:
     """Return wall and CPU milliseconds of one call; the first call warms up and is not measured."""
     call()

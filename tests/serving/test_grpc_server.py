@@ -44,9 +44,7 @@ from serving.grpc_server import AGAIN_MS, INFER, GrpcGuard, options
 from serving.room import MAX_BODY_BYTES, Room
 from serving.shedding import Admission, Waiting
 from tests.redis_server import free_port
-from tests.serving.experiments import TwoBundles, two_bundles
-from tests.serving.processes import end, start, wait_until_ready
-from tests.serving.retrieval import PATIENT
+from tests.serving.experiments import TwoBundles, serving, two_bundles
 from tests.serving.rpcs import Tensor, packed, refusal, refusal_of, request_of, stub_of, values_of
 from tests.serving.test_app import GUIDE, HISTORY, v2
 
@@ -78,29 +76,11 @@ class Served(NamedTuple):
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A server of an experiment, whose users of the scenario search are in none."""
-    folder = tmp_path_factory.mktemp("grpc")
-    bundles, port, grpc_port, config = two_bundles(folder), free_port(), free_port(), folder / "serving.json"
-    config.write_text(PATIENT.model_dump_json())
-    allocation, file = Allocation(plan=bundles.plan()), folder / "allocation.json"
-    file.write_text(allocation.model_dump_json())
-    named = {
-        "bundle": bundles.control.path,
-        "features": bundles.features,
-        "serving_config": config,
-        "http_port": port,
-        "grpc_port": grpc_port,
-        "treatment": bundles.treatment.path,
-        "allocation": file,
-        "exposures": folder / "exposures",
-    }
-    process = start(*(f"--{name}={value}" for name, value in named.items()))
-    try:
-        url, address = f"http://127.0.0.1:{port}", f"127.0.0.1:{grpc_port}"
-        wait_until_ready(url, process)
-        with stub_of(address) as stub:
-            yield Served(url, address, process, bundles, stub, allocation)
-    finally:
-        end(process)
+    folder, grpc_port = tmp_path_factory.mktemp("grpc"), free_port()
+    bundles, address = two_bundles(folder), f"127.0.0.1:{grpc_port}"
+    allocation = Allocation(plan=bundles.plan())
+    with serving(bundles, folder, allocation, grpc_port=grpc_port) as server, stub_of(address) as stub:
+        yield Served(server.url, address, server.process, bundles, stub, allocation)
 
 
 @pytest.fixture

@@ -62,3 +62,10 @@ def test_a_service_that_only_fails_is_called_once_per_pause_until_it_answers(err
 def test_failures_of_one_moment_spare_nobody():
     outage = Outage("index", lambda: 0.0)
     assert set(outcomes(outage, repeat(ConnectionError(), 100))) == {"unavailable, called"}
+
+
+def test_a_stages_own_error_keeps_its_cause():
+    stage, cause = StageError("timeout"), TimeoutError()
+    with pytest.raises(StageError) as seen, Outage("index").call(ConnectionError, "unavailable"):
+        raise stage from cause
+    assert seen.value is stage and stage.__cause__ is cause

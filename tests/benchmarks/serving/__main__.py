@@ -23,8 +23,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.index_embedded import ONE_THREAD, cpu_s
-from tests.benchmarks.measure import ROOT, commit, say
+from tests.benchmarks.index_embedded import ONE_THREAD
+from tests.benchmarks.measure import ROOT, commit, cpu_s, say
 from tests.benchmarks.serving.generated import generated_run, user_ids
 from tests.benchmarks.serving.load import OF_HTTP, PROTOCOLS, Load, check_wrk, v1_request, v2_request
 from tests.benchmarks.serving.steps import BARE

@@ -17,11 +17,11 @@ from typing import Any
 
 from redrec.bundle.reader import Bundle
 from redrec.folders import RunFolder
-from redrec.history import tower_inputs
+from redrec.history import now_ms, tower_inputs
 from redrec.index.filters import ItemFilter
 from serving.config import ServingConfig
 from serving.histories import HistoryReader, encode_columns
-from serving.retriever import Retriever, now_ms
+from serving.retriever import TOWER, Retriever
 from serving.shedding import Waiting
 from tests.benchmarks.measure import timed
 from tests.benchmarks.serving.generated import SCENARIO, user_ids
@@ -41,7 +41,7 @@ def steps_of(retriever: Retriever) -> dict[str, Callable[[str], object]]:
         return tower_inputs([history[user]], [scenario], [now_ms()], bundle.vectors_NE, bundle.history_config)
 
     inputs = {user: inputs_of(user) for user in columns}
-    queried = {user: retriever._by_interests(history[user], SCENARIO) for user in columns}
+    queried = {user: retriever._user(TOWER, history[user], SCENARIO, explains=False) for user in columns}
     num_searched = retriever._num_searched(next(iter(queried.values())), K)
     embedded, item_filter = retriever.embedded, ItemFilter(SCENARIO)
     assert embedded is not None
