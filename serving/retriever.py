@@ -1,8 +1,8 @@
 """Retriever: a query in, items with their source out; it fails only if the index belongs to another bundle.
 
 Stages: history -> event vectors -> user tower (ONNX Runtime) -> one search for all interests, with boosts
-(`redrec.index.boosted`) -> merge by the bundle's policy -> ranker (`redrec.index.ranker`). Each stage has a time
-budget, and none runs on the event loop. The bundle's embeddings are searched in process, or its collection on a Milvus
+(`redrec.index.boosted`) -> merge by the bundle's policy -> ranker (`redrec.index.ranker`). Each stage has a time budget
+and runs where `serving.workers` says. The bundle's embeddings are searched in process, or its collection on a Milvus
 server. What may fail, and where the answer then comes from; its reason names the first stage that failed:
 
 - The server exceeds its budget or is not available: exact search in process (source `exact`).
@@ -19,7 +19,6 @@ Shapes: Q interests, N items, D embedding, K results.
 
 import asyncio
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,11 +47,9 @@ from serving.popularity_boost import popular_items, read_lifts
 from serving.requests import Query
 from serving.shedding import Waiting
 from serving.stages import StageError, within
+from serving.workers import MEDOIDS, TOWER, TOWER_TIMEOUT, WARM_UP_RUNS, Workers
 
-TOWER, MEDOIDS = "tower", "medoids"  # stages that make interests of a history
-TOWER_TIMEOUT, TOWER_FAILED = "tower_timeout", "tower_failed"  # reasons to query with medoids
-
-WARM_UP_RUNS = 20  # enough to pay the first-call costs of ONNX Runtime and the client
+TOWER_FAILED = "tower_failed"  # with TOWER_TIMEOUT, a reason to query with medoids
 
 
 class Item(NamedTuple):
@@ -110,8 +107,7 @@ class Retriever:
         histories.check(bundle)
         self.clock = clock
         self.bundle, self.config, self.histories, self.waiting = bundle, config, histories, waiting
-        self.tower_threads = ThreadPoolExecutor(config.tower_threads, thread_name_prefix="tower")
-        self.medoid_thread = ThreadPoolExecutor(1, thread_name_prefix="medoids")
+        self.workers = Workers(config, waiting.turn)
         self.tower = open_tower(bundle.folder.tower)
         self.catalog = Catalog(bundle.items, bundle.item_index)
         self.merge = MERGES[bundle.manifest.index.config.policy]
@@ -126,26 +122,26 @@ class Retriever:
         bundle_gauge(bundle.manifest).inc()
 
     async def start(self) -> None:
-        """Connect on this event loop and warm up beside it: another bundle may be answering there."""
-        user = await asyncio.get_running_loop().run_in_executor(self.tower_threads, self._warm_up)
+        """Connect on this event loop and warm up."""
+        user = await self.workers.warm_up(self._longest_query)
         if self.server is not None:
             self.client = self.server.connect()
             for _ in range(WARM_UP_RUNS):
                 await self.client.search(user.query.interests_QD, 1, ItemFilter())
 
-    def _warm_up(self) -> QueriedUser:
-        newest = History(*np.zeros((4, 1), dtype=np.int64))
-        for _ in range(WARM_UP_RUNS):
-            for scenario in self.bundle.manifest.scenarios:
-                user = self._user(TOWER, newest, scenario, explains=False)
-            if self.server is None:
-                self._from_process(user, 1, ItemFilter())
+    def _longest_query(self) -> QueriedUser:
+        """Answer, up to the server, a query with as many events as enter."""
+        manifest = self.bundle.manifest
+        events_L = np.zeros(self.bundle.history_config.max_length(len(manifest.scenarios)), dtype=np.int64)
+        history = History(np.arange(len(events_L)) % len(self.bundle.item_ids), events_L, events_L, events_L)
+        user = self._user(TOWER, history, manifest.scenarios[0], explains=False)
+        if self.server is None:
+            self._from_process(user, 1, ItemFilter(manifest.scenarios[0]))
         return user
 
     async def close(self) -> None:
         bundle_gauge(self.bundle.manifest).dec()
-        for threads in (self.tower_threads, self.medoid_thread):
-            threads.shutdown(wait=False, cancel_futures=True)
+        self.workers.close()
         self.recall.close()
         if self.client is not None:
             await self.client.close()
@@ -191,12 +187,12 @@ class Retriever:
         return answer
 
     async def _by(self, stage: str, history: History, query: Query, item_filter: ItemFilter) -> Answer:
-        """Return the answer for the user as the stage sees it; without a server all is done at once on its thread."""
+        """Return the answer for the user as the stage sees it; without a server all is done at once."""
         if self.client is None:
-            items = await self._on_thread(stage, self._in_process, stage, history, query, item_filter)
+            items = await self.workers.run(stage, self._in_process, stage, history, query, item_filter)
             return Answer(items, "model", None)
         with timed(query.scenario, stage):
-            user = await self._on_thread(stage, self._user, stage, history, query.scenario, query.explain)
+            user = await self.workers.run(stage, self._user, stage, history, query.scenario, query.explain)
         with timed(query.scenario, "search"):
             return await self._searched(user, query.k, item_filter)
 
@@ -214,7 +210,7 @@ class Retriever:
         except StageError as failed:
             if self.embedded is None:
                 raise
-            items = await self._on_thread(user.stage, self._from_process, user, k, item_filter)
+            items = await self.workers.on_thread(user.stage, self._from_process, user, k, item_filter)
             return Answer(items, "exact", str(failed))
 
     async def _history(self, query: Query) -> History:
@@ -244,11 +240,6 @@ class Retriever:
         if columns is None:
             raise StageError("unknown_user")
         return columns
-
-    async def _on_thread(self, stage: str, function: Any, *arguments: Any) -> Any:
-        threads = self.tower_threads if stage == TOWER else self.medoid_thread
-        run = asyncio.get_running_loop().run_in_executor(threads, function, *arguments)
-        return await within(run, self.config.tower_budget_ms, TOWER_TIMEOUT)
 
     def _interests(self, history: History, scenario: int, moment_ms: int) -> NDArray[np.float32]:
         """Return `interests_QD` of one user."""
@@ -282,7 +273,7 @@ class Retriever:
             search = client.search(user.query.interests_QD, self._num_searched(user, k), item_filter)
             result = await within(search, self.config.search_budget_ms, "index_timeout")
         self.recall.offer(user.query.interests_QD, result[1], self._num_searched(user, k), item_filter)
-        items: list[Item] = await self._on_thread(user.stage, self._boosted, result, user, k, item_filter)
+        items: list[Item] = await self.workers.run(user.stage, self._boosted, result, user, k, item_filter)
         return items
 
     def _num_searched(self, user: QueriedUser, k: int) -> int:

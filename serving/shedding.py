@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from http import HTTPStatus
 
+from anyio import Lock
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.refusals import RefusedRequest
@@ -25,6 +26,7 @@ class Waiting:
 
     def __init__(self) -> None:
         self.num_queries = 0
+        self.turn = Lock()  # of the one query that runs on the event loop; a lock of anyio's costs a pass of the loop
 
     @contextmanager
     def here(self, num_queries: int) -> Iterator[None]:

@@ -21,9 +21,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from redrec.index.config import EmbeddedConfig, IndexConfig
+from redrec.index.config import EmbeddedConfig
 from redrec.index.embedded import EmbeddedIndex
 from redrec.index.exact import SearchResult, exact_search_among
 from redrec.index.filters import Catalog, ItemFilter
@@ -124,26 +125,26 @@ def filled(index: Any, vectors_ND: NDArray[np.float32], catalog: Catalog, parame
     return faiss_search(index, vectors_ND, catalog, parameters)
 
 
-def open_milvus(
-    folder: Path, embeddings_ND: NDArray[np.float16], items: pa.Table, catalog: Catalog
-) -> tuple[Search, Any]:
+def open_milvus(folder: Path, embeddings_ND: NDArray[np.float16], catalog: Catalog) -> tuple[Search, Any]:
     """Return a search of a collection of Milvus Lite, and its server process."""
     from redrec.index.milvus import build_collection
+    from redrec.index.milvus_config import MilvusConfig
     from redrec.index.search import ItemIndex
 
-    server = milvus_lite(folder / "milvus")
-    uri, process = server.__enter__()
-    build_collection(uri, "aaaa", items, embeddings_ND, ["ads", "homefeed"], IndexConfig())
-    return ItemIndex(uri, "aaaa", catalog.item_index, IndexConfig()).search, (server, process)
+    context = milvus_lite(folder / "milvus")
+    server, process = context.__enter__()
+    build_collection(server, BUNDLE, folder / ITEMS, embeddings_ND, SCENARIOS, MilvusConfig())
+    return ItemIndex(server, BUNDLE, catalog.item_index, MilvusConfig()).search, (context, process)
 
 
+ITEMS, BUNDLE, SCENARIOS = "items.parquet", "a" * 16, ("ads", "homefeed")
 WAYS = ("default", "exact", "clusters", "faiss all, 8 bits", "faiss HNSW, 8 bits", "Milvus Lite, a server")
 
 
 def measure(way: str, folder: Path) -> dict[str, Any]:
     """Measure one way in this process."""
     embeddings_ND = np.load(folder / "vectors.npy", mmap_mode="r")
-    items = items_table(len(embeddings_ND))
+    items = pq.read_table(folder / ITEMS)
     catalog = Catalog(items, {item: number for number, item in enumerate(items["item_id"].to_pylist())})
     interests_RQD = requests(embeddings_ND)
     exact = EmbeddedIndex(embeddings_ND, catalog, EmbeddedConfig(max_exact_items=EVERYTHING))
@@ -154,7 +155,7 @@ def measure(way: str, folder: Path) -> dict[str, Any]:
     del exact
     before_kib, cpu, wall, server = resident_kib(), time.process_time(), time.perf_counter(), None
     if way.startswith("Milvus"):
-        search, server = open_milvus(folder, embeddings_ND, items, catalog)
+        search, server = open_milvus(folder, embeddings_ND, catalog)
     elif way.startswith("faiss"):
         search = open_faiss(way, embeddings_ND, catalog)
     else:
@@ -220,14 +221,14 @@ def main() -> None:
     result: dict[str, Any] = {"benchmark": "index_embedded", "commit": commit(), "items": arguments.items}
     with tempfile.TemporaryDirectory() as scratch:
         write_vectors(Path(scratch) / "vectors.npy", arguments.items)
+        pq.write_table(items_table(arguments.items), Path(scratch) / ITEMS)
         for way in WAYS:
             if way in SLOW_WAYS and arguments.items > MAX_SLOW_ITEMS:
                 continue
             say(f"{arguments.items:,} items: {way}")
             command = [sys.executable, "-m", "tests.benchmarks.index_embedded", "--way", way, "--folder", scratch]
-            done = subprocess.run(
-                command, cwd=ROOT, env=os.environ | ONE_THREAD, capture_output=True, text=True, check=True
-            )
+            environment = os.environ | ONE_THREAD
+            done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True)
             result[way] = json.loads(done.stdout)
     print(json.dumps(result, indent=None if arguments.json else 1))
 

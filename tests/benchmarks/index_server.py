@@ -13,8 +13,6 @@ Shapes: N items, Q queries, D embedding, K results, B block, C clusters, M wide 
 
 import argparse
 import json
-import resource
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -38,7 +36,7 @@ from redrec.index.milvus_config import IndexType, MilvusConfig
 from redrec.index.recall import score_recall
 from redrec.index.search import ItemIndex
 from redrec.index.server import MilvusServer
-from tests.benchmarks.measure import commit, cpu_s, say, used
+from tests.benchmarks.measure import commit, cpu_s, peak_mib, say, used
 from tests.milvus_server import milvus_server
 
 DIM, K, BLOCK = 64, 100, 50_000
@@ -98,7 +96,7 @@ def write(folder: Path, num_items: int) -> None:
 def build(folder: Path, server: MilvusServer, config: MilvusConfig) -> dict[str, float]:
     """Build the collection by the product's function; return what this process needed."""
     embeddings_ND = np.load(folder / "embeddings.npy", mmap_mode="r")
-    before = {"imports_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)}
+    before = {"imports_mib": peak_mib()}
     items = folder / "items.parquet"
     return before | used(lambda: build_collection(server, BUNDLE, items, embeddings_ND, SCENARIOS, config))
 
@@ -257,4 +255,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

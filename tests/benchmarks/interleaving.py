@@ -76,7 +76,7 @@ def _ratio_variance(clicks_U: NDArray[np.float64], requests_U: NDArray[np.float6
 
 def _users(shown: Requests, clicks_R: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return each user's clicks and requests."""
-    return np.bincount(shown.user_R, clicks_R), np.bincount(shown.user_R).astype(float)
+    return np.bincount(shown.user_R, clicks_R).astype(float), np.bincount(shown.user_R).astype(float)
 
 
 def _share(
@@ -97,8 +97,10 @@ def _is_better(rng: np.random.Generator, shown: Requests) -> bool:
     is_treated_U = rng.random(int(shown.user_R[-1]) + 1) < 0.5
     ranking_RK = np.where(is_treated_U[shown.user_R, None], shown.treatment_RK, shown.control_RK)
     clicks_U, requests_U = _users(shown, clicks_alone(rng, shown, ranking_RK))
-    arms = [_aggregates(clicks_U[own_U], K * requests_U[own_U]) for own_U in (~is_treated_U, is_treated_U)]
-    difference = effect(*arms, CLICKS)
+    control, treatment = (
+        _aggregates(clicks_U[own_U], K * requests_U[own_U]) for own_U in (~is_treated_U, is_treated_U)
+    )
+    difference = effect(control, treatment, CLICKS)
     return difference is not None and difference.statistic > norm.isf(ALPHA / 2)
 
 

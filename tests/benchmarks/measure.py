@@ -9,7 +9,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -88,8 +87,13 @@ def used(call: Callable[[], object]) -> dict[str, float]:
     wall, cpu = time.perf_counter(), time.process_time()
     call()
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"cpu_s": round(cpu, 2), "wall_s": round(wall, 2), "peak_mib": round(peak_mib)}
+    return {"cpu_s": round(cpu, 2), "wall_s": round(wall, 2), "peak_mib": peak_mib()}
+
+
+def peak_mib() -> int:
+    """Return the most memory that this process had, without what the one that started it had (as `ru_maxrss` has)."""
+    status = Path("/proc/self/status").read_text()
+    return round(int(status.partition("VmHWM:")[2].split()[0]) / 1024)
 
 
 def main(name: str, run: Callable[[int], dict[str, Any]], repeats: int) -> None:

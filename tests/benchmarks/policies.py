@@ -115,10 +115,10 @@ class Measured:
         return {name: {k: self._merged(way, result, query, k) for k in ks} for name, way in ways.items()}
 
     def _merged(self, way: Way, result: Any, query: RankedQuery, k: int) -> Ints:
-        merge = MERGES[way.policy]
+        merge, (scores_QK, items_QK) = MERGES[way.policy], result
         if not way.has_ranker:
-            return merge(*result, k).items_K
-        best = merge(*result, max(k, self.ranker.num_contenders))
+            return merge(scores_QK, items_QK, k).items_K
+        best = merge(scores_QK, items_QK, max(k, self.ranker.num_contenders))
         popular_C = popular_boosts(self.scorer, query)[best.items_K]
         return self.ranker.ranked(best, query, popular_C, self.embeddings_ND).items_K[:k]
 

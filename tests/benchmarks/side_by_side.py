@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from redrec.cpus import usable_cpus
 from redrec.data.prepare import prepare
@@ -58,7 +59,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=100, help="steps of each training (default: 100)")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
     arguments = parser.parse_args()
-    rows = {}
+    rows: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as scratch:
         data = Path(scratch) / "data"
         prepare(*World(WorldConfig()).write(Path(scratch) / "tables"), data)

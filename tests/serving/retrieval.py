@@ -90,6 +90,16 @@ def stuck(*pools: ThreadPoolExecutor) -> Iterator[None]:
         is_over.set()
 
 
+@contextmanager
+def stuck_tower(retriever: Retriever, *more: ThreadPoolExecutor) -> Iterator[None]:
+    """Queries have threads, and those of the tower wait."""
+    workers = retriever.workers
+    is_quick, workers.is_quick = workers.is_quick, False
+    with stuck(workers.tower_threads, *more):
+        yield
+    workers.is_quick = is_quick
+
+
 def item_ids(answer: Answer) -> list[str]:
     return [item.item_id for item in answer.items]
 

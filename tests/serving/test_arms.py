@@ -40,7 +40,7 @@ from tests.serving.experiments import (
     write_outcomes,
 )
 from tests.serving.processes import START_S, start
-from tests.serving.retrieval import IMPATIENT, PATIENT, SEEN, query, stuck
+from tests.serving.retrieval import IMPATIENT, PATIENT, SEEN, query, stuck_tower
 
 USERS = [f"u{number}" for number in range(400)]
 
@@ -314,7 +314,7 @@ def test_a_treatment_whose_index_is_another_bundles_is_answered_by_the_control(
 
 def test_while_an_arms_tower_is_stuck_its_users_get_medoids_and_are_not_exposed(bundles: TwoBundles, tmp_path: Path):
     async def while_stuck(arms: TwoArms):
-        with stuck(arms.treatment.tower_threads):
+        with stuck_tower(arms.treatment):
             return await answers_of(arms, USERS[:20])
 
     config, allocation = PATIENT.model_copy(update=IMPATIENT), Allocation(plan=bundles.plan())
@@ -329,7 +329,7 @@ def test_while_an_arms_tower_is_stuck_no_list_is_of_both_arms(bundles: TwoBundle
     plan = bundles.plan(start=datetime.now(UTC) + timedelta(hours=1))
 
     async def while_stuck(arms: TwoArms):
-        with stuck(arms.treatment.tower_threads):
+        with stuck_tower(arms.treatment):
             return await answers_of(arms, USERS[:3])
 
     config, allocation = PATIENT.model_copy(update=IMPATIENT), Allocation(plan=plan, interleaves=("homefeed",))

@@ -23,6 +23,7 @@ def test_every_field_is_read_from_the_file(tmp_path: Path):
         features_budget_ms=1,
         tower_budget_ms=2,
         search_budget_ms=3,
+        event_loop_ms=0.5,
         tower_threads=4,
         max_exact_items=5,
         recall_share=0.5,

@@ -13,7 +13,7 @@ from serving.requests import Query
 from serving.retriever import Answer, Item
 from tests.bundles import tiny_run
 from tests.serving.conftest import Way
-from tests.serving.retrieval import PATIENT, SEEN, answers, item_ids, query, stuck
+from tests.serving.retrieval import PATIENT, SEEN, answers, item_ids, query, stuck_tower
 
 BOOSTS = BoostWeights(popularity=0.3, own=(0, 0, 0.7, 0, 0, 0))
 
@@ -71,7 +71,7 @@ def test_the_positions_that_the_ranker_moved_an_item_lead_back_to_the_search(tmp
 
 def test_medoids_explain_their_answer_too(bundle: Bundle):
     async def while_stuck(retriever) -> Answer:
-        with stuck(retriever.tower_threads):
+        with stuck_tower(retriever):
             return await retriever.answer(query(k=3, explain=True))
 
     answer = answers(bundle, while_stuck, PATIENT.model_copy(update={"tower_budget_ms": 100}))

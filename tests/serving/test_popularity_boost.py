@@ -31,7 +31,7 @@ from tests.serving.retrieval import (
     item_ids,
     medoid_items,
     query,
-    stuck,
+    stuck_tower,
 )
 
 OWN = 0.7
@@ -90,7 +90,7 @@ def test_popular_items_are_raised_more_for_medoids(tmp_path: Path):
     lift_N = popularity_lifts(rate_N, Catalog(bundle.items, bundle.item_index).is_allowed(ItemFilter("homefeed")))
 
     async def while_stuck(retriever: Retriever):
-        with stuck(retriever.tower_threads):
+        with stuck_tower(retriever):
             return await retriever.answer(query())
 
     answer = answers(bundle, while_stuck, PATIENT.model_copy(update=IMPATIENT), features=features)

@@ -45,7 +45,7 @@ from tests.serving.retrieval import (
     item_ids,
     medoid_items,
     query,
-    stuck,
+    stuck_tower,
 )
 
 OPENS, CLOSES = datetime(2026, 5, 1, 12, tzinfo=UTC), datetime(2026, 5, 2, 12, tzinfo=UTC)
@@ -210,7 +210,7 @@ def test_a_catalog_too_large_for_exact_search_falls_back(bundle: Bundle, with_se
 
 def test_while_the_tower_is_stuck_medoids_of_the_history_answer(bundle: Bundle, way: Way):
     async def while_stuck(retriever: Retriever):
-        with stuck(retriever.tower_threads):
+        with stuck_tower(retriever):
             answer = await retriever.answer(query(k=10))
         return answer, await retriever.answer(query(k=10))
 
@@ -240,7 +240,7 @@ def test_medoids_need_no_ranker(tmp_path: Path):
     bundle = tiny_run(tmp_path, num_contenders=12)
 
     async def while_stuck(retriever: Retriever):
-        with stuck(retriever.tower_threads):
+        with stuck_tower(retriever):
             return await retriever.answer(query(k=5))
 
     answer = answers(bundle, while_stuck, PATIENT.model_copy(update=IMPATIENT))
@@ -249,7 +249,7 @@ def test_medoids_need_no_ranker(tmp_path: Path):
 
 def test_popular_items_answer_only_if_medoids_fail_too(bundle: Bundle):
     async def while_stuck(retriever: Retriever):
-        with stuck(retriever.tower_threads, retriever.medoid_thread):
+        with stuck_tower(retriever, retriever.workers.medoid_thread):
             return await retriever.answer(query(k=4))
 
     answer = answers(bundle, while_stuck, PATIENT.model_copy(update=IMPATIENT))
@@ -259,7 +259,7 @@ def test_popular_items_answer_only_if_medoids_fail_too(bundle: Bundle):
 
 def test_medoids_leave_out_what_the_request_leaves_out(bundle: Bundle):
     async def while_stuck(retriever: Retriever):
-        with stuck(retriever.tower_threads):
+        with stuck_tower(retriever):
             return await retriever.answer(query(exclude_seen=True, category="tools"))
 
     answer = answers(bundle, while_stuck, PATIENT.model_copy(update=IMPATIENT))
@@ -342,7 +342,7 @@ def answers_at(bundle: Bundle, queried: Query, config: ServingConfig, is_stuck: 
     async def each(retriever: Retriever) -> list[Answer]:
         given = []
         for now[0] in MOMENTS:
-            with stuck(retriever.tower_threads) if is_stuck else nullcontext():
+            with stuck_tower(retriever) if is_stuck else nullcontext():
                 given.append(await retriever.answer(queried))
         return given
 

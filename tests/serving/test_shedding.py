@@ -13,7 +13,7 @@ from serving.requests import Query
 from serving.retriever import Retriever
 from serving.room import Room
 from serving.shedding import Admission, Shedding, Waiting
-from tests.serving.retrieval import answers, query, stuck
+from tests.serving.retrieval import answers, query, stuck_tower
 from tests.serving.test_guard import INFER, PREDICT, Echo, ask
 from tests.serving.test_retriever import STORED, StoredHistories
 
@@ -122,7 +122,7 @@ async def three(retriever: Retriever, queried: Query) -> list[Any]:
 
 def test_queries_wait_for_the_tower(bundle: Bundle):
     async def while_stuck(retriever: Retriever) -> list[Any]:
-        with stuck(retriever.tower_threads):
+        with stuck_tower(retriever):
             sent = asyncio.create_task(three(retriever, query()))
             await asyncio.sleep(0.4)
         return await sent

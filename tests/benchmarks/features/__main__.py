@@ -6,6 +6,7 @@ python -m tests.benchmarks.features --events 1000000 --json
 import argparse
 import json
 import platform
+from typing import Any
 
 from tests.benchmarks.features import fresh, prepare, stores
 from tests.benchmarks.measure import commit
@@ -20,7 +21,11 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3, help="measured runs of each side of prepare (default: 3)")
     parser.add_argument("--json", action="store_true", help="end on one JSON line (default: an indented document)")
     arguments = parser.parse_args()
-    result = {"benchmark": "features", "commit": commit(), "machine": platform.processor() or platform.machine()}
+    result: dict[str, Any] = {
+        "benchmark": "features",
+        "commit": commit(),
+        "machine": platform.processor() or platform.machine(),
+    }
     result |= {"events": arguments.events, "repeats": arguments.repeats}
     result |= {name: MEASUREMENTS[name](arguments.events, arguments.repeats) for name in arguments.part or MEASUREMENTS}
     print(json.dumps(result, indent=None if arguments.json else 1))

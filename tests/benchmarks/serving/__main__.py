@@ -3,10 +3,11 @@
     python -m tests.benchmarks.serving --json
 
 For each number of items one server process with one thread, as in the image, on a generated bundle, loaded by 1, 8 and
-32 connections that wait for their answers. The CPU is the server's own. The bare steps are measured in the same run:
-KServe around a model that always gives the same answer, under the same load of one connection; the ONNX tower, the search
-and the read of the features, each in a loop, and in turn as a request has them. A request's CPU is given as a ratio to the
-sum of its steps, of either way.
+32 connections that wait for their answers. The CPU is the server's own. One bundle more has its items on a real Milvus
+server, whose CPU is given beside. For the others the steps of a request are measured in the same run: KServe around a
+model that always gives the same answer, under the same load of one connection; and what `serving.steps` has, each step
+in a loop, and in turn as a request has them. A request's CPU is given as a ratio to the sum of the bare steps (KServe,
+the ONNX tower, the search and the read of the features) and to that of all, of either way.
 
 Needs `wrk`: apt-get install -y wrk
 """
@@ -23,25 +24,29 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from redrec.index.server import URI, MilvusServer
 from tests.benchmarks.index_embedded import ONE_THREAD
 from tests.benchmarks.measure import ROOT, commit, cpu_s, say
 from tests.benchmarks.serving.generated import generated_run, user_ids
 from tests.benchmarks.serving.load import OF_HTTP, PROTOCOLS, Load, check_wrk, v1_request, v2_request
 from tests.benchmarks.serving.steps import BARE
+from tests.milvus_server import milvus_server
 from tests.redis_server import free_port
 from tests.serving.processes import end, start, wait_until_ready
 from tests.serving.test_app import post
 
 SIZES = (1_800, 20_000, 50_000, 100_000)
 CONNECTIONS = (1, 8, 32)
+SERVER_ITEMS = 100_000
 SECONDS, WARM_UP_S = 10.0, 1.0
+CPU = "cpu_ms"
 
 
 class Lab:
     """A server with redrec's predictor, and KServe alone."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.users = folder, user_ids()
+    def __init__(self, folder: Path, **environment: str) -> None:
+        self.folder, self.users, self.environment = folder, user_ids(), environment | ONE_THREAD
 
     @contextmanager
     def served(self) -> Iterator[tuple[int, Load]]:
@@ -49,7 +54,7 @@ class Lab:
         port, grpc_port = free_port(), free_port()
         folders = ("--bundle", str(self.folder / "bundle"), "--features", str(self.folder / "features"))
         ports = ("--http_port", str(port), "--grpc_port", str(grpc_port))
-        with ready(start(*folders, *ports, **ONE_THREAD), port) as pid:
+        with ready(start(*folders, *ports, **self.environment), port) as pid:
             yield pid, Load(port, grpc_port, self.users, self.folder)
 
     @contextmanager
@@ -91,16 +96,20 @@ def ready(process: subprocess.Popen, port: int) -> Iterator[int]:
         end(process)
 
 
-def row_of(pid: int, load: Load, protocol: str, num_connections: int, seconds: float) -> dict[str, Any]:
+def row_of(pids: dict[str, int], load: Load, protocol: str, num_connections: int, seconds: float) -> dict[str, Any]:
+    """Return what was measured, with the CPU of each process."""
     load.run(protocol, num_connections, WARM_UP_S)
     time.sleep(WARM_UP_S)  # until what wrk left behind is answered; else some get 429
-    before_s = cpu_s(pid)
+    before_s = {name: cpu_s(pid) for name, pid in pids.items()}
     loaded = load.run(protocol, num_connections, seconds)
-    cpu_ms = 1000 * (cpu_s(pid) - before_s) / loaded.requests
-    figures = {"requests_per_s": loaded.requests / loaded.seconds, "p50_ms": loaded.p50_ms, "p99_ms": loaded.p99_ms}
-    figures |= {"cpu_ms": cpu_ms}
+    figures: dict[str, float] = {
+        "requests_per_s": loaded.requests / loaded.seconds,
+        "p50_ms": loaded.p50_ms,
+        "p99_ms": loaded.p99_ms,
+    }
+    figures |= {name: 1000 * (cpu_s(pid) - before_s[name]) / loaded.requests for name, pid in pids.items()}
     counts = {"requests": loaded.requests, "errors": loaded.errors, "not_of_model": loaded.not_of_model}
-    row = {"protocol": protocol, "connections": num_connections}
+    row: dict[str, Any] = {"protocol": protocol, "connections": num_connections}
     row |= {name: round(value, 2) for name, value in figures.items()} | counts
     say(str(row))
     return row
@@ -112,23 +121,36 @@ def measured(folder: Path, num_items: int, seconds: float) -> dict[str, Any]:
     lab = Lab(folder)
     with lab.served() as (pid, load):
         lab.write_answers(load)
-        rows = [row_of(pid, load, name, count, seconds) for name in PROTOCOLS for count in CONNECTIONS]
+        rows = [row_of({CPU: pid}, load, name, count, seconds) for name in PROTOCOLS for count in CONNECTIONS]
     say("KServe alone")
     with lab.echo() as (pid, load):
-        echo = {name: row_of(pid, load, name, 1, seconds)["cpu_ms"] for name in PROTOCOLS}
+        echo = {name: row_of({CPU: pid}, load, name, 1, seconds)[CPU] for name in PROTOCOLS}
     say("the steps")
     steps = lab.steps()
     for row in rows:
         for way, of_steps in steps.items():
             bare_ms = echo[row["protocol"]] + sum(of_steps[name] for name in BARE)
-            row[f"ratio_{way}"] = round(row["cpu_ms"] / bare_ms, 2)
+            all_ms = echo[row["protocol"]] + sum(of_steps.values())
+            row |= {f"ratio_{way}": round(row[CPU] / bare_ms, 2), f"ratio_of_all_{way}": round(row[CPU] / all_ms, 2)}
     return {"rows": rows, "KServe alone, cpu_ms": echo, "steps, cpu_ms": steps}
+
+
+def measured_on_server(folder: Path, num_items: int, seconds: float) -> dict[str, Any]:
+    say(f"{num_items:,} items: building a bundle on a Milvus server")
+    with milvus_server(folder / "server") as milvus:
+        server = MilvusServer(uri=f"http://{milvus.address}", timeout_s=120)
+        generated_run(folder, num_items, server)
+        with Lab(folder, **{URI: server.uri}).served() as (pid, load):
+            pids = {CPU: pid, "server_cpu_ms": milvus.process.pid}
+            return {"rows": [row_of(pids, load, name, count, seconds) for name in PROTOCOLS for count in CONNECTIONS]}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.serving")
     sizes = " ".join(map(str, SIZES))
-    parser.add_argument("--items", type=int, nargs="+", default=SIZES, help=f"catalogs' items (default: {sizes})")
+    parser.add_argument("--items", type=int, nargs="*", default=SIZES, help=f"catalogs' items (default: {sizes})")
+    on_server = f"catalog on a Milvus server; 0: none (default: {SERVER_ITEMS})"
+    parser.add_argument("--server-items", type=int, default=SERVER_ITEMS, help=on_server)
     parser.add_argument("--seconds", type=float, default=SECONDS, help=f"of each load (default: {SECONDS:.0f})")
     parser.add_argument("--json", action="store_true", help="end on one JSON line (default: an indented document)")
     arguments = parser.parse_args()
@@ -137,6 +159,10 @@ def main() -> None:
     for num_items in arguments.items:
         with tempfile.TemporaryDirectory() as scratch:
             result[f"{num_items} items"] = measured(Path(scratch), num_items, arguments.seconds)
+    if arguments.server_items:
+        with tempfile.TemporaryDirectory() as scratch:
+            measured_there = measured_on_server(Path(scratch), arguments.server_items, arguments.seconds)
+        result[f"{arguments.server_items} items on a Milvus server"] = measured_there
     print(json.dumps(result, indent=None if arguments.json else 1))
 
 

@@ -15,6 +15,7 @@ from redrec.bundle.builder import build_bundle
 from redrec.bundle.reader import Bundle
 from redrec.data.prepare import prepare
 from redrec.folders import ModelFolder, RunFolder, read_json, write_json
+from redrec.index.server import MilvusServer
 from redrec.model.boosts import OWN_COUNTS, BoostWeights
 from redrec.model.manifest import ModelManifest
 from redrec.model.user_tower import Sizes, UserTower
@@ -32,12 +33,13 @@ def user_ids() -> list[str]:
     return [f"user-{number}" for number in range(NUM_USERS)]
 
 
-def generated_run(folder: Path, num_items: int) -> Bundle:
+def generated_run(folder: Path, num_items: int, server: MilvusServer | None = None) -> Bundle:
     run = RunFolder(folder)
     prepare(*write_log(folder / "tables", num_items), folder / "data")
     features = materialize(folder / "data", run.features)
     model = write_model(folder)
-    return build_bundle(folder / "data", model, run.bundle, metrics=None, feature_hash=features["feature_hash"])
+    feature_hash = features["feature_hash"]
+    return build_bundle(folder / "data", model, run.bundle, metrics=None, feature_hash=feature_hash, server=server)
 
 
 def write_log(folder: Path, num_items: int) -> tuple[Path, Path]:

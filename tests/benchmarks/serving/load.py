@@ -152,7 +152,7 @@ class Load:
         return Loaded(**json.loads(done.stdout.splitlines()[-1]))
 
     async def _grpc(self, num_connections: int, seconds: float) -> Loaded:
-        messages = [request_of(**values_of(user)).SerializeToString() for user in self.users]
+        messages = [request_of(False, **values_of(user)).SerializeToString() for user in self.users]
         walls: list[float] = []
         counts = {"errors": 0, "not_of_model": 0}
         end = time.monotonic() + seconds

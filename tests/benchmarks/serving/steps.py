@@ -18,11 +18,14 @@ from typing import Any
 from redrec.bundle.reader import Bundle
 from redrec.folders import RunFolder
 from redrec.history import now_ms, tower_inputs
+from redrec.index.exact import SearchResult
 from redrec.index.filters import ItemFilter
+from redrec.index.merge import Merged
 from serving.config import ServingConfig
 from serving.histories import HistoryReader, encode_columns
-from serving.retriever import TOWER, Retriever
+from serving.retriever import Retriever
 from serving.shedding import Waiting
+from serving.workers import TOWER
 from tests.benchmarks.measure import timed
 from tests.benchmarks.serving.generated import SCENARIO, user_ids
 
@@ -34,7 +37,7 @@ def steps_of(retriever: Retriever) -> dict[str, Callable[[str], object]]:
     """Return each step as a function of the user's id; what comes before it is done once."""
     bundle, histories = retriever.bundle, retriever.histories
     scenario = bundle.manifest.scenarios.index(SCENARIO)
-    columns = {user: histories.thread.submit(histories.read, user).result() for user in user_ids()}
+    columns: dict[str, Any] = {user: histories.thread.submit(histories.read, user).result() for user in user_ids()}
     history = {user: encode_columns(columns[user], bundle) for user in columns}
 
     def inputs_of(user: str) -> Any:
@@ -46,10 +49,14 @@ def steps_of(retriever: Retriever) -> dict[str, Callable[[str], object]]:
     embedded, item_filter = retriever.embedded, ItemFilter(SCENARIO)
     assert embedded is not None
 
-    def search(user: str) -> Any:
+    def search(user: str) -> SearchResult:
         return embedded.search(queried[user].query.interests_QD, num_searched, item_filter, queried[user].boosted)
 
-    merged = {user: retriever.merge(*search(user), num_searched) for user in columns}
+    def merge(user: str) -> Merged:
+        scores_QK, items_QK = search(user)
+        return retriever.merge(scores_QK, items_QK, num_searched)
+
+    merged = {user: merge(user) for user in columns}
     return {
         "feature read": histories.read,
         "tower": lambda user: retriever.tower(inputs[user]),
