@@ -25,6 +25,7 @@ from serving.model_server import run_server
 from serving.predictor import MAX_REASON, Predictor
 from serving.room import MAX_BODY_BYTES, Room
 from serving.start import ExperimentFiles
+from serving.tracing import start_tracing
 
 logger = logging.getLogger(__name__)
 
@@ -55,8 +56,10 @@ def serve(
     called once, when the server answers queries.
 
     Raises:
-        InputError: The bundle is incomplete, or its index or features belong to another bundle.
+        InputError: The bundle is incomplete, or its index or features belong to another bundle; or the packages for
+            tracing, which the environment demands, are missing.
     """
+    start_tracing(os.environ)
     config = config or serving_config(None, os.environ)
     logging.config.dictConfig(logging_config(config.log_format))
     warnings.filterwarnings("ignore", message="ORJSONResponse is deprecated")  # KServe 0.21 on newer FastAPI

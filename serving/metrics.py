@@ -6,12 +6,15 @@ that a stage waits for a free thread is in it; in process tower and search wait 
 neither. A retriever's warm-up counts, too.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from prometheus_client import Counter, Gauge, Histogram
 
 from redrec.bundle.manifest import BundleManifest
+from serving.tracing import span
 
 MetricT = TypeVar("MetricT", Counter, Histogram)
 
@@ -29,9 +32,11 @@ BUNDLE = Gauge(
 )
 
 
-def timed(scenario: str, stage: str) -> Any:
-    """Return a context whose time counts for the stage, whether it succeeds or not."""
-    return labelled(STAGE_SECONDS, scenario, stage).time()
+@contextmanager
+def timed(scenario: str, stage: str) -> Iterator[None]:
+    """Return a context whose time counts for the stage, whether it succeeds or not; it is a span, too."""
+    with labelled(STAGE_SECONDS, scenario, stage).time(), span(stage, scenario=scenario):
+        yield
 
 
 @cache  # Prometheus looks for labels under a lock

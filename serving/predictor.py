@@ -23,6 +23,7 @@ from serving.metrics import BUCKETS_S, labelled
 from serving.requests import Query, num_events_of, parse_instances, read_v1
 from serving.shedding import Waiting
 from serving.start import ExperimentFiles
+from serving.tracing import redrec_attributes, span
 from serving.v2 import INPUTS, flat_tensors, read_v2
 
 MAX_REASON = 1000  # characters; the error of a history names every bad event
@@ -132,7 +133,9 @@ class Predictor(Model):
         return await asyncio.get_running_loop().run_in_executor(None, parse_instances, instances, vocabulary)
 
     async def _answer(self, query: Query) -> Served:
-        with labelled(SECONDS, query.scenario).time():
+        with labelled(SECONDS, query.scenario).time(), span("answer", scenario=query.scenario) as traced:
             served = await self.arms.answer(query)
+            answer = {"source": served.answer.source, "reason": served.answer.reason or "", "bundle": served.bundle_id}
+            traced.set_attributes(redrec_attributes(answer))
         labelled(ANSWERS, query.scenario, served.answer.source, served.answer.reason or "").inc()
         return served

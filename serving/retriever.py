@@ -17,7 +17,6 @@ by the same filter.
 Shapes: Q interests, N items, D embedding, K results.
 """
 
-import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -47,6 +46,7 @@ from serving.popularity_boost import popular_items, read_lifts
 from serving.requests import Query
 from serving.shedding import Waiting
 from serving.stages import StageError, within
+from serving.tracing import in_context
 from serving.workers import MEDOIDS, TOWER, TOWER_TIMEOUT, WARM_UP_RUNS, Workers
 
 TOWER_FAILED = "tower_failed"  # with TOWER_TIMEOUT, a reason to query with medoids
@@ -232,10 +232,9 @@ class Retriever:
         return is_default if query.exclude_seen is None else query.exclude_seen
 
     async def _read(self, user_id: str) -> Any:
-        loop = asyncio.get_running_loop()
         # OSError: the store is not available; any other error is our own mistake
         with self.store_outage.call(OSError, "features_unavailable"), self.waiting.elsewhere():
-            read = loop.run_in_executor(self.histories.thread, self.histories.read, user_id)
+            read = in_context(self.histories.thread, self.histories.read, user_id)
             columns = await within(read, self.config.features_budget_ms, "features_timeout")
         if columns is None:
             raise StageError("unknown_user")

@@ -18,6 +18,7 @@ from anyio import Lock
 
 from serving.config import ServingConfig
 from serving.stages import StageError, within
+from serving.tracing import in_context
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ class Workers:
     async def on_thread(self, stage: str, step: Callable[..., Any], *arguments: Any) -> Any:
         """Return the result of a step that may take long, whatever the warm-up found."""
         threads = self.tower_threads if stage == TOWER else self.medoid_thread
-        run = asyncio.get_running_loop().run_in_executor(threads, step, *arguments)
+        run = in_context(threads, step, *arguments)
         return await within(run, self.config.tower_budget_ms, TOWER_TIMEOUT)
 
     def _on_loop(self, step: Callable[..., Any], *arguments: Any) -> Any:
