@@ -23,7 +23,7 @@ class ServingConfig(Config):
     features_budget_ms: PositiveInt = 1000
     tower_budget_ms: PositiveInt = 1000
     search_budget_ms: PositiveInt = 1000
-    event_loop_ms: NonNegativeFloat = 2.0  # of CPU, for tower, search and rank; a slower query has a thread
+    event_loop_ms: NonNegativeFloat = 6.0  # of CPU from the tower on; a slower query has a thread (serving.workers)
     tower_threads: PositiveInt = 2  # one request per thread; scale by replicas
     max_exact_items: NonNegativeInt = 200_000  # searched while a server fails; 3 interests then take 7 ms of CPU
     recall_share: float = Field(default=0.01, ge=0, le=1)  # of the searches that are not exact, searched again exactly
