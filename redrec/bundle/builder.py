@@ -6,10 +6,11 @@ files are named in `redrec.folders.BundleFolder`.
 Shapes: N items, E item vector, D embedding.
 """
 
+import logging
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,12 +32,14 @@ from redrec.index import milvus
 from redrec.index.config import IndexConfig
 from redrec.index.embedded import EmbeddedIndex
 from redrec.index.filters import Catalog
-from redrec.index.recall import Index, check_recall, measure_recall
+from redrec.index.recall import FilterRecall, Index, check_recall, low_recalls, measure_recall
 from redrec.index.rows import check_rows
 from redrec.index.search import ItemIndex
 from redrec.index.server import MilvusServer
 from redrec.model.manifest import check_model_fits, read_model
 from redrec.model.session import tower_dim
+
+logger = logging.getLogger(__name__)
 
 MAX_FALLBACK = 1_000  # as many as a query may want; some are outside their window when it comes
 
@@ -135,9 +138,12 @@ def _build_index(
     _check_vectors(folder, len(item_ids))
     max_norm_error = check_rows(item_ids, embeddings_ND, tower_dim(folder.tower), config.max_norm_error)
     catalog = Catalog(items, {item: i for i, item in enumerate(item_ids)})
-    with _opened(folder, bundle_id, embeddings_ND, catalog, vocabulary, config, server) as index:
-        recall = measure_recall(index, catalog, embeddings_ND, vocabulary.scenarios, now_ms())
-    check_recall(recall, config.min_recall)
+
+    def recall_of(config: IndexConfig) -> tuple[FilterRecall, ...]:
+        with _opened(folder, bundle_id, embeddings_ND, catalog, vocabulary, config, server) as index:
+            return measure_recall(index, catalog, embeddings_ND, vocabulary.scenarios, now_ms())
+
+    config, recall = _wide_enough(recall_of, config, len(item_ids), is_on_server=server is not None)
     return IndexManifest(
         collection=None if server is None else milvus.collection_name(bundle_id),
         dim=embeddings_ND.shape[1],
@@ -146,6 +152,25 @@ def _build_index(
         max_norm_error=max_norm_error,
         recall=recall,
     )
+
+
+def _wide_enough(
+    recall_of: Callable[[IndexConfig], tuple[FilterRecall, ...]],
+    config: IndexConfig,
+    num_rows: int,
+    *,
+    is_on_server: bool,
+) -> tuple[IndexConfig, tuple[FilterRecall, ...]]:
+    """Return the first configuration that has enough recall, of those that read 1, 2, 4, ... times as much, and it."""
+    recall = recall_of(config)
+    while low_recalls(recall, config.min_recall):
+        wider = config.with_wider_search(num_rows, is_on_server=is_on_server)
+        if wider is None:
+            break
+        logger.info("index recall below %s: searches read twice as much", config.min_recall)
+        config, recall = wider, recall_of(wider)
+    check_recall(recall, config.min_recall)
+    return config, recall
 
 
 @contextmanager

@@ -6,7 +6,7 @@ always reads with `Strong`.
 """
 
 import math
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Self
 
 from pydantic import Field, PositiveInt
 
@@ -16,6 +16,7 @@ from redrec.config import Config
 # them, IVF_PQ took 39 s for 20 k rows; Milvus Lite takes any name, and scans.
 IndexType = Literal["FLAT", "HNSW", "IVF_FLAT", "IVF_SQ8"]
 MAX_FLAT_ROWS = 20_000  # a scan of 100 k rows takes 23 ms, HNSW 3 ms; of 20 k both take about 4 ms
+MAX_EF = 3_200  # that a build raises `hnsw_min_ef` to, where the recall demands it
 LISTS_PER_ROOT = 4  # of IVF: 4 * sqrt(N) lists, as Milvus and faiss advise
 
 
@@ -27,7 +28,10 @@ class BuiltIndex(NamedTuple):
 
 
 class MilvusConfig(Config):
-    """Figures are in `tests/benchmarks/README.md`, of 1 M vectors in clusters."""
+    """A build raises `hnsw_min_ef` and `ivf_probes` where the recall demands it.
+
+    Figures are in `tests/benchmarks/README.md`, of 1 M vectors in clusters.
+    """
 
     index_type: IndexType | None = None  # None: by the number of rows, FLAT or HNSW
     hnsw_m: int = Field(default=16, ge=2, le=2048)
@@ -55,3 +59,16 @@ class MilvusConfig(Config):
         if index.index_type == "HNSW":
             return {"ef": max(self.hnsw_min_ef, k)}
         return {} if index.index_type == "FLAT" else {"nprobe": min(self.ivf_probes, index.params["nlist"])}
+
+    def with_wider_search(self, num_rows: int) -> Self | None:
+        """Return the configuration whose searches read twice as much of the same collection; None if none may.
+
+        >>> MilvusConfig().with_wider_search(1_000_000).hnsw_min_ef, MilvusConfig().with_wider_search(1_000)
+        (400, None)
+        """
+        index = self.index(num_rows)
+        if index.index_type == "HNSW" and self.hnsw_min_ef < MAX_EF:
+            return self.model_copy(update={"hnsw_min_ef": min(2 * self.hnsw_min_ef, MAX_EF)})
+        if self.ivf_probes < index.params.get("nlist", 0):
+            return self.model_copy(update={"ivf_probes": 2 * self.ivf_probes})
+        return None

@@ -86,14 +86,19 @@ def measure_recall(
 
 def check_recall(recalls: Sequence[FilterRecall], least: float) -> None:
     """Raise InputError if a recall is below `least`."""
-    low = {one.name: round(min(one.recall_at_10, one.recall_at_100), 3) for one in recalls}
-    low = {name: recall for name, recall in low.items() if recall < least}
-    if low:
+    if low := low_recalls(recalls, least):
+        rounded = {name: round(recall, 3) for name, recall in low.items()}
         raise InputError(
-            f"The index returns too little of what exact search returns: {low}, allowed is {least} or more. Raise "
-            "index.embedded.lists_share, or on a server choose FLAT or raise index.milvus.hnsw_min_ef, or "
-            "lower index.min_recall."
+            f"The index returns too little of what exact search returns, however much a search reads: {rounded}, "
+            f"allowed is {least} or more. Choose FLAT, or more links and effort of the build (index.milvus.hnsw_m, "
+            "hnsw_ef_construction), or lower index.min_recall."
         )
+
+
+def low_recalls(recalls: Sequence[FilterRecall], least: float) -> dict[str, float]:
+    """Return the recall of each filter that is below `least`."""
+    lowest = {one.name: min(one.recall_at_10, one.recall_at_100) for one in recalls}
+    return {name: recall for name, recall in lowest.items() if recall < least}
 
 
 def _filters(catalog: Catalog, scenarios: Sequence[str], moment_ms: int | None) -> Iterator[ItemFilter]:

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,8 @@ from redrec.config import InputError
 from redrec.folders import BundleFolder
 from redrec.hashing import file_hash
 from redrec.index.config import EmbeddedConfig, IndexConfig
+from redrec.index.embedded import EmbeddedIndex
+from redrec.index.exact import NO_ITEM, SearchResult
 from tests.bundle.runs import build, other_model
 from tests.bundles import hashed_files
 
@@ -79,14 +82,37 @@ def test_other_users_may_read_a_bundle(built: Bundle):
     assert all(path.stat().st_mode & 0o044 == 0o044 for path in [built.path, *built.path.rglob("*")])
 
 
-def test_an_index_below_its_minimal_recall_is_refused(run: Path, built: Bundle):
+FEW_READ = IndexConfig(embedded=EmbeddedConfig(max_exact_items=0, lists_share=0.3))
+
+
+def test_searches_read_as_much_as_the_minimal_recall_takes(run: Path, built: Bundle):
     """With a third of the clusters read, the index has a recall of about 0.7 in each scenario."""
-    config = IndexConfig(embedded=EmbeddedConfig(max_exact_items=0, lists_share=0.3))
-    with pytest.raises(InputError, match=r"too little of what exact search returns: .*ads.* allowed is 0\.95 or more"):
-        build(run, index=config)
+    enough = build(run, index=FEW_READ.model_copy(update={"min_recall": 0.3}))
+    assert 0.3 <= min(one.recall_at_10 for one in enough.manifest.index.recall) < 0.95
+    assert enough.manifest.index.config.embedded.lists_share == 0.3
+    wider = build(run, index=FEW_READ)
+    assert min(one.recall_at_10 for one in wider.manifest.index.recall) >= 0.95
+    assert wider.manifest.index.config.embedded.lists_share in (0.6, 1.0)
+    assert enough.manifest.id == wider.manifest.id == built.manifest.id  # the items are the same
+
+
+def test_an_index_below_its_minimal_recall_is_refused_when_all_is_read(
+    run: Path, built: Bundle, monkeypatch: pytest.MonkeyPatch
+):
+    """An index that has lost half of its vectors."""
+    searches, search = [], EmbeddedIndex.search
+
+    def half(index: EmbeddedIndex, *arguments: Any) -> SearchResult:
+        searches.append(index.clusters.config.lists_share)
+        scores_QK, items_QK = search(index, *arguments)
+        return scores_QK, np.where(items_QK % 2, items_QK, NO_ITEM)
+
+    monkeypatch.setattr(EmbeddedIndex, "search", half)
+    said = r"however much a search reads: .*ads.* allowed is 0\.95 or more"
+    with pytest.raises(InputError, match=said):
+        build(run, index=FEW_READ)
+    assert sorted(set(searches)) == [0.3, 0.6, 1.0]
     assert Bundle.load(run / "bundle").manifest.id == built.manifest.id
-    recall = build(run, index=config.model_copy(update={"min_recall": 0.3})).manifest.index.recall
-    assert 0.3 <= min(one.recall_at_10 for one in recall) < 0.95
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def test_recall_sees_an_index_of_other_vectors():
     (ads, *_) = measure_recall(index_of(random_unit(NUM_ITEMS, seed=5)), CATALOG, EMBEDDINGS, ["ads"], NOON_MS)
     assert (ads.name, ads.num_items, ads.recall_at_100) == ("ads", NUM_ITEMS, 1.0)
     assert ads.recall_at_10 < 0.35
-    with pytest.raises(InputError, match=r"\{'ads': 0\.\d+.*allowed is 0\.95 or more\. Raise index\.embedded"):
+    with pytest.raises(InputError, match=r"\{'ads': 0\.\d+.*allowed is 0\.95 or more\. Choose FLAT"):
         check_recall([ads], 0.95)
     check_recall([ads], 0.1)
 
