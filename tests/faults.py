@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from itertools import count
+from multiprocessing import get_context
 from typing import Literal
 
 Fault = Literal["error", "kill"]
@@ -44,16 +45,20 @@ def _run_with_fault(n: int, fault: Fault, function: Callable[[], object]) -> Non
         os._exit(status)
 
 
-def killed_at(name: str, function: Callable[[], object]) -> bool:
-    """Run `function` in a fork that is killed when it calls a method, given by its full name; say whether it was."""
-    child = os.fork()
-    if child == 0:
-        _kill_at(name, 1)
-        try:
-            function()
-        finally:
-            os._exit(0)
-    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+def killed_at(name: str, function: Callable[..., object], *arguments: object) -> bool:
+    """Run `function` in a process that is killed when it calls a method, given by its full name; say whether it was.
+
+    It is no fork, since a client of gRPC may wait for ever in the fork of a process that has one.
+    """
+    process = get_context("spawn").Process(target=_killed_at, args=(name, function, *arguments))
+    process.start()
+    process.join()
+    return process.exitcode == -signal.SIGKILL
+
+
+def _killed_at(name: str, function: Callable[..., object], *arguments: object) -> None:
+    _kill_at(name, 1)
+    function(*arguments)
 
 
 def killed_command(name: str, n: int, *words: str) -> bool:

@@ -27,7 +27,7 @@ def test_the_served_stays_the_newest_is_released_and_the_orphan_of_a_killed_buil
     served, old, kept, orphan = (new_id() for _ in range(4))
     for bundle_id in (served, old, kept):
         build(secure, bundle_id, MilvusConfig())
-    assert killed_at("pymilvus.MilvusClient.flush", lambda: build(secure, orphan, MilvusConfig()))
+    assert killed_at("pymilvus.MilvusClient.flush", build, secure, orphan, MilvusConfig())
     client = connect(secure)
     client.create_collection("items_of_others", dimension=4)
     uri = f"s3://bucket/releases/{served}-1b2c"

@@ -77,7 +77,7 @@ def test_a_killed_build_leaves_the_live_collection_and_is_completed(secure: Milv
     """Before the insert, after it, before the index and after it."""
     live, new = new_id(), new_id()
     build(secure, live, MilvusConfig())
-    assert killed_at(f"pymilvus.MilvusClient.{call}", lambda: build(secure, new, MilvusConfig()))
+    assert killed_at(f"pymilvus.MilvusClient.{call}", build, secure, new, MilvusConfig())
     answers = index_of(secure, live)
     assert answers.search(QUERIES, 1, ItemFilter())[0].min() > 0
     answers.close()
