@@ -133,8 +133,9 @@ def open_milvus(folder: Path, embeddings_ND: NDArray[np.float16], catalog: Catal
 
     context = milvus_lite(folder / "milvus")
     server, process = context.__enter__()
-    build_collection(server, BUNDLE, folder / ITEMS, embeddings_ND, SCENARIOS, MilvusConfig())
-    return ItemIndex(server, BUNDLE, catalog.item_index, MilvusConfig()).search, (context, process)
+    config = MilvusConfig(index_type="FLAT")
+    build_collection(server, BUNDLE, folder / ITEMS, embeddings_ND, SCENARIOS, config)
+    return ItemIndex(server, BUNDLE, catalog.item_index, config).search, (context, process)
 
 
 ITEMS, BUNDLE, SCENARIOS = "items.parquet", "a" * 16, ("ads", "homefeed")
