@@ -39,9 +39,9 @@ class Workers:
 
     async def warm_up(self, query: Callable[[], Any]) -> Any:
         """Run it several times beside the event loop, where another bundle may be answering; return its last result."""
-        cpu_ms, result = await asyncio.get_running_loop().run_in_executor(self.tower_threads, _measured, query)
+        cpu_ms, result = await in_context(self.tower_threads, _measured, query)
         self.is_quick = cpu_ms < self.config.event_loop_ms
-        logger.info(
+        logger.debug(
             "A query takes %.1f ms of CPU from the tower on: %s",
             cpu_ms,
             "it runs on the event loop" if self.is_quick else "it has a thread",

@@ -17,7 +17,7 @@ import numpy as np
 
 from redrec.experiments.allocation import Allocation
 from tests import bundles as generated
-from tests.benchmarks.measure import cpu_s, main, say
+from tests.benchmarks.measure import cpu_s, main, say, status_mib
 from tests.serving.clients import Clients
 from tests.serving.experiments import Server, TwoBundles, serving, two_bundles
 
@@ -25,15 +25,12 @@ SIZES = (2_000, 20_000)  # items; the demo has 1,800
 VECTOR_DIM, EMBEDDING_DIM = 64, 64  # of the default recipe
 NUM_CHANGES = 20
 NUM_CLIENTS = 2
-KIB_PER_MIB = 1024
 
 
 def memory_mib(server: Server) -> dict[str, int]:
     """Return the resident memory, and what of it is no file that another process could share."""
-    lines = Path(f"/proc/{server.process.pid}/status").read_text().splitlines()
-    values = dict(line.split(":", 1) for line in lines)
     names = {"rss_mib": "VmRSS", "anonymous_mib": "RssAnon"}
-    return {name: round(int(values[field].split()[0]) / KIB_PER_MIB) for name, field in names.items()}
+    return {name: round(status_mib(server.process.pid, field)) for name, field in names.items()}
 
 
 def beside_each_other(servers: dict[str, Server], num_requests: int) -> dict[str, dict[str, float]]:

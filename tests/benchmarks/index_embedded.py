@@ -28,7 +28,7 @@ from redrec.index.config import EmbeddedConfig
 from redrec.index.embedded import EmbeddedIndex
 from redrec.index.exact import SearchResult, exact_search_among
 from redrec.index.filters import Catalog, ItemFilter
-from tests.benchmarks.measure import ROOT, commit, cpu_s, say
+from tests.benchmarks.measure import ROOT, commit, cpu_s, say, status_mib
 from tests.milvus_lite import milvus_lite
 
 DIM, ITEMS_PER_CENTER, SPREAD, NOISE = 64, 200, 0.7, 0.5
@@ -154,7 +154,7 @@ def measure(way: str, folder: Path) -> dict[str, Any]:
         for name, item_filter in FILTERS.items()
     }
     del exact
-    before_kib, cpu, wall, server = resident_kib(), time.process_time(), time.perf_counter(), None
+    before_mib, cpu, wall, server = anonymous_mib(), time.process_time(), time.perf_counter(), None
     if way.startswith("Milvus"):
         search, server = open_milvus(folder, embeddings_ND, catalog)
     elif way.startswith("faiss"):
@@ -169,12 +169,15 @@ def measure(way: str, folder: Path) -> dict[str, Any]:
     for name, item_filter in FILTERS.items():
         for k in KS:
             row[f"{name}, k = {k}"] = timed_requests(search, interests_RQD, k, item_filter, truth[name], server)
-    row["resident_mib"] = (
-        round((resident_kib() - before_kib) / 1024) if server is None else round(resident_kib(server[1].pid) / 1024)
-    )
+    row["resident_mib"] = round(anonymous_mib() - before_mib if server is None else anonymous_mib(server[1].pid))
     if server is not None:
         server[0].__exit__(None, None, None)
     return row
+
+
+def anonymous_mib(pid: int | None = None) -> float:
+    """Return the memory of a process that is no file which others could share."""
+    return status_mib(pid or os.getpid(), "RssAnon")
 
 
 def timed_requests(
@@ -201,12 +204,6 @@ def recall(results: list, truth: list, k: int) -> float:
             wanted_K = exact_K[:k][exact_K[:k] >= 0]
             num_hits, num_wanted = num_hits + np.isin(wanted_K, items_K).sum(), num_wanted + len(wanted_K)
     return num_hits / num_wanted
-
-
-def resident_kib(pid: int | None = None) -> int:
-    """Return the memory of a process that is no file which others could share."""
-    lines = Path(f"/proc/{pid or os.getpid()}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
 
 
 def main() -> None:

@@ -36,7 +36,7 @@ from redrec.index.milvus_config import IndexType, MilvusConfig
 from redrec.index.recall import score_recall
 from redrec.index.search import ItemIndex
 from redrec.index.server import MilvusServer
-from tests.benchmarks.measure import commit, cpu_s, peak_mib, say, used
+from tests.benchmarks.measure import commit, cpu_s, peak_mib, say, status_mib, used
 from tests.milvus_server import milvus_server
 
 DIM, K, BLOCK = 64, 100, 50_000
@@ -132,7 +132,7 @@ class Truth:
             walls = []
             for number, start in enumerate(starts):
                 if number == WARM_UP:
-                    own_cpu_s, server_cpu_s = time.process_time(), server_usage(process)["cpu_s"] if process else 0.0
+                    own_cpu_s, server_cpu_s = time.process_time(), cpu_s(process) if process else 0.0
                 wall = time.perf_counter()
                 search(self.queries_QD[start : start + size], item_filter)
                 walls.append(1000 * (time.perf_counter() - wall))
@@ -145,7 +145,7 @@ class Truth:
                 "cpu_ms": round(cpu_ms, 2),
             }
             if process:
-                server_cpu_ms = 1000 * (server_usage(process)["cpu_s"] - server_cpu_s) / num_calls
+                server_cpu_ms = 1000 * (cpu_s(process) - server_cpu_s) / num_calls
                 figures[str(size)]["server_cpu_ms"] = round(server_cpu_ms, 2)
         return figures
 
@@ -204,8 +204,7 @@ def of_exact(truth: Truth) -> dict[str, Any]:
 
 def server_usage(process: int) -> dict[str, float]:
     """Return CPU seconds, and memory now and at its peak, of the server's process."""
-    status = dict(line.split(":", 1) for line in Path(f"/proc/{process}/status").read_text().splitlines())
-    memory = {name: round(int(status[field].split()[0]) / 1024) for name, field in MEMORY_FIELDS.items()}
+    memory = {name: round(status_mib(process, field)) for name, field in MEMORY_FIELDS.items()}
     return {"cpu_s": cpu_s(process), **memory}
 
 

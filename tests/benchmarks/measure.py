@@ -92,8 +92,13 @@ def used(call: Callable[[], object]) -> dict[str, float]:
 
 def peak_mib() -> int:
     """Return the most memory that this process had, without what the one that started it had (as `ru_maxrss` has)."""
-    status = Path("/proc/self/status").read_text()
-    return round(int(status.partition("VmHWM:")[2].split()[0]) / 1024)
+    return round(status_mib(os.getpid(), "VmHWM"))
+
+
+def status_mib(pid: int, field: str) -> float:
+    """Return a figure of a running process's memory, as `VmRSS`, or `RssAnon`: what is no file that others could share."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition(f"{field}:")[2].split()[0]) / 1024
 
 
 def main(name: str, run: Callable[[int], dict[str, Any]], repeats: int) -> None:

@@ -78,26 +78,18 @@ def medoid_items(bundle: Bundle, scenario: str, k: int, boost_N=0.0) -> list[str
 
 
 @contextmanager
-def stuck(*pools: ThreadPoolExecutor) -> Iterator[None]:
-    """All threads of the pools wait, and so does all that comes after."""
-    is_over = threading.Event()
-    for pool in pools:
+def stuck_tower(retriever: Retriever, *more: ThreadPoolExecutor) -> Iterator[None]:
+    """Queries have threads, and all threads of the tower and of the other pools wait; so does all that comes after."""
+    workers, is_over = retriever.workers, threading.Event()
+    is_quick, workers.is_quick = workers.is_quick, False
+    for pool in (workers.tower_threads, *more):
         for _ in range(pool._max_workers):
             pool.submit(is_over.wait)
     try:
         yield
     finally:
         is_over.set()
-
-
-@contextmanager
-def stuck_tower(retriever: Retriever, *more: ThreadPoolExecutor) -> Iterator[None]:
-    """Queries have threads, and those of the tower wait."""
-    workers = retriever.workers
-    is_quick, workers.is_quick = workers.is_quick, False
-    with stuck(workers.tower_threads, *more):
-        yield
-    workers.is_quick = is_quick
+        workers.is_quick = is_quick
 
 
 def item_ids(answer: Answer) -> list[str]:

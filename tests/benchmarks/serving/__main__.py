@@ -115,13 +115,17 @@ def row_of(pids: dict[str, int], load: Load, protocol: str, num_connections: int
     return row
 
 
+def rows_of(pids: dict[str, int], load: Load, seconds: float) -> list[dict[str, Any]]:
+    return [row_of(pids, load, name, count, seconds) for name in PROTOCOLS for count in CONNECTIONS]
+
+
 def measured(folder: Path, num_items: int, seconds: float) -> dict[str, Any]:
     say(f"{num_items:,} items: building a bundle")
     generated_run(folder, num_items)
     lab = Lab(folder)
     with lab.served() as (pid, load):
         lab.write_answers(load)
-        rows = [row_of({CPU: pid}, load, name, count, seconds) for name in PROTOCOLS for count in CONNECTIONS]
+        rows = rows_of({CPU: pid}, load, seconds)
     say("KServe alone")
     with lab.echo() as (pid, load):
         echo = {name: row_of({CPU: pid}, load, name, 1, seconds)[CPU] for name in PROTOCOLS}
@@ -142,7 +146,7 @@ def measured_on_server(folder: Path, num_items: int, seconds: float) -> dict[str
         generated_run(folder, num_items, server)
         with Lab(folder, **{URI: server.uri}).served() as (pid, load):
             pids = {CPU: pid, "server_cpu_ms": milvus.process.pid}
-            return {"rows": [row_of(pids, load, name, count, seconds) for name in PROTOCOLS for count in CONNECTIONS]}
+            return {"rows": rows_of(pids, load, seconds)}
 
 
 def main() -> None:
