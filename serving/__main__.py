@@ -46,7 +46,7 @@ def main() -> int:
     limit_threads(os.environ)  # before the server imports a library that computes
     from redrec.config import InputError
     from serving.config import serving_config
-    from serving.start import ExperimentFiles, check_start
+    from serving.start import ExperimentFiles, check_start, say_last_words
 
     try:
         config, experiment = serving_config(arguments.serving_config, os.environ), ExperimentFiles.of(arguments)
@@ -63,7 +63,7 @@ def main() -> int:
             experiment=experiment,
         )
     except (InputError, PermissionError) as error:
-        print(f"serving: {error}", file=sys.stderr)
+        say_last_words(f"serving: {error}")
         return 2
     return 0
 

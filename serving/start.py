@@ -1,6 +1,8 @@
 """Start: what can be checked before the server's imports, which take seconds, and the loading, which takes more."""
 
+import contextlib
 import os
+import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +11,8 @@ from redrec.bundle.check import check_bundle
 from redrec.config import InputError, load_config
 from serving.address import Addresses
 from serving.config_map import MapName
+
+TERMINATION_LOG = Path("/dev/termination-log")  # in each container of Kubernetes, by its default
 
 
 class ExperimentFiles(NamedTuple):
@@ -82,3 +86,14 @@ def check_allocation(named: Path | MapName) -> None:
         read_map(named)
     else:
         load_config(Allocation, named)
+
+
+def say_last_words(words: str, termination_log: Path = TERMINATION_LOG) -> None:
+    """Print why the server ends, and in a pod write it into the status, which `deploy` and the chart's notes read.
+
+    A node that falls back to the log may read it before these lines are in it.
+    """
+    print(words, file=sys.stderr)
+    if termination_log.exists():
+        with contextlib.suppress(OSError):  # another user's: the node has the log
+            termination_log.write_text(words, encoding="utf-8")

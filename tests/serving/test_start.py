@@ -9,7 +9,7 @@ from redrec.bundle.reader import Bundle
 from redrec.config import InputError
 from serving.address import LOCAL, Address, Addresses
 from serving.config_map import MapName
-from serving.start import ExperimentFiles, check_start
+from serving.start import ExperimentFiles, check_start, say_last_words
 from tests.redis_server import free_port
 
 
@@ -35,3 +35,16 @@ def test_the_allocation_is_a_file_or_a_config_map():
         ExperimentFiles.of(parser.parse_args([*words, "configmap:a b"]))
     with pytest.raises(InputError, match="belong together"):
         ExperimentFiles.of(parser.parse_args(words[:2]))
+
+
+def test_last_words_are_in_the_log_and_in_the_status_of_the_pod(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    log = tmp_path / "termination-log"
+    say_last_words("no bundle", log)
+    assert not log.exists()  # outside a pod
+    log.touch()
+    say_last_words("no features", log)
+    assert log.read_text(encoding="utf-8") == "no features"
+    log.unlink()
+    log.mkdir()  # cannot be written
+    say_last_words("no index", log)
+    assert capsys.readouterr().err == "no bundle\nno features\nno index\n"
