@@ -195,6 +195,8 @@ def mix(history: History, user_L: Ints, config: HistoryConfig) -> Ints:
     [1, 3]
     [1, 3]
     """
+    if len(user_L) <= (config.max_events_per_scenario if config.has_quota else config.max_events):
+        return np.arange(len(user_L))
     if not config.has_quota:
         return np.flatnonzero(_age(user_L) < config.max_events)
     group_L = _scenario_of_user(history, user_L)
@@ -206,9 +208,9 @@ def encode(history: History, user_L: Ints, config: HistoryConfig) -> EncodedEven
     """Return all events encoded; encode before `mix`, since a gap may be to an event that does not enter."""
     group_L = user_L if config.has_gap_of_user else _scenario_of_user(history, user_L)
     by_group_L = np.argsort(group_L, kind="stable")
-    gap_L = np.empty_like(user_L)
-    gap_L[by_group_L] = gap_bucket(np.diff(history.timestamp_ms_L[by_group_L], prepend=0))
-    gap_L[by_group_L[np.diff(group_L[by_group_L], prepend=-1) > 0]] = 0
+    groups_L, times_ms_L = group_L[by_group_L], history.timestamp_ms_L[by_group_L]
+    gap_L = np.zeros_like(user_L)
+    gap_L[by_group_L[1:]] = gap_bucket(times_ms_L[1:] - times_ms_L[:-1]) * (groups_L[1:] == groups_L[:-1])
     hour_L = history.timestamp_ms_L // MS_PER_HOUR % NUM_HOURS
     return EncodedEvents(history.item_L, history.action_L, history.scenario_L, hour_L, gap_L)
 
@@ -274,7 +276,8 @@ def tower_inputs(
 def _query_gap(history: History, user_L: Ints, moment_ms_B: Ints) -> Ints:
     """Return the bucket of the time from each user's newest event to the moment of the query, 0 without events."""
     gap_B = np.zeros(len(moment_ms_B), dtype=np.int64)
-    newest_A = np.flatnonzero(np.diff(user_L, append=-1))  # the last event of each user who has any
-    user_A = user_L[newest_A]
+    num_events_B = np.bincount(user_L, minlength=len(moment_ms_B))
+    user_A = np.flatnonzero(num_events_B)  # those who have any
+    newest_A = np.cumsum(num_events_B)[user_A] - 1
     gap_B[user_A] = gap_bucket(moment_ms_B[user_A] - history.timestamp_ms_L[newest_A])
     return gap_B

@@ -7,14 +7,14 @@ that is in neither. A retriever's warm-up counts, too.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from typing import TypeVar
 
 from prometheus_client import Counter, Gauge, Histogram
 
 from redrec.bundle.manifest import BundleManifest
-from serving.tracing import span
+from serving.tracing import IS_ON, span
 
 MetricT = TypeVar("MetricT", Counter, Histogram)
 
@@ -32,10 +32,15 @@ BUNDLE = Gauge(
 )
 
 
-@contextmanager
-def timed(scenario: str, stage: str) -> Iterator[None]:
+def timed(scenario: str, stage: str) -> AbstractContextManager[object]:
     """Return a context whose time counts for the stage, whether it succeeds or not; it is a span, too."""
-    with labelled(STAGE_SECONDS, scenario, stage).time(), span(stage, scenario=scenario):
+    seconds = labelled(STAGE_SECONDS, scenario, stage).time()
+    return _traced(seconds, scenario, stage) if IS_ON else seconds
+
+
+@contextmanager
+def _traced(seconds: AbstractContextManager[object], scenario: str, stage: str) -> Iterator[None]:
+    with seconds, span(stage, scenario=scenario):
         yield
 
 

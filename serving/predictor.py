@@ -112,7 +112,7 @@ class Predictor(Model):
             instances = read_v2(flat_tensors(payload)) if is_v2 else read_v1(payload)
             queries = await self._parsed(instances)
             with self.waiting.here(len(queries) - 1):  # the request counts for one of them
-                served = await asyncio.gather(*map(self._answer, queries))
+                served = await self._answers(queries)
         except BundleMismatchError as mismatch:
             raise ModelNotReady(self.name, str(mismatch)) from mismatch  # KServe's 503, with this message
         except InputError as error:
@@ -131,6 +131,11 @@ class Predictor(Model):
         if not isinstance(instances, list) or sum(map(num_events_of, instances)) <= MAX_EVENTS_ON_LOOP:
             return parse_instances(instances, vocabulary)
         return await asyncio.get_running_loop().run_in_executor(None, parse_instances, instances, vocabulary)
+
+    async def _answers(self, queries: list[Query]) -> list[Served]:
+        if len(queries) == 1:
+            return [await self._answer(queries[0])]  # without a task of its own
+        return await asyncio.gather(*map(self._answer, queries))
 
     async def _answer(self, query: Query) -> Served:
         with labelled(SECONDS, query.scenario).time(), span("answer", scenario=query.scenario) as traced:

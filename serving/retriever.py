@@ -33,7 +33,6 @@ from redrec.index.popularity_boost import PopularItems
 from redrec.index.ranker import RankedQuery
 from redrec.index.search import AsyncItemIndex, IndexUnavailableError, SearchResult
 from redrec.index.shortfall import completed
-from redrec.model.boosts import own_boosts
 from redrec.model.session import TowerError, open_tower
 from serving.config import ServingConfig
 from serving.explanations import Explanation, explanations
@@ -255,14 +254,14 @@ class Retriever:
         number, moment_ms = self.bundle.manifest.scenarios.index(scenario), self.clock()
         is_of_tower = stage == TOWER
         interests_QD = (self._interests if is_of_tower else self._medoids)(history, number, moment_ms)
-        query = RankedQuery(interests_QD, history, number, moment_ms)
+        query = RankedQuery.of(interests_QD, history, number, moment_ms)
         popular = self.popular if is_of_tower else self.popular_of_medoids
         return QueriedUser(stage, query, self._boosts(query, popular), explains)
 
     def _boosts(self, query: RankedQuery, popular: Mapping[str, PopularItems]) -> Boosted:
         manifest = self.bundle.manifest
         weights, logit_scale = manifest.boosts[query.scenario], manifest.logit_scale
-        own = own_boosts(query.history, query.scenario, query.moment_ms, weights, logit_scale)
+        own = query.own.boosts(weights, logit_scale)
         return Boosted(popular.get(manifest.scenarios[query.scenario]), own)
 
     async def _from_server(

@@ -14,6 +14,7 @@ class StageError(RuntimeError):
 async def within(work: Awaitable[ResultT], budget_ms: int, reason: str) -> ResultT:
     """Return the result of `work`, or raise StageError with `reason` if it takes longer than its budget."""
     try:
-        return await asyncio.wait_for(work, budget_ms / 1000)
+        async with asyncio.timeout(budget_ms / 1000):
+            return await work
     except TimeoutError as error:
         raise StageError(reason) from error

@@ -7,6 +7,7 @@ names, and so does Milvus. No span has a user's id.
 """
 
 import asyncio
+import os
 from collections.abc import Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
@@ -24,6 +25,7 @@ DEFAULTS = {
     "OTEL_METRICS_EXPORTER": "none",  # Prometheus has them
     "OTEL_LOGS_EXPORTER": "none",
 }
+IS_ON = bool(os.environ.get(ENDPOINT))
 TRACER, NO_SPAN = trace.get_tracer("redrec"), nullcontext(trace.INVALID_SPAN)
 
 
@@ -49,8 +51,8 @@ def start_tracing(environment: MutableMapping[str, str]) -> None:
 
 def span(name: str, **attributes: str) -> AbstractContextManager[trace.Span]:
     """Return a context that is a span of the current one; attributes are named `redrec.<name>`."""
-    if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
-        return NO_SPAN  # without tracing a span does nothing, in 13 microseconds
+    if not IS_ON:
+        return NO_SPAN  # OpenTelemetry's own takes 13 microseconds to do nothing
     return TRACER.start_as_current_span(name, attributes=redrec_attributes(attributes))
 
 

@@ -92,7 +92,7 @@ def _read(folder: BundleFolder, manifest: BundleManifest) -> Bundle:
         item_index={item: i for i, item in enumerate(item_ids)},
         items=items,
         vectors_NE=np.load(folder.item_vectors, mmap_mode="r", allow_pickle=False),
-        embeddings_ND=np.load(folder.item_embeddings, mmap_mode="r", allow_pickle=False),
+        embeddings_ND=np.asarray(np.load(folder.item_embeddings, mmap_mode="r", allow_pickle=False)),
         ranker=Ranker.load(folder.ranker, manifest.logit_scale),
         fallback=read_json(folder.fallback),
     )

@@ -28,7 +28,7 @@ from redrec.folders import DataFolder
 from redrec.history import Ints
 from redrec.index.exact import NO_ITEM, exact_search
 from redrec.index.ranker import RankedQuery
-from redrec.model.boosts import OWN_COUNTS, BoostWeights, own_items
+from redrec.model.boosts import OWN_COUNTS, BoostWeights
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class ScenarioChoices:
         """Return a user's contenders, sorted, and their features."""
         interests_QD, moment_ms = query.interests_QD, query.moment_ms
         lift_N, popular = self.popularity.lifts(moment_ms, self.scenario), self.most_popular(last_hour(moment_ms))
-        own = own_items(query.history, self.scenario, moment_ms)
+        own = query.own
         _, nearest_QK = exact_search(interests_QD, self.scorer.embeddings_ND, NUM_BEST, self.is_candidate_N)
         items_C = np.unique(np.concatenate([own.items_T, popular, nearest_QK[nearest_QK != NO_ITEM]]))
         items_C = items_C[self.is_candidate_N[items_C]]

@@ -54,7 +54,7 @@ def queries_of(scorer: Scorer, histories: Histories, cases: Sequence[Case], scen
     known = [case.known(histories) for case in cases]
     interests_UQD = scorer.interests_of(known, scenario, np.array([case.moment_ms for case in cases]))
     return [
-        RankedQuery(interests_QD, history, scenario, case.moment_ms)
+        RankedQuery.of(interests_QD, history, scenario, case.moment_ms)
         for case, history, interests_QD in zip(cases, known, interests_UQD, strict=True)
     ]
 

@@ -103,7 +103,7 @@ def rank_cases(
         ranks = rank_targets(interests_BQD, scorer.embeddings_ND, target_BT, seen, is_candidate_N, boost_N, own)
         if scorer.ranker is not None:
             of_user = zip(interests_BQD, shown, moment_ms_B.tolist(), strict=True)
-            queries = [RankedQuery(interests_QD, history, scenario, ms) for interests_QD, history, ms in of_user]
+            queries = [RankedQuery.of(interests_QD, history, scenario, ms) for interests_QD, history, ms in of_user]
             both_BT = reranked(scorer, queries, *ranks[:2], target_BT, seen, is_candidate_N)
             ranks = Ranks(*both_BT, *ranks[2:])
         blocks.append(ranks)

@@ -20,7 +20,7 @@ from pydantic import NonNegativeInt
 from redrec.config import Config
 from redrec.history import MS_PER_DAY, History, Ints
 from redrec.index.merge import Merged
-from redrec.model.boosts import MAX_COUNTED, OWN_COUNTS, own_items
+from redrec.model.boosts import MAX_COUNTED, OWN_COUNTS, OwnItems, own_items
 
 Floats = NDArray[np.floating]
 
@@ -53,6 +53,11 @@ class RankedQuery(NamedTuple):
     history: History
     scenario: int
     moment_ms: int
+    own: OwnItems
+
+    @classmethod
+    def of(cls, interests_QD: Floats, history: History, scenario: int, moment_ms: int) -> Self:
+        return cls(interests_QD, history, scenario, moment_ms, own_items(history, scenario, moment_ms))
 
 
 class Networks(NamedTuple):
@@ -132,12 +137,15 @@ class Ranker(NamedTuple):
             self.logit_scale * cosine_CQ.max(1),
             self.logit_scale * cosine_CQ.mean(1),
             self.logit_scale * popular_C,
-            *own_items(history, query.scenario, query.moment_ms).log_counts_of(items_C).T,
+            *query.own.log_counts_of(items_C).T,
             np.where(age_days_C >= 0, np.log1p(np.maximum(age_days_C, 0)), -1),
             like_CL[:, -1],
             like_CL.max(1),
             like_CL.mean(1),
-            np.full(len(items_C), np.log1p(num_events)),
-            np.full(len(items_C), np.log1p(max(0.0, idle_days))),
+            np.log1p(num_events),
+            np.log1p(max(0.0, idle_days)),
         ]
-        return np.stack(columns, axis=1).astype(np.float32)
+        features_FC = np.empty((len(FEATURES), len(items_C)), np.float32)
+        for feature_C, column in zip(features_FC, columns, strict=True):
+            feature_C[:] = column
+        return features_FC.T

@@ -15,7 +15,7 @@ decided on the validation split (`redrec.evaluation.seen_items`).
 Boosts are never negative and few items have one. So the k best of a boosted search are among the k best by cosine, the
 popular items and the user's own: an index needs no boost, and search stays exact.
 
-Shapes: L events, T own items, C items to look at, F own counts, B users, X pairs of a user and an own item.
+Shapes: L events, T own items, C items to look at, F own counts, H half-lives.
 """
 
 from itertools import product
@@ -91,10 +91,11 @@ class OwnItems(NamedTuple):
         log_counts_CF: NDArray[np.float32] = np.vstack([self.log_counts_TF, nothing_1F])[np.where(is_own_C, at_C, -1)]
         return log_counts_CF
 
-    def boosts(self, weights: BoostWeights, logit_scale: float) -> NDArray[np.float32]:
-        """Return what is added to each item's cosine, `boost_T`."""
-        boost_T: NDArray[np.float32] = self.log_counts_TF @ np.array(weights.own, np.float32) / np.float32(logit_scale)
-        return boost_T
+    def boosts(self, weights: BoostWeights, logit_scale: float) -> Own:
+        if not weights.has_own:
+            return NOTHING
+        boost_T = self.log_counts_TF @ np.array(weights.own, np.float32) / np.float32(logit_scale)
+        return Own(self.items_T, boost_T)
 
 
 def own_items(history: History, scenario: int, moment_ms: int) -> OwnItems:
@@ -108,21 +109,17 @@ def own_items(history: History, scenario: int, moment_ms: int) -> OwnItems:
     counted = history.at(mix(history, np.zeros_like(history.item_L), COUNTED))
     items_T, item_L = np.unique(counted.item_L, return_inverse=True)
     age_days_L = np.maximum(0, moment_ms - counted.timestamp_ms_L) / MS_PER_DAY
-    counts_TF = np.empty((len(items_T), len(OWN_COUNTS)), dtype=np.float32)
-    for f, (in_scenario, half_life_days) in enumerate(OWN_COUNTS):
-        weight_L = 0.5 ** (age_days_L / half_life_days)
-        if in_scenario:
-            weight_L = weight_L * (counted.scenario_L == scenario)
-        counts_TF[:, f] = np.bincount(item_L, weight_L, minlength=len(items_T))
-    return OwnItems(items_T, np.log1p(counts_TF))
+    weights_LH = 0.5 ** (age_days_L[:, None] / HALF_LIVES_DAYS)
+    weights_LF = np.hstack([weights_LH * (counted.scenario_L == scenario)[:, None], weights_LH])
+    count_LF = item_L[:, None] * len(OWN_COUNTS) + np.arange(len(OWN_COUNTS))  # each has a number of its own
+    shape = len(items_T), len(OWN_COUNTS)
+    counts_TF = np.bincount(count_LF.ravel(), weights_LF.ravel(), minlength=shape[0] * shape[1]).reshape(shape)
+    return OwnItems(items_T, np.log1p(counts_TF.astype(np.float32)))
 
 
 def own_boosts(history: History, scenario: int, moment_ms: int, weights: BoostWeights, logit_scale: float) -> Own:
     """Return the boosts of a user's own items in one scenario, in evaluation as in serving."""
-    if not weights.has_own:
-        return NOTHING
-    own = own_items(history, scenario, moment_ms)
-    return Own(own.items_T, own.boosts(weights, logit_scale))
+    return own_items(history, scenario, moment_ms).boosts(weights, logit_scale) if weights.has_own else NOTHING
 
 
 def left_out(history: History) -> Own:

@@ -100,7 +100,7 @@ class Measured:
             interests_QD = self.scorer.interests_of([history], scenario, np.array([case.moment_ms]))[0]
         else:
             interests_QD = self.embeddings_ND[medoids(history, scenario, self.embeddings_ND, case.moment_ms)]
-        return RankedQuery(interests_QD, history, scenario, case.moment_ms)
+        return RankedQuery.of(interests_QD, history, scenario, case.moment_ms)
 
     def lists(
         self, query: RankedQuery, ways: dict[str, Way], ks: tuple[int, ...], *, has_tower: bool

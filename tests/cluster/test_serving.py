@@ -107,7 +107,7 @@ def exact_top_k(run_folder: Path, bundle: Bundle, user: str, scenario: str) -> l
     num_contenders = max(K, bundle.ranker.num_contenders)
     best_C = np.argsort(-np.where(is_allowed_N, score_N, -np.inf), kind="stable")[:num_contenders]
     best = Merged(best_C, score_N[best_C], np.zeros_like(best_C))
-    query = RankedQuery(interests_BQD[0], events, query_scenario, now_ms)
+    query = RankedQuery.of(interests_BQD[0], events, query_scenario, now_ms)
     ranked = bundle.ranker.ranked(best, query, popular_N[best_C], bundle.embeddings_ND)
     return [bundle.item_ids[item] for item in ranked.items_K[:K]]
 

@@ -39,7 +39,7 @@ def test_an_event_in_the_future_counts_as_now():
 def test_a_boost_is_the_weighted_sum_of_the_logarithms_in_logits():
     own = own_items(history([(7, ADS, 0), (7, ADS, 0), (9, FEED, 0)]), ADS, NOW_MS)
     weights = BoostWeights(popularity=0, own=(0, 0, 2, 0, 0, 1))
-    assert own.boosts(weights, logit_scale=10) == pytest.approx([3 * np.log(3) / 10, np.log(2) / 10])
+    assert own.boosts(weights, logit_scale=10).boost_T == pytest.approx([3 * np.log(3) / 10, np.log(2) / 10])
 
 
 def test_a_recipe_gives_the_weight_of_the_plain_count_in_the_scenario():

@@ -21,6 +21,7 @@ from redrec.history import now_ms, tower_inputs
 from redrec.index.exact import SearchResult
 from redrec.index.filters import ItemFilter
 from redrec.index.merge import Merged
+from redrec.index.ranker import RankedQuery
 from serving.config import ServingConfig
 from serving.histories import HistoryReader, encode_columns
 from serving.retriever import Retriever
@@ -62,7 +63,7 @@ def steps_of(retriever: Retriever) -> dict[str, Callable[[str], object]]:
         "tower": lambda user: retriever.tower(inputs[user]),
         "search": search,
         "history and inputs": lambda user: (encode_columns(columns[user], bundle), inputs_of(user)),
-        "boosts": lambda user: retriever._boosts(queried[user].query, retriever.popular),
+        "boosts": lambda user: retriever._boosts(RankedQuery.of(*queried[user].query[:-1]), retriever.popular),
         "merge and rank": lambda user: retriever._ranked(merged[user], queried[user], K),
     }
 
