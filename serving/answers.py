@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from serving.arms import Served
 from serving.explanations import Explanation
-from serving.retriever import Item
+from serving.lists import Item
 
 NO_ITEM_ID, NO_SCORE, NO_INTEREST = "", 0.0, -1  # V2 tensors are rectangular and JSON has no NaN
 ARM_FIELDS = ("experiment", "arm", "exposure_id", "request_id")

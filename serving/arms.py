@@ -7,6 +7,7 @@ both arms (`serving.interleaved`).
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -24,9 +25,11 @@ from serving.exposures import INTERLEAVED, MAX_QUEUED_LISTS, Exposure, ExposureL
 from serving.followed_bundle import CHANGES, POLL_S, REFUSED, REPLACED, FollowedBundle
 from serving.histories import HistoryReader
 from serving.interleaved import interleave, rows_of
+from serving.lists import Answer
 from serving.requests import Query
-from serving.retriever import Answer, Retriever
+from serving.retriever import Retriever
 from serving.shedding import Waiting
+from serving.stages import together
 from serving.start import ExperimentFiles
 
 logger = logging.getLogger(__name__)
@@ -57,7 +60,7 @@ class Arms(Protocol):
     def bundle(self) -> Bundle: ...
     async def start(self) -> None: ...
     async def close(self) -> None: ...
-    async def answer(self, query: Query) -> Served: ...
+    async def answers(self, queries: Sequence[Query]) -> list[Served]: ...
 
 
 class OneArm:
@@ -82,9 +85,9 @@ class OneArm:
         await self.retriever.close()
         self.histories.close()
 
-    async def answer(self, query: Query) -> Served:
+    async def answers(self, queries: Sequence[Query]) -> list[Served]:
         retriever = self.retriever
-        return Served(await retriever.answer(query), retriever.bundle.manifest.id)
+        return [Served(answer, retriever.bundle.manifest.id) for answer in await retriever.answers(queries)]
 
     async def _follow(self) -> None:
         """Look at the folder until cancelled."""
@@ -165,6 +168,10 @@ class TwoArms:
         self.histories.close()
         await asyncio.to_thread(self.exposures.close)
         await asyncio.to_thread(self.interleaved.close)
+
+    async def answers(self, queries: Sequence[Query]) -> list[Served]:
+        """Return each query's answer by itself: the arms' retrievers share no run of a tower."""
+        return await together([self.answer(query) for query in queries])
 
     async def answer(self, query: Query) -> Served:
         """Return the answer of the user's arm, or of both.

@@ -1,6 +1,6 @@
 """Histories at request time: a user's events from the feature store or from the request."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,8 +17,8 @@ class HistorySource(Protocol):
 
     def current(self) -> "HistorySource": ...
 
-    def read(self, user_id: str) -> Mapping[str, Any] | None:
-        """Return the parallel lists item_ids, actions, scenarios, timestamps_ms; None for an unknown user."""
+    def read_many(self, user_ids: Sequence[str]) -> Sequence[Mapping[str, Any] | None]:
+        """Return each user's parallel lists item_ids, actions, scenarios, timestamps_ms; None for an unknown user."""
 
 
 class HistoryReader:
@@ -49,11 +49,11 @@ class HistoryReader:
         if self.features is not None:
             check_known_items(self.features, bundle)
 
-    def read(self, user_id: str) -> Mapping[str, Any] | None:
-        """Return a user's events; it runs on the thread."""
+    def read_many(self, user_ids: Sequence[str]) -> Sequence[Mapping[str, Any] | None]:
+        """Return the users' events; it runs on the thread."""
         assert self.source is not None
         self.source = self.source.current()
-        return self.source.read(user_id)
+        return self.source.read_many(user_ids)
 
     def close(self) -> None:
         self.thread.shutdown(wait=False, cancel_futures=True)

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from redrec.experiments.allocation import Allocation
 from redrec.experiments.team_draft import CONTROL, TREATMENT, Team, team_draft
 from serving.exposures import InterleavedItem
+from serving.lists import Answer, Item
 from serving.requests import Query
-from serving.retriever import Answer, Item
 
 
 class Interleaved(NamedTuple):

@@ -3,11 +3,12 @@
 Stages follow one another: `history` (read and encoded), `tower` (the interests), `medoids` (where the tower fails),
 `search` (all that follows, in process or on a server), and as its last step `rank`. Where Milvus searches, the time
 that a stage waits for a free thread, or its turn, is in it; in process tower and search wait once, before both, and
-that is in neither. A retriever's warm-up counts, too.
+that is in neither. Users of one request go through a stage together: it counts once for each of their scenarios, and
+`rank` for each user. A retriever's warm-up counts, too.
 """
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cache
 from typing import TypeVar
 
@@ -41,6 +42,15 @@ def timed(scenario: str, stage: str) -> AbstractContextManager[object]:
 @contextmanager
 def _traced(seconds: AbstractContextManager[object], scenario: str, stage: str) -> Iterator[None]:
     with seconds, span(stage, scenario=scenario):
+        yield
+
+
+@contextmanager
+def timed_each(scenarios: Sequence[str], stage: str) -> Iterator[None]:
+    """As `timed`, of several queries at once: the time counts once for each of their scenarios."""
+    with ExitStack() as contexts:
+        for scenario in dict.fromkeys(scenarios):
+            contexts.enter_context(timed(scenario, stage))
         yield
 
 

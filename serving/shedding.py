@@ -37,9 +37,9 @@ class Waiting:
         finally:
             self.num_queries -= num_queries
 
-    def elsewhere(self) -> AbstractContextManager[None]:
-        """Return a context in which one of them waits for another process."""
-        return self.here(-1)
+    def elsewhere(self, num_queries: int = 1) -> AbstractContextManager[None]:
+        """Return a context in which so many of them wait for another process."""
+        return self.here(-num_queries)
 
 
 class Admission:

@@ -1,7 +1,7 @@
 """Stages: the steps of an answer, each with a time budget."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
 ResultT = TypeVar("ResultT")
@@ -18,3 +18,8 @@ async def within(work: Awaitable[ResultT], budget_ms: int, reason: str) -> Resul
             return await work
     except TimeoutError as error:
         raise StageError(reason) from error
+
+
+async def together(work: Sequence[Awaitable[ResultT]]) -> list[ResultT]:
+    """Return all results; a single one needs no task of its own."""
+    return [await work[0]] if len(work) == 1 else await asyncio.gather(*work)

@@ -8,6 +8,7 @@ Should one take longer than its budget on the event loop, as in a hanging tower,
 
 import asyncio
 import logging
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -32,29 +33,30 @@ class Workers:
     """Of one retriever; `turn` is held by the query that runs on the event loop, of whatever retriever."""
 
     def __init__(self, config: ServingConfig, turn: Lock) -> None:
-        self.config, self.turn, self.is_quick = config, turn, False
+        self.config, self.turn = config, turn
+        self.cpu_ms = math.inf  # of a query, by the warm-up
         self.budget_s = config.tower_budget_ms / 1000
         self.tower_threads = ThreadPoolExecutor(config.tower_threads, thread_name_prefix="tower")
         self.medoid_thread = ThreadPoolExecutor(1, thread_name_prefix="medoids")
 
     async def warm_up(self, query: Callable[[], Any]) -> Any:
         """Run it several times beside the event loop, where another bundle may be answering; return its last result."""
-        cpu_ms, result = await in_context(self.tower_threads, _measured, query)
-        self.is_quick = cpu_ms < self.config.event_loop_ms
-        logger.debug(
-            "A query takes %.1f ms of CPU from the tower on: %s",
-            cpu_ms,
-            "it runs on the event loop" if self.is_quick else "it has a thread",
-        )
+        self.cpu_ms, result = await in_context(self.tower_threads, _measured, query)
+        way = "it runs on the event loop" if self.is_quick(1) else "it has a thread"
+        logger.debug("A query takes %.1f ms of CPU from the tower on: %s", self.cpu_ms, way)
         return result
 
-    async def run(self, stage: str, step: Callable[..., Any], *arguments: Any) -> Any:
-        """Return the result of a step of the stage.
+    def is_quick(self, num_queries: int) -> bool:
+        """Return whether so many queries at once may run on the event loop."""
+        return num_queries * self.cpu_ms < self.config.event_loop_ms
+
+    async def run(self, stage: str, num_queries: int, step: Callable[..., Any], *arguments: Any) -> Any:
+        """Return the result of a step of the stage, for so many queries at once.
 
         Raises:
             StageError: With `TOWER_TIMEOUT`: it has no result within its budget, or no turn.
         """
-        if not self.is_quick or stage != TOWER:
+        if stage != TOWER or not self.is_quick(num_queries):
             return await self.on_thread(stage, step, *arguments)
         try:
             async with asyncio.timeout(self.budget_s), self.turn:
@@ -74,7 +76,7 @@ class Workers:
             return step(*arguments)
         finally:
             if time.monotonic() - begin > self.budget_s:
-                self.is_quick = False
+                self.cpu_ms = math.inf
                 logger.warning("A query took longer than %s s on the event loop; now they have threads", self.budget_s)
 
     def close(self) -> None:

@@ -1,6 +1,7 @@
 """Queries to a retriever without a server, and their answers computed a second way."""
 
 import asyncio
+import math
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +16,9 @@ from redrec.bundle.reader import Bundle
 from redrec.index.filters import Catalog, ItemFilter
 from serving.config import ServingConfig
 from serving.histories import HistoryReader, HistorySource
+from serving.lists import Answer
 from serving.requests import Event, Query
-from serving.retriever import Answer, Retriever, now_ms
+from serving.retriever import Retriever, now_ms
 from serving.shedding import Waiting
 from tests.bundles import CATEGORIES, numpy_interests
 
@@ -81,7 +83,7 @@ def medoid_items(bundle: Bundle, scenario: str, k: int, boost_N=0.0) -> list[str
 def stuck_tower(retriever: Retriever, *more: ThreadPoolExecutor) -> Iterator[None]:
     """Queries have threads, and all threads of the tower and of the other pools wait; so does all that comes after."""
     workers, is_over = retriever.workers, threading.Event()
-    is_quick, workers.is_quick = workers.is_quick, False
+    cpu_ms, workers.cpu_ms = workers.cpu_ms, math.inf
     for pool in (workers.tower_threads, *more):
         for _ in range(pool._max_workers):
             pool.submit(is_over.wait)
@@ -89,7 +91,7 @@ def stuck_tower(retriever: Retriever, *more: ThreadPoolExecutor) -> Iterator[Non
         yield
     finally:
         is_over.set()
-        workers.is_quick = is_quick
+        workers.cpu_ms = cpu_ms
 
 
 def item_ids(answer: Answer) -> list[str]:

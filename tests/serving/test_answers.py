@@ -5,7 +5,7 @@ import json
 from serving.answers import v1_answers, v2_answers
 from serving.arms import Served
 from serving.explanations import Explanation, NearEvent
-from serving.retriever import Answer, Item
+from serving.lists import Answer, Item
 
 ANSWERS = [
     Served(Answer([Item("i1", "Tea", 0.5, 2), Item("i2", "Kettle", 0.25, 0)], "model", None), "b1"),

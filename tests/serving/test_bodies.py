@@ -7,8 +7,8 @@ from redrec.history import Vocabulary
 from serving.answers import v1_answers
 from serving.arms import Served
 from serving.bodies import V1Answer, V1Request
+from serving.lists import Answer, Item
 from serving.requests import MAX_INSTANCES, parse_instances
-from serving.retriever import Answer, Item
 
 VOCABULARY = Vocabulary(scenarios=("ads",), actions=("click",))
 INSTANCE = {"user_id": "u1", "scenario": "ads"}

@@ -9,8 +9,8 @@ from redrec.bundle.reader import Bundle
 from redrec.folders import RunFolder
 from redrec.model.boosts import BoostWeights
 from serving.explanations import NUM_EVENTS, Explanation
+from serving.lists import Answer, Item
 from serving.requests import Query
-from serving.retriever import Answer, Item
 from tests.bundles import tiny_run
 from tests.serving.conftest import Way
 from tests.serving.retrieval import PATIENT, SEEN, answers, item_ids, query, stuck_tower

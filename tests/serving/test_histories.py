@@ -28,11 +28,12 @@ def test_a_user_who_was_forgotten_after_another_run_is_unknown_to_a_reader_of_be
     tiny_run(tmp_path)
     features = RunFolder(tmp_path).features
     histories = HistoryReader(features)
-    assert histories.thread.submit(histories.read, "user-7").result() is not None
+    users = ["user-7", "user-6"]
+    assert None not in histories.thread.submit(histories.read_many, users).result()
     materialize(tmp_path / "data", features)
     forget_features(features, Person("user-7"))
-    assert histories.thread.submit(histories.read, "user-7").result() is None
-    assert histories.thread.submit(histories.read, "user-6").result() is not None
+    forgotten, other = histories.thread.submit(histories.read_many, users).result()
+    assert forgotten is None and other is not None
     histories.close()
 
 

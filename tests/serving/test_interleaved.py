@@ -16,8 +16,8 @@ from redrec.experiments.allocation import Allocation
 from redrec.experiments.assignment import arm_of
 from serving.exposures import interleaved_folder
 from serving.interleaved import interleave
+from serving.lists import Answer, Item
 from serving.requests import Query
-from serving.retriever import Answer, Item
 from tests.serving.experiments import Server, TwoBundles, serving, two_bundles
 
 USERS = [f"u{number}" for number in range(300)]

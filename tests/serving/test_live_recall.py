@@ -75,7 +75,7 @@ def test_answers_of_a_server_are_sampled(bundle: Bundle, with_server: Callable[.
 
     async def answer(retriever):
         await retriever.answer(query("homefeed"))
-        retriever.recall.thread.shutdown(wait=True)
+        retriever.lists.recall.thread.shutdown(wait=True)
 
     answers(bundle, answer, config)
     hits, expected = counted("homefeed") - before

@@ -37,6 +37,16 @@ def test_each_stage_of_an_answer_is_timed_by_scenario(tmp_path: Path):
     assert added(ranking, "ads", "ads", "search") == {"history": 2, "tower": 2, "search": 2, "rank": 2}
 
 
+def test_a_stage_of_several_queries_is_timed_once_for_each_of_their_scenarios(bundle: Bundle):
+    async def answered(retriever: Retriever) -> list[dict[str, float]]:
+        before = [observed(scenario) for scenario in ("ads", "search")]
+        await retriever.answers([query("ads"), query("search"), query("ads")])
+        after = [observed(scenario) for scenario in ("ads", "search")]
+        return [{stage: count - b[stage] for stage, count in a.items()} for a, b in zip(after, before, strict=True)]
+
+    assert answers(bundle, answered) == [{"history": 1, "tower": 1, "search": 1, "rank": 0}] * 2
+
+
 def test_a_stage_that_is_not_reached_is_not_timed(bundle: Bundle):
     assert added(bundle, "ads", items=["not-in-this-catalog"]) == {"history": 1, "tower": 0, "search": 0, "rank": 0}
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,8 +31,9 @@ from redrec.model.boosts import BoostWeights
 from redrec.model.session import open_tower
 from serving.config import ServingConfig
 from serving.histories import encode_columns, event_columns
+from serving.lists import Answer
 from serving.requests import Query
-from serving.retriever import Answer, Retriever
+from serving.retriever import Retriever
 from tests.bundles import numpy_interests, swap, tiny_run, tiny_tower, tower_weights
 from tests.serving.conftest import Way
 from tests.serving.retrieval import (
@@ -106,11 +107,11 @@ class StoredHistories:
     def current(self) -> "StoredHistories":
         return self
 
-    def read(self, user_id: str) -> dict[str, list] | None:
+    def read_many(self, user_ids: Sequence[str]) -> list[dict[str, list] | None]:
         time.sleep(self.delay_s)
         if self.error is not None:
             raise self.error
-        return self.users.get(user_id)
+        return [self.users.get(user_id) for user_id in user_ids]
 
 
 STORED = {"u": {"item_ids": SEEN, "actions": ["click"] * 3, "scenarios": ["homefeed"] * 3, "timestamps_ms": [1, 2, 3]}}
@@ -124,6 +125,48 @@ def test_a_stored_history_answers_as_the_same_history_inline(bundle: Bundle):
 
     from_store, inline = answers(bundle, both, source=StoredHistories(STORED))
     assert from_store == inline
+
+
+class CountedHistories(StoredHistories):
+    def __init__(self, users: dict[str, dict[str, list]]) -> None:
+        super().__init__(users)
+        self.reads: list[list[str]] = []
+
+    def read_many(self, user_ids: Sequence[str]) -> list[dict[str, list] | None]:
+        self.reads.append(list(user_ids))
+        return super().read_many(user_ids)
+
+
+MIXED = [
+    query(),
+    Query(user_id="u", scenario="homefeed"),
+    Query(user_id="nobody", scenario="ads", k=3),
+    query("ads", items=["not-in-this-catalog"]),
+    query("search", k=40, exclude_seen=True),
+    query("search", items=SEEN[:1], category="tools"),
+    query("ads", explain=True),
+    query("homefeed", items=SEEN[1:]),
+]
+
+
+def test_queries_of_one_request_are_answered_as_each_alone_by_one_read_and_as_few_searches(bundle: Bundle, way: Way):
+    source = CountedHistories(STORED)
+
+    async def together_and_alone(retriever: Retriever):
+        searches, client = [], retriever.client
+        if client is not None:
+            search = client.search
+            client.search = lambda *arguments: searches.append(arguments[1:]) or search(*arguments)  # type: ignore[method-assign]
+        answered = await retriever.answers(MIXED)
+        num_searches = len(searches)
+        return answered, [await retriever.answer(one) for one in MIXED], num_searches
+
+    answered, alone, num_searches = answers(bundle, together_and_alone, way.config(bundle), source)
+    assert source.reads[0] == ["u", "nobody"] and source.reads[1:] == [["u"], ["nobody"]]
+    assert num_searches in (0, 4)  # homefeed, ads, and search with either filter
+    for one, other in zip(answered, alone, strict=True):
+        assert (one.source, one.reason, item_ids(one)) == (other.source, other.reason, item_ids(other))
+        assert [item.explanation is None for item in one.items] == [item.explanation is None for item in other.items]
 
 
 @pytest.mark.parametrize(
@@ -228,7 +271,7 @@ def test_where_the_tower_fails_medoids_of_the_history_answer(bundle: Bundle, tmp
     scenario = bundle.manifest.scenarios[1]
 
     async def with_other_tower(retriever: Retriever):
-        retriever.tower = open_tower(tmp_path / "tower.onnx")
+        retriever.interests.tower = open_tower(tmp_path / "tower.onnx")
         return await retriever.answer(query(scenario))
 
     answer = answers(bundle, with_other_tower)

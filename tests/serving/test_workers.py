@@ -35,7 +35,7 @@ def with_workers(run: Callable[[Workers], Coroutine[Any, Any, Any]], **settings:
 
 
 async def thread_of(workers: Workers, stage: str) -> str:
-    return str(await workers.run(stage, lambda: threading.current_thread().name))
+    return str(await workers.run(stage, 1, lambda: threading.current_thread().name))
 
 
 @pytest.mark.parametrize(("settings", "stage", "thread"), [
@@ -54,11 +54,19 @@ def test_a_warm_up_tells_quick_queries_by_their_cpu_time(caplog: pytest.LogCaptu
         quick = []
         for work in works:
             await workers.warm_up(work)
-            quick.append(workers.is_quick)
+            quick.append(workers.is_quick(1))
         return quick
 
     assert with_workers(both, event_loop_ms=5.0) == [True, False]
     assert "it runs on the event loop" in caplog.text and "it has a thread" in caplog.text
+
+
+def test_queries_that_together_are_not_quick_have_a_thread():
+    async def threads_of(workers: Workers) -> list[str]:
+        workers.cpu_ms = 1.0
+        return [await workers.run(TOWER, number, lambda: threading.current_thread().name) for number in (4, 5)]
+
+    assert with_workers(threads_of, event_loop_ms=5.0) == ["MainThread", "tower_0"]
 
 
 def test_a_warm_up_returns_its_last_result_and_leaves_the_event_loop_free():
@@ -92,7 +100,7 @@ def test_the_event_loop_does_all_else_between_two_quick_queries():
                 order.append("-")
                 await asyncio.sleep(0)
 
-        queries = [workers.run(TOWER, order.append, "q") for _ in range(5)]
+        queries = [workers.run(TOWER, 1, order.append, "q") for _ in range(5)]
         await asyncio.gather(other(), *queries)
         return "".join(order)
 
@@ -111,7 +119,7 @@ def test_two_retrievers_share_the_turns():
                 order.append("-")
                 await asyncio.sleep(0)
 
-        queries = [workers.run(TOWER, order.append, "q") for workers in both * 2]
+        queries = [workers.run(TOWER, 1, order.append, "q") for workers in both * 2]
         await asyncio.gather(ticks(), *queries)
         for workers in both:
             workers.close()
@@ -128,10 +136,10 @@ def test_who_gets_no_turn_within_the_budget_has_a_timeout_and_the_others_go_on()
 
         holder = asyncio.create_task(hold())
         await asyncio.sleep(0)
-        waiting = [workers.run(TOWER, lambda: "answer") for _ in range(2)]
+        waiting = [workers.run(TOWER, 1, lambda: "answer") for _ in range(2)]
         given = await asyncio.gather(*waiting, return_exceptions=True)
         await holder
-        return given, await workers.run(TOWER, lambda: "after")
+        return given, await workers.run(TOWER, 1, lambda: "after")
 
     given, after = with_workers(behind_a_holder, tower_budget_ms=50, **QUICK)
     assert [str(error) for error in given] == ["tower_timeout"] * 2 and after == "after"
@@ -142,7 +150,7 @@ def test_a_query_that_takes_too_long_on_the_event_loop_is_answered_and_the_next_
     caplog: pytest.LogCaptureFixture,
 ):
     async def slow_once(workers: Workers) -> tuple[Any, str]:
-        return await workers.run(TOWER, lambda: (time.sleep(0.1), "late")[1]), await thread_of(workers, TOWER)
+        return await workers.run(TOWER, 1, lambda: (time.sleep(0.1), "late")[1]), await thread_of(workers, TOWER)
 
     assert with_workers(slow_once, tower_budget_ms=50, **QUICK) == ("late", "tower_0")
     assert "longer than 0.05 s on the event loop" in caplog.text
@@ -151,7 +159,7 @@ def test_a_query_that_takes_too_long_on_the_event_loop_is_answered_and_the_next_
 def test_an_error_is_the_querys_and_gives_the_turn_to_the_next():
     async def both(workers: Workers) -> tuple[Any, Any]:
         failed, given = await asyncio.gather(
-            workers.run(TOWER, lambda: 1 / 0), workers.run(TOWER, lambda: 1), return_exceptions=True
+            workers.run(TOWER, 1, lambda: 1 / 0), workers.run(TOWER, 1, lambda: 1), return_exceptions=True
         )
         return failed, given
 
@@ -164,7 +172,7 @@ def test_answers_are_the_same_on_the_event_loop_and_on_threads(tmp_path: Path):
 
     async def answered(retriever: Any) -> tuple[bool, list[Any]]:
         queries = [query(scenario, k=k) for scenario in bundle.manifest.scenarios for k in (1, 5, 48)]
-        return retriever.workers.is_quick, [await retriever.answer(one) for one in queries]
+        return retriever.workers.is_quick(1), [await retriever.answer(one) for one in queries]
 
     ways: list[ServingConfig] = [PATIENT.model_copy(update=settings) for settings in (QUICK, SLOW)]
     (is_quick, on_loop), (is_still_quick, on_threads) = [answers(bundle, answered, config) for config in ways]

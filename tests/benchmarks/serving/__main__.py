@@ -37,6 +37,7 @@ from tests.serving.test_app import post
 
 SIZES = (1_800, 20_000, 50_000, 100_000)
 CONNECTIONS = (1, 8, 32)
+USERS = (8, 64)  # of one request
 SERVER_ITEMS = 100_000
 SECONDS, WARM_UP_S = 10.0, 1.0
 CPU = "cpu_ms"
@@ -96,12 +97,14 @@ def ready(process: subprocess.Popen, port: int) -> Iterator[int]:
         end(process)
 
 
-def row_of(pids: dict[str, int], load: Load, protocol: str, num_connections: int, seconds: float) -> dict[str, Any]:
+def row_of(
+    pids: dict[str, int], load: Load, protocol: str, num_connections: int, seconds: float, num_users: int = 1
+) -> dict[str, Any]:
     """Return what was measured, with the CPU of each process."""
-    load.run(protocol, num_connections, WARM_UP_S)
+    load.run(protocol, num_connections, WARM_UP_S, num_users)
     time.sleep(WARM_UP_S)  # until what wrk left behind is answered; else some get 429
     before_s = {name: cpu_s(pid) for name, pid in pids.items()}
-    loaded = load.run(protocol, num_connections, seconds)
+    loaded = load.run(protocol, num_connections, seconds, num_users)
     figures: dict[str, float] = {
         "requests_per_s": loaded.requests / loaded.seconds,
         "p50_ms": loaded.p50_ms,
@@ -126,6 +129,7 @@ def measured(folder: Path, num_items: int, seconds: float) -> dict[str, Any]:
     with lab.served() as (pid, load):
         lab.write_answers(load)
         rows = rows_of({CPU: pid}, load, seconds)
+        of_many = {number: row_of({CPU: pid}, load, "V1", 1, seconds, number)[CPU] / number for number in USERS}
     say("KServe alone")
     with lab.echo() as (pid, load):
         echo = {name: row_of({CPU: pid}, load, name, 1, seconds)[CPU] for name in PROTOCOLS}
@@ -136,7 +140,12 @@ def measured(folder: Path, num_items: int, seconds: float) -> dict[str, Any]:
             bare_ms = echo[row["protocol"]] + sum(of_steps[name] for name in BARE)
             all_ms = echo[row["protocol"]] + sum(of_steps.values())
             row |= {f"ratio_{way}": round(row[CPU] / bare_ms, 2), f"ratio_of_all_{way}": round(row[CPU] / all_ms, 2)}
-    return {"rows": rows, "KServe alone, cpu_ms": echo, "steps, cpu_ms": steps}
+    return {
+        "rows": rows,
+        "V1 by users of a request, cpu_ms a user": {number: round(cpu_ms, 2) for number, cpu_ms in of_many.items()},
+        "KServe alone, cpu_ms": echo,
+        "steps, cpu_ms": steps,
+    }
 
 
 def measured_on_server(folder: Path, num_items: int, seconds: float) -> dict[str, Any]:

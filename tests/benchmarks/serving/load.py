@@ -76,27 +76,32 @@ class HttpRequest(NamedTuple):
     body: bytes
 
 
-def values_of(user: str) -> dict[str, list]:
-    return {"user_id": [user], "scenario": [SCENARIO], "k": [K]}
+def values_of(*users: str) -> dict[str, list]:
+    return {"user_id": list(users), "scenario": [SCENARIO] * len(users), "k": [K] * len(users)}
 
 
-def v1_request(user: str) -> HttpRequest:
-    body = {"instances": [{"user_id": user, "scenario": SCENARIO, "k": K}]}
+def v1_request(*users: str) -> HttpRequest:
+    body = {"instances": [{"user_id": user, "scenario": SCENARIO, "k": K} for user in users]}
     return HttpRequest({"Content-Type": "application/json"}, json.dumps(body).encode())
 
 
-def v2_request(user: str) -> HttpRequest:
+def v2_request(*users: str) -> HttpRequest:
     inputs = [
-        {"name": name, "shape": [1], "datatype": INPUTS[name], "data": values}
-        for name, values in values_of(user).items()
+        {"name": name, "shape": [len(users)], "datatype": INPUTS[name], "data": values}
+        for name, values in values_of(*users).items()
     ]
     return HttpRequest({"Content-Type": "application/json"}, json.dumps({"inputs": inputs}).encode())
 
 
-def v2_binary_request(user: str) -> HttpRequest:
-    binary = {name: packed(INPUTS[name], values) for name, values in values_of(user).items()}
+def v2_binary_request(*users: str) -> HttpRequest:
+    binary = {name: packed(INPUTS[name], values) for name, values in values_of(*users).items()}
     inputs = [
-        {"name": name, "shape": [1], "datatype": INPUTS[name], "parameters": {"binary_data_size": len(content)}}
+        {
+            "name": name,
+            "shape": [len(users)],
+            "datatype": INPUTS[name],
+            "parameters": {"binary_data_size": len(content)},
+        }
         for name, content in binary.items()
     ]
     head = json.dumps({"inputs": inputs}).encode()
@@ -137,22 +142,25 @@ class Load:
             folder,
         )
 
-    def run(self, protocol: str, num_connections: int, seconds: float) -> Loaded:
+    def run(self, protocol: str, num_connections: int, seconds: float, num_users: int = 1) -> Loaded:
+        """Return what requests got, each for so many users."""
+        starts = range(0, len(self.users) - num_users + 1, num_users)
+        groups = [self.users[start : start + num_users] for start in starts]
         if protocol == "gRPC":
-            return asyncio.run(self._grpc(num_connections, seconds))
-        return self._wrk(protocol, num_connections, seconds)
+            return asyncio.run(self._grpc(groups, num_connections, seconds))
+        return self._wrk(groups, protocol, num_connections, seconds)
 
-    def _wrk(self, protocol: str, num_connections: int, seconds: float) -> Loaded:
-        path, request_of_user, of_model = OF_HTTP[protocol]
-        requests = ",\n".join(lua_request(request_of_user(user)) for user in self.users)
+    def _wrk(self, groups: Sequence[Sequence[str]], protocol: str, num_connections: int, seconds: float) -> Loaded:
+        path, request_of_users, of_model = OF_HTTP[protocol]
+        requests = ",\n".join(lua_request(request_of_users(*users)) for users in groups)
         script = self.folder / "load.lua"
         script.write_text(SCRIPT.format(requests=requests, path=path, of_model=of_model))
         command = ["wrk", "-t1", f"-c{num_connections}", f"-d{round(seconds)}s", "--timeout=15s", "-s", str(script)]
         done = subprocess.run([*command, self.url], capture_output=True, text=True, check=True)
         return Loaded(**json.loads(done.stdout.splitlines()[-1]))
 
-    async def _grpc(self, num_connections: int, seconds: float) -> Loaded:
-        messages = [request_of(False, **values_of(user)).SerializeToString() for user in self.users]
+    async def _grpc(self, groups: Sequence[Sequence[str]], num_connections: int, seconds: float) -> Loaded:
+        messages = [request_of(False, **values_of(*users)).SerializeToString() for users in groups]
         walls: list[float] = []
         counts = {"errors": 0, "not_of_model": 0}
         end = time.monotonic() + seconds

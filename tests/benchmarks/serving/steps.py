@@ -24,6 +24,8 @@ from redrec.index.merge import Merged
 from redrec.index.ranker import RankedQuery
 from serving.config import ServingConfig
 from serving.histories import HistoryReader, encode_columns
+from serving.interests import KnownUser, QueriedUser
+from serving.requests import Query
 from serving.retriever import Retriever
 from serving.shedding import Waiting
 from serving.workers import TOWER
@@ -36,18 +38,22 @@ BARE = ("feature read", "tower", "search")
 
 def steps_of(retriever: Retriever) -> dict[str, Callable[[str], object]]:
     """Return each step as a function of the user's id; what comes before it is done once."""
-    bundle, histories = retriever.bundle, retriever.histories
-    scenario = bundle.manifest.scenarios.index(SCENARIO)
-    columns: dict[str, Any] = {user: histories.thread.submit(histories.read, user).result() for user in user_ids()}
-    history = {user: encode_columns(columns[user], bundle) for user in columns}
+    bundle, histories, lists, interests = retriever.bundle, retriever.histories, retriever.lists, retriever.interests
+    scenario, item_filter = bundle.manifest.scenarios.index(SCENARIO), ItemFilter(SCENARIO)
+    users = user_ids()
+    columns: dict[str, Any] = {user: histories.thread.submit(histories.read_many, [user]).result()[0] for user in users}
+    history = {user: encode_columns(columns[user], bundle) for user in users}
 
     def inputs_of(user: str) -> Any:
         return tower_inputs([history[user]], [scenario], [now_ms()], bundle.vectors_NE, bundle.history_config)
 
-    inputs = {user: inputs_of(user) for user in columns}
-    queried = {user: retriever._user(TOWER, history[user], SCENARIO, explains=False) for user in columns}
-    num_searched = retriever._num_searched(next(iter(queried.values())), K)
-    embedded, item_filter = retriever.embedded, ItemFilter(SCENARIO)
+    def queried_by(user: str) -> QueriedUser:
+        query = Query(user_id=user, scenario=SCENARIO, k=K)
+        (queried,) = interests.of(TOWER, [KnownUser(query, history[user], item_filter)], now_ms())
+        return queried
+
+    inputs, queried = {user: inputs_of(user) for user in users}, {user: queried_by(user) for user in users}
+    num_searched, embedded = lists.num_searched(queried[users[0]]), lists.embedded
     assert embedded is not None
 
     def search(user: str) -> SearchResult:
@@ -55,16 +61,16 @@ def steps_of(retriever: Retriever) -> dict[str, Callable[[str], object]]:
 
     def merge(user: str) -> Merged:
         scores_QK, items_QK = search(user)
-        return retriever.merge(scores_QK, items_QK, num_searched)
+        return lists.merge(scores_QK, items_QK, num_searched)
 
-    merged = {user: merge(user) for user in columns}
+    merged = {user: merge(user) for user in users}
     return {
-        "feature read": histories.read,
-        "tower": lambda user: retriever.tower(inputs[user]),
+        "feature read": lambda user: histories.read_many([user]),
+        "tower": lambda user: interests.tower(inputs[user]),
         "search": search,
         "history and inputs": lambda user: (encode_columns(columns[user], bundle), inputs_of(user)),
-        "boosts": lambda user: retriever._boosts(RankedQuery.of(*queried[user].query[:-1]), retriever.popular),
-        "merge and rank": lambda user: retriever._ranked(merged[user], queried[user], K),
+        "boosts": lambda user: interests.boosts(RankedQuery.of(*queried[user].query[:-1]), interests.popular),
+        "merge and rank": lambda user: lists._ranked(merged[user], queried[user]),
     }
 
 
