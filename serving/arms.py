@@ -21,7 +21,7 @@ from redrec.experiments.team_draft import Team
 from redrec.index.milvus import BundleMismatchError
 from serving.allocation_map import followed
 from serving.config import ServingConfig
-from serving.exposures import INTERLEAVED, MAX_QUEUED_LISTS, Exposure, ExposureLog, interleaved_folder
+from serving.exposures import INTERLEAVED, MAX_QUEUED_LISTS, Exposure, ExposureLog, destination, interleaved
 from serving.followed_bundle import CHANGES, POLL_S, REFUSED, REPLACED, FollowedBundle
 from serving.histories import HistoryReader
 from serving.interleaved import interleave, rows_of
@@ -147,8 +147,8 @@ class TwoArms:
         self.histories, self.waiting = histories, waiting
         self.control = Retriever(control, config, histories, waiting)
         self.treatment = Retriever(treatment, config, histories, waiting)
-        self.exposures = ExposureLog(files.exposures)
-        self.interleaved = ExposureLog(interleaved_folder(files.exposures), MAX_QUEUED_LISTS, counter=INTERLEAVED)
+        self.exposures = ExposureLog(destination(files.exposures))
+        self.interleaved = ExposureLog(destination(interleaved(files.exposures)), MAX_QUEUED_LISTS, INTERLEAVED)
         self.following: asyncio.Task[None] | None = None
 
     @property
@@ -166,8 +166,7 @@ class TwoArms:
         await self.control.close()
         await self.treatment.close()
         self.histories.close()
-        await asyncio.to_thread(self.exposures.close)
-        await asyncio.to_thread(self.interleaved.close)
+        await asyncio.gather(*(asyncio.to_thread(log.close) for log in (self.exposures, self.interleaved)))
 
     async def answers(self, queries: Sequence[Query]) -> list[Served]:
         """Return each query's answer by itself: the arms' retrievers share no run of a tower."""

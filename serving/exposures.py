@@ -1,11 +1,12 @@
-"""Exposures: one row where an arm was really served, appended to CSV files in a folder that `redrec gate` reads.
+"""Exposures: one row where an arm was really served, in CSV files in a folder that `redrec gate` reads, or in a topic.
 
 An interleaved list is an exposure to no arm: its items are rows of files in a folder of their own within it, which
-`redrec gate interleave` reads.
+`redrec gate interleave` reads, or of a topic of their own.
 
-A request only puts a row into a bounded queue. One thread writes what has gathered by one `write` per batch, so a file
-never ends inside a row, and starts a new file when one is large or old. Each server has files of its own, so several
-may write to one folder. A full queue or a full disk loses rows and never an answer; each lost row is counted.
+A request only puts a row into a bounded queue. One thread writes what has gathered: to a file by one `write` per batch,
+so that it never ends inside a row, and to a new one when it is large or old; or to a topic (`serving.exposure_topic`).
+Each server has files of its own, so several may write to one folder. A full queue, a full disk or a broker that is away
+loses rows and never an answer; each lost row is counted.
 """
 
 import csv
@@ -14,23 +15,25 @@ import logging
 import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 from queue import Empty, Full, Queue
 from threading import Thread
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from uuid import uuid4
 
 from prometheus_client import Counter
 
 from redrec.config import InputError
+from serving.exposure_topic import ExposureTopic, RowsLostError, TopicName, check_topic
 
 logger = logging.getLogger(__name__)
 
 EXPOSURES = Counter(
     "redrec_exposures",
-    "Exposures by outcome: written, or lost since the queue was full or the folder could not be written",
+    "Exposures by outcome: written, or lost since the queue was full or the folder or topic did not take them",
     ["outcome"],
 )
 INTERLEAVED = Counter("redrec_interleaved_items", "Items of interleaved lists by outcome, as exposures", ["outcome"])
@@ -73,23 +76,43 @@ class InterleavedItem(NamedTuple):
 Rows = Sequence[Exposure | InterleavedItem]
 
 
-def interleaved_folder(exposures: Path) -> Path:
-    return exposures / "interleaved"
+class Destination(Protocol):
+    """Where rows go; one thread uses it."""
+
+    def append(self, rows: Rows) -> None:
+        """Append the rows, or raise OSError; a RowsLostError says how many are lost."""
+
+    def close(self) -> None: ...
+
+
+def interleaved(named: Path | TopicName) -> Path | TopicName:
+    """Return the folder or topic of the interleaved lists."""
+    return named.interleaved if isinstance(named, TopicName) else named / "interleaved"
+
+
+def destination(named: Path | TopicName) -> Destination:
+    return ExposureTopic(named, os.environ) if isinstance(named, TopicName) else ExposureFiles(named)
+
+
+def check_destination(named: Path | TopicName) -> None:
+    """Check that rows can be written there; make the folder.
+
+    Raises:
+        InputError: They cannot.
+    """
+    if isinstance(named, TopicName):
+        check_topic(named, os.environ)
+    else:
+        check_folder(named)
 
 
 class ExposureLog:
     """Rows put in by `add` are written until `close`; all are of one type."""
 
-    def __init__(
-        self,
-        folder: Path,
-        max_queued: int = MAX_QUEUED,
-        max_bytes: int = MAX_BYTES,
-        max_age_s: float = MAX_AGE_S,
-        counter: Counter = EXPOSURES,
-    ) -> None:
-        self.files, self.counter = ExposureFiles(folder, max_bytes, max_age_s), counter
+    def __init__(self, destination: Destination, max_queued: int = MAX_QUEUED, counter: Counter = EXPOSURES) -> None:
+        self.destination, self.counter = destination, counter
         self.queue: Queue[Rows | None] = Queue(max_queued)
+        self.num_writing = 0
         self.is_failing = False
         for outcome in (WRITTEN, QUEUE_FULL, NOT_WRITTEN):
             counter.labels(outcome)  # 0 until there is one: an alert needs the first loss too
@@ -106,13 +129,15 @@ class ExposureLog:
         return True
 
     def close(self) -> None:
-        """Write what is queued, and end the thread."""
-        try:
+        """Write what is queued, and end the thread; what is not written within `STOP_S` is lost."""
+        until = time.monotonic() + STOP_S
+        with suppress(Full):
             self.queue.put(None, timeout=STOP_S)
-        except Full:
-            logger.warning("exposures: %d answers' are lost, since the folder does not take them", self.queue.qsize())
-            return
-        self.thread.join(STOP_S)
+        self.thread.join(max(until - time.monotonic(), 0.0))
+        if self.thread.is_alive():
+            num_lost = self.num_writing + sum(len(rows) for rows in self._queued() if rows is not None)
+            self.counter.labels(NOT_WRITTEN).inc(num_lost)
+            logger.warning("exposures: %d rows are lost, since they were not written in %.0f s", num_lost, STOP_S)
 
     def _write_all(self) -> None:
         is_open = True
@@ -123,7 +148,7 @@ class ExposureLog:
             answers += self._queued()
             is_open = None not in answers
             self._write(list(chain.from_iterable(rows for rows in answers if rows is not None)))
-        self.files.close()
+        self.destination.close()
 
     def _queued(self) -> list[Rows | None]:
         answers: list[Rows | None] = []
@@ -136,24 +161,24 @@ class ExposureLog:
     def _write(self, rows: Rows) -> None:
         if not rows:
             return
+        self.num_writing, num_lost = len(rows), 0
         try:
-            self.files.append(rows)
+            self.destination.append(rows)
         except OSError as error:
-            self.counter.labels(NOT_WRITTEN).inc(len(rows))
+            num_lost = error.num_rows if isinstance(error, RowsLostError) else len(rows)
             if not self.is_failing:
-                logger.warning("exposures: rows are lost until the folder can be written again: %s", error)
-            self.is_failing = True
-            return
-        self.counter.labels(WRITTEN).inc(len(rows))
-        if self.is_failing:
+                logger.warning("exposures: rows are lost until they can be written again: %s", error)
+        if self.is_failing and not num_lost:
             logger.info("exposures: rows are written again")
-        self.is_failing = False
+        self.num_writing, self.is_failing = 0, num_lost > 0
+        self.counter.labels(WRITTEN).inc(len(rows) - num_lost)
+        self.counter.labels(NOT_WRITTEN).inc(num_lost)
 
 
 class ExposureFiles:
     """The files of one server in a folder; one thread appends to them."""
 
-    def __init__(self, folder: Path, max_bytes: int, max_age_s: float) -> None:
+    def __init__(self, folder: Path, max_bytes: int = MAX_BYTES, max_age_s: float = MAX_AGE_S) -> None:
         self.folder, self.max_bytes, self.max_age_s = folder, max_bytes, max_age_s
         self.file: int | None = None
         self.opened_s = 0.0

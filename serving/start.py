@@ -11,6 +11,7 @@ from redrec.bundle.check import check_bundle
 from redrec.config import InputError, load_config
 from serving.address import Addresses
 from serving.config_map import MapName
+from serving.exposure_topic import TopicName
 
 TERMINATION_LOG = Path("/dev/termination-log")  # in each container of Kubernetes, by its default
 
@@ -20,7 +21,7 @@ class ExperimentFiles(NamedTuple):
 
     treatment: Path
     allocation: Path | MapName
-    exposures: Path
+    exposures: Path | TopicName
 
     @staticmethod
     def add_arguments(parser: ArgumentParser) -> None:
@@ -32,14 +33,18 @@ class ExperimentFiles(NamedTuple):
             help="YAML or JSON file with fields of redrec.experiments.allocation.Allocation, or configmap:NAME of the "
             "pod's namespace; its changes are followed",
         )
-        parser.add_argument("--exposures", type=Path, help="folder to write exposures to, for `redrec gate`")
+        parser.add_argument(
+            "--exposures",
+            help="folder to write exposures to, for `redrec gate`, or kafka:TOPIC, with Kafka's address and login in "
+            "REDREC_KAFKA_BOOTSTRAP_SERVERS and so on",
+        )
 
     @classmethod
     def of(cls, arguments: Namespace) -> "ExperimentFiles | None":
         """Return the options of a command; None if none is given.
 
         Raises:
-            InputError: Only some are given, or the ConfigMap's name is none.
+            InputError: Only some are given, or the name of the ConfigMap or the topic is none.
         """
         files = [arguments.treatment, arguments.allocation, arguments.exposures]
         if files == [None, None, None]:
@@ -50,7 +55,8 @@ class ExperimentFiles(NamedTuple):
                 "that the experiment is decided from. Give all three, or none."
             )
         allocation = MapName.read(arguments.allocation) or Path(arguments.allocation)
-        return cls(arguments.treatment, allocation, arguments.exposures)
+        exposures = TopicName.read(arguments.exposures) or Path(arguments.exposures)
+        return cls(arguments.treatment, allocation, exposures)
 
 
 def check_start(
@@ -59,10 +65,10 @@ def check_start(
     addresses: Addresses,
     experiment: ExperimentFiles | None = None,
 ) -> None:
-    """Check the folders, the allocation and the addresses.
+    """Check the folders or the topic, the allocation and the addresses.
 
     Raises:
-        InputError: A folder is not what it should be, or the server cannot listen on a port.
+        InputError: One is not what it should be, or the server cannot listen on a port.
     """
     check_bundle(bundle)
     if features is not None:
@@ -70,11 +76,11 @@ def check_start(
 
         checked_config(features, os.environ)
     if experiment is not None:
-        from serving.exposures import check_folder
+        from serving.exposures import check_destination
 
         check_bundle(experiment.treatment)
         check_allocation(experiment.allocation)
-        check_folder(experiment.exposures)
+        check_destination(experiment.exposures)
     addresses.check()
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from cli.main import main
-from serving.exposures import ExposureLog, InterleavedItem
+from serving.exposures import ExposureFiles, ExposureLog, InterleavedItem
 
 
 @pytest.fixture
 def tables(tmp_path: Path) -> list[str]:
     """150 users see an item of either team in ads and click the treatment's."""
-    shown, clicks = ExposureLog(tmp_path / "shown"), ["request_id,item_id"]
+    shown, clicks = ExposureLog(ExposureFiles(tmp_path / "shown")), ["request_id,item_id"]
     for number in range(150):
         own = f"r{number}", "towers-2", f"u{number}", "ads"
         for position, team in enumerate(("", "control", "treatment"), start=1):

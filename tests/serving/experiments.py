@@ -150,8 +150,8 @@ class Server(NamedTuple):
 
 
 @contextmanager
-def serving(bundles: TwoBundles, folder: Path, allocation: Allocation | None, **ports: int) -> Iterator[Server]:
-    """Serve both arms, or without an allocation the control alone; `ports` are those beside that of HTTP, by option."""
+def serving(bundles: TwoBundles, folder: Path, allocation: Allocation | None, **others: int | str) -> Iterator[Server]:
+    """Serve both arms, or without an allocation the control alone; `others` are options, such as further ports."""
     port, config, file = free_port(), folder / "serving.json", folder / "allocation.json"
     config.write_text(PATIENT.model_dump_json())
     options = {
@@ -159,13 +159,12 @@ def serving(bundles: TwoBundles, folder: Path, allocation: Allocation | None, **
         "features": bundles.features,
         "serving_config": config,
         "http_port": port,
-        **ports,
     }
     if allocation is not None:
         file.write_text(allocation.model_dump_json())
         options |= {"treatment": bundles.treatment.path, "allocation": file, "exposures": folder / "exposures"}
     words: list[str] = []
-    for name, value in options.items():
+    for name, value in (options | others).items():
         words += [f"--{name}", str(value)]
     process = start(*words)
     try:

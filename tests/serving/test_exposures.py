@@ -17,6 +17,7 @@ from serving.exposures import (
     QUEUE_FULL,
     WRITTEN,
     Exposure,
+    ExposureFiles,
     ExposureLog,
     InterleavedItem,
     check_folder,
@@ -38,7 +39,7 @@ def rows_in(folder: Path) -> pa.Table:
 
 
 def test_rows_come_back_as_they_were_and_texts_cannot_break_a_file(tmp_path: Path):
-    log = ExposureLog(tmp_path / "new" / "folder")
+    log = ExposureLog(ExposureFiles(tmp_path / "new" / "folder"))
     rows = [row(10 + number, user) for number, user in enumerate(HOSTILE)]
     rows += [Exposure("e99", *[HOSTILE[-1]] * 4, rows[0].timestamp, HOSTILE[0], HOSTILE[1])]
     assert all(log.add(one) for one in rows)
@@ -49,7 +50,7 @@ def test_rows_come_back_as_they_were_and_texts_cannot_break_a_file(tmp_path: Pat
 def test_a_large_and_an_old_file_are_followed_by_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(exposures, "GATHER_S", 0.0)
     for folder, limits in (("large", {"max_bytes": 2_000}), ("old", {"max_age_s": 0.0})):
-        log = ExposureLog(tmp_path / folder, **limits)
+        log = ExposureLog(ExposureFiles(tmp_path / folder, **limits))
         for number in range(100):
             log.add(row(100 + number))
             while not log.queue.empty():
@@ -61,7 +62,7 @@ def test_a_large_and_an_old_file_are_followed_by_another(tmp_path: Path, monkeyp
 
 
 def test_two_logs_share_a_folder(tmp_path: Path):
-    logs = [ExposureLog(tmp_path) for _ in range(2)]
+    logs = [ExposureLog(ExposureFiles(tmp_path)) for _ in range(2)]
     for number in range(10):
         logs[number % 2].add(row(number))
     for log in logs:
@@ -71,7 +72,7 @@ def test_two_logs_share_a_folder(tmp_path: Path):
 
 def test_a_full_queue_loses_rows_counts_them_and_never_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(exposures, "GATHER_S", 0.5)
-    log, before, written = ExposureLog(tmp_path, max_queued=20), counted(QUEUE_FULL), counted(WRITTEN)
+    log, before, written = ExposureLog(ExposureFiles(tmp_path), max_queued=20), counted(QUEUE_FULL), counted(WRITTEN)
     kept = sum(log.add(row(number)) for number in range(1000))
     assert 20 <= kept < 1000
     assert counted(QUEUE_FULL) - before == 1000 - kept
@@ -81,7 +82,7 @@ def test_a_full_queue_loses_rows_counts_them_and_never_waits(tmp_path: Path, mon
 
 def test_the_rows_of_one_answer_are_written_or_lost_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(exposures, "GATHER_S", 0.5)
-    log, before = ExposureLog(tmp_path, max_queued=5, counter=INTERLEAVED), lists_counted(QUEUE_FULL)
+    log, before = ExposureLog(ExposureFiles(tmp_path), max_queued=5, counter=INTERLEAVED), lists_counted(QUEUE_FULL)
     answers = [
         [
             InterleavedItem(f"r{n}", "towers-2", "u", "ads", f"i{position}", "", str(position), "2026", "p1")
@@ -106,7 +107,7 @@ def lists_counted(outcome: str) -> float:
 
 def test_a_full_disk_loses_whole_rows_and_writing_goes_on_when_there_is_room(tmp_path: Path):
     """The limit of a file's size is a disk that takes a part of a write and then nothing."""
-    log, before = ExposureLog(tmp_path), counted(NOT_WRITTEN)
+    log, before = ExposureLog(ExposureFiles(tmp_path)), counted(NOT_WRITTEN)
     log.add(row(100))
     wait_for(lambda: log.queue.empty() and any(tmp_path.iterdir()) and rows_in(tmp_path).num_rows == 1)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -128,7 +129,7 @@ def test_a_full_disk_loses_whole_rows_and_writing_goes_on_when_there_is_room(tmp
 
 def test_a_folder_that_becomes_a_file_or_is_removed_loses_rows_only_until_it_is_back(tmp_path: Path):
     folder, before = tmp_path / "exposures", counted(NOT_WRITTEN)
-    log = ExposureLog(folder)
+    log = ExposureLog(ExposureFiles(folder))
     log.add(row(1))
     wait_for(lambda: folder.is_dir() and any(folder.iterdir()))
     for file in folder.iterdir():

@@ -14,7 +14,7 @@ from cli.main import main
 from redrec.data.tables import connect, read
 from redrec.experiments.allocation import Allocation
 from redrec.experiments.assignment import arm_of
-from serving.exposures import interleaved_folder
+from serving.exposures import interleaved
 from serving.interleaved import interleave
 from serving.lists import Answer, Item
 from serving.requests import Query
@@ -66,7 +66,7 @@ def server(bundles: TwoBundles, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 def shown(server: Server) -> list[dict]:
-    rows = read(connect(), interleaved_folder(server.exposures), "shown lists").to_pyarrow().to_pylist()
+    rows = read(connect(), interleaved(server.exposures), "shown lists").to_pyarrow().to_pylist()
     return sorted(rows, key=lambda row: (row["request_id"], int(row["position"])))
 
 
@@ -99,7 +99,7 @@ def test_before_the_start_users_of_the_experiment_see_both_arms(
         {key: row[key] for key in ("request_id", "item_id")} for row in shown(server) if row["team"] == "treatment"
     ]
     pq.write_table(pa.Table.from_pylist(clicks), tmp_path / "clicks.parquet")
-    tables = ["--shown", str(interleaved_folder(server.exposures)), "--clicks", str(tmp_path / "clicks.parquet")]
+    tables = ["--shown", str(interleaved(server.exposures)), "--clicks", str(tmp_path / "clicks.parquet")]
     assert main(["gate", "interleave", *tables, "--json"]) == 0
     preferred = json.loads(capsys.readouterr().out)["scenarios"]["ads"]
     assert (preferred["verdict"], preferred["users"]) == ("treatment preferred", len(both))
@@ -132,7 +132,7 @@ def test_another_scenario_and_a_fallback_have_the_controls_list(server: Server):
 
 def wait_for_rows(server: Server, num_rows: int) -> None:
     for _ in range(100):
-        if interleaved_folder(server.exposures).is_dir() and len(shown(server)) >= num_rows:
+        if interleaved(server.exposures).is_dir() and len(shown(server)) >= num_rows:
             return
         time.sleep(0.1)
     raise AssertionError("the rows are not there after 10 s")

@@ -9,6 +9,7 @@ from redrec.bundle.reader import Bundle
 from redrec.config import InputError
 from serving.address import LOCAL, Address, Addresses
 from serving.config_map import MapName
+from serving.exposure_topic import TopicName
 from serving.start import ExperimentFiles, check_start, say_last_words
 from tests.redis_server import free_port
 
@@ -25,7 +26,7 @@ def test_the_folders_are_checked(bundle: Bundle, tmp_path: Path):
         check_start(bundle.path, tmp_path, http())
 
 
-def test_the_allocation_is_a_file_or_a_config_map():
+def test_the_allocation_is_a_file_or_a_config_map_and_exposures_go_to_a_folder_or_a_topic():
     parser = ArgumentParser()
     ExperimentFiles.add_arguments(parser)
     words = ["--treatment", "second", "--exposures", "exposures", "--allocation"]
@@ -33,6 +34,9 @@ def test_the_allocation_is_a_file_or_a_config_map():
     assert [files and files.allocation for files in given] == [Path("arms.yaml"), MapName("arms")]
     with pytest.raises(InputError, match="names no ConfigMap"):
         ExperimentFiles.of(parser.parse_args([*words, "configmap:a b"]))
+    assert given[0] and given[0].exposures == Path("exposures")
+    in_topic = ExperimentFiles.of(parser.parse_args([*words, "arms.yaml", "--exposures", "kafka:shop"]))
+    assert in_topic and in_topic.exposures == TopicName("shop")
     with pytest.raises(InputError, match="belong together"):
         ExperimentFiles.of(parser.parse_args(words[:2]))
 
