@@ -16,7 +16,7 @@ EXAMPLE = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--exposures", type=Path, required=True, help="Parquet file, or folder of the server's CSV files"
+        "--exposures", type=Path, required=True, help="Parquet, CSV or JSON lines: a file, or the server's folder"
     )
     parser.add_argument("--outcomes", type=Path, required=True, help="likewise: user_id, scenario, event, timestamp")
     parser.add_argument("--run", type=Path, required=True, help="run folder of the bundle that served")

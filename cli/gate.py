@@ -32,11 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, task in TASKS.items():
         add_command(tasks, name, task)
     parser.add_argument(
-        "--exposures", type=Path, help="Parquet file: exposure_id, experiment, user_id, scenario, arm, timestamp"
+        "--exposures",
+        type=Path,
+        help="Parquet, CSV or JSON lines, file or folder: exposure_id, experiment, user_id, scenario, arm, timestamp",
     )
-    parser.add_argument(
-        "--outcomes", type=Path, help="Parquet file: event_id, user_id, scenario, event, value, timestamp"
-    )
+    parser.add_argument("--outcomes", type=Path, help="likewise: event_id, user_id, scenario, event, value, timestamp")
     parser.add_argument(
         "--plan",
         type=Path,

@@ -22,12 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--shown",
         type=Path,
         required=True,
-        help="Parquet file, or folder of CSV files: request_id, experiment, user_id, scenario, item_id, team (control, "
-        "treatment, or nothing)",
+        help="Parquet, CSV or JSON lines, file or folder: request_id, experiment, user_id, scenario, item_id, team "
+        "(control, treatment, or nothing)",
     )
-    parser.add_argument(
-        "--clicks", type=Path, required=True, help="Parquet file, or folder of CSV files: request_id, item_id"
-    )
+    parser.add_argument("--clicks", type=Path, required=True, help="likewise: request_id, item_id")
     parser.add_argument("--experiment", help="name of the experiment (default: the only one of the shown lists)")
 
 

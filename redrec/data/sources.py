@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 from ibis.backends.sql import SQLBackend
 
 from redrec.config import InputError
-from redrec.data.tables import ROWS_PER_BATCH, errors_of, read_text
+from redrec.data.tables import ROWS_PER_BATCH, errors_of, read_parquet, read_text
 from redrec.store.objects import SCHEMES, Objects, is_object
 
 Source = str | Path | Any  # Any: a data frame, by the Arrow stream that it exports
@@ -99,15 +99,6 @@ def _type(file: Path, name: str) -> str:
     return next(type_ for type_, suffix in match.groupdict().items() if suffix)
 
 
-def _read_parquet(connection: SQLBackend, files: Sequence[Path]) -> ir.Table:
-    if connection.name == "duckdb":
-        return connection.read_parquet([str(file) for file in files], union_by_name=len(files) > 1)
-    frame = connection._session.read.option("mergeSchema", len(files) > 1).parquet(*map(str, files))
-    view = ibis.util.gen_name("read_parquet")
-    frame.createOrReplaceTempView(view)
-    return connection.table(view)
-
-
 def _read_text(connection: SQLBackend, files: Sequence[Path]) -> ir.Table:
     return read_text(connection, files, _separator(files[0]))
 
@@ -133,7 +124,7 @@ def _read_json(connection: SQLBackend, files: Sequence[Path]) -> ir.Table:
     return connection.read_json(paths, columns=columns)
 
 
-_READERS = {"parquet": _read_parquet, "text": _read_text, "json": _read_json}
+_READERS = {"parquet": read_parquet, "text": _read_text, "json": _read_json}
 
 
 def _downloaded(url: str, name: str, folder: Path) -> list[Path]:

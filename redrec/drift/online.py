@@ -48,7 +48,7 @@ def online_quality(
     """Return the online hit rate by scenario of the offline metrics.
 
     Args:
-        exposures: Parquet file or folder of CSV files with the columns EXPOSED.
+        exposures: Parquet, CSV or JSON lines file, or folder of such files, with the columns EXPOSED.
         outcomes: Likewise with the columns HAPPENED.
         event: The outcome that makes a hit.
         metrics: Content of metrics.json of the bundle that served, as `redrec.evaluation.evaluate` writes it.

@@ -129,7 +129,7 @@ def _columns(table: ir.Table, names: tuple[str, ...], name: str) -> ir.Table:
     if absent := [column for column in names if column not in table.columns]:
         raise InputError(
             f"The {name} have no column {', '.join(absent)}; they have {', '.join(table.columns)}. "
-            f"Give a Parquet file, or a folder of CSV files, with {', '.join(names)}."
+            f"Give a table with {', '.join(names)}."
         )
     return table.select(**{column: table[column].cast("string") for column in names})
 

@@ -91,7 +91,7 @@ def _typed(table: ir.Table, names: Sequence[str], name: str) -> ir.Table:
     if absent := [column for column in names if column not in table.columns]:
         raise InputError(
             f"The {name} have no column {', '.join(absent)}; they have {', '.join(table.columns)}. "
-            f"Give a Parquet file with {', '.join(names)}."
+            f"Give a table with {', '.join(names)}."
         )
     table = table.select(*names)
     if table[c.TIMESTAMP].type().is_timestamp():

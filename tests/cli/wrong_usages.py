@@ -164,8 +164,9 @@ WRONG = [
     ("query --user u1 --scenario ads --url ftp://localhost", "Give http://HOST:PORT"),
     # experiments
     ("gate --exposures nosuch.parquet --outcomes outcomes.parquet --plan plan.json", "nosuch.parquet"),
-    ("gate --exposures events.csv --outcomes outcomes.parquet --plan plan.json", "cannot be read"),
-    ("gate --exposures foreign --outcomes outcomes.parquet --plan plan.json", "foreign has no CSV file with rows"),
+    ("gate --exposures events.csv --outcomes outcomes.parquet --plan plan.json", "no column exposure_id"),
+    ("gate --exposures lone --outcomes outcomes.parquet --plan plan.json", "lone has no file with rows"),
+    ("gate --exposures foreign --outcomes outcomes.parquet --plan plan.json", "foreign has no file with rows"),
     ("gate --exposures outcomes.parquet --outcomes outcomes.parquet --plan plan.json", "no column exposure_id"),
     (f"gate {TABLES_OF_ARMS} --plan nosuch.json", "nosuch.json does not exist"),
     ("gate interleave --shown nosuch.parquet --clicks outcomes.parquet", "shown lists: nosuch.parquet does not exist"),

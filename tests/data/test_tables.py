@@ -5,6 +5,7 @@ They are compared on a generated world, its CSV export and real reviews.
 
 import gzip
 import itertools
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from feature_repo.materialize import materialize
+from redrec.config import InputError
 from redrec.data.prepare import DataConfig, prepare
 from redrec.data.tables import Engine, connect, epoch_ms, read
 from redrec.data.times import time_format, utc_times
@@ -135,3 +137,66 @@ def test_both_engines_read_the_times_of_parquet_alike(tmp_path):
     for engine in ENGINES:
         assert times_read_by(engine, tmp_path / "times.parquet") == {name: [1_709_296_215_000] for name in columns}
         assert times_read_by(engine, tmp_path / "int96.parquet") == {"int96": [1_709_296_215_000]}
+
+
+NAMES = ("user_id", "value", "seen", "note")
+TEXTS = [
+    ("007", "1.5", "2026-11-02T00:00:00.000+00:00", 'a "b", c'),
+    ("2026-01-01", "10", "2026-11-02T00:00:00.001+00:00", "日本\n"),
+    ("6F9619FF-8B86-D011-B42D-00CF4FC964FF", "0", "2026-11-02T00:00:00.002+00:00", "true"),
+]
+
+
+def folders_of_each_type(folder: Path) -> dict[str, Path]:
+    """Write the rows by each type in two files, the second in a folder of a partition, beside what is no table."""
+    folders = {name: folder / name for name in ("csv", "jsonl", "json", "parquet")}
+    for name, path in folders.items():
+        for rows, file in ((TEXTS[:2], path / f"a.{name}"), (TEXTS[2:], path / "partition=0" / f"b.{name}")):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            table = pa.Table.from_pylist([dict(zip(NAMES, row, strict=True)) for row in rows])
+            if name == "csv":
+                pa_csv.write_csv(table, file)
+            elif name == "parquet":
+                pq.write_table(table, file)
+            else:
+                file.write_text("".join(f"{json.dumps(row)}\n" for row in table.to_pylist()))
+        (path / "interleaved").mkdir()
+        (path / "interleaved" / f"c.{name}").write_text("other rows")
+        (path / f".hidden.{name}").write_text("half a row")
+        (path / f"empty.{name}").write_text("")
+        (path / "README").write_text("no table")
+    return folders
+
+
+def rows_of(engine: Engine, path: Path) -> list[tuple[str, ...]]:
+    table = read(connect(engine), path, "rows").order_by("seen").to_pyarrow()
+    return [tuple(row[name] for name in NAMES) for row in table.to_pylist()]
+
+
+@on_spark
+def test_a_folder_of_any_type_and_a_file_give_the_same_texts(tmp_path):
+    for name, folder in folders_of_each_type(tmp_path).items():
+        for engine in ENGINES:
+            assert rows_of(engine, folder) == TEXTS, (name, engine)
+            assert rows_of(engine, folder / f"a.{name}") == TEXTS[:2], (name, engine)
+
+
+def test_numbers_of_json_are_texts_too(tmp_path):
+    (tmp_path / "clicks.jsonl").write_text(
+        '{"user_id": "u", "value": 1.5}\n{"value": 7, "user_id": "v"}\n{"user_id": "w"}\n'
+    )
+    table = read(connect(), tmp_path, "clicks").order_by("user_id").to_pyarrow()
+    assert table["value"].to_pylist() == ["1.5", "7", None]
+
+
+def test_a_folder_of_several_types_or_of_none_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"has no file with rows\. Give a folder with files of \.csv, \.jsonl"):
+        read(connect(), tmp_path, "clicks")
+    (tmp_path / "a.csv").write_text("user_id\nu\n")
+    (tmp_path / "a.jsonl").write_text('{"user_id": "u"}\n')
+    with pytest.raises(InputError, match="has files of CSV and JSON lines. Leave those of one type"):
+        read(connect(), tmp_path, "clicks")
+    (tmp_path / "a.csv").unlink()
+    (tmp_path / "b.jsonl").write_text('{"user_id": "u')
+    with pytest.raises(InputError, match="cannot be read.*Check that it is a whole file"):
+        read(connect(), tmp_path, "clicks").to_pyarrow()

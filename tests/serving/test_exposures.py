@@ -150,7 +150,7 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"cannot be written to .*file.*Give a folder"):
         check_folder(tmp_path / "file")
-    with pytest.raises(InputError, match="has no CSV file with rows"):
+    with pytest.raises(InputError, match="has no file with rows"):
         rows_in(tmp_path / "new")
 
 
