@@ -25,11 +25,11 @@ logger = logging.getLogger(__name__)
 PREFIX = "kafka:"
 VARIABLES = "REDREC_KAFKA_"
 SERVERS = "bootstrap.servers"
-DEFAULTS = {"log_level": "2"}  # what fails is in the log's own words; 7 shows all
 FIXED = {
     "enable.idempotence": "true",  # and with it acks=all
     "allow.auto.create.topics": "false",  # with a broker's default partitions and replicas; a typo would be a topic
     "queue.buffering.max.messages": "0",  # the log's queue is the bound
+    "log_level": "2",  # a line for each attempt to connect is too much; the last problem is in the server's own log
 }
 CHECK_S = 10.0  # for a first answer, with TLS and a login
 LATE_S = 10.0  # a broker answers within milliseconds
@@ -193,7 +193,7 @@ def new_producer(settings: Mapping[str, str], on_problem: Callable[["KafkaError"
             "Install it, pip install 'redrec[kafka]', or give a folder."
         ) from error
     try:
-        return Producer({**DEFAULTS, **settings, **FIXED, "error_cb": on_problem})
+        return Producer({**settings, **FIXED, "error_cb": on_problem})
     except KafkaException as error:
         raise InputError(
             f"Kafka's client refuses its settings: {error.args[0].str()}. Each {VARIABLES}NAME is a setting of "

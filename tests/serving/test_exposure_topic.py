@@ -9,14 +9,18 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from itertools import count
+from itertools import count, product
 from pathlib import Path
 from urllib.error import URLError
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from redrec.config import InputError
 from redrec.experiments.allocation import Allocation
+from redrec.experiments.assignment import arm_of
+from redrec.experiments.gate import decide
 from serving import exposure_topic, exposures
 from serving.exposure_topic import ExposureTopic, RowsLostError, TopicName, check_topic
 from serving.exposures import (
@@ -33,7 +37,7 @@ from serving.exposures import (
 from serving.start import ExperimentFiles, check_start
 from tests.kafka_broker import Broker, kafka_broker
 from tests.redis_server import free_port
-from tests.serving.experiments import TwoBundles, serving, two_bundles
+from tests.serving.experiments import TwoBundles, serving, two_bundles, write_outcomes
 from tests.serving.test_exposures import HOSTILE, counted, row, wait_for
 from tests.serving.test_start import http
 
@@ -259,6 +263,36 @@ def test_a_server_logs_every_answer_up_to_sigterm_once_whatever_the_broker_does(
     assert sorted(one["user_id"] for one in rows) == sorted(answered)
     assert {(one["experiment"], one["plan_hash"]) for one in rows} == {("towers-2", plan.hash())}
     assert "Traceback" not in log and "lost" not in log
+
+
+def test_the_gate_decides_from_the_topics_rows_as_from_the_files(
+    broker: Broker, topic: TopicName, bundles: TwoBundles, tmp_path: Path
+):
+    plan = bundles.plan(days=2, looks=(1, 2), guardrails=())
+    moment = (plan.start + timedelta(minutes=1)).isoformat(timespec="milliseconds")
+    exposed = []
+    for scenario, number in product(plan.scenarios, range(400)):
+        arm = arm_of(plan, scenario, user := f"{number:03}").name
+        ids = "bundle", plan.hash()
+        exposed.append(Exposure(f"{scenario}-{user}", plan.experiment, user, scenario, arm, moment, *ids))
+    for named in (topic, tmp_path / "csv"):
+        log = ExposureLog(destination(named))
+        for one in exposed:
+            log.add(one)
+        log.close()
+    rows, sunk = broker.rows(topic.name), tmp_path / "parquet" / "partition=0"
+    (tmp_path / "jsonl").mkdir()
+    (tmp_path / "jsonl" / "topic.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in rows))
+    sunk.mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist(rows), sunk / "topic+0+0000000000.parquet")
+    write_outcomes(tmp_path / "outcomes.parquet", rows, {("ads", "treatment"): 3})
+    through = plan.start + timedelta(days=1)
+    decided = [
+        decide(tmp_path / name, tmp_path / "outcomes.parquet", plan, through) for name in ("csv", "jsonl", "parquet")
+    ]
+    assert decided[0] == decided[1] == decided[2]
+    verdicts = {scenario: decision.verdict for scenario, decision in decided[0].scenarios.items()}
+    assert verdicts == {"ads": "promote", "homefeed": "hold"}
 
 
 def test_interleaved_lists_have_a_topic_and_a_server_ends_in_time_without_a_broker(
