@@ -14,6 +14,7 @@ from redrec.experiments.decisions import Verdict
 from serving.__main__ import parse_arguments
 from serving.config_map import GATE_RIGHTS, KEY, SERVER_RIGHTS, MapName
 from serving.description import DECISION
+from serving.exposure_topic import TopicName, client_settings, new_producer
 from serving.start import ExperimentFiles
 from tests.cluster.tools import helm, run
 from tests.helm.readme import CHART
@@ -26,7 +27,11 @@ Objects = dict[tuple[str, str], dict[str, Any]]  # kind and name -> object
 
 @pytest.fixture(scope="module")
 def objects() -> Objects:
-    documents = yaml.safe_load_all(run(helm(), "template", "redrec", CHART, "--values", SHAPE))
+    return rendered(SHAPE)
+
+
+def rendered(shape: Path) -> Objects:
+    documents = yaml.safe_load_all(run(helm(), "template", "redrec", CHART, "--values", shape))
     return {(one["kind"], one["metadata"]["name"]): one for one in documents if one}
 
 
@@ -90,6 +95,18 @@ def test_the_server_sees_nothing_of_the_claim_but_its_exposures(objects: Objects
     (container,) = objects["ServingRuntime", "redrec"]["spec"]["containers"]
     (mount,) = (one for one in container["volumeMounts"] if one["name"] == "experiment")
     assert Path(mount["mountPath"]).name == mount["subPath"] == "exposures"
+
+
+def test_with_a_topic_the_server_has_no_claim_and_the_gate_reads_what_a_sink_writes_there():
+    objects = rendered(SHAPE.with_name("topic-values.yaml"))
+    runtime, gate = objects["ServingRuntime", "redrec"]["spec"], gate_pod(objects)
+    (container,) = runtime["containers"]
+    assert server_files(objects).exposures == TopicName("shop.exposures")
+    assert [one["name"] for one in runtime["volumes"]] == [one["name"] for one in container["volumeMounts"]] == ["tmp"]
+    assert claim(gate, gate["containers"][0]) == ("redrec-experiment", "/mnt/experiment")
+    settings = client_settings({one["name"]: one.get("value", "from the Secret") for one in container["env"]})
+    assert new_producer(settings, print) is not None
+    assert settings["sasl.password"] == "from the Secret"
 
 
 def test_the_treatment_is_a_run_folder_in_that_of_the_control(objects: Objects):
