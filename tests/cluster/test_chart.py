@@ -47,6 +47,25 @@ ENTRYPOINT ["python", "-c", "import sys; from kserve_storage import Storage; Sto
 QUOTA = (
     "requests.cpu=8,requests.memory=16Gi,limits.cpu=32,limits.memory=32Gi,pods=10"  # so each pod must say what it needs
 )
+KEDA = "serving.maxReplicas=2,serving.keda.enabled=true,serving.keda.serverAddress=http://prometheus:9090,serving.keda.query=up"
+SCALED_OBJECTS = {  # the definition of KEDA's resource, without its fields
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "scaledobjects.keda.sh"},
+    "spec": {
+        "group": "keda.sh",
+        "names": {"kind": "ScaledObject", "plural": "scaledobjects"},
+        "scope": "Namespaced",
+        "versions": [
+            {
+                "name": "v1alpha1",
+                "served": True,
+                "storage": True,
+                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+            }
+        ],
+    },
+}
 IMAGE = f"--set=serving.image.tag={TAG}"
 SETTINGS = [
     IMAGE,
@@ -180,6 +199,7 @@ def test_the_monitor_selects_the_service_that_kserve_makes(chart: Chart) -> None
     [
         ("serving.existingSecret=absent", "Secret absent of serving.existingSecret does not exist in namespace shop"),
         ("serving.storageUri=pvc://absent/x", "claim absent of serving.storageUri does not exist in namespace shop"),
+        (KEDA, "no ScaledObject. Install KEDA first"),
         ("serving.serviceMonitor.enabled=true", "no ServiceMonitor. Install the Prometheus Operator first"),
     ],
 )
@@ -190,6 +210,25 @@ def test_what_the_cluster_lacks_is_said_before_anything_is_installed(
         chart.helm("install", "refused", str(ROOT / "helm" / "redrec"), IMAGE, f"--set={setting}")
     assert chart.helm("list", "--short").split() == ["first"]
     assert "refused" not in chart.kubectl("get", "all,serviceaccounts,servingruntimes,roles,pvc", "-o", "name")
+
+
+def test_kserve_makes_a_scaled_object_of_the_query(chart: Chart) -> None:
+    """KEDA itself is not here: this is what it would read."""
+    chart.admin.kubectl("apply", "--server-side", "--filename", "-", stdin=json.dumps(SCALED_OBJECTS))
+    chart.kubectl("wait", "--for=condition=Established", "crd/scaledobjects.keda.sh", "--timeout=60s")
+    uri = f"--set=serving.storageUri={CLAIM}/demo"
+    chart.helm("install", "second", str(ROOT / "helm" / "redrec"), IMAGE, f"--set={KEDA}", uri)
+    chart.kubectl("wait", "--for=create", "scaledobject/second-redrec-predictor", "--timeout=60s")
+    selector = "serving.kserve.io/inferenceservice=second-redrec"
+    (scaled,) = json.loads(chart.kubectl("get", "scaledobjects,hpa", "-l", selector, "-o", "json"))["items"]
+    assert scaled["spec"]["scaleTargetRef"] == {"name": "second-redrec-predictor"}
+    assert (scaled["spec"]["minReplicaCount"], scaled["spec"]["maxReplicaCount"]) == (1, 2)
+    (trigger,) = scaled["spec"]["triggers"]
+    assert trigger["type"] == "prometheus"
+    assert trigger["metadata"] == {"serverAddress": "http://prometheus:9090", "query": "up", "threshold": "4"}
+    chart.helm("uninstall", "second")
+    upgrade = ["upgrade", "first", str(ROOT / "helm" / "redrec"), IMAGE, f"--set={KEDA}", "--dry-run=server"]
+    assert f"kubectl delete --namespace {NAMESPACE} hpa {SERVICE}-predictor" in chart.helm(*upgrade)
 
 
 def test_kserves_storage_initializer_downloads_a_release_under_restricted(

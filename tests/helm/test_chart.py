@@ -24,6 +24,7 @@ from redrec import __version__
 from redrec.config import load_config
 from serving import deploy
 from serving.__main__ import parse_arguments
+from serving.predictor import SECONDS
 from tests.cluster.tools import CRDS, ROOT, helm, run
 from tests.helm.readme import CHART, readme
 
@@ -31,6 +32,7 @@ MANIFESTS = ROOT / "serving" / "manifests"
 SHAPES = sorted((CHART / "ci").glob("*-values.yaml"))
 DEFAULT = CHART / "ci" / "default-values.yaml"
 KSERVE = ("kserve-0.15.2", "kserve-0.16.0", "kserve-0.18.1", ".")  # folders of definitions; the last is 0.20's
+KEDA = "serving.keda.enabled=true,serving.keda.serverAddress=http://prometheus:9090"
 
 Objects = dict[str, dict[str, Any]]  # kind -> object
 
@@ -98,9 +100,10 @@ def schema(version: str, kind: str) -> dict[str, Any]:
     return declared
 
 
+@pytest.mark.parametrize("shape", ["scheduling", "keda"])
 @pytest.mark.parametrize("version", KSERVE)
-def test_every_supported_kserve_declares_all_fields(version: str) -> None:
-    objects = render("--values", CHART / "ci" / "scheduling-values.yaml", "--set=serving.maxReplicas=9")
+def test_every_supported_kserve_declares_all_fields(version: str, shape: str) -> None:
+    objects = render("--values", CHART / "ci" / f"{shape}-values.yaml", "--set=serving.maxReplicas=9")
     services, runtimes = schema(version, "inferenceservices"), schema(version, "servingruntimes")
     assert unknown_fields(objects["InferenceService"]["spec"], services) == []
     assert unknown_fields(objects["ServingRuntime"]["spec"], runtimes) == []
@@ -133,6 +136,11 @@ def test_every_supported_shape_lints_and_renders(values: Path) -> None:
         ("serving.claim.size=5", "/serving/claim/size"),
         ("serving.serviceMonitor.interval=half", "/serving/serviceMonitor/interval"),
         ("serving.dashboard.labels=null", "missing property 'labels'"),
+        ("serving.keda.enabled=true,serving.keda.serverAddress=prometheus:9090", "/serving/keda/serverAddress"),
+        ("serving.keda.enabled=true", "serving.keda.serverAddress is not given. Give the address of Prometheus"),
+        (f"{KEDA},serving.keda.query=up", "serving.minReplicas and serving.maxReplicas are both 1. Raise maxReplicas"),
+        (f"{KEDA},serving.maxReplicas=2", "Enable serving.serviceMonitor, or give a query"),
+        (f"{KEDA},serving.maxReplicas=2,serving.keda.threshold=0.5", "/serving/keda/threshold"),
         (
             "pipelines.enabled=true",
             "pipelines.image.tag is not given. Give the repository and the tag that `make images`",
@@ -219,6 +227,34 @@ def test_pods_scale_with_their_cpu_use_if_there_may_be_more() -> None:
     )
     assert (scaled["maxReplicas"], scaled["scaleMetric"], scaled["scaleTarget"]) == (4, "cpu", 60)
     assert fixed["minReplicas"] == fixed["maxReplicas"] and not {"scaleMetric", "scaleTarget"} & set(fixed)
+
+
+def test_keda_scales_with_what_prometheus_reads_at_the_service() -> None:
+    service = render_shape("keda")["InferenceService"]
+    predictor = service["spec"]["predictor"]
+    assert service["metadata"]["annotations"]["serving.kserve.io/autoscalerClass"] == "keda"
+    assert (predictor["minReplicas"], predictor["maxReplicas"]) == (2, 8)
+    assert not {"scaleMetric", "scaleTarget"} & set(predictor)  # KServe refuses them beside KEDA
+    (metric,) = predictor["autoScaling"]["metrics"]
+    total = f'{SECONDS.describe()[0].name}_sum{{namespace="default", job="redrec-predictor"}}'
+    prometheus = {"backend": "prometheus", "serverAddress": "http://prometheus-operated.monitoring:9090"}
+    assert metric["external"]["metric"] == prometheus | {"query": f"sum(rate({total}[2m]))"}
+    assert metric["external"]["target"] == {"type": "Value", "value": 4}
+
+
+def test_a_query_of_ones_own_reaches_keda_as_it_is() -> None:
+    query = 'sum(rate(redrec_answers_total{job="shop"}[5m]))'
+    options = [
+        f"--set={KEDA},serving.maxReplicas=2,serving.keda.threshold=200",
+        f"--set-literal=serving.keda.query={query}",
+    ]
+    (metric,) = render(*options)["InferenceService"]["spec"]["predictor"]["autoScaling"]["metrics"]
+    assert metric["external"]["metric"] == {
+        "backend": "prometheus",
+        "serverAddress": "http://prometheus:9090",
+        "query": query,
+    }
+    assert metric["external"]["target"]["value"] == 200
 
 
 def test_scheduling_settings_reach_the_pods() -> None:

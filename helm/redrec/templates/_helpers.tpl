@@ -65,6 +65,12 @@ seccompProfile:
 {{- end -}}
 {{- end -}}
 
+{{/* What KEDA scales by: seconds of answers per second, which is the mean number of answers in progress. */}}
+{{- define "redrec.kedaQuery" -}}
+{{- $query := `sum(rate(redrec_answer_seconds_sum{namespace="%s", job="%s-predictor"}[2m]))` -}}
+{{ .Values.serving.keda.query | default (printf $query .Release.Namespace (include "redrec.fullname" .)) }}
+{{- end -}}
+
 {{/* Name of the claim for exposures, outcomes, ledger and decisions. */}}
 {{- define "redrec.experimentClaim" -}}
 {{ .Values.experiment.claim.name | default (printf "%s-experiment" (include "redrec.fullname" .)) }}
@@ -124,6 +130,15 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- if eq (int .grpcPort) (int .metricsPort) -}}
 {{- fail (printf "serving.grpcPort and serving.metricsPort are both %v. Give each its own." .grpcPort) -}}
 {{- end -}}
+{{- if .keda.enabled -}}
+{{- $_ := .keda.serverAddress | required "serving.keda.serverAddress is not given. Give the address of Prometheus, as in http://prometheus-operated.monitoring:9090" -}}
+{{- if eq (int .minReplicas) (int .maxReplicas) -}}
+{{- fail (printf "serving.keda.enabled is true, and serving.minReplicas and serving.maxReplicas are both %v. Raise maxReplicas, or leave serving.keda.enabled out." .minReplicas) -}}
+{{- end -}}
+{{- if not (or .keda.query .serviceMonitor.enabled) -}}
+{{- fail "serving.keda.query is not given, and serving.serviceMonitor.enabled is false, so Prometheus lacks what the default query reads. Enable serving.serviceMonitor, or give a query." -}}
+{{- end -}}
+{{- end -}}
 {{- range $name, $request := .resources.requests -}}
 {{- $limit := get $.Values.serving.resources.limits $name -}}
 {{- if and $limit (lt (include "redrec.quantity" $limit | float64) (include "redrec.quantity" $request | float64)) -}}
@@ -149,6 +164,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 {{- if and .serviceMonitor.enabled (not ($.Capabilities.APIVersions.Has "monitoring.coreos.com/v1/ServiceMonitor")) -}}
 {{- fail "The cluster has no ServiceMonitor. Install the Prometheus Operator first, or leave serving.serviceMonitor.enabled out." -}}
+{{- end -}}
+{{- if and .keda.enabled (not ($.Capabilities.APIVersions.Has "keda.sh/v1alpha1/ScaledObject")) -}}
+{{- fail "The cluster has no ScaledObject. Install KEDA first, or leave serving.keda.enabled out." -}}
 {{- end -}}
 {{- if and $.Values.experiment.enabled $.Values.experiment.analysisTemplate.enabled (not ($.Capabilities.APIVersions.Has "argoproj.io/v1alpha1/ClusterAnalysisTemplate")) -}}
 {{- fail "The cluster has no ClusterAnalysisTemplate. Install Argo Rollouts first, or leave experiment.analysisTemplate.enabled out." -}}
