@@ -199,6 +199,7 @@ def test_the_monitor_selects_the_service_that_kserve_makes(chart: Chart) -> None
     [
         ("serving.existingSecret=absent", "Secret absent of serving.existingSecret does not exist in namespace shop"),
         ("serving.storageUri=pvc://absent/x", "claim absent of serving.storageUri does not exist in namespace shop"),
+        ("serving.canary.storageUri=pvc://absent/x", "claim absent of serving.canary.storageUri does not exist"),
         (KEDA, "no ScaledObject. Install KEDA first"),
         ("serving.serviceMonitor.enabled=true", "no ServiceMonitor. Install the Prometheus Operator first"),
     ],
@@ -212,13 +213,14 @@ def test_what_the_cluster_lacks_is_said_before_anything_is_installed(
     assert "refused" not in chart.kubectl("get", "all,serviceaccounts,servingruntimes,roles,pvc", "-o", "name")
 
 
-def test_kserve_makes_a_scaled_object_of_the_query(chart: Chart) -> None:
+def test_kserve_makes_a_scaled_object_of_the_query_and_none_of_the_canary(chart: Chart) -> None:
     """KEDA itself is not here: this is what it would read."""
     chart.admin.kubectl("apply", "--server-side", "--filename", "-", stdin=json.dumps(SCALED_OBJECTS))
     chart.kubectl("wait", "--for=condition=Established", "crd/scaledobjects.keda.sh", "--timeout=60s")
-    uri = f"--set=serving.storageUri={CLAIM}/demo"
-    chart.helm("install", "second", str(ROOT / "helm" / "redrec"), IMAGE, f"--set={KEDA}", uri)
-    chart.kubectl("wait", "--for=create", "scaledobject/second-redrec-predictor", "--timeout=60s")
+    releases = f"serving.storageUri={CLAIM}/demo,serving.canary.storageUri={CLAIM}/next"
+    chart.helm("install", "second", str(ROOT / "helm" / "redrec"), IMAGE, f"--set={KEDA}", f"--set={releases}")
+    is_reconciled = "--for=jsonpath={.status.canaryStatuses[0].name}=canary"
+    chart.kubectl("wait", is_reconciled, "isvc/second-redrec", "--timeout=60s")
     selector = "serving.kserve.io/inferenceservice=second-redrec"
     (scaled,) = json.loads(chart.kubectl("get", "scaledobjects,hpa", "-l", selector, "-o", "json"))["items"]
     assert scaled["spec"]["scaleTargetRef"] == {"name": "second-redrec-predictor"}
@@ -292,6 +294,18 @@ def test_a_withdrawn_item_goes_and_comes_back_without_a_restart_or_a_failed_requ
     assert not any(item in shown(answer) for answer in clients.answers if answer["bundle_id"] == changed)
 
 
+def test_a_canary_answers_beside_the_others_with_the_next_bundle(chart: Chart, bundle: Bundle) -> None:
+    canary, scenario = RunFolder(chart.claim() / "canary"), bundle.manifest.scenarios[0]
+    shutil.copytree(chart.claim() / "demo", canary.path)
+    following = redrec("items", canary, "--withdraw", bundle.fallback[scenario][0])["bundle"]
+    settings = [*SETTINGS, "--set=serving.maxReplicas=2", f"--set=serving.canary.storageUri={CLAIM}/canary"]
+    notes = chart.helm("upgrade", "first", str(ROOT / "helm" / "redrec"), *settings)
+    assert f"The canary serves {CLAIM}/canary at the Service {SERVICE}-canary-predictor" in notes
+    chart.kubectl("wait", "--for=condition=CanaryPredictorReady", f"isvc/{SERVICE}", "--timeout=240s")
+    answers = [first_answer(chart.url(service), scenario, SERVICE) for service in (f"{SERVICE}-canary", SERVICE)]
+    assert [answer["bundle_id"] for answer in answers] == [following, bundle.manifest.id]
+
+
 def test_the_deploy_step_in_a_pod_of_its_account_reaches_ready_under_load_without_a_failed_request(
     chart: Chart, images: dict[str, str], bundle: Bundle
 ) -> None:
@@ -319,6 +333,8 @@ def test_a_deployed_release_stays_through_an_upgrade_to_a_new_image_under_load_w
         notes = chart.helm("upgrade", "first", str(ROOT / "helm" / "redrec"), *SETTINGS, *changes)
         wait_for_image(chart, f"{images['serving']}-next")
     assert f"A pipeline has deployed {CLAIM}/next; it stays" in notes
+    left = chart.kubectl("get", "deployments,hpa", "-o", "name").split()  # the canary of the tests before has ended
+    assert {name.partition("/")[2] for name in left} == {f"{SERVICE}-predictor"}
     assert (chart.spec()["model"]["storageUri"], chart.spec()["maxReplicas"]) == (f"{CLAIM}/next", 3)
 
 

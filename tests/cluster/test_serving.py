@@ -166,7 +166,7 @@ def test_the_pod_is_locked_down_and_carries_no_training_packages(cluster: Cluste
     }
 
 
-@pytest.mark.parametrize("shape", ["default", "object-store", "scheduling", "shared-claim"])
+@pytest.mark.parametrize("shape", ["canary", "default", "object-store", "scheduling", "shared-claim"])
 def test_the_api_and_kserve_accept_the_rendered_chart(cluster: Cluster, shape: str) -> None:
     chart = ROOT / "helm" / "redrec"
     values = chart / "ci" / f"{shape}-values.yaml"

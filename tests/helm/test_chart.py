@@ -82,7 +82,7 @@ def test_chart_and_manifests_name_the_image_that_make_images_builds() -> None:
 def unknown_fields(value: Any, schema: dict[str, Any], path: str = "") -> list[str]:
     """Return the fields that a structural schema does not declare, as the API's strict check finds them."""
     if isinstance(value, list):
-        fields = [unknown_fields(one, schema["items"], path) for one in value]
+        fields = [unknown_fields(one, schema.get("items", {}), path) for one in value]
     elif isinstance(value, dict) and "properties" in schema:
         declared = schema["properties"]
         fields = [unknown_fields(one, declared.get(name, {}), f"{path}.{name}") for name, one in value.items()]
@@ -108,6 +108,12 @@ def test_every_supported_kserve_declares_all_fields(version: str, shape: str) ->
     assert unknown_fields(objects["InferenceService"]["spec"], services) == []
     assert unknown_fields(objects["ServingRuntime"]["spec"], runtimes) == []
     assert unknown_fields({"predictor": {"nodeSelectr": {}}}, services) == [".predictor.nodeSelectr"]
+
+
+@pytest.mark.parametrize(("version", "undeclared"), [("kserve-0.18.1", [".canary"]), (".", [])])
+def test_a_canary_needs_kserve_0_20(version: str, undeclared: list[str]) -> None:
+    spec = render_shape("canary")["InferenceService"]["spec"]
+    assert unknown_fields(spec, schema(version, "inferenceservices")) == undeclared
 
 
 @pytest.mark.parametrize("values", SHAPES, ids=lambda path: path.stem)
@@ -136,6 +142,17 @@ def test_every_supported_shape_lints_and_renders(values: Path) -> None:
         ("serving.claim.size=5", "/serving/claim/size"),
         ("serving.serviceMonitor.interval=half", "/serving/serviceMonitor/interval"),
         ("serving.dashboard.labels=null", "missing property 'labels'"),
+        ("serving.canary.storageUri=redrec-bundles/second", "/serving/canary/storageUri"),
+        ("serving.canary.storageUri=s3://b/1,serving.canary.trafficPercent=101", "/serving/canary/trafficPercent"),
+        (
+            "serving.canary.trafficPercent=5",
+            "trafficPercent is 5, and serving.canary.storageUri is not given. Give the",
+        ),
+        (
+            "serving.storageUri=s3://b/1,serving.canary.storageUri=s3://b/1",
+            "serving.canary.storageUri and serving.storageUri are both s3://b/1. End the canary",
+        ),
+        ("serving.canary.storageUri=s3://b/1,experiment.enabled=true", "Leave the canary out until the experiment has"),
         ("serving.keda.enabled=true,serving.keda.serverAddress=prometheus:9090", "/serving/keda/serverAddress"),
         ("serving.keda.enabled=true", "serving.keda.serverAddress is not given. Give the address of Prometheus"),
         (f"{KEDA},serving.keda.query=up", "serving.minReplicas and serving.maxReplicas are both 1. Raise maxReplicas"),
@@ -255,6 +272,26 @@ def test_a_query_of_ones_own_reaches_keda_as_it_is() -> None:
         "query": query,
     }
     assert metric["external"]["target"]["value"] == 200
+
+
+def test_a_canary_serves_the_next_release_with_the_same_runtime_and_a_fixed_number_of_pods() -> None:
+    service = render_shape("canary")["InferenceService"]
+    (canary,), stable = service["spec"]["canary"], service["spec"]["predictor"]
+    assert service["metadata"]["annotations"]["serving.kserve.io/deploymentMode"] == "Standard"
+    assert (canary["trafficPercent"], canary["predictor"]["minReplicas"]) == (0, 1)
+    assert canary["predictor"]["annotations"] == {"serving.kserve.io/autoscalerClass": "none"}
+    model = {"name": "kserve-container", **stable["model"], "storageUri": "pvc://redrec-bundles/second"}
+    assert canary["predictor"]["model"] == model
+    fields = schema(".", "inferenceservices")["properties"]["canary"]["items"]["properties"]["predictor"]["properties"]
+    assert {*fields["model"]["required"]} <= {*model}
+
+
+@pytest.mark.parametrize(("percent", "num_pods"), [(0, 1), (1, 1), (50, 2), (51, 2), (67, 3), (100, 3)])
+def test_a_canary_has_its_share_of_the_pods_and_at_least_one(percent: int, num_pods: int) -> None:
+    values = CHART / "ci" / "canary-values.yaml"
+    objects = render("--values", values, f"--set=serving.minReplicas=3,serving.canary.trafficPercent={percent}")
+    (canary,) = objects["InferenceService"]["spec"]["canary"]
+    assert canary["predictor"]["minReplicas"] == num_pods
 
 
 def test_scheduling_settings_reach_the_pods() -> None:

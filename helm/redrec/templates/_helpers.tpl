@@ -65,7 +65,8 @@ seccompProfile:
 {{- end -}}
 {{- end -}}
 
-{{/* What KEDA scales by: seconds of answers per second, which is the mean number of answers in progress. */}}
+{{/* What KEDA scales by: seconds of answers per second, which is the mean number of answers in progress. A canary's Service is
+     another job of Prometheus. */}}
 {{- define "redrec.kedaQuery" -}}
 {{- $query := `sum(rate(redrec_answer_seconds_sum{namespace="%s", job="%s-predictor"}[2m]))` -}}
 {{ .Values.serving.keda.query | default (printf $query .Release.Namespace (include "redrec.fullname" .)) }}
@@ -130,6 +131,17 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- if eq (int .grpcPort) (int .metricsPort) -}}
 {{- fail (printf "serving.grpcPort and serving.metricsPort are both %v. Give each its own." .grpcPort) -}}
 {{- end -}}
+{{- with .canary -}}
+{{- if and .trafficPercent (not .storageUri) -}}
+{{- fail (printf "serving.canary.trafficPercent is %v, and serving.canary.storageUri is not given. Give the next release's run folder, or leave trafficPercent out." .trafficPercent) -}}
+{{- end -}}
+{{- if eq .storageUri (include "redrec.valuesUri" $) -}}
+{{- fail (printf "serving.canary.storageUri and serving.storageUri are both %s. End the canary of a release that all pods serve: --set serving.canary.storageUri= --set serving.canary.trafficPercent=0" .storageUri) -}}
+{{- end -}}
+{{- if and .storageUri $.Values.experiment.enabled -}}
+{{- fail (printf "serving.canary.storageUri is %s, and experiment.enabled is true. A canary answers at random by request, so users of both arms would get it. Leave the canary out until the experiment has ended." .storageUri) -}}
+{{- end -}}
+{{- end -}}
 {{- if .keda.enabled -}}
 {{- $_ := .keda.serverAddress | required "serving.keda.serverAddress is not given. Give the address of Prometheus, as in http://prometheus-operated.monitoring:9090" -}}
 {{- if eq (int .minReplicas) (int .maxReplicas) -}}
@@ -171,10 +183,12 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- if and $.Values.experiment.enabled $.Values.experiment.analysisTemplate.enabled (not ($.Capabilities.APIVersions.Has "argoproj.io/v1alpha1/ClusterAnalysisTemplate")) -}}
 {{- fail "The cluster has no ClusterAnalysisTemplate. Install Argo Rollouts first, or leave experiment.analysisTemplate.enabled out." -}}
 {{- end -}}
-{{- $claim := regexFind "^pvc://[^/]+" $uri | trimPrefix "pvc://" -}}
-{{- $isCreated := and .claim.create (eq $claim (include "redrec.claim" $)) -}}
+{{- range $value, $read := dict "serving.storageUri" $uri "serving.canary.storageUri" .canary.storageUri -}}
+{{- $claim := regexFind "^pvc://[^/]+" $read | trimPrefix "pvc://" -}}
+{{- $isCreated := and $.Values.serving.claim.create (eq $claim (include "redrec.claim" $)) -}}
 {{- if and $claim (not $isCreated) (not (lookup "v1" "PersistentVolumeClaim" $namespace $claim)) -}}
-{{- fail (printf "The claim %s of serving.storageUri does not exist in namespace %s. Create it first, or let the chart create it: --set serving.claim.create=true --set serving.claim.name=%s" $claim $namespace $claim) -}}
+{{- fail (printf "The claim %s of %s does not exist in namespace %s. Create it first, or let the chart create it: --set serving.claim.create=true --set serving.claim.name=%s" $claim $value $namespace $claim) -}}
+{{- end -}}
 {{- end -}}
 {{- with .existingSecret -}}
 {{- $secret := lookup "v1" "Secret" $namespace . -}}
@@ -183,7 +197,8 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 {{- $endpoint := dig "data" "AWS_ENDPOINT_URL" "" $secret | b64dec -}}
 {{- $isKnown := or (dig "data" "S3_ENDPOINT" "" $secret) (dig "metadata" "annotations" "serving.kserve.io/s3-endpoint" "" $secret) -}}
-{{- if and $endpoint (not $isKnown) (hasPrefix "s3://" $uri) -}}
+{{- $isStore := or (hasPrefix "s3://" $uri) (hasPrefix "s3://" $.Values.serving.canary.storageUri) -}}
+{{- if and $endpoint (not $isKnown) $isStore -}}
 {{- $host := regexReplaceAll "^https?://" $endpoint "" | trimSuffix "/" -}}
 {{- $https := ternary "1" "0" (hasPrefix "https://" $endpoint) -}}
 {{- fail (printf "KServe does not read AWS_ENDPOINT_URL of the Secret %s. Annotate the Secret first: kubectl annotate secret %s --namespace %s serving.kserve.io/s3-endpoint=%s serving.kserve.io/s3-usehttps=%s" . . $namespace $host $https) -}}
