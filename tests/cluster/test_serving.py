@@ -18,7 +18,6 @@ from redrec.folders import RunFolder
 from redrec.history import encode_history, tower_inputs
 from redrec.index.merge import Merged
 from redrec.index.ranker import RankedQuery
-from redrec.model.boosts import own_items
 from redrec.model.session import open_tower
 from serving.client import post
 from tests.cluster.conftest import Cluster, Service
@@ -102,12 +101,12 @@ def exact_top_k(run_folder: Path, bundle: Bundle, user: str, scenario: str) -> l
     score_N = (bundle.embeddings_ND.astype(np.float32) @ interests_BQD[0].T).max(axis=1)
     popular_N = popularity_boosts(run_folder, bundle, scenario, is_allowed_N)
     score_N += popular_N
-    own = own_items(events, query_scenario, now_ms)
-    score_N[own.items_T] += own.boosts(bundle.manifest.boosts[query_scenario], bundle.manifest.logit_scale)
+    query = RankedQuery.of(interests_BQD[0], events, query_scenario, now_ms)
+    own = query.own.boosts(bundle.manifest.boosts[query_scenario], bundle.manifest.logit_scale)
+    score_N[own.items_T] += own.boost_T
     num_contenders = max(K, bundle.ranker.num_contenders)
     best_C = np.argsort(-np.where(is_allowed_N, score_N, -np.inf), kind="stable")[:num_contenders]
     best = Merged(best_C, score_N[best_C], np.zeros_like(best_C))
-    query = RankedQuery.of(interests_BQD[0], events, query_scenario, now_ms)
     ranked = bundle.ranker.ranked(best, query, popular_N[best_C], bundle.embeddings_ND)
     return [bundle.item_ids[item] for item in ranked.items_K[:K]]
 
