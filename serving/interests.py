@@ -63,7 +63,7 @@ class Interests:
         interests = (self.of_tower if is_of_tower else self._of_medoids)(histories, scenario_B, moment_ms)
         popular, users = self.popular if is_of_tower else self.popular_of_medoids, []
         for one, scenario, interests_QD in zip(known, scenario_B, interests, strict=True):
-            query = RankedQuery.of(interests_QD, one.history, scenario, moment_ms)
+            query = RankedQuery(interests_QD, one.history, scenario, moment_ms)
             users.append(QueriedUser(one, stage, query, self.boosts(query, popular)))
         return users
 
@@ -84,5 +84,5 @@ class Interests:
 
     def boosts(self, query: RankedQuery, popular: Mapping[str, PopularItems]) -> Boosted:
         manifest = self.bundle.manifest
-        own = query.own.boosts(manifest.boosts[query.scenario], manifest.logit_scale)
+        own = query.own_boosts(manifest.boosts[query.scenario], manifest.logit_scale)
         return Boosted(popular.get(manifest.scenarios[query.scenario]), own)

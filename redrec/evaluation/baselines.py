@@ -22,6 +22,7 @@ from redrec.evaluation.popularity import Popularity
 from redrec.evaluation.scorers import Boosts, Scorer
 from redrec.folders import DataFolder
 from redrec.history import History, Ints
+from redrec.index.ranker import RankedQuery
 from redrec.model.boosts import NOTHING, Own
 
 COUNT_ANYWHERE = 2.0**-12  # of a count in the scenario: users have fewer events
@@ -40,22 +41,22 @@ def popularity(counts_SN: Ints) -> Scorer:
 
 
 def recent_popularity(popularity: Popularity) -> Scorer:
-    return _without_model(popularity, lambda known, scenario, moment_ms: NOTHING)
+    return _without_model(popularity, lambda query: NOTHING)
 
 
 def own_counts(popularity: Popularity) -> Scorer:
     """A count in the scenario is 1, in any scenario `COUNT_ANYWHERE`; popularity is below one of either."""
 
-    def own(known: History, scenario: int, moment_ms: int) -> Own:
-        items_T, item_L = np.unique(known.item_L, return_inverse=True)
-        in_scenario_T = np.bincount(item_L, known.scenario_L == scenario, minlength=len(items_T))
+    def own(query: RankedQuery) -> Own:
+        items_T, item_L = np.unique(query.history.item_L, return_inverse=True)
+        in_scenario_T = np.bincount(item_L, query.history.scenario_L == query.scenario, minlength=len(items_T))
         anywhere_T = np.bincount(item_L, minlength=len(items_T))
         return Own(items_T, (in_scenario_T + COUNT_ANYWHERE * anywhere_T).astype(np.float32))
 
     return _without_model(popularity, own)
 
 
-def _without_model(popularity: Popularity, own: Callable[[History, int, int], Own]) -> Scorer:
+def _without_model(popularity: Popularity, own: Callable[[RankedQuery], Own]) -> Scorer:
     """Return a scorer whose scores are boosts alone; that of popularity is below `COUNT_ANYWHERE`."""
     num_items = popularity.allowed_SN.shape[1]
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from redrec.data.histories import Histories
 from redrec.evaluation.cases import Case
 from redrec.evaluation.scorers import Scorer
-from redrec.history import Ints
+from redrec.history import History, Ints
 from redrec.index.exact import ITEMS_PER_PRODUCT, NO_ITEM, USERS_PER_PRODUCT, best_scores, top_k
 from redrec.index.merge import Merged, merge_max
 from redrec.index.ranker import RankedQuery, Ranker
@@ -52,11 +52,14 @@ def queries_of(scorer: Scorer, histories: Histories, cases: Sequence[Case], scen
     if not cases:
         return []
     known = [case.known(histories) for case in cases]
-    interests_UQD = scorer.interests_of(known, scenario, np.array([case.moment_ms for case in cases]))
-    return [
-        RankedQuery.of(interests_QD, history, scenario, case.moment_ms)
-        for case, history, interests_QD in zip(cases, known, interests_UQD, strict=True)
-    ]
+    return queries_with(scorer, known, scenario, np.array([case.moment_ms for case in cases]))
+
+
+def queries_with(scorer: Scorer, histories: Sequence[History], scenario: int, moment_ms_U: Ints) -> list[RankedQuery]:
+    """Return what the scorer makes of each history at its moment."""
+    interests_UQD = scorer.interests_of(histories, scenario, moment_ms_U)
+    of_user = zip(interests_UQD, histories, moment_ms_U.tolist(), strict=True)
+    return [RankedQuery(interests_QD, history, scenario, ms) for interests_QD, history, ms in of_user]
 
 
 def contenders(
@@ -65,7 +68,8 @@ def contenders(
     """Return each query's k best items before they are ranked; a block of the catalog is read once for all queries."""
     if not queries:
         return []
-    candidates, own = np.flatnonzero(is_candidate_N), [_own_boosts(scorer, query) for query in queries]
+    candidates, boosts = np.flatnonzero(is_candidate_N), scorer.boosts
+    own = [NOTHING if boosts is None else boosts.own(query) for query in queries]
     interests_UQD = np.stack([query.interests_QD for query in queries]).astype(np.float32)
     user_slices = [slice(u, u + USERS_PER_PRODUCT) for u in range(0, len(queries), USERS_PER_PRODUCT)]
     scores_UK, items_UK = np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
@@ -82,12 +86,6 @@ def contenders(
         scores_UK, items_UK = (np.concatenate(values) for values in zip(*kept, strict=True))
     items_UK = np.where(scores_UK > LEFT_OUT / 2, items_UK, NO_ITEM)
     return [merge_max(scores_K[None], items_K[None], k) for scores_K, items_K in zip(scores_UK, items_UK, strict=True)]
-
-
-def _own_boosts(scorer: Scorer, query: RankedQuery) -> Own:
-    if scorer.boosts is None:
-        return NOTHING
-    return scorer.boosts.own(query.history, query.scenario, query.moment_ms)
 
 
 def _add_boosts(

@@ -19,12 +19,11 @@ from numpy.typing import NDArray
 
 from redrec.data.histories import Histories
 from redrec.evaluation.cases import Case, padded_targets, without_scenario
-from redrec.evaluation.contenders import reranked
+from redrec.evaluation.contenders import queries_with, reranked
 from redrec.evaluation.popularity import last_hour
 from redrec.evaluation.scorers import Scorer
 from redrec.history import Ints
 from redrec.index.exact import ITEMS_PER_PRODUCT, USERS_PER_PRODUCT, best_scores
-from redrec.index.ranker import RankedQuery
 from redrec.model.boosts import Own
 
 USERS_PER_BLOCK = 1024  # per read of the catalog
@@ -94,16 +93,14 @@ def rank_cases(
         known = [cases[u].known(histories) for u in block_B]
         shown = known if removed is None else [without_scenario(history, removed) for history in known]
         moment_ms_B = np.array([cases[u].moment_ms for u in block_B])
-        interests_BQD = scorer.interests_of(shown, scenario, moment_ms_B)
+        queries = queries_with(scorer, shown, scenario, moment_ms_B)
+        interests_BQD = np.stack([query.interests_QD for query in queries])
         seen, boost_N, own = [history.item_L for history in known], None, None
         if scorer.boosts is not None:
-            boost_N = scorer.boosts.popular(scenario, moment_ms)
-            own = [scorer.boosts.own(h, scenario, int(ms)) for h, ms in zip(shown, moment_ms_B, strict=True)]
+            boost_N, own = scorer.boosts.popular(scenario, moment_ms), list(map(scorer.boosts.own, queries))
         target_BT = target_UT[block_B]
         ranks = rank_targets(interests_BQD, scorer.embeddings_ND, target_BT, seen, is_candidate_N, boost_N, own)
         if scorer.ranker is not None:
-            of_user = zip(interests_BQD, shown, moment_ms_B.tolist(), strict=True)
-            queries = [RankedQuery.of(interests_QD, history, scenario, ms) for interests_QD, history, ms in of_user]
             both_BT = reranked(scorer, queries, *ranks[:2], target_BT, seen, is_candidate_N)
             ranks = Ranks(*both_BT, *ranks[2:])
         blocks.append(ranks)

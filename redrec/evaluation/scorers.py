@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from redrec.evaluation.popularity import Popularity
 from redrec.folders import ModelFolder
 from redrec.history import History, HistoryConfig, Ints, tower_inputs
-from redrec.index.ranker import Ranker
-from redrec.model.boosts import BoostWeights, Own, left_out, own_boosts
+from redrec.index.ranker import RankedQuery, Ranker
+from redrec.model.boosts import BoostWeights, Own, left_out
 from redrec.model.session import open_tower
 
 # histories, the queried scenario, and each user's moment of the query in milliseconds -> interests_BQD
@@ -32,11 +32,11 @@ class Boosts(NamedTuple):
     """What is added to the scores of a queried scenario at a moment: by item, and by the user's own items."""
 
     popular: Callable[[int, int], NDArray[np.float32]]  # scenario, moment -> boost_N
-    own: Callable[[History, int, int], Own]  # known events, scenario, moment
+    own: Callable[[RankedQuery], Own]
 
-    def of_all(self, known: History, scenario: int, moment_ms: int) -> NDArray[np.float32]:
+    def of_all(self, query: RankedQuery) -> NDArray[np.float32]:
         """Return both boosts of all items for one user, `boost_N`."""
-        boost_N, own = self.popular(scenario, moment_ms).copy(), self.own(known, scenario, moment_ms)
+        boost_N, own = self.popular(query.scenario, query.moment_ms).copy(), self.own(query)
         boost_N[own.items_T] += own.boost_T
         return boost_N
 
@@ -84,9 +84,8 @@ def with_boosts(
     def popular(scenario: int, moment_ms: int) -> NDArray[np.float32]:
         return popularity.lifts(moment_ms, scenario) * np.float32(weights[scenario].popularity / logit_scale)
 
-    def own(known: History, scenario: int, moment_ms: int) -> Own:
-        if weights[scenario].excludes_seen:
-            return left_out(known)
-        return own_boosts(known, scenario, moment_ms, weights[scenario], logit_scale)
+    def own(query: RankedQuery) -> Own:
+        of_scenario = weights[query.scenario]
+        return left_out(query.history) if of_scenario.excludes_seen else query.own_boosts(of_scenario, logit_scale)
 
     return scorer._replace(boosts=Boosts(popular, own))

@@ -10,6 +10,8 @@ All features are known when a user is queried, in evaluation as in serving (`FEA
 Shapes: C contenders, F features, H hidden, S scenarios, N items, Q interests, L events, D embedding.
 """
 
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -20,7 +22,7 @@ from pydantic import NonNegativeInt
 from redrec.config import Config
 from redrec.history import MS_PER_DAY, History, Ints
 from redrec.index.merge import Merged
-from redrec.model.boosts import MAX_COUNTED, OWN_COUNTS, OwnItems, own_items
+from redrec.model.boosts import MAX_COUNTED, NOTHING, OWN_COUNTS, BoostWeights, Own, OwnItems, own_items
 
 Floats = NDArray[np.floating]
 
@@ -46,18 +48,23 @@ class RankerConfig(Config):
     num_contenders: NonNegativeInt = 80  # items of a user that are ordered; 0: the order is that of the search
 
 
-class RankedQuery(NamedTuple):
+@dataclass(frozen=True)
+class RankedQuery:
     """Who is queried, where and when."""
 
     interests_QD: Floats
     history: History
     scenario: int
     moment_ms: int
-    own: OwnItems
 
-    @classmethod
-    def of(cls, interests_QD: Floats, history: History, scenario: int, moment_ms: int) -> Self:
-        return cls(interests_QD, history, scenario, moment_ms, own_items(history, scenario, moment_ms))
+    @cached_property
+    def own(self) -> OwnItems:
+        """The user's own items, counted when they are first read."""
+        return own_items(self.history, self.scenario, self.moment_ms)
+
+    def own_boosts(self, weights: BoostWeights, logit_scale: float) -> Own:
+        """Return the boosts of the user's own items, in evaluation as in serving."""
+        return self.own.boosts(weights, logit_scale) if weights.has_own else NOTHING
 
 
 class Networks(NamedTuple):

@@ -92,8 +92,6 @@ class OwnItems(NamedTuple):
         return log_counts_CF
 
     def boosts(self, weights: BoostWeights, logit_scale: float) -> Own:
-        if not weights.has_own:
-            return NOTHING
         boost_T = self.log_counts_TF @ np.array(weights.own, np.float32) / np.float32(logit_scale)
         return Own(self.items_T, boost_T)
 
@@ -115,11 +113,6 @@ def own_items(history: History, scenario: int, moment_ms: int) -> OwnItems:
     shape = len(items_T), len(OWN_COUNTS)
     counts_TF = np.bincount(count_LF.ravel(), weights_LF.ravel(), minlength=shape[0] * shape[1]).reshape(shape)
     return OwnItems(items_T, np.log1p(counts_TF.astype(np.float32)))
-
-
-def own_boosts(history: History, scenario: int, moment_ms: int, weights: BoostWeights, logit_scale: float) -> Own:
-    """Return the boosts of a user's own items in one scenario, in evaluation as in serving."""
-    return own_items(history, scenario, moment_ms).boosts(weights, logit_scale) if weights.has_own else NOTHING
 
 
 def left_out(history: History) -> Own:

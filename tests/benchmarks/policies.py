@@ -100,7 +100,7 @@ class Measured:
             interests_QD = self.scorer.interests_of([history], scenario, np.array([case.moment_ms]))[0]
         else:
             interests_QD = self.embeddings_ND[medoids(history, scenario, self.embeddings_ND, case.moment_ms)]
-        return RankedQuery.of(interests_QD, history, scenario, case.moment_ms)
+        return RankedQuery(interests_QD, history, scenario, case.moment_ms)
 
     def lists(
         self, query: RankedQuery, ways: dict[str, Way], ks: tuple[int, ...], *, has_tower: bool
@@ -108,7 +108,7 @@ class Measured:
         """Return the list of each way and length; the query is searched once."""
         boosts = (self.scorer if has_tower else self.of_medoids).boosts
         assert boosts is not None
-        boost_N = boosts.of_all(query.history, query.scenario, query.moment_ms)
+        boost_N = boosts.of_all(query)
         num_searched = max(*ks, self.ranker.num_contenders)
         is_allowed_N = self.allowed_SN[query.scenario]
         result = exact_search(query.interests_QD, self.embeddings_ND, num_searched, is_allowed_N, boost_N)

@@ -101,8 +101,8 @@ def exact_top_k(run_folder: Path, bundle: Bundle, user: str, scenario: str) -> l
     score_N = (bundle.embeddings_ND.astype(np.float32) @ interests_BQD[0].T).max(axis=1)
     popular_N = popularity_boosts(run_folder, bundle, scenario, is_allowed_N)
     score_N += popular_N
-    query = RankedQuery.of(interests_BQD[0], events, query_scenario, now_ms)
-    own = query.own.boosts(bundle.manifest.boosts[query_scenario], bundle.manifest.logit_scale)
+    query = RankedQuery(interests_BQD[0], events, query_scenario, now_ms)
+    own = query.own_boosts(bundle.manifest.boosts[query_scenario], bundle.manifest.logit_scale)
     score_N[own.items_T] += own.boost_T
     num_contenders = max(K, bundle.ranker.num_contenders)
     best_C = np.argsort(-np.where(is_allowed_N, score_N, -np.inf), kind="stable")[:num_contenders]

@@ -38,7 +38,7 @@ def all_scores(scorer: Scorer, query: RankedQuery) -> np.ndarray:
     """Every item's boosted score a second way, as it is compared: to five decimals."""
     assert scorer.boosts
     cosine_N = (query.interests_QD @ scorer.embeddings_ND.T).max(0)
-    scores_N = cosine_N + scorer.boosts.of_all(query.history, 0, query.moment_ms)
+    scores_N = cosine_N + scorer.boosts.of_all(query)
     return np.where(ALLOWED_N, scores_N, -np.inf).round(5)
 
 

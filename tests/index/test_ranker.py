@@ -1,5 +1,7 @@
 """Ranker: it reads what is known of each item, and orders by its network."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -15,7 +17,7 @@ INTERESTS = np.array([[1, 0, 0, 0], [0.6, 0.8, 0, 0]], dtype=np.float32)
 FIRST_MS = np.array([NOW_MS - 7 * DAY, NOW_MS - DAY, NOW_MS, NEVER])
 ITEM_L, SCENARIO_L = [3, 0, 0], [1, 0, 1]
 HISTORY = History(*map(np.array, (ITEM_L, [0, 0, 0], SCENARIO_L, [NOW_MS - days * DAY for days in (9, 8, 3)])))
-QUERY = RankedQuery.of(INTERESTS, HISTORY, scenario=1, moment_ms=NOW_MS)
+QUERY = RankedQuery(INTERESTS, HISTORY, scenario=1, moment_ms=NOW_MS)
 BEST = Merged(np.array([1, 0, 3]), np.array([0.9, 0.8, 0.1], np.float32), np.array([1, 0, 0]))
 POPULAR_C = np.array([0.1, 0.0, 0.3])
 
@@ -53,14 +55,14 @@ def test_a_feature_is_what_is_known_at_the_moment(name: str, expected: list[floa
 
 
 def test_a_user_without_events_has_features_too():
-    nobody = RankedQuery.of(INTERESTS, HISTORY.at(slice(0)), scenario=1, moment_ms=NOW_MS)
+    nobody = RankedQuery(INTERESTS, HISTORY.at(slice(0)), scenario=1, moment_ms=NOW_MS)
     assert feature("most_like_event", nobody) == feature("num_events", nobody) == [0.0, 0.0, 0.0]
 
 
 def test_only_the_newest_events_are_compared():
     """The one of item 0 is followed by `NUM_NEWEST` of item 3."""
     fields = ([0] + [3] * NUM_NEWEST, [0] * (NUM_NEWEST + 1), [0] * (NUM_NEWEST + 1), [NOW_MS] * (NUM_NEWEST + 1))
-    query = RankedQuery.of(INTERESTS, History(*map(np.array, fields)), scenario=1, moment_ms=NOW_MS)
+    query = RankedQuery(INTERESTS, History(*map(np.array, fields)), scenario=1, moment_ms=NOW_MS)
     assert feature("most_like_event", query) == [0.0, 0.0, 1.0]
 
 
@@ -72,7 +74,7 @@ def test_a_network_that_is_not_fitted_keeps_the_order_and_a_fitted_one_its_own()
     ranked = ranker_of(by_age).ranked(BEST, QUERY, POPULAR_C, EMBEDDINGS)
     assert (ranked.items_K.tolist(), ranked.interests_K.tolist()) == ([0, 1, 3], [0, 1, 0])
     assert ranked.scores_K == pytest.approx(np.array([np.log(8), np.log(2), -1]) / 10, abs=1e-3)
-    other = ranker_of(by_age).ranked(BEST, QUERY._replace(scenario=0), POPULAR_C, EMBEDDINGS)
+    other = ranker_of(by_age).ranked(BEST, replace(QUERY, scenario=0), POPULAR_C, EMBEDDINGS)
     assert other.items_K.tolist() == BEST.items_K.tolist()
 
 

@@ -340,7 +340,7 @@ def test_the_answer_is_in_the_rankers_order_as_evaluation_ranks_it(tmp_path: Pat
     )
     scenario = bundle.manifest.scenarios.index(queried.scenario)
     interests_QD = boosted.interests_of([history], scenario, np.array([moment_ms]))[0]
-    ranked_query = RankedQuery.of(interests_QD, history, scenario, moment_ms)
+    ranked_query = RankedQuery(interests_QD, history, scenario, moment_ms)
     ranked, searched = (
         best_items(scorer, [ranked_query], allowed_SN[scenario], 10)[0]
         for scorer in (with_ranker(boosted, bundle.ranker), boosted)

@@ -37,7 +37,7 @@ from redrec.data.items import is_allowed
 from redrec.data.split import read_vocabulary
 from redrec.evaluation.baselines import mean_of_last_n, own_counts, popularity, recent_popularity
 from redrec.evaluation.cases import Case, EvaluationConfig, cases_of
-from redrec.evaluation.contenders import with_ranker
+from redrec.evaluation.contenders import queries_of, with_ranker
 from redrec.evaluation.metrics import user_metrics
 from redrec.evaluation.popularity import Popularity
 from redrec.evaluation.ranking import Ranks, rank_among, rank_cases
@@ -124,20 +124,14 @@ class Trial:
 
     def _among_sampled(self, scorer: Scorer, scenario: int) -> Ints:
         rng, cases = np.random.default_rng(0), self.cases[scenario]
-        moment_ms_U = np.array([case.moment_ms for case in cases])
-        shown = [case.known(self.shown_S[scenario]) for case in cases]
-        interests_UQD = scorer.interests_of(shown, scenario, moment_ms_U)
+        queries = queries_of(scorer, self.shown_S[scenario], cases, scenario)
+        interests_UQD = np.stack([query.interests_QD for query in queries])
         sampled = [np.append(case.target_T[:1], self._sampled(case, scenario, rng)) for case in cases]
         if scorer.boosts is None:
             return rank_among(interests_UQD, scorer.embeddings_ND, np.stack(sampled))[:, None]
-        boosts = [
-            self._boosts_of(scorer, case, scenario, items_X) for case, items_X in zip(cases, sampled, strict=True)
-        ]
+        of_all = scorer.boosts.of_all
+        boosts = [of_all(query)[items_X] for query, items_X in zip(queries, sampled, strict=True)]
         return rank_among(interests_UQD, scorer.embeddings_ND, np.stack(sampled), np.stack(boosts))[:, None]
-
-    def _boosts_of(self, scorer: Scorer, case: Case, scenario: int, items_X: Ints) -> NDArray[np.float32]:
-        assert scorer.boosts is not None
-        return scorer.boosts.of_all(case.known(self.shown_S[scenario]), scenario, case.moment_ms)[items_X]
 
     def _sampled(self, case: Case, scenario: int, rng: np.random.Generator) -> Ints:
         """Return items of the scenario that the user never interacts with; so the target is not among them."""

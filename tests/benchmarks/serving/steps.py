@@ -11,6 +11,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,6 @@ from redrec.history import now_ms, tower_inputs
 from redrec.index.exact import SearchResult
 from redrec.index.filters import ItemFilter
 from redrec.index.merge import Merged
-from redrec.index.ranker import RankedQuery
 from serving.config import ServingConfig
 from serving.histories import HistoryReader, encode_columns
 from serving.interests import KnownUser, QueriedUser
@@ -69,7 +69,7 @@ def steps_of(retriever: Retriever) -> dict[str, Callable[[str], object]]:
         "tower": lambda user: interests.tower(inputs[user]),
         "search": search,
         "history and inputs": lambda user: (encode_columns(columns[user], bundle), inputs_of(user)),
-        "boosts": lambda user: interests.boosts(RankedQuery.of(*queried[user].query[:-1]), interests.popular),
+        "boosts": lambda user: interests.boosts(replace(queried[user].query), interests.popular),
         "merge and rank": lambda user: lists._ranked(merged[user], queried[user]),
     }
 
