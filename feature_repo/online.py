@@ -4,6 +4,7 @@ For reading, the folder may be mounted read-only. The registry is read once and 
 it up at each request takes 7 ms, more than the read itself.
 """
 
+import contextlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from feature_repo.feast_isolation import isolated
+from feature_repo.sqlite_reads import Row, SqliteReads
 from feature_repo.store import CONFIG, StoreUnavailableError, answering, checked_config, open_store, store_name
 from redrec.atomic import identity
 from redrec.config import InputError
@@ -29,7 +31,8 @@ class OnlineHistory(TypedDict):
     timestamps_ms: list[int]
 
 
-EVENT_COLUMNS = ("timestamps_ms", "item_ids", "actions")  # the fields of StoredEvent, as the views have them
+# the fields of StoredEvent, as the views have them, and where Feast's values have them
+EVENT_COLUMNS = {"timestamps_ms": "int64_list_val", "item_ids": "string_list_val", "actions": "string_list_val"}
 
 
 class StoredEvent(NamedTuple):
@@ -57,6 +60,8 @@ class OnlineHistories:
             self.view_of_scenario = {tags[name]["scenario"]: name for name in names}
             self.max_events = max(int(tags[name]["max_events"]) for name in names)
             self.feature_hash = feature_hash(list(self.view_of_scenario))
+            is_file, views = config["online_store"]["type"] == "sqlite", list(self.view_of_scenario.values())
+            self.file = SqliteReads(self.store, views, EVENT_COLUMNS) if is_file else None
             self.read("")  # the first read imports modules: not in the first request
 
     def current(self) -> "OnlineHistories":
@@ -65,7 +70,7 @@ class OnlineHistories:
         Raises:
             StoreUnavailableError: The new folder is broken, or has other definitions.
         """
-        if identity(self.folder / CONFIG) in (self.identity, None):
+        if not self._is_replaced():
             return self
         try:
             new = OnlineHistories(self.folder)
@@ -78,6 +83,9 @@ class OnlineHistories:
             )
         return new
 
+    def _is_replaced(self) -> bool:
+        return identity(self.folder / CONFIG) not in (self.identity, None)
+
     def read(self, user_id: str) -> OnlineHistory | None:
         """Return the user's events, or None for a user whom the store does not know."""
         return self.read_many([user_id])[0]
@@ -88,15 +96,22 @@ class OnlineHistories:
         Raises:
             StoreUnavailableError: The online store does not answer.
         """
-        columns = self._columns(self.service, user_ids)
-        return [self._history(columns, row) for row in range(len(user_ids))]
+        rows = self._rows(self.service, list(self.view_of_scenario.values()), user_ids)
+        return [self._history(of_user) for of_user in zip(*rows, strict=True)]
+
+    def read_at_once(self, user_ids: Sequence[str]) -> list[OnlineHistory | None] | None:
+        """Return what `read_many` returns; None if that may take long: not a file, locked, or replaced."""
+        if self.file is None or self._is_replaced():
+            return None
+        with contextlib.suppress(StoreUnavailableError), self.file.at_once():
+            return self.read_many(user_ids)
+        return None
 
     def read_scenario(self, scenario: str, user_ids: Sequence[str]) -> list[list[StoredEvent]]:
         """Return each user's events of one scenario, oldest first; an unknown user has none."""
         view = self.view_of_scenario[scenario]
-        columns = self._columns([f"{view}:{name}" for name in EVENT_COLUMNS], user_ids)
-        lists = [columns[f"{view}__{name}"] for name in EVENT_COLUMNS]
-        return [stored_events(row) for row in zip(*lists, strict=True)]
+        (rows,) = self._rows([f"{view}:{name}" for name in EVENT_COLUMNS], [view], user_ids)
+        return [stored_events(row) for row in rows]
 
     def write_scenario(self, scenario: str, events_of: Mapping[str, Sequence[StoredEvent]]) -> None:
         """Replace each user's events of one scenario; each user has at least one, and they are oldest first."""
@@ -111,29 +126,41 @@ class OnlineHistories:
         with answering(self.store_name), isolated():
             self.store.write_to_online_store(view, rows)
 
-    def _columns(self, features: Any, user_ids: Sequence[str]) -> dict[str, list[Any]]:
-        entities = [{"user_id": user_id} for user_id in user_ids]
-        with answering(self.store_name):
-            response = self.store.get_online_features(features=features, entity_rows=entities, full_feature_names=True)
-        return response.to_dict()
+    def _rows(self, features: Any, views: Sequence[str], user_ids: Sequence[str]) -> list[list[Row | None]]:
+        """Return each view's rows of the users, their lists in the order of `EVENT_COLUMNS`; None without one.
 
-    def _history(self, columns: Mapping[str, Sequence[Any]], row: int) -> OnlineHistory | None:
+        `features` names the columns of these views for Feast.
+        """
+        with answering(self.store_name):
+            if self.file is not None:
+                return [self.file.rows(view, user_ids) for view in views]
+            users = [{"user_id": user_id} for user_id in user_ids]
+            response = self.store.get_online_features(features=features, entity_rows=users, full_feature_names=True)
+        return rows_of(response.to_dict(), views)
+
+    def _history(self, rows: Sequence[Row | None]) -> OnlineHistory | None:
+        """Return the history of one user, of the rows of all views."""
         history = OnlineHistory(item_ids=[], actions=[], scenarios=[], timestamps_ms=[])
-        for scenario, view in self.view_of_scenario.items():
-            item_ids = columns[f"{view}__item_ids"][row]
-            if item_ids is None:  # stores differ in the status of an unknown user, not in the value
+        for scenario, row in zip(self.view_of_scenario, rows, strict=True):
+            if row is None:
                 continue
+            timestamps_ms, item_ids, actions = row
             history["item_ids"] += item_ids
-            history["actions"] += columns[f"{view}__actions"][row]
-            history["timestamps_ms"] += columns[f"{view}__timestamps_ms"][row]
+            history["actions"] += actions
+            history["timestamps_ms"] += timestamps_ms
             history["scenarios"] += [scenario] * len(item_ids)
         return history if history["item_ids"] else None
 
 
-def stored_events(row: Sequence[Sequence[Any] | None]) -> list[StoredEvent]:
-    """Return the events in the lists of one row, in the order of `EVENT_COLUMNS`; a missing list is empty."""
-    values = [column or () for column in row]
-    return [StoredEvent(*event) for event in zip(*values, strict=True)]
+def rows_of(columns: Mapping[str, Sequence[Any]], views: Sequence[str]) -> list[list[Row | None]]:
+    """Return each view's rows in the columns of a response; stores differ in the status of an unknown user alone."""
+    of_views = ([columns[f"{view}__{name}"] for name in EVENT_COLUMNS] for view in views)
+    return [[None if None in row else row for row in zip(*lists, strict=True)] for lists in of_views]
+
+
+def stored_events(row: Row | None) -> list[StoredEvent]:
+    """Return the events in the lists of one row, in the order of `EVENT_COLUMNS`."""
+    return [] if row is None else [StoredEvent(*event) for event in zip(*row, strict=True)]
 
 
 def newest(events: Iterable[StoredEvent], max_events: int) -> list[StoredEvent]:

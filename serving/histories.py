@@ -1,8 +1,17 @@
-"""Histories at request time: a user's events from the feature store or from the request."""
+"""Histories at request time: a user's events from the feature store or from the request.
 
-from collections.abc import Mapping, Sequence
+The thread of a store on a network waits for it beside the event loop. A file's rows are read in less than the half
+millisecond of CPU that a change of threads costs, so the event loop reads them, while they come at once: not if another
+process has locked the file, or `materialize` has replaced it. A slow disk is the thread's, too, for a while.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 from typing import Any, Protocol
 
 from redrec.bundle.reader import Bundle
@@ -10,6 +19,15 @@ from redrec.config import InputError
 from redrec.history import History, encode_history
 from serving.known_items import check_known_items
 from serving.requests import Event
+from serving.shedding import Waiting
+from serving.tracing import in_context
+
+logger = logging.getLogger(__name__)
+
+FEW_USERS = 8  # of a read on the event loop: 1 CPU ms
+SLOW_S, THREAD_S = 0.02, 10.0  # a read on the event loop that is slow gives the thread those of the next seconds
+
+Columns = Mapping[str, Any]
 
 
 class HistorySource(Protocol):
@@ -17,15 +35,19 @@ class HistorySource(Protocol):
 
     def current(self) -> "HistorySource": ...
 
-    def read_many(self, user_ids: Sequence[str]) -> Sequence[Mapping[str, Any] | None]:
+    def read_many(self, user_ids: Sequence[str]) -> Sequence[Columns | None]:
         """Return each user's parallel lists item_ids, actions, scenarios, timestamps_ms; None for an unknown user."""
+
+    def read_at_once(self, user_ids: Sequence[str]) -> Sequence[Columns | None] | None:
+        """Return what `read_many` returns; None if that may take long."""
 
 
 class HistoryReader:
-    """The feature store of a folder, on the one thread that opens and reads it; bundles may share it."""
+    """The feature store of a folder, opened and read on a thread, or read on the event loop; bundles may share it."""
 
-    def __init__(self, features: Path | None) -> None:
-        self.features = features
+    def __init__(self, features: Path | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self.features, self.clock = features, clock
+        self.in_use, self.slow_until_s = Lock(), -math.inf  # the source, which has one connection
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="features")
         self.source: HistorySource | None = None
         self.feature_hash: str | None = None  # of the definitions
@@ -49,17 +71,44 @@ class HistoryReader:
         if self.features is not None:
             check_known_items(self.features, bundle)
 
-    def read_many(self, user_ids: Sequence[str]) -> Sequence[Mapping[str, Any] | None]:
+    async def read(self, user_ids: Sequence[str], waiting: Waiting) -> Sequence[Columns | None]:
+        """Return the users' events."""
+        if len(user_ids) <= FEW_USERS and self.clock() >= self.slow_until_s:
+            async with waiting.turn:
+                columns = self._read_at_once(user_ids)
+            if columns is not None:
+                return columns
+        with waiting.elsewhere(len(user_ids)):
+            columns_of: Sequence[Columns | None] = await in_context(self.thread, self.read_many, user_ids)
+            return columns_of
+
+    def _read_at_once(self, user_ids: Sequence[str]) -> Sequence[Columns | None] | None:
+        assert self.source is not None
+        if not self.in_use.acquire(blocking=False):
+            return None
+        begin_s = self.clock()
+        try:
+            columns = self.source.read_at_once(user_ids)
+        finally:
+            self.in_use.release()
+        end_s = self.clock()
+        if end_s - begin_s > SLOW_S:
+            self.slow_until_s = end_s + THREAD_S
+            logger.warning("A read of histories took %.0f ms: a thread has those that follow", 1000 * (end_s - begin_s))
+        return columns
+
+    def read_many(self, user_ids: Sequence[str]) -> Sequence[Columns | None]:
         """Return the users' events; it runs on the thread."""
         assert self.source is not None
-        self.source = self.source.current()
-        return self.source.read_many(user_ids)
+        with self.in_use:
+            self.source = self.source.current()
+            return self.source.read_many(user_ids)
 
     def close(self) -> None:
         self.thread.shutdown(wait=False, cancel_futures=True)
 
 
-def encode_columns(columns: Mapping[str, Any], bundle: Bundle) -> History:
+def encode_columns(columns: Columns, bundle: Bundle) -> History:
     return encode_history(
         columns["item_ids"],
         columns["actions"],

@@ -39,7 +39,6 @@ from serving.outage import Outage
 from serving.requests import Query
 from serving.shedding import Waiting
 from serving.stages import StageError, together, within
-from serving.tracing import in_context
 from serving.workers import MEDOIDS, TOWER, WARM_UP_RUNS, Workers
 
 TOWER_FAILED = "tower_failed"  # with TOWER_TIMEOUT, a reason to query with medoids
@@ -204,8 +203,8 @@ class Retriever:
             return ["unknown_user"] * len(user_ids)
         try:
             # OSError: the store is not available; any other error is our own mistake
-            with self.store_outage.call(OSError, "features_unavailable"), self.waiting.elsewhere(len(user_ids)):
-                read = in_context(self.histories.thread, self.histories.read_many, user_ids)
+            with self.store_outage.call(OSError, "features_unavailable"):
+                read = self.histories.read(user_ids, self.waiting)
                 columns = await within(read, self.config.features_budget_ms, "features_timeout")
         except StageError as failed:
             return [str(failed)] * len(user_ids)

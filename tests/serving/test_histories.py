@@ -1,5 +1,9 @@
 """Histories at request time: the feature store must be the bundle's own, and both sources give the same columns."""
 
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -10,8 +14,9 @@ from redrec.bundle.reader import Bundle
 from redrec.config import InputError
 from redrec.data.person import Person
 from redrec.folders import RunFolder
-from serving.histories import HistoryReader, encode_columns, event_columns
+from serving.histories import FEW_USERS, SLOW_S, THREAD_S, Columns, HistoryReader, encode_columns, event_columns
 from serving.requests import Event
+from serving.shedding import Waiting
 from tests.bundles import tiny_run
 
 
@@ -42,3 +47,73 @@ def test_inline_events_become_a_history_without_unknown_items(bundle: Bundle):
     columns = event_columns([event, event.model_copy(update={"item_id": "not-in-this-catalog"})])
     assert columns["item_ids"] == [bundle.item_ids[3], "not-in-this-catalog"]
     assert encode_columns(columns, bundle).item_L.tolist() == [3]
+
+
+class Source:
+    """A history source that says which users it was asked for, by which way."""
+
+    def __init__(self, is_quick: bool = True) -> None:
+        self.is_quick = is_quick
+        self.reads: list[tuple[str, str]] = []
+
+    def current(self) -> "Source":
+        return self
+
+    def read_many(self, user_ids: Sequence[str]) -> list[Columns | None]:
+        return self._read("on the thread", user_ids)
+
+    def read_at_once(self, user_ids: Sequence[str]) -> list[Columns | None] | None:
+        return self._read("at once", user_ids) if self.is_quick else None
+
+    def _read(self, way: str, user_ids: Sequence[str]) -> list[Columns | None]:
+        self.reads += [(way, user_id) for user_id in user_ids]
+        return [None] * len(user_ids)
+
+
+def reader_of(source: Source, clock: Callable[[], float] = time.monotonic) -> HistoryReader:
+    reader = HistoryReader(None, clock)
+    reader.source = source
+    return reader
+
+
+def test_few_users_of_a_quick_source_are_read_at_once_and_others_on_the_thread():
+    many = [f"user {number}" for number in range(FEW_USERS + 1)]
+    for is_quick in (True, False):
+        source = Source(is_quick)
+        reader = reader_of(source)
+        assert asyncio.run(reader.read(["a", "b"], Waiting())) == [None, None]
+        way = "at once" if is_quick else "on the thread"
+        assert source.reads == [(way, "a"), (way, "b")]
+        assert asyncio.run(reader.read(many, Waiting())) == [None] * len(many)
+        assert source.reads[2:] == [("on the thread", user) for user in many]
+        reader.close()
+
+
+def test_a_user_is_not_read_at_once_while_the_thread_reads_even_if_nobody_waits_for_it_any_more():
+    source = Source()
+    reader, may_end = reader_of(source), threading.Event()
+    source.current = lambda: may_end.wait() and source  # type: ignore[method-assign, return-value]
+
+    async def after_a_read_without_an_end() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await reader.read([""] * (FEW_USERS + 1), Waiting())
+        read = asyncio.create_task(reader.read(["a"], Waiting()))
+        await asyncio.sleep(0.01)
+        assert source.reads == []
+        may_end.set()
+        await read
+
+    asyncio.run(after_a_read_without_an_end())
+    assert source.reads[-1] == ("on the thread", "a")
+    reader.close()
+
+
+def test_a_slow_disk_gives_the_thread_the_reads_that_follow_for_a_while(caplog):
+    times, source = iter([0.0, 0.0, 1.5 * SLOW_S, 5.0, 2 * THREAD_S, 2 * THREAD_S, 2 * THREAD_S]), Source()
+    reader = reader_of(source, lambda: next(times))
+    for user in "abc":
+        asyncio.run(reader.read([user], Waiting()))
+    assert source.reads == [("at once", "a"), ("on the thread", "b"), ("at once", "c")]
+    assert "A read of histories took 30 ms" in caplog.text
+    reader.close()
