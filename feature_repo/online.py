@@ -154,8 +154,12 @@ class OnlineHistories:
 
 def rows_of(columns: Mapping[str, Sequence[Any]], views: Sequence[str]) -> list[list[Row | None]]:
     """Return each view's rows in the columns of a response; stores differ in the status of an unknown user alone."""
-    of_views = ([columns[f"{view}__{name}"] for name in EVENT_COLUMNS] for view in views)
-    return [[None if None in row else row for row in zip(*lists, strict=True)] for lists in of_views]
+    return [_rows_of_view(columns, view) for view in views]
+
+
+def _rows_of_view(columns: Mapping[str, Sequence[Any]], view: str) -> list[Row | None]:
+    lists = [columns[f"{view}__{name}"] for name in EVENT_COLUMNS]
+    return [None if None in row else row for row in zip(*lists, strict=True)]
 
 
 def stored_events(row: Row | None) -> list[StoredEvent]:
