@@ -138,9 +138,10 @@ class Predictor(Model):
 
     async def _answers(self, queries: list[Query]) -> list[Served]:
         begin = time.perf_counter()
-        with span("answer", scenario=texts_of(query.scenario for query in queries)) as traced:
+        with span("answer") as traced:
             served = await self.arms.answers(queries)
-            traced.set_attributes(redrec_attributes(attributes_of(served)))
+            if traced.is_recording():
+                traced.set_attributes(redrec_attributes(attributes_of(queries, served)))
         seconds = time.perf_counter() - begin
         for query, one in zip(queries, served, strict=True):
             labelled(SECONDS, query.scenario).observe(seconds)
@@ -148,9 +149,10 @@ class Predictor(Model):
         return served
 
 
-def attributes_of(served: list[Served]) -> dict[str, str]:
+def attributes_of(queries: list[Query], served: list[Served]) -> dict[str, str]:
     """Return what the span of a request's answers says of them."""
     return {
+        "scenario": texts_of(query.scenario for query in queries),
         "source": texts_of(one.answer.source for one in served),
         "reason": texts_of(one.answer.reason or "" for one in served),
         "bundle": texts_of(one.bundle_id for one in served),
