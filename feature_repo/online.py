@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from feature_repo.feast_isolation import isolated
-from feature_repo.sqlite_reads import Row, SqliteReads
+from feature_repo.reads import FileReads, RedisReads, Row
 from feature_repo.store import CONFIG, StoreUnavailableError, answering, checked_config, open_store, store_name
 from redrec.atomic import identity
 from redrec.config import InputError
@@ -60,8 +60,9 @@ class OnlineHistories:
             self.view_of_scenario = {tags[name]["scenario"]: name for name in names}
             self.max_events = max(int(tags[name]["max_events"]) for name in names)
             self.feature_hash = feature_hash(list(self.view_of_scenario))
-            is_file, views = config["online_store"]["type"] == "sqlite", list(self.view_of_scenario.values())
-            self.file = SqliteReads(self.store, views, EVENT_COLUMNS) if is_file else None
+            is_file, of_store = config["online_store"]["type"] == "sqlite", (self.store, self.views, EVENT_COLUMNS)
+            self.file = FileReads(*of_store) if is_file else None
+            self.redis = None if is_file else RedisReads(*of_store)
             self.read("")  # the first read imports modules: not in the first request
 
     def current(self) -> "OnlineHistories":
@@ -83,6 +84,10 @@ class OnlineHistories:
             )
         return new
 
+    @property
+    def views(self) -> list[str]:
+        return list(self.view_of_scenario.values())
+
     def _is_replaced(self) -> bool:
         return identity(self.folder / CONFIG) not in (self.identity, None)
 
@@ -96,7 +101,7 @@ class OnlineHistories:
         Raises:
             StoreUnavailableError: The online store does not answer.
         """
-        rows = self._rows(self.service, list(self.view_of_scenario.values()), user_ids)
+        rows = self._rows(self.service, self.views, user_ids)
         return [self._history(of_user) for of_user in zip(*rows, strict=True)]
 
     def read_at_once(self, user_ids: Sequence[str]) -> list[OnlineHistory | None] | None:
@@ -106,6 +111,22 @@ class OnlineHistories:
         with contextlib.suppress(StoreUnavailableError), self.file.at_once():
             return self.read_many(user_ids)
         return None
+
+    async def read_awaited(self, user_ids: Sequence[str]) -> list[OnlineHistory | None] | None:
+        """Return what `read_many` returns, on one event loop; None if that may hold it up: a file, or replaced.
+
+        Raises:
+            StoreUnavailableError: Redis does not answer.
+        """
+        if self.redis is None or self._is_replaced():
+            return None
+        with answering(self.store_name):
+            return [self._history(rows) for rows in await self.redis.rows(user_ids)]
+
+    async def close(self) -> None:
+        """Close what `read_awaited` has opened, on its event loop."""
+        if self.redis is not None:
+            await self.redis.close()
 
     def read_scenario(self, scenario: str, user_ids: Sequence[str]) -> list[list[StoredEvent]]:
         """Return each user's events of one scenario, oldest first; an unknown user has none."""

@@ -83,7 +83,7 @@ class OneArm:
         if self.following is not None:
             self.following.cancel()
         await self.retriever.close()
-        self.histories.close()
+        await self.histories.close()
 
     async def answers(self, queries: Sequence[Query]) -> list[Served]:
         retriever = self.retriever
@@ -165,7 +165,7 @@ class TwoArms:
             self.following.cancel()
         await self.control.close()
         await self.treatment.close()
-        self.histories.close()
+        await self.histories.close()
         await asyncio.gather(*(asyncio.to_thread(log.close) for log in (self.exposures, self.interleaved)))
 
     async def answers(self, queries: Sequence[Query]) -> list[Served]:

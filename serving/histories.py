@@ -1,8 +1,8 @@
 """Histories at request time: a user's events from the feature store or from the request.
 
-The thread of a store on a network waits for it beside the event loop. A file's rows are read in less than the half
-millisecond of CPU that a change of threads costs, so the event loop reads them, while they come at once: not if another
-process has locked the file, or `materialize` has replaced it. A slow disk is the thread's, too, for a while.
+A change of threads costs half a millisecond of CPU, more than the read itself. So the event loop waits for Redis, and
+reads a file while its rows come at once. What may take long is left to a thread: a file that another process has
+locked, one on a slow disk, for a while, a folder that `materialize` has replaced, and many users.
 """
 
 import logging
@@ -41,6 +41,11 @@ class HistorySource(Protocol):
     def read_at_once(self, user_ids: Sequence[str]) -> Sequence[Columns | None] | None:
         """Return what `read_many` returns; None if that may take long."""
 
+    async def read_awaited(self, user_ids: Sequence[str]) -> Sequence[Columns | None] | None:
+        """Return what `read_many` returns; None if that does not wait for a network alone."""
+
+    async def close(self) -> None: ...
+
 
 class HistoryReader:
     """The feature store of a folder, opened and read on a thread, or read on the event loop; bundles may share it."""
@@ -73,14 +78,16 @@ class HistoryReader:
 
     async def read(self, user_ids: Sequence[str], waiting: Waiting) -> Sequence[Columns | None]:
         """Return the users' events."""
-        if len(user_ids) <= FEW_USERS and self.clock() >= self.slow_until_s:
+        assert self.source is not None
+        with waiting.elsewhere(len(user_ids)):
+            columns = await self.source.read_awaited(user_ids)
+        if columns is None and len(user_ids) <= FEW_USERS and self.clock() >= self.slow_until_s:
             async with waiting.turn:
                 columns = self._read_at_once(user_ids)
-            if columns is not None:
-                return columns
-        with waiting.elsewhere(len(user_ids)):
-            columns_of: Sequence[Columns | None] = await in_context(self.thread, self.read_many, user_ids)
-            return columns_of
+        if columns is None:
+            with waiting.elsewhere(len(user_ids)):
+                columns = await in_context(self.thread, self.read_many, user_ids)
+        return columns
 
     def _read_at_once(self, user_ids: Sequence[str]) -> Sequence[Columns | None] | None:
         assert self.source is not None
@@ -104,7 +111,9 @@ class HistoryReader:
             self.source = self.source.current()
             return self.source.read_many(user_ids)
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        if self.source is not None:
+            await self.source.close()
         self.thread.shutdown(wait=False, cancel_futures=True)
 
 

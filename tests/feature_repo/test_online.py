@@ -1,10 +1,6 @@
 """Online: training and serving build the same model input for the same user, from files and from both stores."""
 
-import contextlib
 import shutil
-import sqlite3
-import threading
-import time
 
 import numpy as np
 import pyarrow as pa
@@ -13,9 +9,8 @@ import pytest
 
 from feature_repo.event_table import events_of
 from feature_repo.materialize import materialize
-from feature_repo.online import OnlineHistories, rows_of
+from feature_repo.online import OnlineHistories
 from feature_repo.push import Pusher
-from feature_repo.sqlite_reads import WAIT_MS
 from redrec.data.histories import TEST, Histories
 from redrec.data.prepare import DataConfig, prepare
 from redrec.data.split import read_vocabulary
@@ -116,28 +111,3 @@ def test_the_same_arrays_come_from_the_online_store_if_half_of_the_events_were_p
             assert pusher.push(block).added == len(block)
     config = HistoryConfig(policy="sorted", max_events=40)
     assert_equal(of_training(data, config), of_serving(data, tmp_path / "features", config))
-
-
-def test_a_file_is_read_at_once_as_a_whole_response_of_feast_has_it(data, folder, online_store):
-    online, users = OnlineHistories(folder), [*Histories(data).user_ids[:5], "nobody"]
-    of_feast = online.store.get_online_features(
-        features=online.service, entity_rows=[{"user_id": user} for user in users], full_feature_names=True
-    )
-    rows = rows_of(of_feast.to_dict(), list(online.view_of_scenario.values()))
-    assert online.read_many(users) == [online._history(of_user) for of_user in zip(*rows, strict=True)]
-    assert online.read_many(users)[-1] is None
-    assert online.read_at_once(users) == (online.read_many(users) if online_store == "sqlite" else None)
-
-
-def test_a_file_that_is_locked_is_not_read_at_once_and_is_again_when_it_is_free(data, tmp_path):
-    materialize(data, tmp_path / "features")
-    online = OnlineHistories(tmp_path / "features")
-    file = tmp_path / "features" / "online.db"
-    with contextlib.closing(sqlite3.connect(file, check_same_thread=False)) as writer:
-        writer.execute("BEGIN EXCLUSIVE")
-        begin = time.monotonic()
-        assert online.read_at_once(["u1"]) is None
-        assert time.monotonic() - begin < WAIT_MS / 2000
-        timer = threading.Timer(0.2, writer.rollback)
-        timer.start()
-        assert online.read_many(["u1"]) == online.read_at_once(["u1"]) != [None]  # this one waits

@@ -1,5 +1,6 @@
 """Push: the next read has the new events, once and sorted by time; bad events are refused, the others kept."""
 
+import asyncio
 import time
 
 import pyarrow.parquet as pq
@@ -123,7 +124,7 @@ def test_after_the_folder_was_replaced_reads_and_pushes_are_of_the_new_one(data,
     materialize(data, folder, MAX_EVENTS)
     event = click(item_ids[0], now_ms())
     assert pusher.push([event]).added == 1
-    assert reader.read_at_once(["u3"]) is None
+    assert reader.read_at_once(["u3"]) is asyncio.run(reader.read_awaited(["u3"])) is None
     new = reader.current()
     assert new is not reader and new.current() is new
     for histories in (new, OnlineHistories(folder)):

@@ -56,7 +56,7 @@ def answers(
             return await call(retriever)
         finally:
             await retriever.close()
-            histories.close()
+            await histories.close()
 
     return asyncio.run(session())
 

@@ -26,7 +26,7 @@ def test_features_with_other_definitions_are_refused(bundle: Bundle, tmp_path: P
     histories.check(own)
     with pytest.raises(InputError, match=f"definitions {bundle.manifest.feature_hash}, .*Give the feature folder"):
         histories.check(bundle)
-    histories.close()
+    asyncio.run(histories.close())
 
 
 def test_a_user_who_was_forgotten_after_another_run_is_unknown_to_a_reader_of_before(tmp_path: Path):
@@ -39,7 +39,7 @@ def test_a_user_who_was_forgotten_after_another_run_is_unknown_to_a_reader_of_be
     forget_features(features, Person("user-7"))
     forgotten, other = histories.thread.submit(histories.read_many, users).result()
     assert forgotten is None and other is not None
-    histories.close()
+    asyncio.run(histories.close())
 
 
 def test_inline_events_become_a_history_without_unknown_items(bundle: Bundle):
@@ -50,10 +50,10 @@ def test_inline_events_become_a_history_without_unknown_items(bundle: Bundle):
 
 
 class Source:
-    """A history source that says which users it was asked for, by which way."""
+    """A history source that says which users it was asked for, and by which way, of those that it has."""
 
-    def __init__(self, is_quick: bool = True) -> None:
-        self.is_quick = is_quick
+    def __init__(self, *ways: str) -> None:
+        self.ways = ways
         self.reads: list[tuple[str, str]] = []
 
     def current(self) -> "Source":
@@ -63,7 +63,12 @@ class Source:
         return self._read("on the thread", user_ids)
 
     def read_at_once(self, user_ids: Sequence[str]) -> list[Columns | None] | None:
-        return self._read("at once", user_ids) if self.is_quick else None
+        return self._read("at once", user_ids) if "at once" in self.ways else None
+
+    async def read_awaited(self, user_ids: Sequence[str]) -> list[Columns | None] | None:
+        return self._read("awaited", user_ids) if "awaited" in self.ways else None
+
+    async def close(self) -> None: ...
 
     def _read(self, way: str, user_ids: Sequence[str]) -> list[Columns | None]:
         self.reads += [(way, user_id) for user_id in user_ids]
@@ -76,21 +81,27 @@ def reader_of(source: Source, clock: Callable[[], float] = time.monotonic) -> Hi
     return reader
 
 
-def test_few_users_of_a_quick_source_are_read_at_once_and_others_on_the_thread():
+@pytest.mark.parametrize(
+    ("ways", "of_few", "of_many"),
+    [
+        (("awaited", "at once"), "awaited", "awaited"),
+        (("at once",), "at once", "on the thread"),
+        ((), "on the thread", "on the thread"),
+    ],
+)
+def test_users_are_read_by_the_event_loop_where_that_is_quick(ways: tuple[str, ...], of_few: str, of_many: str):
+    source = Source(*ways)
+    reader = reader_of(source)
+    assert asyncio.run(reader.read(["a", "b"], Waiting())) == [None, None]
+    assert source.reads == [(of_few, "a"), (of_few, "b")]
     many = [f"user {number}" for number in range(FEW_USERS + 1)]
-    for is_quick in (True, False):
-        source = Source(is_quick)
-        reader = reader_of(source)
-        assert asyncio.run(reader.read(["a", "b"], Waiting())) == [None, None]
-        way = "at once" if is_quick else "on the thread"
-        assert source.reads == [(way, "a"), (way, "b")]
-        assert asyncio.run(reader.read(many, Waiting())) == [None] * len(many)
-        assert source.reads[2:] == [("on the thread", user) for user in many]
-        reader.close()
+    assert asyncio.run(reader.read(many, Waiting())) == [None] * len(many)
+    assert source.reads[2:] == [(of_many, user) for user in many]
+    asyncio.run(reader.close())
 
 
 def test_a_user_is_not_read_at_once_while_the_thread_reads_even_if_nobody_waits_for_it_any_more():
-    source = Source()
+    source = Source("at once")
     reader, may_end = reader_of(source), threading.Event()
     source.current = lambda: may_end.wait() and source  # type: ignore[method-assign, return-value]
 
@@ -106,14 +117,14 @@ def test_a_user_is_not_read_at_once_while_the_thread_reads_even_if_nobody_waits_
 
     asyncio.run(after_a_read_without_an_end())
     assert source.reads[-1] == ("on the thread", "a")
-    reader.close()
+    asyncio.run(reader.close())
 
 
 def test_a_slow_disk_gives_the_thread_the_reads_that_follow_for_a_while(caplog):
-    times, source = iter([0.0, 0.0, 1.5 * SLOW_S, 5.0, 2 * THREAD_S, 2 * THREAD_S, 2 * THREAD_S]), Source()
+    times, source = iter([0.0, 0.0, 1.5 * SLOW_S, 5.0, 2 * THREAD_S, 2 * THREAD_S, 2 * THREAD_S]), Source("at once")
     reader = reader_of(source, lambda: next(times))
     for user in "abc":
         asyncio.run(reader.read([user], Waiting()))
     assert source.reads == [("at once", "a"), ("on the thread", "b"), ("at once", "c")]
     assert "A read of histories took 30 ms" in caplog.text
-    reader.close()
+    asyncio.run(reader.close())

@@ -1,5 +1,6 @@
 """Features of another catalog are refused at start; those of a newer day of the own catalog are served."""
 
+import asyncio
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -52,7 +53,7 @@ def test_features_of_another_catalog_are_refused_with_both_named(run: tuple[Bund
     said = rf"Bundle {run[0].manifest.id} knows none of the \d+ items with events in {features}, such as 'film-.*'item-000'"
     with pytest.raises(InputError, match=said):
         Retriever(run[0], PATIENT, histories, Waiting())
-    histories.close()
+    asyncio.run(histories.close())
 
 
 def test_features_with_few_known_items_are_served_and_their_share_is_a_metric(

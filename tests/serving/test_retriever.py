@@ -113,8 +113,13 @@ class StoredHistories:
             raise self.error
         return [self.users.get(user_id) for user_id in user_ids]
 
-    def read_at_once(self, user_ids: Sequence[str]) -> list[dict[str, list] | None] | None:
+    def read_at_once(self, user_ids: Sequence[str]) -> None:
         return None
+
+    async def read_awaited(self, user_ids: Sequence[str]) -> None:
+        return None
+
+    async def close(self) -> None: ...
 
 
 STORED = {"u": {"item_ids": SEEN, "actions": ["click"] * 3, "scenarios": ["homefeed"] * 3, "timestamps_ms": [1, 2, 3]}}

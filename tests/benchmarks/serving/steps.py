@@ -41,7 +41,7 @@ def steps_of(retriever: Retriever) -> dict[str, Callable[[str], object]]:
     bundle, histories, lists, interests = retriever.bundle, retriever.histories, retriever.lists, retriever.interests
     scenario, item_filter = bundle.manifest.scenarios.index(SCENARIO), ItemFilter(SCENARIO)
     users = user_ids()
-    columns: dict[str, Any] = {user: histories.thread.submit(histories.read_many, [user]).result()[0] for user in users}
+    columns: dict[str, Any] = {user: histories.read_many([user])[0] for user in users}
     history = {user: encode_columns(columns[user], bundle) for user in users}
 
     def inputs_of(user: str) -> Any:
@@ -102,8 +102,7 @@ def measure(steps: dict[str, Callable[[str], object]]) -> dict[str, dict[str, fl
 def main() -> None:
     run = RunFolder(Path(sys.argv[1]))
     retriever = Retriever(Bundle.load(run.bundle), ServingConfig(), HistoryReader(run.features), Waiting())
-    on_store_thread = retriever.histories.thread.submit(measure, steps_of(retriever))
-    print(json.dumps(on_store_thread.result()))
+    print(json.dumps(measure(steps_of(retriever))))
 
 
 if __name__ == "__main__":
