@@ -60,6 +60,9 @@ def _better(
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Return the k best of a query's best so far and of the next block."""
     scores_K, items_K = best
+    if not len(items_K):
+        best_K = _best(scores_B, min(k, len(scores_B)))
+        return scores_B[best_K], best_K + start
     is_full = len(items_K) == k
     kept = np.flatnonzero(scores_B > scores_K[-1]) if is_full else np.arange(len(scores_B))
     if not len(kept):
