@@ -108,7 +108,7 @@ class OnlineHistories:
         """Return what `read_many` returns; None if that may take long: not a file, locked, or replaced."""
         if self.file is None or self._is_replaced():
             return None
-        with contextlib.suppress(StoreUnavailableError), self.file.at_once():
+        with contextlib.suppress(StoreUnavailableError), answering(self.store_name), self.file.at_once():
             return self.read_many(user_ids)
         return None
 
