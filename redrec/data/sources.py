@@ -27,19 +27,26 @@ import pyarrow.parquet as pq
 from ibis.backends.sql import SQLBackend
 
 from redrec.config import InputError
-from redrec.data.tables import ROWS_PER_BATCH, errors_of, read_parquet, read_text
+from redrec.data.files import (
+    JSON,
+    PARQUET,
+    TEXT,
+    TYPES,
+    is_table,
+    read_json,
+    read_parquet,
+    read_text,
+    tables_in,
+    type_of,
+)
+from redrec.data.tables import ROWS_PER_BATCH, errors_of
 from redrec.store.objects import SCHEMES, Objects, is_object
 
 Source = str | Path | Any  # Any: a data frame, by the Arrow stream that it exports
-TYPE = re.compile(r"\.(?:(?P<parquet>parquet)|(?:(?P<text>csv|tsv)|(?P<json>jsonl|ndjson|json))(?:\.gz|\.zst)?)$")
-TYPES = ".parquet, .csv, .tsv, .jsonl; text also as .gz or .zst"
 TEXT_HINT = (  # MovieLens 1M: ratings.dat
     " If it is text, give its columns names and its separator a tab: "
     "(echo userId::movieId::rating::timestamp; cat {file}) | sed 's/::/\\t/g' > {stem}.tsv."
 )
-SEPARATORS = (",", ";", "\t", "|")
-HEADER_BYTES = 65_536
-HIDDEN = ("_", ".")  # files of Spark and of editors begin so
 
 
 def open_source(connection: SQLBackend, source: Source, name: str, scratch: Path) -> ir.Table:
@@ -61,7 +68,7 @@ def open_source(connection: SQLBackend, source: Source, name: str, scratch: Path
 def _local_files(text: str, name: str) -> list[Path]:
     path = Path(text)
     if path.is_dir():
-        files = [file for file in sorted(path.rglob("*")) if file.is_file() and _is_table(file.relative_to(path))]
+        files = tables_in(path)
         if not files:
             raise InputError(f"{name}: {path} holds no table. Give a folder with files of one type: {TYPES}.")
         return files
@@ -69,10 +76,6 @@ def _local_files(text: str, name: str) -> list[Path]:
     if not files:
         raise InputError(f"{name}: {path} does not exist. Give a file, folder, glob or URL ({TYPES}).")
     return files
-
-
-def _is_table(path: Path) -> bool:
-    return TYPE.search(path.name) is not None and not any(name.startswith(HIDDEN) for name in path.parts)
 
 
 def _read_files(connection: SQLBackend, files: Sequence[Path], name: str) -> ir.Table:
@@ -92,39 +95,14 @@ def _read_files(connection: SQLBackend, files: Sequence[Path], name: str) -> ir.
 
 
 def _type(file: Path, name: str) -> str:
-    match = TYPE.search(file.name)
-    if match is None:
+    type_ = type_of(file)
+    if type_ is None:
         text = TEXT_HINT.format(file=file, stem=file.stem) if file.suffix in (".dat", ".data", ".txt") else ""
         raise InputError(f"{name}: {file} is of no known type. Allowed: {TYPES}.{text}")
-    return next(type_ for type_, suffix in match.groupdict().items() if suffix)
+    return type_
 
 
-def _read_text(connection: SQLBackend, files: Sequence[Path]) -> ir.Table:
-    return read_text(connection, files, _separator(files[0]))
-
-
-def _separator(file: Path) -> str:
-    """Return the separator that is most frequent in the header, outside quotes."""
-    if ".tsv" in file.suffixes:
-        return "\t"
-    with pa.input_stream(str(file), compression="detect") as stream:
-        header = stream.read(HEADER_BYTES).decode(errors="replace").lstrip("\r\n").partition("\n")[0]
-    unquoted = re.sub('"[^"]*"', "", header)
-    return max(SEPARATORS, key=unquoted.count)
-
-
-def _read_json(connection: SQLBackend, files: Sequence[Path]) -> ir.Table:
-    paths = [str(file) for file in files]
-    table = connection.read_json(paths)
-    uuids = [column for column, dtype in table.schema().items() if dtype.is_uuid()]
-    if not uuids:
-        return table
-    described = connection.con.execute("SELECT name, type FROM pragma_table_info(?)", [table.get_name()]).fetchall()
-    columns = dict(described) | dict.fromkeys(uuids, "VARCHAR")  # as UUID, an id would lose its capitals
-    return connection.read_json(paths, columns=columns)
-
-
-_READERS = {"parquet": read_parquet, "text": _read_text, "json": _read_json}
+_READERS = {PARQUET: read_parquet, TEXT: read_text, JSON: read_json}
 
 
 def _downloaded(url: str, name: str, folder: Path) -> list[Path]:
@@ -132,7 +110,7 @@ def _downloaded(url: str, name: str, folder: Path) -> list[Path]:
     objects = Objects(url)
     keys = list(objects.etags())
     if len(keys) > 1:  # a folder may hold other files too
-        keys = [key for key in keys if _is_table(Path(key.removeprefix(objects.base)))]
+        keys = [key for key in keys if is_table(Path(key.removeprefix(objects.base)))]
     if not keys:
         raise InputError(f"{name}: {url} does not exist, or holds no table ({TYPES}).")
     return objects.copy(keys, folder)
@@ -143,7 +121,7 @@ def _rows(url: str, name: str) -> Iterator[pa.RecordBatch]:
     address, _, table = url.partition("#")
     shown = re.sub("//[^/@]*@", "//", address)  # without a password
     scheme, _, path = address.partition("://")
-    if TYPE.search(address):
+    if type_of(Path(address)):
         raise InputError(
             f"{name}: {shown} is a file at a {scheme} address, which is not read. Download it first; of addresses "
             f"those of {', '.join(SCHEMES)} are read."

@@ -20,13 +20,13 @@ from ibis.backends.sql import SQLBackend
 from redrec.config import InputError
 from redrec.cpus import usable_cpus
 from redrec.data import columns as c
+from redrec.data.files import JSON, PARQUET, TEXT, TYPES, read_json_texts, read_parquet, read_text, tables_in, type_of
 from redrec.history import TIE_KEY_LENGTH
 from redrec.prefetch import prefetch
 
 Engine = Literal["duckdb", "spark"]
 MAX_MEMORY = "2GB"  # of DuckDB; its default is 80 % of the machine; it sorts 10 million events as fast with 1 GB
-CSV, JSON_LINES, PARQUET = "CSV", "JSON lines", "Parquet"
-TYPES = {".csv": CSV, ".jsonl": JSON_LINES, ".json": JSON_LINES, ".parquet": PARQUET}  # of files that `read` reads
+READERS = {PARQUET: read_parquet, TEXT: read_text, JSON: read_json_texts}
 ROWS_PER_BATCH = 200_000  # some 20 MB of events
 
 
@@ -86,7 +86,7 @@ def _join(files: Sequence[Path], path: Path) -> None:
 def read(connection: SQLBackend, path: Path, name: str) -> ir.Table:
     """Return the table in a file, or in a folder of files of one type; `name` is its name in errors.
 
-    The columns of CSV files and JSON lines are text. A file of a type that is not known is read as Parquet.
+    The columns of text and JSON are text. A file of a type that is not known is read as Parquet.
 
     Raises:
         InputError: There is no such file, or it cannot be read.
@@ -94,57 +94,26 @@ def read(connection: SQLBackend, path: Path, name: str) -> ir.Table:
     if not path.exists():
         raise InputError(f"{name}: {path} does not exist. Give the file or folder that an earlier step wrote.")
     files = _files_in(path, name) if path.is_dir() else [path]
-    type_ = TYPES.get(files[0].suffix, PARQUET)
     try:
-        if type_ == CSV:
-            return read_text(connection, files, ",")
-        return _read_objects(connection, files) if type_ == JSON_LINES else read_parquet(connection, files)
-    except errors_of(connection) as error:
+        return READERS[type_of(files[0]) or PARQUET](connection, files)
+    except (OSError, UnicodeDecodeError, errors_of(connection)) as error:
         first_line = str(error).splitlines()[0]
         raise InputError(f"{name}: {path} cannot be read: {first_line}. Check that it is a whole file.") from error
 
 
 def _files_in(folder: Path, name: str) -> list[Path]:
     """Return the files with rows in a folder, and in folders of it that are named as `partition=0`."""
-    files = []
-    for file in sorted(folder.rglob("*")):
-        *folders, own = file.relative_to(folder).parts
-        is_table = file.suffix in TYPES and not own.startswith((".", "_")) and all("=" in one for one in folders)
-        if is_table and file.is_file() and file.stat().st_size > 0:
-            files.append(file)
-    types = sorted({TYPES[file.suffix] for file in files})
+    files = [file for file in tables_in(folder) if file.stat().st_size > 0 and _is_of_partitions(file, folder)]
+    types = sorted({str(type_of(file)) for file in files})
     if not files:
-        raise InputError(f"{name}: {folder} has no file with rows. Give a folder with files of {', '.join(TYPES)}.")
+        raise InputError(f"{name}: {folder} has no file with rows. Give a folder with files of one type: {TYPES}.")
     if len(types) > 1:
-        raise InputError(f"{name}: {folder} has files of {' and '.join(types)}. Leave those of one type in it.")
+        raise InputError(f"{name}: {folder} has files of several types: {', '.join(types)}. Leave those of one in it.")
     return files
 
 
-def read_parquet(connection: SQLBackend, files: Sequence[Path]) -> ir.Table:
-    """Return the table in Parquet files; a column that some lack is null in them."""
-    if connection.name == "duckdb":
-        return connection.read_parquet([str(file) for file in files], union_by_name=len(files) > 1)
-    frame = connection._session.read.option("mergeSchema", len(files) > 1).parquet(*map(str, files))
-    view = ibis.util.gen_name("read_parquet")
-    frame.createOrReplaceTempView(view)
-    return connection.table(view)
-
-
-def _read_objects(connection: SQLBackend, files: Sequence[Path]) -> ir.Table:
-    """Return the table in files of JSON objects; its columns are text, as those of CSV files."""
-    paths = [str(file) for file in files]
-    if connection.name != "duckdb":
-        return connection.read_json(paths, primitivesAsString=True)
-    names = connection.read_json(paths, hive_partitioning=False).columns
-    return connection.read_json(paths, columns=dict.fromkeys(names, "VARCHAR"), hive_partitioning=False)
-
-
-def read_text(connection: SQLBackend, files: Sequence[Path], separator: str) -> ir.Table:
-    """Return the table in CSV files with a header; its columns are text, since an id may look like a number."""
-    paths, quotes = [str(file) for file in files], {"quote": '"', "escape": '"'}
-    if connection.name == "duckdb":
-        return connection.read_csv(paths, all_varchar=True, header=True, delim=separator, **quotes)
-    return connection.read_csv(paths, sep=separator, header=True, inferSchema=False, multiLine=True, **quotes)
+def _is_of_partitions(file: Path, folder: Path) -> bool:
+    return all("=" in parent.name for parent in file.relative_to(folder).parents[:-1])
 
 
 def errors_of(connection: SQLBackend) -> type[Exception]:

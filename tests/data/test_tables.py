@@ -149,13 +149,14 @@ TEXTS = [
 
 def folders_of_each_type(folder: Path) -> dict[str, Path]:
     """Write the rows by each type in two files, the second in a folder of a partition, beside what is no table."""
-    folders = {name: folder / name for name in ("csv", "jsonl", "json", "parquet")}
+    folders = {name: folder / name for name in ("csv", "csv.gz", "jsonl", "json", "parquet")}
     for name, path in folders.items():
         for rows, file in ((TEXTS[:2], path / f"a.{name}"), (TEXTS[2:], path / "partition=0" / f"b.{name}")):
             file.parent.mkdir(parents=True, exist_ok=True)
             table = pa.Table.from_pylist([dict(zip(NAMES, row, strict=True)) for row in rows])
-            if name == "csv":
-                pa_csv.write_csv(table, file)
+            if name.startswith("csv"):
+                with pa.output_stream(str(file)) as stream:  # compressed if its name says so
+                    pa_csv.write_csv(table, stream)
             elif name == "parquet":
                 pq.write_table(table, file)
             else:
@@ -190,11 +191,13 @@ def test_numbers_of_json_are_texts_too(tmp_path):
 
 
 def test_a_folder_of_several_types_or_of_none_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"has no file with rows\. Give a folder with files of \.csv, \.jsonl"):
+    with pytest.raises(
+        InputError, match=r"has no file with rows\. Give a folder with files of one type: \.parquet, \.csv"
+    ):
         read(connect(), tmp_path, "clicks")
     (tmp_path / "a.csv").write_text("user_id\nu\n")
     (tmp_path / "a.jsonl").write_text('{"user_id": "u"}\n')
-    with pytest.raises(InputError, match="has files of CSV and JSON lines. Leave those of one type"):
+    with pytest.raises(InputError, match="has files of several types: json, text. Leave those of one"):
         read(connect(), tmp_path, "clicks")
     (tmp_path / "a.csv").unlink()
     (tmp_path / "b.jsonl").write_text('{"user_id": "u')
