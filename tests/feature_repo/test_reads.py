@@ -8,12 +8,15 @@ import time
 
 from feature_repo.materialize import materialize
 from feature_repo.online import OnlineHistories, OnlineHistory, rows_of
-from feature_repo.reads import WAIT_MS
+from feature_repo.reads import USERS_AT_ONCE, WAIT_MS
 
 
 def test_rows_are_those_of_a_whole_response_of_feast(data, online_store, tmp_path):
     materialize(data, tmp_path / "features")
-    online, users = OnlineHistories(tmp_path / "features"), ["u1", "u2", "u3", "u30", "u59", "nobody"]
+    online, users = (
+        OnlineHistories(tmp_path / "features"),
+        [*(f"u{number}" for number in range(2 * USERS_AT_ONCE)), "nobody"],
+    )
     of_feast = online.store.get_online_features(
         features=online.service, entity_rows=[{"user_id": user} for user in users], full_feature_names=True
     )
