@@ -60,9 +60,9 @@ class OnlineHistories:
             self.view_of_scenario = {tags[name]["scenario"]: name for name in names}
             self.max_events = max(int(tags[name]["max_events"]) for name in names)
             self.feature_hash = feature_hash(list(self.view_of_scenario))
-            is_file, of_store = config["online_store"]["type"] == "sqlite", (self.store, self.views, EVENT_COLUMNS)
-            self.file = FileReads(*of_store) if is_file else None
-            self.redis = None if is_file else RedisReads(*of_store)
+            is_file = config["online_store"]["type"] == "sqlite"
+            self.file = FileReads(self.store, self.views, EVENT_COLUMNS) if is_file else None
+            self.redis = None if is_file else RedisReads(self.store, self.views, EVENT_COLUMNS)
             self.read("")  # the first read imports modules: not in the first request
 
     def current(self) -> "OnlineHistories":
@@ -154,7 +154,7 @@ class OnlineHistories:
         """
         with answering(self.store_name):
             if self.file is not None:
-                return [self.file.rows(view, user_ids) for view in views]
+                return self.file.rows(views, user_ids)
             users = [{"user_id": user_id} for user_id in user_ids]
             response = self.store.get_online_features(features=features, entity_rows=users, full_feature_names=True)
         return rows_of(response.to_dict(), views)

@@ -46,13 +46,17 @@ class Reads:
 
 
 class FileReads(Reads):
-    def rows(self, view: str, user_ids: Sequence[str]) -> list[Row | None]:
-        """Return each user's row, None for a user whom the view does not know.
+    def rows(self, views: Sequence[str], user_ids: Sequence[str]) -> list[list[Row | None]]:
+        """Return the rows of each view for all users, None for a user whom it does not know.
 
         Raises:
             sqlite3.Error: The file cannot be read.
         """
-        rows = self.online.online_read(self.config, self.views[view], self._keys(user_ids))
+        keys = self._keys(user_ids)
+        return [self._rows_of_view(view, keys) for view in views]
+
+    def _rows_of_view(self, view: str, keys: list[Any]) -> list[Row | None]:
+        rows = self.online.online_read(self.config, self.views[view], keys)
         return [None if values is None else self._row(map(values.get, self.columns)) for _, values in rows]
 
     @contextlib.contextmanager

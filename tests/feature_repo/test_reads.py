@@ -13,14 +13,12 @@ from feature_repo.reads import USERS_AT_ONCE, WAIT_MS
 
 def test_rows_are_those_of_a_whole_response_of_feast(data, online_store, tmp_path):
     materialize(data, tmp_path / "features")
-    online, users = (
-        OnlineHistories(tmp_path / "features"),
-        [*(f"u{number}" for number in range(2 * USERS_AT_ONCE)), "nobody"],
-    )
+    online = OnlineHistories(tmp_path / "features")
+    users = [*(f"u{number}" for number in range(2 * USERS_AT_ONCE)), "nobody"]
     of_feast = online.store.get_online_features(
         features=online.service, entity_rows=[{"user_id": user} for user in users], full_feature_names=True
     )
-    rows = rows_of(of_feast.to_dict(), list(online.view_of_scenario.values()))
+    rows = rows_of(of_feast.to_dict(), online.views)
     assert online.read_many(users) == [online._history(of_user) for of_user in zip(*rows, strict=True)]
     assert online.read_many(users)[-1] is None
     assert online.read_at_once(users) == (online.read_many(users) if online_store == "sqlite" else None)
