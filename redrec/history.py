@@ -41,6 +41,7 @@ NS_PER_MS = 1_000_000
 MS_PER_MINUTE = 60_000
 MS_PER_HOUR = 3_600_000
 MS_PER_DAY = 86_400_000
+NO_EVENT_MS = -1
 TIE_KEY_LENGTH = 8  # hexadecimal digits
 
 
@@ -206,13 +207,21 @@ def mix(history: History, user_L: Ints, config: HistoryConfig) -> Ints:
 
 def encode(history: History, user_L: Ints, config: HistoryConfig) -> EncodedEvents:
     """Return all events encoded; encode before `mix`, since a gap may be to an event that does not enter."""
-    group_L = user_L if config.has_gap_of_user else _scenario_of_user(history, user_L)
-    by_group_L = np.argsort(group_L, kind="stable")
-    groups_L, times_ms_L = group_L[by_group_L], history.timestamp_ms_L[by_group_L]
-    gap_L = np.zeros_like(user_L)
-    gap_L[by_group_L[1:]] = gap_bucket(times_ms_L[1:] - times_ms_L[:-1]) * (groups_L[1:] == groups_L[:-1])
     hour_L = history.timestamp_ms_L // MS_PER_HOUR % NUM_HOURS
+    if config.has_gap_of_user:
+        gap_L = _gaps(user_L, history.timestamp_ms_L)
+    else:
+        group_L, gap_L = _scenario_of_user(history, user_L), np.empty_like(user_L)
+        by_group_L = np.argsort(group_L, kind="stable")
+        gap_L[by_group_L] = _gaps(group_L[by_group_L], history.timestamp_ms_L[by_group_L])
     return EncodedEvents(history.item_L, history.action_L, history.scenario_L, hour_L, gap_L)
+
+
+def _gaps(group_L: Ints, timestamp_ms_L: Ints) -> Ints:
+    """Return the bucket of the time since the previous event of the same group, 0 for its first; groups are sorted."""
+    gap_L = np.zeros_like(group_L)
+    gap_L[1:] = gap_bucket(timestamp_ms_L[1:] - timestamp_ms_L[:-1]) * (group_L[1:] == group_L[:-1])
+    return gap_L
 
 
 def _scenario_of_user(history: History, user_L: Ints) -> Ints:
@@ -242,8 +251,11 @@ def gap_bucket(gap_ms: Ints) -> Ints:
 
 def padded(events: EncodedEvents, user_L: Ints, num_users: int) -> tuple[Ints, EventFeatures[NDArray]]:
     """Return `item_BL` and the features as B rows, zero-padded at the end to the longest; L is at least 1."""
+    shape = num_users, max(1, int(np.bincount(user_L, minlength=1).max()))
+    if len(user_L) == shape[0] * shape[1]:  # nothing to pad, as with one user
+        item_BL, *features = [values_L.reshape(shape) for values_L in (*events, np.ones(len(user_L), dtype=bool))]
+        return item_BL, EventFeatures(*features)
     column_L = np.arange(len(user_L)) - _begins(user_L)
-    shape = num_users, 1 + column_L.max(initial=0)
     rows: list[NDArray] = [np.zeros(shape, dtype=np.int64) for _ in events]
     for row_BL, values_L in zip(rows, events, strict=True):
         row_BL[user_L, column_L] = values_L
@@ -265,7 +277,7 @@ def tower_inputs(
     A user without events is a row of padding; L is at least 1.
     """
     history, user_L = joined(histories)
-    gap_B = _query_gap(history, user_L, np.asarray(moment_ms_B, dtype=np.int64))
+    gap_B = _query_gap(histories, np.asarray(moment_ms_B, dtype=np.int64))
     encoded, kept_L = encode(history, user_L, config), mix(history, user_L, config)
     user_L = user_L[kept_L]
     item_BL, events = padded(encoded.at(kept_L), user_L, len(histories))
@@ -273,11 +285,7 @@ def tower_inputs(
     return TowerInputs(vectors_BLE, *events, np.asarray(query_scenario_B, dtype=np.int64), gap_B)
 
 
-def _query_gap(history: History, user_L: Ints, moment_ms_B: Ints) -> Ints:
+def _query_gap(histories: Sequence[History], moment_ms_B: Ints) -> Ints:
     """Return the bucket of the time from each user's newest event to the moment of the query, 0 without events."""
-    gap_B = np.zeros(len(moment_ms_B), dtype=np.int64)
-    num_events_B = np.bincount(user_L, minlength=len(moment_ms_B))
-    user_A = np.flatnonzero(num_events_B)  # those who have any
-    newest_A = np.cumsum(num_events_B)[user_A] - 1
-    gap_B[user_A] = gap_bucket(moment_ms_B[user_A] - history.timestamp_ms_L[newest_A])
-    return gap_B
+    newest_ms_B = [history.timestamp_ms_L[-1] if len(history.timestamp_ms_L) else NO_EVENT_MS for history in histories]
+    return gap_bucket(moment_ms_B - newest_ms_B) * np.not_equal(newest_ms_B, NO_EVENT_MS)

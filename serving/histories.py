@@ -82,8 +82,7 @@ class HistoryReader:
         with waiting.elsewhere(len(user_ids)):
             columns = await self.source.read_awaited(user_ids)
         if columns is None and len(user_ids) <= FEW_USERS and self.clock() >= self.slow_until_s:
-            async with waiting.turn:
-                columns = self._read_at_once(user_ids)
+            columns = self._read_at_once(user_ids)
         if columns is None:
             with waiting.elsewhere(len(user_ids)):
                 columns = await in_context(self.thread, self.read_many, user_ids)

@@ -56,6 +56,7 @@ class Lists:
         self.merge = MERGES[bundle.manifest.index.config.policy]
         self.titles = bundle.items["title"].to_pylist()
         self.embedded = open_embedded(bundle, catalog, config)
+        self.embeddings_ND = bundle.embeddings_ND if self.embedded is None else self.embedded.embeddings_ND
         self.recall = LiveRecall(catalog, bundle.embeddings_ND, config.recall_share)
 
     def num_searched(self, user: QueriedUser) -> int:
@@ -70,7 +71,7 @@ class Lists:
     def _of_result(self, result: SearchResult, user: QueriedUser) -> list[Item]:
         """Return what a search by cosine found, made whole, with the request's boosts, in the ranker's order."""
         interests_QD, num_searched = user.query.interests_QD, self.num_searched(user)
-        among = interests_QD, num_searched, user.known.item_filter, self.catalog, self.bundle.embeddings_ND
+        among = interests_QD, num_searched, user.known.item_filter, self.catalog, self.embeddings_ND
         result = user.boosted.add_to(completed(result, *among), *among)
         return self._ranked(self.merge(*result, num_searched), user)
 
@@ -91,7 +92,7 @@ class Lists:
         if ranker.num_contenders and user.has_tower:
             with timed(user.known.query.scenario, "rank"):
                 popular_C = user.boosted.popular_of(searched.items_K)
-                best = ranker.ranked(searched, user.query, popular_C, self.bundle.embeddings_ND)
+                best = ranker.ranked(searched, user.query, popular_C, self.embeddings_ND)
         best = best.of(slice(user.known.query.k))
         rows = zip(best.items_K.tolist(), best.scores_K.tolist(), best.interests_K.tolist(), strict=True)
         items = [Item(self.bundle.item_ids[i], self.titles[i], score, interest) for i, score, interest in rows]

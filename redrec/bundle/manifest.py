@@ -6,6 +6,7 @@ list. Same content, same id. The embedded index is one of the files, the embeddi
 
 import hashlib
 import json
+from functools import cached_property
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -45,7 +46,7 @@ class BundleContent(Record):
     feature_hash: str
     metrics: dict[str, JsonValue] | None
 
-    @property
+    @cached_property
     def vocabulary(self) -> Vocabulary:
         return Vocabulary(scenarios=self.scenarios, actions=self.actions)
 

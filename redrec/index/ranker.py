@@ -10,6 +10,7 @@ All features are known when a user is queried, in evaluation as in serving (`FEA
 Shapes: C contenders, F features, H hidden, S scenarios, N items, Q interests, L events, D embedding.
 """
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -131,26 +132,26 @@ class Ranker(NamedTuple):
 
     def features(self, best: Merged, query: RankedQuery, popular_C: Floats, embeddings_ND: Floats) -> Floats:
         """Return what the networks read of each item, `features_CF`, in the order of `FEATURES`."""
-        items_C, history = best.items_K, query.history
-        embeddings_CD = embeddings_ND[items_C].astype(np.float32)
-        cosine_CQ = embeddings_CD @ query.interests_QD.T
-        like_CL = embeddings_CD @ embeddings_ND[history.item_L[-NUM_NEWEST:]].astype(np.float32).T
-        like_CL = like_CL if like_CL.shape[1] else np.zeros((len(items_C), 1), np.float32)
+        items_C, history, scale = best.items_K, query.history, self.logit_scale
+        embeddings_DC = np.asarray(embeddings_ND[items_C], np.float32).T
+        cosine_QC = query.interests_QD @ embeddings_DC
+        newest_LD = np.asarray(embeddings_ND[history.item_L[-NUM_NEWEST:]], np.float32)
+        like_LC = newest_LD @ embeddings_DC if len(newest_LD) else np.zeros((1, len(items_C)), np.float32)
         age_days_C = (query.moment_ms - self.first_ms_N[items_C].astype(float)) / MS_PER_DAY
         num_events = np.minimum(np.bincount(history.scenario_L), MAX_COUNTED).sum()
         idle_days = (query.moment_ms - history.timestamp_ms_L[-1:].max(initial=0)) / MS_PER_DAY
         columns = [
-            self.logit_scale * (best.scores_K - best.scores_K.max()),
-            self.logit_scale * cosine_CQ.max(1),
-            self.logit_scale * cosine_CQ.mean(1),
-            self.logit_scale * popular_C,
+            scale * (best.scores_K - np.maximum.reduce(best.scores_K)),
+            scale * np.maximum.reduce(cosine_QC),
+            scale / len(cosine_QC) * np.add.reduce(cosine_QC),
+            scale * popular_C,
             *query.own.log_counts_of(items_C).T,
             np.where(age_days_C >= 0, np.log1p(np.maximum(age_days_C, 0)), -1),
-            like_CL[:, -1],
-            like_CL.max(1),
-            like_CL.mean(1),
-            np.log1p(num_events),
-            np.log1p(max(0.0, idle_days)),
+            like_LC[-1],
+            np.maximum.reduce(like_LC),
+            np.add.reduce(like_LC) / len(like_LC),
+            math.log1p(num_events),
+            math.log1p(max(0.0, idle_days)),
         ]
         features_FC = np.empty((len(FEATURES), len(items_C)), np.float32)
         for feature_C, column in zip(features_FC, columns, strict=True):

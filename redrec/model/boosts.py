@@ -31,6 +31,7 @@ from redrec.history import MS_PER_DAY, History, HistoryConfig, Ints, mix
 MAX_COUNTED = 256  # events of a user in a scenario
 COUNTED = HistoryConfig(policy="quota_2d", max_events_per_scenario=MAX_COUNTED)
 HALF_LIVES_DAYS = (7.0, 60.0, np.inf)
+PER_HALF_LIFE_H = -1 / np.array(HALF_LIVES_DAYS)  # powers of two per day
 OWN_COUNTS = tuple(product((True, False), HALF_LIVES_DAYS))  # whether in the scenario alone, half-life
 
 
@@ -85,10 +86,10 @@ class OwnItems(NamedTuple):
         >>> own.log_counts_of(np.array([9, 8, 7])).ravel().tolist()
         [2.5, 0.0, 1.5]
         """
-        at_C = np.searchsorted(self.items_T, items_C)
-        is_own_C = np.append(self.items_T, -1)[at_C] == items_C
-        nothing_1F = np.zeros((1, self.log_counts_TF.shape[1]), np.float32)
-        log_counts_CF: NDArray[np.float32] = np.vstack([self.log_counts_TF, nothing_1F])[np.where(is_own_C, at_C, -1)]
+        if not len(self.items_T):
+            return np.zeros((len(items_C), len(OWN_COUNTS)), np.float32)
+        at_C = np.minimum(np.searchsorted(self.items_T, items_C), len(self.items_T) - 1)
+        log_counts_CF: NDArray[np.float32] = self.log_counts_TF[at_C] * (self.items_T[at_C] == items_C)[:, None]
         return log_counts_CF
 
     def boosts(self, weights: BoostWeights, logit_scale: float) -> Own:
@@ -104,15 +105,15 @@ def own_items(history: History, scenario: int, moment_ms: int) -> OwnItems:
     >>> own.items_T, np.exp(own.log_counts_TF[:, [2, 5]]).round().astype(int).tolist()
     (array([7, 9]), [[2, 3], [2, 2]])
     """
-    counted = history.at(mix(history, np.zeros_like(history.item_L), COUNTED))
-    items_T, item_L = np.unique(counted.item_L, return_inverse=True)
-    age_days_L = np.maximum(0, moment_ms - counted.timestamp_ms_L) / MS_PER_DAY
-    weights_LH = 0.5 ** (age_days_L[:, None] / HALF_LIVES_DAYS)
-    weights_LF = np.hstack([weights_LH * (counted.scenario_L == scenario)[:, None], weights_LH])
-    count_LF = item_L[:, None] * len(OWN_COUNTS) + np.arange(len(OWN_COUNTS))  # each has a number of its own
-    shape = len(items_T), len(OWN_COUNTS)
-    counts_TF = np.bincount(count_LF.ravel(), weights_LF.ravel(), minlength=shape[0] * shape[1]).reshape(shape)
-    return OwnItems(items_T, np.log1p(counts_TF.astype(np.float32)))
+    counted_L = mix(history, np.zeros_like(history.item_L), COUNTED)
+    by_item_L = counted_L[np.argsort(history.item_L[counted_L], kind="stable")]
+    item_L, is_here_L1 = history.item_L[by_item_L], (history.scenario_L[by_item_L] == scenario)[:, None]
+    age_days_L = np.maximum(0, moment_ms - history.timestamp_ms_L[by_item_L]) / MS_PER_DAY
+    weights_LH = np.exp2(age_days_L[:, None] * PER_HALF_LIFE_H)
+    weights_LF = np.concatenate([weights_LH * is_here_L1, weights_LH], axis=1)
+    begin_T = np.flatnonzero(np.append(True, item_L[1:] != item_L[:-1])[: len(item_L)])  # of each item's events
+    counts_TF = np.add.reduceat(weights_LF, begin_T, axis=0, dtype=np.float64)
+    return OwnItems(item_L[begin_T], np.log1p(counts_TF.astype(np.float32)))
 
 
 def left_out(history: History) -> Own:
