@@ -3,11 +3,12 @@
     python -m tests.benchmarks.serving --json
 
 For each number of items one server process with one thread, as in the image, on a generated bundle, loaded by 1, 8 and
-32 connections that wait for their answers. The CPU is the server's own. One bundle more has its items on a real Milvus
-server, whose CPU is given beside. For the others the steps of a request are measured in the same run: KServe around a
-model that always gives the same answer, under the same load of one connection; and what `serving.steps` has, each step
-in a loop, and in turn as a request has them. A request's CPU is given as a ratio to the sum of the bare steps (KServe,
-the ONNX tower, the search and the read of the features) and to that of all, of either way.
+32 connections that wait for their answers, three times each by turns; the medians are given. The CPU is the server's
+own. One bundle more has its items on a real Milvus server, whose CPU is given beside. For the others the steps of a
+request are measured in the same run: by the same turns KServe around a model that always gives the same answer, under
+the load of one connection; and what `serving.steps` has, each step in a loop, and in turn as a request has them. A
+request's CPU is given as a ratio to the sum of the bare steps (KServe, the ONNX tower, the search and the read of the
+features) and to that of all, of either way.
 
 Needs `wrk`: apt-get install -y wrk
 """
@@ -15,11 +16,12 @@ Needs `wrk`: apt-get install -y wrk
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,8 +41,10 @@ SIZES = (1_800, 20_000, 50_000, 100_000)
 CONNECTIONS = (1, 8, 32)
 USERS = (8, 64)  # of one request
 SERVER_ITEMS = 100_000
-SECONDS, WARM_UP_S = 10.0, 1.0
+SECONDS, WARM_UP_S = 3.0, 1.0
+ROUNDS = 3
 CPU = "cpu_ms"
+KIND, COUNTS = ("protocol", "connections"), ("requests", "errors", "not_of_model")  # of a row, beside figures
 
 
 class Lab:
@@ -122,17 +126,28 @@ def rows_of(pids: dict[str, int], load: Load, seconds: float) -> list[dict[str, 
     return [row_of(pids, load, name, count, seconds) for name in PROTOCOLS for count in CONNECTIONS]
 
 
+def median_row(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the medians of what several loads of the same kind measured, and the sums of what they count."""
+    first = rows[0]
+    sums = {name: sum(row[name] for row in rows) for name in COUNTS}
+    medians = {name: statistics.median(row[name] for row in rows) for name in set(first) - set(KIND) - set(COUNTS)}
+    return {name: first[name] for name in KIND} | medians | sums
+
+
 def measured(folder: Path, num_items: int, seconds: float) -> dict[str, Any]:
     say(f"{num_items:,} items: building a bundle")
     generated_run(folder, num_items)
     lab = Lab(folder)
+    rounds, of_echo = [], []
     with lab.served() as (pid, load):
         lab.write_answers(load)
-        rows = rows_of({CPU: pid}, load, seconds)
+        with lab.echo() as (echo_pid, echo_load):
+            for _ in range(ROUNDS):  # by turns, since the machine's speed changes
+                rounds.append(rows_of({CPU: pid}, load, seconds))
+                of_echo.append([row_of({CPU: echo_pid}, echo_load, name, 1, seconds)[CPU] for name in PROTOCOLS])
         of_many = {number: row_of({CPU: pid}, load, "V1", 1, seconds, number)[CPU] / number for number in USERS}
-    say("KServe alone")
-    with lab.echo() as (pid, load):
-        echo = {name: row_of({CPU: pid}, load, name, 1, seconds)[CPU] for name in PROTOCOLS}
+    rows = [median_row(of_kind) for of_kind in zip(*rounds, strict=True)]
+    echo = dict(zip(PROTOCOLS, map(statistics.median, zip(*of_echo, strict=True)), strict=True))
     say("the steps")
     steps = lab.steps()
     for row in rows:
