@@ -8,11 +8,11 @@ A refusal comes before all else that a request passes, KServe's timing and the r
 tenfold overload nine of ten requests are refused. Health, readiness and metrics are never refused.
 """
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from http import HTTPStatus
 
+from anyio import Lock
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.refusals import RefusedRequest
@@ -26,7 +26,7 @@ class Waiting:
 
     def __init__(self) -> None:
         self.num_queries = 0
-        self.turn = asyncio.Lock()  # of the one query that runs in a pass of the event loop
+        self.turn = Lock()  # of the one query that runs on the event loop; a lock of anyio's costs a pass of the loop
 
     @contextmanager
     def here(self, num_queries: int) -> Iterator[None]:

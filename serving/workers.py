@@ -15,8 +15,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from anyio import Lock
+
 from serving.config import ServingConfig
-from serving.stages import within
+from serving.stages import StageError, within
 from serving.tracing import in_context
 
 logger = logging.getLogger(__name__)
@@ -30,7 +32,7 @@ WARM_UP_RUNS = 20  # enough to pay the first-call costs of ONNX Runtime and the 
 class Workers:
     """Of one retriever; `turn` is held by the query that runs on the event loop, of whatever retriever."""
 
-    def __init__(self, config: ServingConfig, turn: asyncio.Lock) -> None:
+    def __init__(self, config: ServingConfig, turn: Lock) -> None:
         self.config, self.turn = config, turn
         self.cpu_ms = math.inf  # of a query, by the warm-up
         self.budget_s = config.tower_budget_ms / 1000
@@ -56,9 +58,11 @@ class Workers:
         """
         if stage != TOWER or not self.is_quick(num_queries):
             return await self.on_thread(stage, step, *arguments)
-        await within(self.turn.acquire(), self.config.tower_budget_ms, TOWER_TIMEOUT)
-        asyncio.get_running_loop().call_soon(self.turn.release)  # in the next pass of the loop
-        return self._on_loop(step, *arguments)
+        try:
+            async with asyncio.timeout(self.budget_s), self.turn:
+                return self._on_loop(step, *arguments)
+        except TimeoutError as error:
+            raise StageError(TOWER_TIMEOUT) from error
 
     async def on_thread(self, stage: str, step: Callable[..., Any], *arguments: Any) -> Any:
         """Return the result of a step that may take long, whatever the warm-up found."""

@@ -90,7 +90,7 @@ def test_a_warm_up_returns_its_last_result_and_leaves_the_event_loop_free():
 
 
 def test_the_event_loop_does_all_else_between_two_quick_queries():
-    """A pass of the loop runs the other task, and at most one query: the next one has its turn two passes later."""
+    """Each pass of the loop runs one query and the other task once."""
 
     async def beside_a_task(workers: Workers) -> str:
         order: list[str] = []
@@ -104,7 +104,7 @@ def test_the_event_loop_does_all_else_between_two_quick_queries():
         await asyncio.gather(other(), *queries)
         return "".join(order)
 
-    assert with_workers(beside_a_task, **QUICK) == "-q--q--qqq"  # until the other has done
+    assert with_workers(beside_a_task, **QUICK) == "--q-q-q-qq"  # until the other has done
 
 
 def test_two_retrievers_share_the_turns():
@@ -125,7 +125,7 @@ def test_two_retrievers_share_the_turns():
             workers.close()
         return "".join(order)
 
-    assert asyncio.run(of_two()).startswith("-q--q-")
+    assert asyncio.run(of_two()).startswith("--q-q-q")
 
 
 def test_who_gets_no_turn_within_the_budget_has_a_timeout_and_the_others_go_on():
