@@ -29,7 +29,7 @@ from redrec.training.distributed import device
 from redrec.training.tensors import on_device
 from redrec.training.towers import Towers
 
-OPSET = 23  # the first with an operator for attention: one of 64-dimensional tokens takes a tenth less time
+OPSET = 23  # the first with an operator for attention
 
 
 class ServedUserTower(nn.Module):
