@@ -41,7 +41,6 @@ NS_PER_MS = 1_000_000
 MS_PER_MINUTE = 60_000
 MS_PER_HOUR = 3_600_000
 MS_PER_DAY = 86_400_000
-NO_EVENT_MS = -1
 TIE_KEY_LENGTH = 8  # hexadecimal digits
 
 
@@ -251,18 +250,20 @@ def gap_bucket(gap_ms: Ints) -> Ints:
 
 def padded(events: EncodedEvents, user_L: Ints, num_users: int) -> tuple[Ints, EventFeatures[NDArray]]:
     """Return `item_BL` and the features as B rows, zero-padded at the end to the longest; L is at least 1."""
-    shape = num_users, max(1, int(np.bincount(user_L, minlength=1).max()))
-    if len(user_L) == shape[0] * shape[1]:  # nothing to pad, as with one user
-        item_BL, *features = [values_L.reshape(shape) for values_L in (*events, np.ones(len(user_L), dtype=bool))]
-        return item_BL, EventFeatures(*features)
-    column_L = np.arange(len(user_L)) - _begins(user_L)
-    rows: list[NDArray] = [np.zeros(shape, dtype=np.int64) for _ in events]
-    for row_BL, values_L in zip(rows, events, strict=True):
-        row_BL[user_L, column_L] = values_L
-    is_event_BL = np.zeros(shape, dtype=bool)
-    is_event_BL[user_L, column_L] = True
-    item_BL, *features = [*rows, is_event_BL]
+    length = max(1, int(np.bincount(user_L, minlength=1).max()))
+    rows = [*events, np.ones(len(user_L), dtype=bool)]
+    if len(user_L) < num_users * length:  # one user needs no padding
+        at_L = user_L * length + np.arange(len(user_L)) - _begins(user_L)
+        rows = [_spread(values_L, at_L, num_users * length) for values_L in rows]
+    item_BL, *features = [row.reshape(num_users, length) for row in rows]
     return item_BL, EventFeatures(*features)
+
+
+def _spread(values_L: NDArray, at_L: Ints, size: int) -> NDArray:
+    """Return an array of this size with the values at these positions, and zeros between them."""
+    spread = np.zeros(size, dtype=values_L.dtype)
+    spread[at_L] = values_L
+    return spread
 
 
 def tower_inputs(
@@ -287,5 +288,6 @@ def tower_inputs(
 
 def _query_gap(histories: Sequence[History], moment_ms_B: Ints) -> Ints:
     """Return the bucket of the time from each user's newest event to the moment of the query, 0 without events."""
-    newest_ms_B = [history.timestamp_ms_L[-1] if len(history.timestamp_ms_L) else NO_EVENT_MS for history in histories]
-    return gap_bucket(moment_ms_B - newest_ms_B) * np.not_equal(newest_ms_B, NO_EVENT_MS)
+    has_events_B = [len(history.item_L) > 0 for history in histories]
+    newest_ms_B = [history.timestamp_ms_L[-1] if len(history.item_L) else 0 for history in histories]
+    return gap_bucket(moment_ms_B - newest_ms_B) * has_events_B

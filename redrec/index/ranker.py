@@ -140,7 +140,7 @@ class Ranker(NamedTuple):
         age_days_C = (query.moment_ms - self.first_ms_N[items_C].astype(float)) / MS_PER_DAY
         num_events = np.minimum(np.bincount(history.scenario_L), MAX_COUNTED).sum()
         idle_days = (query.moment_ms - history.timestamp_ms_L[-1:].max(initial=0)) / MS_PER_DAY
-        columns = [
+        columns = [  # by `reduce`, since numpy's `max` and `mean` call it in several more steps
             scale * (best.scores_K - np.maximum.reduce(best.scores_K)),
             scale * np.maximum.reduce(cosine_QC),
             scale / len(cosine_QC) * np.add.reduce(cosine_QC),

@@ -112,7 +112,7 @@ def own_items(history: History, scenario: int, moment_ms: int) -> OwnItems:
     weights_LH = np.exp2(age_days_L[:, None] * PER_HALF_LIFE_H)
     weights_LF = np.concatenate([weights_LH * is_here_L1, weights_LH], axis=1)
     begin_T = np.flatnonzero(np.append(True, item_L[1:] != item_L[:-1])[: len(item_L)])  # of each item's events
-    counts_TF = np.add.reduceat(weights_LF, begin_T, axis=0, dtype=np.float64)
+    counts_TF = np.add.reduceat(weights_LF, begin_T, axis=0)
     return OwnItems(item_L[begin_T], np.log1p(counts_TF.astype(np.float32)))
 
 
