@@ -21,10 +21,10 @@ from serving.known_items import check_known_items
 from serving.requests import Event
 from serving.shedding import Waiting
 from serving.tracing import in_context
+from serving.workers import MAX_ON_LOOP
 
 logger = logging.getLogger(__name__)
 
-FEW_USERS = 8  # of a read on the event loop: 1 CPU ms
 SLOW_S, THREAD_S = 0.02, 10.0  # a read on the event loop that is slow gives the thread those of the next seconds
 
 Columns = Mapping[str, Any]
@@ -81,7 +81,7 @@ class HistoryReader:
         assert self.source is not None
         with waiting.elsewhere(len(user_ids)):
             columns = await self.source.read_awaited(user_ids)
-        if columns is None and len(user_ids) <= FEW_USERS and self.clock() >= self.slow_until_s:
+        if columns is None and len(user_ids) <= MAX_ON_LOOP and self.clock() >= self.slow_until_s:
             columns = self._read_at_once(user_ids)
         if columns is None:
             with waiting.elsewhere(len(user_ids)):

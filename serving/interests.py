@@ -1,6 +1,6 @@
-"""Interests: what the user tower, or medoids in its place, make of the queries of a request, with their boosts.
+"""Interests: what the user tower, or medoids in its place, make of the queries of a batch, with their boosts.
 
-All users of a request are one run of the tower: of 64 users each costs half the CPU that it would alone.
+All users of a batch are one run of the tower: of 64 users each costs half the CPU that it would alone.
 
 Shapes: B users, Q interests, D embedding.
 """

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from redrec.bundle.reader import Bundle
+from redrec.index.embedded import Search
 from redrec.index.exact import SearchResult
 from redrec.index.filters import Catalog, ItemFilter
 from redrec.index.merge import MERGES, Merged
@@ -77,15 +78,17 @@ class Lists:
 
     def from_process(self, users: Sequence[QueriedUser]) -> list[list[Item]]:
         """Return each user's list, of the index in process."""
-        return [self._of_search(user) for user in users]
-
-    def _of_search(self, user: QueriedUser) -> list[Item]:
         assert self.embedded is not None
-        options = self.num_searched(user), user.known.item_filter, user.boosted
-        result = self.embedded.search(user.query.interests_QD, *options)
-        if not self.embedded.is_exact:
-            self.recall.offer(user.query.interests_QD, result[1], *options)
-        return self._ranked(self.merge(*result, options[0]), user)
+        searches = [
+            Search(user.query.interests_QD, self.num_searched(user), user.known.item_filter, user.boosted)
+            for user in users
+        ]
+        lists = []
+        for user, search, result in zip(users, searches, self.embedded.search_each(searches), strict=True):
+            if not self.embedded.is_exact:
+                self.recall.offer(search.queries_QD, result[1], *search[1:])
+            lists.append(self._ranked(self.merge(*result, search.k), user))
+        return lists
 
     def _ranked(self, searched: Merged, user: QueriedUser) -> list[Item]:
         best, ranker = searched, self.bundle.ranker

@@ -3,8 +3,8 @@
 Stages follow one another: `history` (read and encoded), `tower` (the interests), `medoids` (where the tower fails),
 `search` (all that follows, in process or on a server), and as its last step `rank`. Where Milvus searches, the time
 that a stage waits for a free thread, or its turn, is in it; in process tower and search wait once, before both, and
-that is in neither. Users of one request go through a stage together: it counts once for each of their scenarios, and
-`rank` for each user. A retriever's warm-up counts, too.
+that is in neither. Queries that are answered together (`serving.batching`) go through a stage together: it counts once
+for each of their scenarios, and `rank` for each query. A retriever's warm-up counts, too.
 """
 
 from collections.abc import Iterator, Sequence

@@ -29,6 +29,7 @@ from redrec.history import History, now_ms
 from redrec.index.filters import Catalog, ItemFilter
 from redrec.index.search import AsyncItemIndex, IndexUnavailableError
 from redrec.model.session import TowerError
+from serving.batching import Batching
 from serving.config import ServingConfig
 from serving.histories import HistoryReader, encode_columns, event_columns
 from serving.index import ServerIndex
@@ -39,7 +40,7 @@ from serving.outage import Outage
 from serving.requests import Query
 from serving.shedding import Waiting
 from serving.stages import StageError, together, within
-from serving.workers import MEDOIDS, TOWER, WARM_UP_RUNS, Workers
+from serving.workers import MAX_ON_LOOP, MEDOIDS, TOWER, WARM_UP_RUNS, Workers
 
 TOWER_FAILED = "tower_failed"  # with TOWER_TIMEOUT, a reason to query with medoids
 
@@ -63,6 +64,7 @@ class Retriever:
         self.clock = clock
         self.bundle, self.config, self.histories, self.waiting = bundle, config, histories, waiting
         self.workers = Workers(config, waiting.turn)
+        self.batching = Batching(self._answers, waiting, MAX_ON_LOOP)
         self.catalog = Catalog(bundle.items, bundle.item_index)
         self.interests = Interests(bundle, self.catalog, histories.features)
         self.lists = Lists(bundle, self.catalog, config)
@@ -108,11 +110,16 @@ class Retriever:
         return answer
 
     async def answers(self, queries: Sequence[Query]) -> list[Answer]:
-        """Return what `answer` returns for each query; one read gets all histories, one run of the tower all interests.
+        """Return what `answer` returns for each query.
 
         Raises:
             BundleMismatchError: The index holds another bundle's rows.
         """
+        answers = self.batching.answers if self.workers.is_quick(len(queries)) else self._answers
+        return await answers(queries)
+
+    async def _answers(self, queries: Sequence[Query]) -> list[Answer]:
+        """Return the answers of a batch: one read gets all histories, one run of the tower all interests."""
         moment_ms = self.catalog.moment(self.clock())
         with timed_each(scenarios_of(queries), "history"):
             histories = await self._histories(queries)

@@ -9,16 +9,30 @@ There is nothing to copy, to lock or to connect to: several processes may search
 Shapes: Q queries, N items, T items that are allowed, D embedding, C candidates, K results.
 """
 
+from collections.abc import Sequence
+from itertools import chain, compress
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from redrec.index.boosted import Boosted
 from redrec.index.config import EmbeddedConfig
-from redrec.index.exact import NO_ITEM, SearchResult, exact_search, exact_search_among, top_k
+from redrec.index.exact import NO_ITEM, ExactSearch, SearchResult, added, exact_search_among, exact_search_each, top_k
 from redrec.index.filters import Catalog, ItemFilter
 
 FEW_SHARE = 1 / 12  # of a catalog: to gather so many rows and score them takes as long as to score all
+SEARCHES_AT_ONCE = 8  # each has a mask and boosts of all items; more share no more
 NO_BOOSTS = Boosted()
+
+
+class Search(NamedTuple):
+    """What one user's interests are searched for."""
+
+    queries_QD: NDArray[np.floating]
+    k: int
+    item_filter: ItemFilter
+    boosted: Boosted = NO_BOOSTS
 
 
 class EmbeddedIndex:
@@ -40,16 +54,38 @@ class EmbeddedIndex:
 
         An item may be there more than once if the catalog is in clusters; its greatest score is right.
         """
-        num_items, queries_QD = len(self.embeddings_ND), np.asarray(queries_QD, np.float32)
-        is_allowed_N = self.catalog.is_allowed(item_filter)
-        num_allowed = int(np.count_nonzero(is_allowed_N))
-        if num_allowed <= FEW_SHARE * num_items:
+        return self.search_each([Search(queries_QD, k, item_filter, boosted)])[0]
+
+    def search_each(self, searches: Sequence[Search]) -> list[SearchResult]:
+        """Return what `search` returns for each; where every item is scored, one pass over them serves several."""
+        starts = range(0, len(searches), SEARCHES_AT_ONCE)
+        return [*chain.from_iterable(self._search_few(searches[i : i + SEARCHES_AT_ONCE]) for i in starts)]
+
+    def _search_few(self, searches: Sequence[Search]) -> list[SearchResult]:
+        num_items = len(self.embeddings_ND)
+        allowed = [self.catalog.is_allowed(search.item_filter) for search in searches]
+        whole = [self.is_exact and np.count_nonzero(is_allowed_N) > FEW_SHARE * num_items for is_allowed_N in allowed]
+        exact = [self._of_all(*pair) for pair in compress(zip(searches, allowed, strict=True), whole)]
+        of_all = iter(exact_search_each(exact, self.embeddings_ND) if exact else ())
+        return [
+            next(of_all) if is_whole else self._of_some(search, is_allowed_N)
+            for search, is_allowed_N, is_whole in zip(searches, allowed, whole, strict=True)
+        ]
+
+    def _of_all(self, search: Search, is_allowed_N: NDArray[np.bool_]) -> ExactSearch:
+        boost_N = search.boosted.of_all(len(is_allowed_N))
+        k = min(search.k, int(np.count_nonzero(is_allowed_N)))
+        return ExactSearch(search.queries_QD, k, added(boost_N, is_allowed_N))
+
+    def _of_some(self, search: Search, is_allowed_N: NDArray[np.bool_]) -> SearchResult:
+        """Return the result from the few items that are allowed, or from clusters."""
+        queries_QD, k, item_filter, boosted = search
+        queries_QD, num_allowed = np.asarray(queries_QD, np.float32), int(np.count_nonzero(is_allowed_N))
+        if self.clusters is None or num_allowed <= FEW_SHARE * len(is_allowed_N):
             items_T = np.flatnonzero(is_allowed_N)
-            boost_T = boosted.of_all(num_items)[items_T]
+            boost_T = boosted.of_all(len(is_allowed_N))[items_T]
             return exact_search_among(items_T, queries_QD, self.embeddings_ND[items_T], k, boost_T=boost_T)
         k = min(k, num_allowed)
-        if self.clusters is None:
-            return exact_search(queries_QD, self.embeddings_ND, k, is_allowed_N, boosted.of_all(num_items))
         items_QC = self.clusters.candidates(queries_QD, k, is_allowed_N, num_allowed)
         result = self._scored(queries_QD, items_QC, k)
         return boosted.add_to(result, queries_QD, k, item_filter, self.catalog, self.embeddings_ND)

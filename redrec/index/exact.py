@@ -6,6 +6,9 @@ falls back to it when Milvus is unavailable, and the examples of the evaluation 
 Shapes: Q queries, B users, N items, M of them in a block, D embedding, K results.
 """
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,7 +17,16 @@ SearchResult = tuple[NDArray[np.float32], NDArray[np.int64]]  # scores_QK, items
 BLOCK_ITEMS = 16_384  # 4 MiB of float32 at D = 64: they stay in the processor's cache
 USERS_PER_PRODUCT, ITEMS_PER_PRODUCT = 64, 16_384  # of many users: their scores stay in the processor's cache
 NO_ITEM = -1  # pads a row that has fewer than K results; its score is -inf
+Best = tuple[NDArray[np.float32], NDArray[np.int64]]  # scores_K, items_K of one query
 NOTHING = (np.empty(0, np.float32), np.empty(0, np.int64))
+
+
+class ExactSearch(NamedTuple):
+    """Queries for the k best of all items; `added_N` is added to an item's inner product, -inf if it is not allowed."""
+
+    queries_QD: NDArray[np.floating]
+    k: int
+    added_N: NDArray[np.float32]
 
 
 def exact_search(
@@ -33,31 +45,38 @@ def exact_search(
     array([[0, 2],
            [1, 0]])
     """
-    k = min(k, len(embeddings_ND))
-    queries_DQ = np.asarray(queries_QD, dtype=np.float32).T
-    added_N = _added(len(embeddings_ND), is_allowed_N, boost_N)
-    best_Q = [NOTHING] * len(queries_QD)
+    boost_N = np.zeros(len(embeddings_ND), np.float32) if boost_N is None else boost_N
+    return exact_search_each([ExactSearch(queries_QD, k, added(boost_N, is_allowed_N))], embeddings_ND)[0]
+
+
+def exact_search_each(searches: Sequence[ExactSearch], embeddings_ND: NDArray[np.floating]) -> list[SearchResult]:
+    """Return the result of each search; a product of a block of items is for the queries of all."""
+    queries_DQ = np.concatenate([search.queries_QD for search in searches], dtype=np.float32).T
+    ends = np.cumsum([len(search.queries_QD) for search in searches]).tolist()
+    rows = [slice(end - len(search.queries_QD), end) for search, end in zip(searches, ends, strict=True)]
+    best_Q = [NOTHING] * queries_DQ.shape[1]
     for start in range(0, len(embeddings_ND), BLOCK_ITEMS):
         block_BD = np.asarray(embeddings_ND[start : start + BLOCK_ITEMS], dtype=np.float32)
         scores_BQ = block_BD @ queries_DQ  # in this order BLAS takes a third of the time for a few queries
-        scores_QB = np.add(scores_BQ.T, added_N[start : start + BLOCK_ITEMS], order="C")
-        best_Q = [_better(best, scores_B, start, k) for best, scores_B in zip(best_Q, scores_QB, strict=True)]
+        for (_, k, added_N), own in zip(searches, rows, strict=True):
+            scores_QB = np.add(scores_BQ[:, own].T, added_N[start : start + BLOCK_ITEMS], order="C")
+            best_Q[own] = [_better(*pair, start, k) for pair in zip(best_Q[own], scores_QB, strict=True)]
+    lengths = [min(search.k, len(embeddings_ND)) for search in searches]
+    return [_as_rows(best_Q[own], k) for own, k in zip(rows, lengths, strict=True)]
+
+
+def _as_rows(best_Q: Sequence[Best], k: int) -> SearchResult:
     scores_QK = np.array([scores_K for scores_K, _ in best_Q], np.float32).reshape(len(best_Q), k)
     items_QK = np.array([items_K for _, items_K in best_Q], np.int64).reshape(len(best_Q), k)
     return scores_QK, np.where(np.isneginf(scores_QK), NO_ITEM, items_QK)
 
 
-def _added(
-    num_items: int, is_allowed_N: NDArray[np.bool_] | None, boost_N: NDArray[np.float32] | None
-) -> NDArray[np.float32]:
+def added(boost_N: NDArray[np.float32], is_allowed_N: NDArray[np.bool_] | None) -> NDArray[np.float32]:
     """Return what is added to each item's inner product: its boost, or -inf if it is not allowed."""
-    added_N = np.zeros(num_items, np.float32) if boost_N is None else boost_N
-    return added_N if is_allowed_N is None else np.where(is_allowed_N, added_N, np.float32(-np.inf))
+    return boost_N if is_allowed_N is None else np.where(is_allowed_N, boost_N, np.float32(-np.inf))
 
 
-def _better(
-    best: tuple[NDArray[np.float32], NDArray[np.int64]], scores_B: NDArray[np.float32], start: int, k: int
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def _better(best: Best, scores_B: NDArray[np.float32], start: int, k: int) -> Best:
     """Return the k best of a query's best so far and of the next block."""
     scores_K, items_K = best
     if not len(items_K):

@@ -1,14 +1,17 @@
 """The embedded index gives the items of exact search, in one matrix product and in clusters, for every filter and boost."""
 
+from collections.abc import Sequence
 from multiprocessing import get_context
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from redrec.index import embedded
 from redrec.index.boosted import Boosted
 from redrec.index.config import EmbeddedConfig
-from redrec.index.embedded import EmbeddedIndex
+from redrec.index.embedded import SEARCHES_AT_ONCE, EmbeddedIndex, Search
+from redrec.index.exact import ExactSearch, SearchResult, exact_search_each
 from redrec.index.filters import Catalog, ItemFilter
 from redrec.index.merge import Merged, merge_max
 from redrec.index.popularity_boost import PopularItems
@@ -93,6 +96,31 @@ def test_the_results_are_those_of_a_full_sort_for_every_filter_and_boost(
     assert results.items_K.tolist() == expected.items_K.tolist()
     assert results.interests_K.tolist() == expected.interests_K.tolist()
     np.testing.assert_allclose(results.scores_K, expected.scores_K, atol=1e-5)
+
+
+def test_several_searches_at_once_have_the_results_that_each_has_alone(index: EmbeddedIndex):
+    """Of all filters, with few and many queries, with and without boosts; also more than share a pass."""
+    searches = [
+        Search(QUERIES[: 1 + number % 3], K - number, item_filter, boosted(9 * number, number))
+        for number, item_filter in enumerate(FILTERS)
+    ]
+    for search, (scores_QK, items_QK) in zip(searches, index.search_each(searches), strict=True):
+        alone_QK, items_alone_QK = index.search(*search)
+        np.testing.assert_allclose(scores_QK, alone_QK, atol=1e-6)
+        assert items_QK.tolist() == items_alone_QK.tolist()
+    assert len(searches) > SEARCHES_AT_ONCE and index.search_each([]) == []
+
+
+def test_one_pass_over_the_items_serves_several_searches(monkeypatch: pytest.MonkeyPatch):
+    index, passes = EmbeddedIndex(EMBEDDINGS, CATALOG, WAYS["exact"]), []
+
+    def counted(searches: Sequence[ExactSearch], embeddings_ND: np.ndarray) -> list[SearchResult]:
+        passes.append(len(searches))
+        return exact_search_each(searches, embeddings_ND)
+
+    monkeypatch.setattr(embedded, "exact_search_each", counted)
+    index.search_each([Search(QUERIES, K, FILTERS[1])] * (SEARCHES_AT_ONCE + 3))
+    assert passes == [SEARCHES_AT_ONCE, 3]
 
 
 @pytest.mark.parametrize("k", [1, RARE, N])

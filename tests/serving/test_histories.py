@@ -14,9 +14,10 @@ from redrec.bundle.reader import Bundle
 from redrec.config import InputError
 from redrec.data.person import Person
 from redrec.folders import RunFolder
-from serving.histories import FEW_USERS, SLOW_S, THREAD_S, Columns, HistoryReader, encode_columns, event_columns
+from serving.histories import SLOW_S, THREAD_S, Columns, HistoryReader, encode_columns, event_columns
 from serving.requests import Event
 from serving.shedding import Waiting
+from serving.workers import MAX_ON_LOOP
 from tests.bundles import tiny_run
 
 
@@ -94,7 +95,7 @@ def test_users_are_read_by_the_event_loop_where_that_is_quick(ways: tuple[str, .
     reader = reader_of(source)
     assert asyncio.run(reader.read(["a", "b"], Waiting())) == [None, None]
     assert source.reads == [(of_few, "a"), (of_few, "b")]
-    many = [f"user {number}" for number in range(FEW_USERS + 1)]
+    many = [f"user {number}" for number in range(MAX_ON_LOOP + 1)]
     assert asyncio.run(reader.read(many, Waiting())) == [None] * len(many)
     assert source.reads[2:] == [(of_many, user) for user in many]
     asyncio.run(reader.close())
@@ -108,7 +109,7 @@ def test_a_user_is_not_read_at_once_while_the_thread_reads_even_if_nobody_waits_
     async def after_a_read_without_an_end() -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.01):
-                await reader.read([""] * (FEW_USERS + 1), Waiting())
+                await reader.read([""] * (MAX_ON_LOOP + 1), Waiting())
         read = asyncio.create_task(reader.read(["a"], Waiting()))
         await asyncio.sleep(0.01)
         assert source.reads == []

@@ -1,0 +1,159 @@
+"""Batching: requests that come together share a batch, each gets its own answers, and none has another's trouble."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from contextvars import ContextVar
+from typing import Any
+
+import pytest
+
+from redrec.bundle.reader import Bundle
+from serving.batching import Batching
+from serving.lists import Answer
+from serving.requests import Query
+from serving.retriever import Retriever
+from serving.shedding import Waiting
+from tests.serving.retrieval import answers, query
+
+MAX = 4
+CALLER: ContextVar[str] = ContextVar("CALLER")
+
+
+class Lab:
+    """Answers a query with its own user, and remembers the batches; a user named `bad` has an error."""
+
+    def __init__(self, num_waiting: int = 99) -> None:
+        self.waiting, self.batches, self.callers = Waiting(), list[list[str]](), list[str | None]()
+        self.waiting.num_queries = num_waiting
+        self.batching = Batching(self.answer_all, self.waiting, MAX)
+
+    async def answer_all(self, queries: Sequence[Query]) -> list[Answer]:
+        users = [one.user_id for one in queries]
+        self.batches.append(users)
+        self.callers.append(CALLER.get(None))
+        await asyncio.sleep(0.01)
+        if "bad" in users:
+            raise RuntimeError("of bad")
+        return [Answer([], user, None) for user in users]
+
+    async def ask(self, *users: str) -> list[str]:
+        CALLER.set(users[0])
+        given = await self.batching.answers([Query(user_id=user, scenario="ads") for user in users])
+        return [answer.source for answer in given]
+
+    def answers_to(self, *requests: Sequence[str]) -> list[Any]:
+        """Return what requests that come in one pass of the event loop get."""
+
+        async def all_of_them() -> list[Any]:
+            return await asyncio.gather(*(self.ask(*users) for users in requests), return_exceptions=True)
+
+        return asyncio.run(all_of_them())
+
+
+def test_requests_that_come_together_are_answered_together_and_each_gets_its_own():
+    lab = Lab()
+    assert lab.answers_to("a", "bc", "d") == [["a"], ["b", "c"], ["d"]]
+    assert lab.batches == [["a", "b", "c", "d"]] and not lab.batching.running
+
+
+def test_a_lone_request_goes_on_at_once():
+    lab = Lab(num_waiting=1)
+
+    async def first_step() -> list[list[str]]:
+        sent = asyncio.ensure_future(lab.ask("a"))
+        await asyncio.sleep(0)
+        batches = [*lab.batches]
+        await sent
+        return batches
+
+    assert asyncio.run(first_step()) == [["a"]]
+
+
+def test_a_batch_has_a_greatest_size_but_no_request_is_divided():
+    lab = Lab()
+    assert lab.answers_to("abc", "d", "e", "fghijk", "l") == [[*"abc"], ["d"], ["e"], [*"fghijk"], ["l"]]
+    assert lab.batches == [[*"abcd"], ["e"], [*"fghijk"], ["l"]]
+
+
+def test_requests_of_different_passes_do_not_wait_for_each_other():
+    lab = Lab()
+
+    async def one_by_one() -> list[Any]:
+        sent = list[asyncio.Future[list[str]]]()
+        for user in "abc":
+            sent.append(asyncio.ensure_future(lab.ask(user)))
+            await asyncio.sleep(0.002)
+        return await asyncio.gather(*sent)
+
+    assert asyncio.run(one_by_one()) == [["a"], ["b"], ["c"]]
+    assert lab.batches == [["a"], ["b"], ["c"]]
+
+
+def test_no_request_fails_by_anothers_fault():
+    lab = Lab()
+    a, bad, c = lab.answers_to("a", ["bad"], "c")
+    assert (a, c, str(bad)) == (["a"], ["c"], "of bad") and isinstance(bad, RuntimeError)
+    assert sorted(lab.batches) == sorted([["a", "bad", "c"], ["a"], ["bad"], ["c"]])
+
+
+def test_the_others_are_answered_though_a_client_leaves():
+    lab = Lab()
+
+    async def without_the_first() -> list[str]:
+        first, second = (asyncio.ensure_future(lab.ask(user)) for user in "ab")
+        await asyncio.sleep(0.005)
+        first.cancel()
+        return await second
+
+    assert asyncio.run(without_the_first()) == ["b"]
+    assert lab.batches == [["a", "b"]]
+
+
+def test_a_batch_has_the_context_of_its_first_request():
+    """So its stages are spans of that request's trace."""
+    lab = Lab()
+    lab.answers_to("a", "b")
+    assert lab.callers == ["a"]
+
+
+def runs_of_tower(bundle: Bundle, call: Callable[[Retriever], Coroutine[Any, Any, list[Answer]]]) -> Any:
+    """Return the number of users in each run of the tower, and the answers, while five queries wait."""
+
+    async def counted(retriever: Retriever) -> tuple[list[int], list[Answer]]:
+        retriever.workers.cpu_ms, numbers, of_tower = 0, list[int](), retriever.interests.of_tower
+
+        def counts(histories: Sequence[Any], *others: Any) -> Any:
+            numbers.append(len(histories))
+            return of_tower(histories, *others)
+
+        retriever.interests.of_tower = counts  # type: ignore[method-assign]
+        with retriever.waiting.here(5):
+            return numbers, await call(retriever)
+
+    return answers(bundle, counted)
+
+
+@pytest.mark.parametrize("is_quick", [True, False])
+def test_quick_queries_share_a_run_of_the_tower_and_have_the_answers_that_each_has_alone(
+    bundle: Bundle, is_quick: bool
+):
+    queries = [
+        query(scenario, k=k) for scenario, k in zip(["homefeed", "search", "ads"] * 2, range(3, 8), strict=False)
+    ]
+
+    async def at_once(retriever: Retriever) -> list[Answer]:
+        retriever.workers.cpu_ms = 0 if is_quick else 1e9
+        return await asyncio.gather(*map(retriever.answer, queries))
+
+    async def one_by_one(retriever: Retriever) -> list[Answer]:
+        return [await retriever.answer(one) for one in queries]
+
+    (numbers, together), (_, alone) = runs_of_tower(bundle, at_once), runs_of_tower(bundle, one_by_one)
+    assert sorted(numbers) == ([5] if is_quick else [1] * 5)
+    assert [listed(answer) for answer in together] == [listed(answer) for answer in alone]
+    assert all(answer.source == "model" and answer.items for answer in together)
+
+
+def listed(answer: Answer) -> list[tuple[str, float]]:
+    """Return the items with scores that a batch's order of additions does not change."""
+    return [(item.item_id, round(item.score or 0.0, 4)) for item in answer.items]
