@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from redrec.bundle.reader import Bundle
-from serving.batching import Batching
+from serving.batching import NUM_PASSES, NUM_SINGLE, Batching
 from serving.lists import Answer
 from serving.requests import Query
 from serving.retriever import Retriever
@@ -56,37 +56,64 @@ def test_requests_that_come_together_are_answered_together_and_each_gets_its_own
     assert lab.batches == [["a", "b", "c", "d"]] and not lab.batching.running
 
 
+async def batches_after_a_step(lab: Lab, user: str) -> int:
+    """Return how many batches the first step of a request makes."""
+    before = len(lab.batches)
+    sent = asyncio.ensure_future(lab.ask(user))
+    await asyncio.sleep(0)
+    after = len(lab.batches)
+    assert await sent == [user]
+    return after - before
+
+
 def test_a_lone_request_goes_on_at_once():
-    lab = Lab(num_waiting=1)
+    assert asyncio.run(batches_after_a_step(Lab(num_waiting=1), "a")) == 1
 
-    async def first_step() -> list[list[str]]:
-        sent = asyncio.ensure_future(lab.ask("a"))
+
+def test_after_several_at_once_requests_wait_some_passes_until_they_come_one_by_one_again():
+    lab = Lab()
+
+    async def after_two() -> list[int]:
+        await asyncio.gather(lab.ask("a"), lab.ask("b"))
+        lab.waiting.num_queries = 1
+        return [await batches_after_a_step(lab, "c") for _ in range(NUM_SINGLE + 2)]
+
+    assert asyncio.run(after_two()) == [0] * NUM_SINGLE + [1] * 2
+
+
+@pytest.mark.parametrize(("passes_between", "batches"), [(NUM_PASSES // 2, [["a", "b"]]), (NUM_PASSES, [["a"], ["b"]])])
+def test_a_batch_takes_what_comes_within_some_passes_of_the_event_loop(passes_between: int, batches: list[list[str]]):
+    lab = Lab()
+
+    async def one_after_the_other() -> None:
+        first = asyncio.ensure_future(lab.ask("a"))
+        for _ in range(1 + passes_between):
+            await asyncio.sleep(0)
+        await asyncio.gather(first, lab.ask("b"))
+
+    asyncio.run(one_after_the_other())
+    assert lab.batches == batches
+
+
+def test_a_full_batch_waits_for_no_more():
+    lab = Lab()
+    assert asyncio.run(batches_after_steps(lab, ["a"] * MAX, 4)) == 1
+    assert asyncio.run(batches_after_steps(Lab(), ["a"] * (MAX - 1), 4)) == 0
+
+
+async def batches_after_steps(lab: Lab, users: Sequence[str], passes: int) -> int:
+    sent = asyncio.gather(*map(lab.ask, users))
+    for _ in range(passes):
         await asyncio.sleep(0)
-        batches = [*lab.batches]
-        await sent
-        return batches
-
-    assert asyncio.run(first_step()) == [["a"]]
+    number = len(lab.batches)
+    await sent
+    return number
 
 
 def test_a_batch_has_a_greatest_size_but_no_request_is_divided():
     lab = Lab()
     assert lab.answers_to("abc", "d", "e", "fghijk", "l") == [[*"abc"], ["d"], ["e"], [*"fghijk"], ["l"]]
     assert lab.batches == [[*"abcd"], ["e"], [*"fghijk"], ["l"]]
-
-
-def test_requests_of_different_passes_do_not_wait_for_each_other():
-    lab = Lab()
-
-    async def one_by_one() -> list[Any]:
-        sent = list[asyncio.Future[list[str]]]()
-        for user in "abc":
-            sent.append(asyncio.ensure_future(lab.ask(user)))
-            await asyncio.sleep(0.002)
-        return await asyncio.gather(*sent)
-
-    assert asyncio.run(one_by_one()) == [["a"], ["b"], ["c"]]
-    assert lab.batches == [["a"], ["b"], ["c"]]
 
 
 def test_no_request_fails_by_anothers_fault():
