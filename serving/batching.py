@@ -2,7 +2,8 @@
 
 While one batch is answered, the requests of the next one come, and a few passes of the event loop read them, since
 a call by gRPC takes several of them. So no request waits for a batch to fill: after these passes it starts. Where
-requests come one by one, as from a single client, each goes on at once.
+requests come one by one, as from a single client, each goes on at once. The stages of a batch are spans of its first
+request, to which the spans of the others have a link.
 """
 
 import asyncio
@@ -10,19 +11,23 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
 
+from opentelemetry.trace import Span
+
 from serving.lists import Answer
 from serving.requests import Query
 from serving.shedding import Waiting
+from serving.tracing import current_span, link_to_current
 
 NUM_PASSES = 16  # some 0.1 ms; fewer miss calls by gRPC, twice as many add nothing by HTTP
 NUM_SINGLE = 16  # batches of one request in a row, after which they come one by one
 
 
 class Request(NamedTuple):
-    """The queries of one request, and where it waits for their answers."""
+    """The queries of one request, where it waits for their answers, and its span."""
 
     queries: Sequence[Query]
     answers: "asyncio.Future[list[Answer]]"
+    span: Span
 
 
 class Batching:
@@ -41,7 +46,7 @@ class Batching:
         if self.num_single >= NUM_SINGLE and self.waiting.num_queries <= len(queries):
             return await self.answer_all(queries)
         loop = asyncio.get_running_loop()
-        request = Request(queries, loop.create_future())
+        request = Request(queries, loop.create_future(), current_span())
         if not self.requests:
             loop.call_soon(self._start_after, NUM_PASSES - 1)
         self.requests.append(request)
@@ -61,6 +66,7 @@ class Batching:
 
     async def _answer(self, batch: Sequence[Request]) -> None:
         """Answer all requests at once; if that fails, each by itself, so that none fails by another's fault."""
+        link_to_current(request.span for request in batch)
         try:
             answers = iter(await self.answer_all([*chain.from_iterable(request.queries for request in batch)]))
         except Exception as error:  # noqa: BLE001 (it is the request's, whatever it is)

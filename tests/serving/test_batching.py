@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
 
 from redrec.bundle.reader import Bundle
 from serving.batching import NUM_PASSES, NUM_SINGLE, Batching
@@ -141,6 +142,22 @@ def test_a_batch_has_the_context_of_its_first_request():
     lab = Lab()
     lab.answers_to("a", "b")
     assert lab.callers == ["a"]
+
+
+def test_the_spans_of_the_others_have_a_link_to_the_first_requests():
+    tracer, lab = TracerProvider().get_tracer("test"), Lab()
+
+    async def traced(*users: str) -> Any:
+        with tracer.start_as_current_span(users[0]) as span:
+            await asyncio.gather(*map(lab.ask, users))
+        return span
+
+    async def of_two_requests() -> list[Any]:
+        return await asyncio.gather(traced("a", "b"), traced("c"))
+
+    first, second = asyncio.run(of_two_requests())
+    assert lab.batches == [["a", "b", "c"]]
+    assert [link.context for link in second.links] == [first.get_span_context()] and not first.links
 
 
 def runs_of_tower(bundle: Bundle, call: Callable[[Retriever], Coroutine[Any, Any, list[Answer]]]) -> Any:
