@@ -11,12 +11,12 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
 
-from opentelemetry.trace import Span
+from opentelemetry.trace import Span, get_current_span
 
 from serving.lists import Answer
 from serving.requests import Query
 from serving.shedding import Waiting
-from serving.tracing import current_span, link_to_current
+from serving.tracing import link_to_current
 
 NUM_PASSES = 16  # some 0.1 ms; fewer miss calls by gRPC, twice as many add nothing by HTTP
 NUM_SINGLE = 16  # batches of one request in a row, after which they come one by one
@@ -46,7 +46,7 @@ class Batching:
         if self.num_single >= NUM_SINGLE and self.waiting.num_queries <= len(queries):
             return await self.answer_all(queries)
         loop = asyncio.get_running_loop()
-        request = Request(queries, loop.create_future(), current_span())
+        request = Request(queries, loop.create_future(), get_current_span())
         if not self.requests:
             loop.call_soon(self._start_after, NUM_PASSES - 1)
         self.requests.append(request)

@@ -56,13 +56,9 @@ def span(name: str, **attributes: str) -> AbstractContextManager[trace.Span]:
     return TRACER.start_as_current_span(name, attributes=redrec_attributes(attributes))
 
 
-def current_span() -> trace.Span:
-    return trace.get_current_span()
-
-
 def link_to_current(spans: Iterable[trace.Span]) -> None:
     """Link spans of other requests to the current one, which has the stages that they share."""
-    shared = current_span().get_span_context()
+    shared = trace.get_current_span().get_span_context()
     for span in spans:
         if span.get_span_context() != shared:
             span.add_link(shared)

@@ -62,29 +62,27 @@ class EmbeddedIndex:
         return [*chain.from_iterable(self._search_few(searches[i : i + SEARCHES_AT_ONCE]) for i in starts)]
 
     def _search_few(self, searches: Sequence[Search]) -> list[SearchResult]:
-        num_items = len(self.embeddings_ND)
         allowed = [self.catalog.is_allowed(search.item_filter) for search in searches]
-        whole = [self.is_exact and np.count_nonzero(is_allowed_N) > FEW_SHARE * num_items for is_allowed_N in allowed]
-        exact = [self._of_all(*pair) for pair in compress(zip(searches, allowed, strict=True), whole)]
+        numbers = [int(np.count_nonzero(is_allowed_N)) for is_allowed_N in allowed]
+        triples = [*zip(searches, allowed, numbers, strict=True)]
+        whole = [self.is_exact and not self._is_few(number) for number in numbers]
+        exact = [_of_all(*triple) for triple in compress(triples, whole)]
         of_all = iter(exact_search_each(exact, self.embeddings_ND) if exact else ())
-        return [
-            next(of_all) if is_whole else self._of_some(search, is_allowed_N)
-            for search, is_allowed_N, is_whole in zip(searches, allowed, whole, strict=True)
-        ]
+        pairs = zip(triples, whole, strict=True)
+        return [next(of_all) if is_whole else self._of_some(*triple) for triple, is_whole in pairs]
 
-    def _of_all(self, search: Search, is_allowed_N: NDArray[np.bool_]) -> ExactSearch:
-        boost_N = search.boosted.of_all(len(is_allowed_N))
-        k = min(search.k, int(np.count_nonzero(is_allowed_N)))
-        return ExactSearch(search.queries_QD, k, added(boost_N, is_allowed_N))
+    def _is_few(self, num_allowed: int) -> bool:
+        return num_allowed <= FEW_SHARE * len(self.embeddings_ND)
 
-    def _of_some(self, search: Search, is_allowed_N: NDArray[np.bool_]) -> SearchResult:
+    def _of_some(self, search: Search, is_allowed_N: NDArray[np.bool_], num_allowed: int) -> SearchResult:
         """Return the result from the few items that are allowed, or from clusters."""
         queries_QD, k, item_filter, boosted = search
-        queries_QD, num_allowed = np.asarray(queries_QD, np.float32), int(np.count_nonzero(is_allowed_N))
-        if self.clusters is None or num_allowed <= FEW_SHARE * len(is_allowed_N):
+        queries_QD = np.asarray(queries_QD, np.float32)
+        if self._is_few(num_allowed):
             items_T = np.flatnonzero(is_allowed_N)
             boost_T = boosted.of_all(len(is_allowed_N))[items_T]
             return exact_search_among(items_T, queries_QD, self.embeddings_ND[items_T], k, boost_T=boost_T)
+        assert self.clusters is not None  # else every item is scored
         k = min(k, num_allowed)
         items_QC = self.clusters.candidates(queries_QD, k, is_allowed_N, num_allowed)
         result = self._scored(queries_QD, items_QC, k)
@@ -96,3 +94,8 @@ class EmbeddedIndex:
         scores_QC = np.matmul(embeddings_QCD, queries_QD[:, :, None])[:, :, 0]
         scores_QC[items_QC == NO_ITEM] = -np.inf
         return top_k(scores_QC, items_QC, k)
+
+
+def _of_all(search: Search, is_allowed_N: NDArray[np.bool_], num_allowed: int) -> ExactSearch:
+    boost_N = search.boosted.of_all(len(is_allowed_N))
+    return ExactSearch(search.queries_QD, min(search.k, num_allowed), added(boost_N, is_allowed_N))

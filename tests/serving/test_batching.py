@@ -57,18 +57,19 @@ def test_requests_that_come_together_are_answered_together_and_each_gets_its_own
     assert lab.batches == [["a", "b", "c", "d"]] and not lab.batching.running
 
 
-async def batches_after_a_step(lab: Lab, user: str) -> int:
-    """Return how many batches the first step of a request makes."""
+async def batches_after(num_passes: int, lab: Lab, *users: str) -> int:
+    """Return how many batches have begun so many passes of the event loop after the users' requests."""
     before = len(lab.batches)
-    sent = asyncio.ensure_future(lab.ask(user))
-    await asyncio.sleep(0)
+    sent = [asyncio.ensure_future(lab.ask(user)) for user in users]
+    for _ in range(num_passes):
+        await asyncio.sleep(0)
     after = len(lab.batches)
-    assert await sent == [user]
+    assert await asyncio.gather(*sent) == [[user] for user in users]
     return after - before
 
 
 def test_a_lone_request_goes_on_at_once():
-    assert asyncio.run(batches_after_a_step(Lab(num_waiting=1), "a")) == 1
+    assert asyncio.run(batches_after(1, Lab(num_waiting=1), "a")) == 1
 
 
 def test_after_several_at_once_requests_wait_some_passes_until_they_come_one_by_one_again():
@@ -77,7 +78,7 @@ def test_after_several_at_once_requests_wait_some_passes_until_they_come_one_by_
     async def after_two() -> list[int]:
         await asyncio.gather(lab.ask("a"), lab.ask("b"))
         lab.waiting.num_queries = 1
-        return [await batches_after_a_step(lab, "c") for _ in range(NUM_SINGLE + 2)]
+        return [await batches_after(1, lab, "c") for _ in range(NUM_SINGLE + 2)]
 
     assert asyncio.run(after_two()) == [0] * NUM_SINGLE + [1] * 2
 
@@ -97,18 +98,9 @@ def test_a_batch_takes_what_comes_within_some_passes_of_the_event_loop(passes_be
 
 
 def test_a_full_batch_waits_for_no_more():
-    lab = Lab()
-    assert asyncio.run(batches_after_steps(lab, ["a"] * MAX, 4)) == 1
-    assert asyncio.run(batches_after_steps(Lab(), ["a"] * (MAX - 1), 4)) == 0
-
-
-async def batches_after_steps(lab: Lab, users: Sequence[str], passes: int) -> int:
-    sent = asyncio.gather(*map(lab.ask, users))
-    for _ in range(passes):
-        await asyncio.sleep(0)
-    number = len(lab.batches)
-    await sent
-    return number
+    users = ["a"] * MAX
+    assert asyncio.run(batches_after(4, Lab(), *users)) == 1
+    assert asyncio.run(batches_after(4, Lab(), *users[1:])) == 0
 
 
 def test_a_batch_has_a_greatest_size_but_no_request_is_divided():
