@@ -2,8 +2,8 @@
 
 The boosted search finds the best `num_contenders` items of a user; the ranker orders them. It reads what the search
 cannot add up: how old an item is, how it compares with what the user met last, and whether this user is one for whom
-popular or repeated items matter. The networks are fitted on the validation split (`redrec.training.ranker_fit`); one
-that is not fitted keeps the order of the search.
+popular or repeated items matter. The networks are fitted on the validation split (`redrec.training.ranker_fit`); ones
+that are not fitted keep the order of the search.
 
 All features are known when a user is queried, in evaluation as in serving (`FEATURES`).
 

@@ -2,60 +2,16 @@
 
 import numpy as np
 import pytest
-import torch
 
 from redrec.data.histories import VALIDATION, Histories, first_ms
 from redrec.evaluation.cases import EvaluationConfig
 from redrec.evaluation.contenders import with_ranker
-from redrec.index.ranker import FEATURES, Networks
-from redrec.training.ranker_fit import MIN_USERS, Observed, fit_network, fit_ranker, temperature
+from redrec.training.ranker_fit import fit_ranker
+from redrec.training.ranker_networks import MIN_USERS
 from tests.data.logs import histories_of
 from tests.evaluation.planted import NUM_ITEMS, hit_rate, random_scorer, repeating_log
 
-NUM_USERS, NUM_CONTENDERS = 400, 30
-AGE = FEATURES.index("age")
 TARGETS = EvaluationConfig(num_targets=3)
-
-
-def observed(chance_UC: np.ndarray, features_UCF: np.ndarray) -> Observed:
-    """Each user chooses one of her contenders by its chance."""
-    rng = np.random.default_rng(2)
-    share_UC = np.zeros(chance_UC.shape, np.float32)
-    for share_C, chance_C in zip(share_UC, chance_UC, strict=True):
-        share_C[rng.choice(len(chance_C), p=chance_C / chance_C.sum())] = 1
-    is_contender_UC = np.ones(chance_UC.shape, bool)
-    return Observed(*map(torch.from_numpy, (features_UCF, is_contender_UC, share_UC)))
-
-
-def random_features(seed: int) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    return rng.normal(size=(NUM_USERS, NUM_CONTENDERS, len(FEATURES))).astype(np.float32)
-
-
-@pytest.mark.parametrize("is_planted", [True, False])
-def test_items_of_middle_age_are_learned_where_users_choose_them(is_planted):
-    """Neither the score nor a line of the age finds them; without them the order of the score stays."""
-    features_UCF = random_features(seed=0)
-    score_UC, age_UC = features_UCF[..., 0], features_UCF[..., AGE]
-    of_middle_age_UC = np.exp(-3 * age_UC**2) if is_planted else np.ones_like(age_UC)
-    networks = fit_network(observed(np.exp(0.5 * score_UC) * of_middle_age_UC, features_UCF), seed=0)
-    others_UCF, batch = random_features(seed=1), Networks(*(values[None] for values in networks))
-    agreement, middle = [], []
-    for features_CF in others_UCF[:100]:
-        best, by_score = np.argsort(-batch.logits(features_CF, 0))[:5], np.argsort(-features_CF[:, 0])[:5]
-        agreement.append(len(np.intersect1d(best, by_score)) / 5)
-        middle.append((np.abs(features_CF[best, AGE]) < 0.6).mean())
-    if is_planted:
-        assert np.mean(middle) > 0.75  # of all items .45 are
-        assert np.mean(agreement) < 0.7
-    else:
-        assert np.mean(middle) < 0.6
-        assert np.mean(agreement) > 0.8
-
-
-def test_the_temperature_is_that_of_the_choices():
-    features_UCF = random_features(seed=0)
-    assert temperature(observed(np.exp(0.5 * features_UCF[..., 0]), features_UCF)) == pytest.approx(0.5, abs=0.1)
 
 
 @pytest.mark.parametrize("is_planted", [True, False])
