@@ -5,7 +5,8 @@
 Nothing is chosen for a set: `Recipe()` alone, or with the changes of `--change`, to see what another choice would bring.
 `food-kitchen-untitled` is `food-kitchen` with empty titles. Test split of `DataConfig()`: one cutoff, the next ten items of
 each user, all items of the scenario ranked. With `--earlier` the log ends where its test period begins, so that a choice is
-made on another period than the one it is reported on. Trained models stay in `tests/benchmarks/results/defaults`.
+made on another period than the one it is reported on; `--earlier 2` ends it a test period before that, and so on. Trained
+models stay in `tests/benchmarks/results/defaults`.
 """
 
 import argparse
@@ -47,15 +48,17 @@ def tables_of(name: str) -> tuple[Path, Path]:
     return events, items
 
 
-def prepared(name: str, recipe: Recipe, *, is_earlier: bool) -> Path:
-    """Return the data folder of a set, with `is_earlier` of the events before its test period alone."""
-    data, earlier = RESULTS / name / "data", RESULTS / name / "earlier"
+def prepared(name: str, recipe: Recipe, num_earlier: int) -> Path:
+    """Return the data folder of a set, of the events before its last `num_earlier` test periods."""
+    data = RESULTS / name / "data"
     if not data.exists():
         prepare(*tables_of(name), data, recipe.data)
-    if is_earlier and not earlier.exists():
-        events = before_test(data, earlier.with_suffix(".parquet"))
-        prepare(events, DataFolder(data).items, earlier, recipe.data)
-    return earlier if is_earlier else data
+    for n in range(num_earlier):
+        earlier = RESULTS / name / f"earlier-{n + 1}"
+        if not earlier.exists():
+            prepare(before_test(data, earlier.with_suffix(".parquet")), DataFolder(data).items, earlier, recipe.data)
+        data = earlier
+    return data
 
 
 def before_test(data: Path, out: Path) -> Path:
@@ -66,9 +69,9 @@ def before_test(data: Path, out: Path) -> Path:
     return out
 
 
-def measured(name: str, recipe: Recipe, *, is_earlier: bool) -> dict[str, Any]:
+def measured(name: str, recipe: Recipe, num_earlier: int) -> dict[str, Any]:
     """Return the metrics of the recipe on a set, and the CPU seconds of its training."""
-    data = prepared(name, recipe, is_earlier=is_earlier)
+    data = prepared(name, recipe, num_earlier)
     out = data.with_name(f"{data.name}-models") / hashlib.sha256(recipe.model_dump_json().encode()).hexdigest()[:8]
     files, spent = EvaluationFolder(out / "evaluation"), out / "spent.json"
     if not files.metrics.exists():
@@ -98,13 +101,14 @@ def main() -> None:
     real = [*datasets.SETS, f"food-kitchen{UNTITLED}"]
     parser.add_argument("--set", choices=[*real, *GENERATED], default="world")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--earlier", action="store_true", help="leave the test period's events out, and test before it")
+    leave_out = "leave the events of the last N test periods out, and test before them (default: 0; without N: 1)"
+    parser.add_argument("--earlier", type=int, nargs="?", const=1, default=0, metavar="N", help=leave_out)
     parser.add_argument("--change", action="append", default=[], help="path.of.field=JSON; may be given again")
     parser.add_argument("--json", action="store_true", help="end on one JSON line (default: an indented document)")
     arguments = parser.parse_args()
     recipe = changed(Recipe(), [f"seed={arguments.seed}", *arguments.change])
     report = {"benchmark": "defaults", "commit": commit(), **vars(arguments)}
-    report["result"] = shown(measured(arguments.set, recipe, is_earlier=arguments.earlier))
+    report["result"] = shown(measured(arguments.set, recipe, arguments.earlier))
     print(json.dumps(report, indent=None if arguments.json else 1))
 
 
