@@ -51,7 +51,7 @@ def most_likely(
         return list(prior)
     bounds = [(value, None) for value in least]
     fit = minimize(_loss, prior, (choices, np.array(prior), prior_sd), jac=True, method="L-BFGS-B", bounds=bounds)
-    weights: list[float] = fit.x.tolist()
+    weights: list[float] = np.maximum(fit.x, least).tolist()  # on some processors L-BFGS-B ends 1e-16 below a bound
     return weights
 
 

@@ -1,8 +1,11 @@
 """Choice model: planted weights are found, and without choices the prior holds."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from redrec.evaluation import choice_model
 from redrec.evaluation.choice_model import Choices, most_likely
 
 NONE = (0.0, 0.0)
@@ -28,6 +31,13 @@ def test_the_chances_of_a_user_sum_to_one():
 def test_planted_weights_are_found_and_none_is_below_the_least():
     assert most_likely(drawn((1.0, 0.5)), NONE, 2.0, least=NONE) == pytest.approx([1.0, 0.5], abs=0.08)
     assert most_likely(drawn((1.0, -0.5)), NONE, 2.0, least=NONE)[1] == 0.0
+
+
+def test_a_weight_that_the_optimizer_leaves_just_below_the_least_is_the_least(monkeypatch):
+    """As L-BFGS-B does on some processors."""
+    below = SimpleNamespace(x=np.array([1.0, -2.8e-16]))
+    monkeypatch.setattr(choice_model, "minimize", lambda *args, **kwargs: below)
+    assert most_likely(drawn((1.0, -0.5)), NONE, 2.0, least=NONE) == [1.0, 0.0]
 
 
 def test_the_prior_decides_without_choices_and_where_there_are_few_users():
