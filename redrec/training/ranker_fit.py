@@ -23,7 +23,8 @@ from redrec.training.ranker_networks import MIN_USERS, NUM_HIDDEN, Observed, fit
 
 logger = logging.getLogger(__name__)
 
-MAX_USERS, MAX_USERS_IN_ALL = 5000, 20_000  # of a scenario, and of all; 80 contenders of 20,000 users take 110 MB
+MAX_USERS = 5000  # per scenario
+MAX_USERS_IN_ALL = 20_000  # 80 contenders of each take 110 MB, three times over during the fit
 
 
 class User(NamedTuple):

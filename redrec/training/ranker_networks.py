@@ -48,7 +48,7 @@ class Observed(NamedTuple):
     def num_users(self) -> int:
         return len(self.share_UC)
 
-    def of(self, users: slice | Tensor) -> Self:
+    def of(self, users: Tensor) -> Self:
         return type(self)(*(values[users] for values in self))
 
 

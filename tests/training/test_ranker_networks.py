@@ -26,22 +26,23 @@ def observed(num_users: int, age_power: float, seed: int = 0) -> Observed:
     return Observed(*map(torch.from_numpy, (features_UCF, np.ones(chance_UC.shape, bool), share_UC)))
 
 
+def best_of_others(networks: Networks, scenario: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the features of other users' contenders, and which five of them are best."""
+    others_UCF = random_features(num_users=200, seed=1)
+    return [(features_CF, np.argsort(-networks.logits(features_CF, scenario))[:5]) for features_CF in others_UCF]
+
+
 def share_of_middle_age(networks: Networks, scenario: int) -> float:
-    """Return the share of middle age among the five best contenders of other users; of all contenders it is .45."""
-    shares = []
-    for features_CF in random_features(num_users=200, seed=1):
-        best = np.argsort(-networks.logits(features_CF, scenario))[:5]
-        shares.append((np.abs(features_CF[best, AGE]) < 0.6).mean())
-    return float(np.mean(shares))
+    """Return the share of middle age among the best; of all contenders it is .45."""
+    ages = [features_CF[best, AGE] for features_CF, best in best_of_others(networks, scenario)]
+    return float((np.abs(ages) < 0.6).mean())
 
 
 def agreement_with_score(networks: Networks) -> float:
-    """Return how much of the five best contenders of other users is also best by score."""
-    shares = []
-    for features_CF in random_features(num_users=200, seed=1):
-        best, by_score = (np.argsort(-logit_C)[:5] for logit_C in (networks.logits(features_CF, 0), features_CF[:, 0]))
-        shares.append(len(np.intersect1d(best, by_score)) / 5)
-    return float(np.mean(shares))
+    """Return how much of the best is also best by score."""
+    of_users = best_of_others(networks, 0)
+    common = [np.intersect1d(best, np.argsort(-features_CF[:, 0])[:5]) for features_CF, best in of_users]
+    return float(np.mean([len(both) / 5 for both in common]))
 
 
 @pytest.mark.parametrize("is_planted", [True, False])
