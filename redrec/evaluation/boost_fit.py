@@ -1,10 +1,12 @@
 """Boost fit: the weights of a scenario's boosts that make the validation targets most likely among their contenders.
 
 Contenders are what could be at the top of a user's list: the user's own items, and the best by cosine and by
-popularity. A target's chance is the softmax over them of `scale * cosine + boosts`. The scale is fitted too, since
-towers are more certain of their training events than of later ones; weights are given relative to it, so that cosines
-keep theirs. The fit uses every target that is a contender, also those far from the top: a few hundred users suffice. A
-prior around no boost decides where there are fewer. All weights are at least zero.
+popularity. Where a scenario leaves out what a user has had (`redrec.evaluation.seen_items`), own items are none: heavy
+users have had most of what is popular, and popularity would seem to say nothing. A target's chance is the softmax over
+them of `scale * cosine + boosts`. The scale is fitted too, since towers are more certain of their training events than
+of later ones; weights are given relative to it, so that cosines keep theirs. The fit uses every target that is a
+contender, also those far from the top: a few hundred users suffice. A prior around no boost decides where there are
+fewer. All weights are at least zero.
 
 Shapes: U users, C contenders of a user, F features, Q interests, D embedding.
 """
@@ -38,24 +40,27 @@ MIN_SCALE = 0.05  # of the logit scale: towers that know nothing still order wha
 PRIOR_SD = 2.0  # of a weight, in logits
 
 
-def fit_boosts(scorer: Scorer, data: Path, config: EvaluationConfig, logit_scale: float) -> tuple[BoostWeights, ...]:
-    """Return the weights of each scenario of a data folder, zero without targets; `scorer` has no boosts."""
-    histories, scenarios = Histories(data), read_vocabulary(data).scenarios
-    allowed_SN = is_allowed(DataFolder(data).items, scenarios)
-    popularity = Popularity(histories, allowed_SN)
-    fitted = []
-    for s, name in enumerate(scenarios):
-        cases = cases_of(histories, s, VALIDATION, config.num_targets, MAX_USERS, seed=0)
-        choices = ScenarioChoices(scorer, histories, s, popularity, logit_scale)
-        scale, popular, *own = _most_likely(choices.contenders(cases))
-        weights = BoostWeights(popularity=popular / scale, own=tuple(weight / scale for weight in own))
-        logger.info("boosts | %s | %d users | %s", name, len(cases), _text(weights))
-        fitted.append(weights)
-    return tuple(fitted)
+class BoostFit:
+    """Of a data folder; `scorer` has no boosts."""
+
+    def __init__(self, scorer: Scorer, data: Path, config: EvaluationConfig, logit_scale: float) -> None:
+        self.scorer, self.config, self.logit_scale = scorer, config, logit_scale
+        self.histories, self.scenarios = Histories(data), read_vocabulary(data).scenarios
+        self.popularity = Popularity(self.histories, is_allowed(DataFolder(data).items, self.scenarios))
+
+    def weights(self, scenario: int, excludes_seen: bool) -> BoostWeights:
+        """Return the weights of a scenario, where it leaves out own items or not; zero without targets."""
+        cases = cases_of(self.histories, scenario, VALIDATION, self.config.num_targets, MAX_USERS, seed=0)
+        arguments = self.histories, scenario, self.popularity, self.logit_scale, excludes_seen
+        scale, popular, *own = _most_likely(ScenarioChoices(self.scorer, *arguments).contenders(cases))
+        relative = tuple(weight / scale for weight in own)
+        weights = BoostWeights(popularity=popular / scale, own=relative, excludes_seen=excludes_seen)
+        logger.info("boosts | %s | %d users | %s", self.scenarios[scenario], len(cases), _text(weights))
+        return weights
 
 
 def _text(weights: BoostWeights) -> str:
-    own = " ".join(f"{weight:.2f}" for weight in weights.own)
+    own = "left out" if weights.excludes_seen else " ".join(f"{weight:.2f}" for weight in weights.own)
     return f"popularity {weights.popularity:.2f} | own {own}"
 
 
@@ -75,8 +80,10 @@ class ScenarioChoices:
         scenario: int,
         popularity: Popularity,
         logit_scale: float,
+        excludes_seen: bool,
     ) -> None:
         self.scorer, self.histories, self.scenario, self.logit_scale = scorer, histories, scenario, logit_scale
+        self.excludes_seen = excludes_seen
         self.popularity, self.is_candidate_N = popularity, popularity.allowed_SN[scenario]
         self.most_popular = lru_cache(1)(self._most_popular)
 
@@ -94,18 +101,22 @@ class ScenarioChoices:
 
     def _of_user(self, query: RankedQuery) -> tuple[Ints, Floats]:
         """Return a user's contenders, sorted, and their features."""
-        interests_QD, moment_ms = query.interests_QD, query.moment_ms
-        lift_N, popular = self.popularity.lifts(moment_ms, self.scenario), self.most_popular(last_hour(moment_ms))
-        own = query.own
-        _, nearest_QK = exact_search(interests_QD, self.scorer.embeddings_ND, NUM_BEST, self.is_candidate_N)
-        items_C = np.unique(np.concatenate([own.items_T, popular, nearest_QK[nearest_QK != NO_ITEM]]))
-        items_C = items_C[self.is_candidate_N[items_C]]
+        interests_QD, moment_ms, own_T = query.interests_QD, query.moment_ms, query.own.items_T
+        is_candidate_N = self.is_candidate_N
+        if self.excludes_seen:
+            is_candidate_N = is_candidate_N.copy()
+            is_candidate_N[own_T] = False
+        popular = self.most_popular(last_hour(moment_ms))[: NUM_BEST + len(own_T)]
+        _, nearest_QK = exact_search(interests_QD, self.scorer.embeddings_ND, NUM_BEST, is_candidate_N)
+        best = popular[is_candidate_N[popular]][:NUM_BEST], nearest_QK[nearest_QK != NO_ITEM], own_T
+        items_C = np.unique(np.concatenate(best))
+        items_C = items_C[is_candidate_N[items_C]]
         features_CF = np.zeros((len(items_C), 2 + len(OWN_COUNTS)))
         embeddings_CD = self.scorer.embeddings_ND[items_C].astype(np.float32)
         features_CF[:, 0] = self.logit_scale * (interests_QD @ embeddings_CD.T).max(0)
-        features_CF[:, 1] = lift_N[items_C]
-        features_CF[:, 2:] = own.log_counts_of(items_C)
+        features_CF[:, 1] = self.popularity.lifts(moment_ms, self.scenario)[items_C]
+        features_CF[:, 2:] = query.own.log_counts_of(items_C)
         return items_C, features_CF
 
     def _most_popular(self, hour_ms: int) -> Ints:
-        return np.argsort(-self.popularity.lifts(hour_ms, self.scenario), kind="stable")[:NUM_BEST]
+        return np.argsort(-self.popularity.lifts(hour_ms, self.scenario), kind="stable")

@@ -19,6 +19,7 @@ Shapes: U users, S scenarios, N items, T targets of a user.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -39,7 +40,7 @@ from redrec.evaluation.lists import list_report
 from redrec.evaluation.metrics import KS, user_metrics
 from redrec.evaluation.popularity import Popularity
 from redrec.evaluation.ranking import Ranks, rank_cases
-from redrec.evaluation.scorers import Scorer, exported_towers, with_boosts
+from redrec.evaluation.scorers import Scorer, exported_towers, with_boosts, without_seen
 from redrec.evaluation.users import users_of, users_table
 from redrec.folders import DataFolder, EvaluationFolder, ModelFolder, write_json
 from redrec.history import Ints
@@ -110,17 +111,21 @@ def evaluate(data: Path, model: Path, out: Path, live: Mapping[str, Scorer] = NO
 def _scorers(
     model: Path, trained: ModelManifest, histories: Histories, allowed_SN: NDArray[np.bool_], counts_SN: Ints
 ) -> dict[str, Scorer]:
-    """Return the model as served, without its ranker, without boosts too, and the baselines, by name."""
+    """Return the model as served, without its ranker, without boosts too, and the baselines, by name.
+
+    Where the model leaves out what a user has had, so do all others but own counts.
+    """
     recent, plain = Popularity(histories, allowed_SN), exported_towers(model, trained.history)
     boosted = with_boosts(plain, recent, trained.boosts, trained.logit_scale)
+    leaving_out = partial(without_seen, weights=trained.boosts)
     return {
         TOWERS: with_ranker(boosted, Ranker.load(ModelFolder(model).ranker, trained.logit_scale)),
         WITHOUT_RANKER: boosted,
-        WITHOUT_BOOSTS: plain,
+        WITHOUT_BOOSTS: leaving_out(plain),
         "own_counts": own_counts(recent),
-        "recent_popularity": recent_popularity(recent),
-        "popularity": popularity(counts_SN),
-        "mean_of_last_n": mean_of_last_n(plain.embeddings_ND),
+        "recent_popularity": leaving_out(recent_popularity(recent)),
+        "popularity": leaving_out(popularity(counts_SN)),
+        "mean_of_last_n": leaving_out(mean_of_last_n(plain.embeddings_ND)),
     }
 
 

@@ -19,7 +19,7 @@ from redrec.evaluation.popularity import Popularity
 from redrec.folders import ModelFolder
 from redrec.history import History, HistoryConfig, Ints, tower_inputs
 from redrec.index.ranker import RankedQuery, Ranker
-from redrec.model.boosts import BoostWeights, Own, left_out
+from redrec.model.boosts import NOTHING, BoostWeights, Own, left_out
 from redrec.model.session import open_tower
 
 # histories, the queried scenario, and each user's moment of the query in milliseconds -> interests_BQD
@@ -85,7 +85,17 @@ def with_boosts(
         return popularity.lifts(moment_ms, scenario) * np.float32(weights[scenario].popularity / logit_scale)
 
     def own(query: RankedQuery) -> Own:
-        of_scenario = weights[query.scenario]
-        return left_out(query.history) if of_scenario.excludes_seen else query.own_boosts(of_scenario, logit_scale)
+        return query.own_boosts(weights[query.scenario], logit_scale)
 
-    return scorer._replace(boosts=Boosts(popular, own))
+    return without_seen(scorer._replace(boosts=Boosts(popular, own)), weights)
+
+
+def without_seen(scorer: Scorer, weights: Sequence[BoostWeights]) -> Scorer:
+    """Return the scorer without the user's own items where the weights of a scenario leave them out."""
+    none_N = np.zeros(len(scorer.embeddings_ND), np.float32)
+    boosts = scorer.boosts or Boosts(lambda scenario, moment_ms: none_N, lambda query: NOTHING)
+
+    def own(query: RankedQuery) -> Own:
+        return left_out(query.history) if weights[query.scenario].excludes_seen else boosts.own(query)
+
+    return scorer._replace(boosts=boosts._replace(own=own))

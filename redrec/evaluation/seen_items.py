@@ -5,7 +5,6 @@ do not, an item that they have had is a wasted place in the list.
 """
 
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 
 from redrec.data.histories import VALIDATION, Histories
@@ -16,7 +15,6 @@ from redrec.evaluation.ranking import Ranks, rank_cases
 from redrec.evaluation.scorers import Scorer
 from redrec.folders import DataFolder
 from redrec.history import Ints
-from redrec.model.boosts import BoostWeights
 
 logger = logging.getLogger(__name__)
 
@@ -24,10 +22,8 @@ MAX_USERS = 2000  # per scenario
 LIST_LENGTH = 10
 
 
-def with_exclusion(
-    boosts: Sequence[BoostWeights], scorer: Scorer, data: Path, config: EvaluationConfig
-) -> tuple[BoostWeights, ...]:
-    """Return the boosts with `excludes_seen` where the validation users lose nothing by it; `scorer` has the boosts."""
+def exclusions(scorer: Scorer, data: Path, config: EvaluationConfig) -> list[bool]:
+    """Return for each scenario whether the validation users lose nothing by it; `scorer` has the boosts."""
     histories, scenarios = Histories(data), read_vocabulary(data).scenarios
     allowed_SN = is_allowed(DataFolder(data).items, scenarios)
     decided = []
@@ -35,8 +31,8 @@ def with_exclusion(
         cases = cases_of(histories, s, VALIDATION, config.num_targets, MAX_USERS, seed=0)
         excludes = excludes_seen(rank_cases(scorer, histories, cases, s, allowed_SN[s]))
         logger.info("seen items | %s | %d users | %s", name, len(cases), "left out" if excludes else "shown")
-        decided.append(boosts[s].model_copy(update={"excludes_seen": excludes}))
-    return tuple(decided)
+        decided.append(excludes)
+    return decided
 
 
 def excludes_seen(ranks: Ranks) -> bool:

@@ -5,10 +5,10 @@ from pathlib import Path
 from redrec.data.histories import VALIDATION, Histories
 from redrec.data.items import is_allowed
 from redrec.data.split import read_vocabulary
-from redrec.evaluation.boost_fit import fit_boosts
+from redrec.evaluation.boost_fit import BoostFit
 from redrec.evaluation.popularity import Popularity
 from redrec.evaluation.scorers import Scorer, with_boosts
-from redrec.evaluation.seen_items import with_exclusion
+from redrec.evaluation.seen_items import exclusions
 from redrec.folders import DataFolder
 from redrec.index.ranker import Ranker
 from redrec.model.boosts import BoostWeights, configured
@@ -28,9 +28,11 @@ def fit_on_validation(
     popularity = Popularity(histories, is_allowed(DataFolder(data).items, scenarios))
     boosts = (configured(recipe.boosts),) * len(scenarios)
     if recipe.boosts.is_fitted and has_validation(histories):
-        boosts = fit_boosts(towers, data, recipe.evaluation, logit_scale)
-        boosted = with_boosts(towers, popularity, boosts, logit_scale)
-        boosts = with_exclusion(boosts, boosted, data, recipe.evaluation)
+        fit = BoostFit(towers, data, recipe.evaluation, logit_scale)
+        boosts = tuple(fit.weights(s, excludes_seen=False) for s in range(len(scenarios)))
+        excludes_S = exclusions(with_boosts(towers, popularity, boosts, logit_scale), data, recipe.evaluation)
+        pairs = zip(boosts, excludes_S, strict=True)
+        boosts = tuple(fit.weights(s, True) if is_out else shown for s, (shown, is_out) in enumerate(pairs))
     boosted = with_boosts(towers, popularity, boosts, logit_scale)
     num_contenders = recipe.ranker.num_contenders
     return boosts, fit_ranker(boosted, data, recipe.evaluation, num_contenders, logit_scale, recipe.seed)

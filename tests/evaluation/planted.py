@@ -42,6 +42,18 @@ def repeating_log(folder: Path, is_planted: bool) -> Path:
     return folder / "data"
 
 
+def newcomers_log(folder: Path, is_planted: bool) -> Path:
+    """Users have sixty items each and never one of them again; with `is_planted`, some items are far more popular."""
+    rng, rows = np.random.default_rng(0), []
+    weight_N = 1 / np.arange(1, NUM_ITEMS + 1) ** is_planted
+    for user in range(NUM_USERS):
+        for n, item in enumerate(rng.choice(NUM_ITEMS, 60, replace=False, p=weight_N / weight_N.sum())):
+            rows.append((f"u{user}", f"i{item:03}", 10**12 + n * NUM_DAYS * DAY_MS // 60 + user))
+    tables = write_log(folder, rows, [f"i{n:03}" for n in range(NUM_ITEMS)])
+    prepare(*tables, folder / "data", DataConfig(test_share=0.1))
+    return folder / "data"
+
+
 def random_scorer() -> Scorer:
     """Return a scorer that knows nothing: random unit vectors."""
     rng = np.random.default_rng(1)

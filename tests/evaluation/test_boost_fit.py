@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 
 from redrec.data.histories import Histories
-from redrec.evaluation.boost_fit import fit_boosts
+from redrec.evaluation.boost_fit import BoostFit
 from redrec.evaluation.cases import EvaluationConfig
 from redrec.evaluation.popularity import Popularity
 from redrec.evaluation.scorers import with_boosts
@@ -18,7 +18,7 @@ def test_the_fit_finds_repeats_and_popularity_where_they_were_planted_and_nothin
     for name, make in (("own", repeating_log), ("popular", partial(log_of, since=60))):
         (tmp_path / name).mkdir()
         data = make(tmp_path / name, is_planted)
-        (weights,) = fit_boosts(random_scorer(), data, EvaluationConfig(num_targets=3), logit_scale=10.0)
+        weights = BoostFit(random_scorer(), data, EvaluationConfig(num_targets=3), logit_scale=10.0).weights(0, False)
         histories = Histories(data)
         boosted = with_boosts(random_scorer(), Popularity(histories, ALLOWED), [weights], 10.0)
         gain = hit_rate(boosted, histories) - hit_rate(random_scorer(), histories)
@@ -29,5 +29,5 @@ def test_the_fit_finds_repeats_and_popularity_where_they_were_planted_and_nothin
 
 def test_a_scenario_without_validation_targets_has_no_boosts(tmp_path):
     histories_of(tmp_path, [("a", f"i{n}", "ads", n) for n in range(9)], has_validation=False)
-    (weights,) = fit_boosts(random_scorer(), tmp_path / "data", EvaluationConfig(), logit_scale=10.0)
+    weights = BoostFit(random_scorer(), tmp_path / "data", EvaluationConfig(), logit_scale=10.0).weights(0, False)
     assert weights.popularity == sum(weights.own) == 0
