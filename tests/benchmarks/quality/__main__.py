@@ -41,10 +41,11 @@ from redrec.evaluation.contenders import queries_of, with_ranker
 from redrec.evaluation.metrics import user_metrics
 from redrec.evaluation.popularity import Popularity
 from redrec.evaluation.ranking import Ranks, rank_among, rank_cases
-from redrec.evaluation.scorers import Scorer, exported_towers, with_boosts
+from redrec.evaluation.scorers import Scorer, exported_towers, with_boosts, without_seen
 from redrec.folders import ModelFolder
 from redrec.history import Ints
 from redrec.index.ranker import Ranker
+from redrec.model.boosts import OWN_COUNTS, BoostWeights
 from redrec.model.manifest import read_model
 from redrec.training.recipe import Recipe
 from redrec.training.trainer import train
@@ -71,6 +72,7 @@ RESULTS = ROOT / "tests" / "benchmarks" / "results"
 KS = (5, 10, 50, 100)
 NUM_SAMPLED = 999
 MAX_USERS = 100_000
+EXCLUDES = BoostWeights(popularity=0, own=(0,) * len(OWN_COUNTS), excludes_seen=True)
 BASELINES = ("popularity", "recent_popularity", "own_counts", "mean_of_last_n", "next_ids")
 
 
@@ -122,6 +124,10 @@ class Trial:
         shown, cases = self.shown_S[scenario], self.cases[scenario]
         return rank_cases(scorer, shown, cases, scenario, self.allowed_SN[scenario])
 
+    def without_seen(self, scorer: Scorer) -> Scorer:
+        """Return the scorer as `redrec` is under a global split: no user of these sets comes back to an item."""
+        return without_seen(scorer, [EXCLUDES] * len(self.scenarios)) if self.protocol == "global_time" else scorer
+
     def _among_sampled(self, scorer: Scorer, scenario: int) -> Ints:
         rng, cases = np.random.default_rng(0), self.cases[scenario]
         queries = queries_of(scorer, self.shown_S[scenario], cases, scenario)
@@ -146,15 +152,16 @@ def scorers_of(trial: Trial, preset: str, seed: int, config: Recipe, without: st
     num_scenarios, num_items = trial.allowed_SN.shape
     num_measured = len(trial.measured_scenarios)
     if preset == "popularity":
-        return [popularity(train_counts(trial.histories, num_items, num_scenarios))] * num_measured
-    if preset in ("recent_popularity", "own_counts"):
-        scorer = {"recent_popularity": recent_popularity, "own_counts": own_counts}[preset](trial.popularity)
-        return [scorer] * num_measured
+        return [trial.without_seen(popularity(train_counts(trial.histories, num_items, num_scenarios)))] * num_measured
+    if preset == "recent_popularity":
+        return [trial.without_seen(recent_popularity(trial.popularity))] * num_measured
+    if preset == "own_counts":
+        return [own_counts(trial.popularity)] * num_measured
     if preset == "next_ids":
         return [next_ids(trial.allowed_SN)] * num_measured
     if preset == "mean_of_last_n":
         towers = scorers_of(trial, "redrec", seed, config, without="boosts")
-        return [mean_of_last_n(scorer.embeddings_ND) for scorer in towers]
+        return [trial.without_seen(mean_of_last_n(scorer.embeddings_ND)) for scorer in towers]
     config = config.model_copy(update={"seed": seed})
     out = trial.data.parent / f"{preset}-{hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:8]}"
     if preset != SINGLE:
@@ -175,7 +182,7 @@ def _trained(trial: Trial, data: Path, out: Path, config: Recipe, without: str |
     model, towers = read_model(out), exported_towers(out, config.history)
     boosted = with_boosts(towers, trial.popularity, model.boosts, model.logit_scale)
     served = with_ranker(boosted, Ranker.load(ModelFolder(out).ranker, model.logit_scale))
-    return {None: served, "ranker": boosted, "boosts": towers}[without]
+    return {None: served, "ranker": boosted, "boosts": without_seen(towers, model.boosts)}[without]
 
 
 def rival_scorers(trial: Trial, rival: Rival, seed: int) -> list[Scorer]:
@@ -203,7 +210,7 @@ def _trained_rival(trial: Trial, rival: Rival, seed: int, scenario: int | None, 
     name = f"{rival.model}-{hashlib.sha256(rival.model_dump_json().encode()).hexdigest()[:8]}-{trial.measured}-{until}"
     folder = trial.data.parent / name / (str(seed) if scenario is None else f"{seed}-{scenario}")
     training = referee.train(config, cases, folder, RESULTS / "env")
-    return referee.scorer(cases, folder), training.best_epoch + 1
+    return trial.without_seen(referee.scorer(cases, folder)), training.best_epoch + 1
 
 
 def run(trial: Trial, name: str, scorers_of_seed: Callable[[int], list[Scorer]], seeds: int) -> dict[str, Any]:
