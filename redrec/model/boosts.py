@@ -105,7 +105,7 @@ def own_items(history: History, scenario: int, moment_ms: int) -> OwnItems:
     >>> own.items_T, np.exp(own.log_counts_TF[:, [2, 5]]).round().astype(int).tolist()
     (array([7, 9]), [[2, 3], [2, 2]])
     """
-    counted_L = mix(history, np.zeros_like(history.item_L), COUNTED)
+    counted_L = _counted(history)
     by_item_L = counted_L[np.argsort(history.item_L[counted_L], kind="stable")]
     item_L, is_here_L1 = history.item_L[by_item_L], (history.scenario_L[by_item_L] == scenario)[:, None]
     age_days_L = np.maximum(0, moment_ms - history.timestamp_ms_L[by_item_L]) / MS_PER_DAY
@@ -116,7 +116,15 @@ def own_items(history: History, scenario: int, moment_ms: int) -> OwnItems:
     return OwnItems(item_L[begin_T], np.log1p(counts_TF.astype(np.float32)))
 
 
+def _counted(history: History) -> Ints:
+    """Return the positions of the events that count."""
+    return mix(history, np.zeros_like(history.item_L), COUNTED)
+
+
 def left_out(history: History) -> Own:
-    """Return boosts that put a user's own items below all others, where evaluation leaves them out as serving does."""
-    items_T = np.unique(history.item_L)
+    """Return boosts that put a user's own items below all others, where evaluation leaves them out as serving does.
+
+    Items of older events than are counted come back: a feature store does not know them.
+    """
+    items_T = np.unique(history.item_L[_counted(history)])
     return Own(items_T, np.full(len(items_T), LEFT_OUT))

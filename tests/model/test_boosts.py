@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from redrec.history import MS_PER_DAY, History
-from redrec.model.boosts import MAX_COUNTED, OWN_COUNTS, BoostConfig, BoostWeights, configured, own_items
+from redrec.model.boosts import MAX_COUNTED, OWN_COUNTS, BoostConfig, BoostWeights, configured, left_out, own_items
 
 ADS, FEED, NOW_MS = 0, 1, 100 * MS_PER_DAY
 
@@ -30,6 +30,7 @@ def test_events_count_in_their_scenario_and_in_all_and_halve_with_every_half_lif
 def test_only_the_newest_events_of_a_scenario_count():
     rows = [(1, FEED, 50.0)] * 9 + [(2, FEED, 40.0)] * MAX_COUNTED + [(3, ADS, 60.0)]
     assert set(counts(rows, ADS)) == {2, 3}
+    assert left_out(history(rows)).items_T.tolist() == [2, 3]  # as serving does, whose feature store has no more
 
 
 def test_an_event_in_the_future_counts_as_now():

@@ -1,6 +1,6 @@
 """Data sets: real interactions as data folders, one per protocol, and the text vectors of their items.
 
-Timestamps have day resolution and several events share one, so an event's `position` becomes its milliseconds. A
+Amazon's timestamps have day resolution and several events share one, so an event's `position` becomes its milliseconds. A
 missing timestamp is filled from the event before, else the one after, else with the set's median: the leave-last-out
 protocols need the order alone.
 
@@ -27,10 +27,13 @@ from redrec.model.encoders.template import TextField
 from redrec.model.encoders.text import write_text
 from redrec.model.encoders.vectors import VectorContent
 from tests.benchmarks.measure import ROOT, say
+from tests.benchmarks.quality import movielens
 from tests.benchmarks.quality.ties import in_random_days
 
 SHARED = ROOT.parent / "shared" / "data"
-SETS = {"food-kitchen": "amazon-food-kitchen", "beauty-sports-toys": "amazon-beauty-sports-toys"}
+MOVIELENS = "movielens"
+AMAZON = {"food-kitchen": "amazon-food-kitchen", "beauty-sports-toys": "amazon-beauty-sports-toys"}
+SETS = (*AMAZON, MOVIELENS)
 Protocol = Literal["abxi", "abxi_tie_safe", "full_loo", "full_loo_tie_safe", "global_time"]
 Measured = Literal["test", "validation"]  # the split to measure on: for result rows, for tuning
 SPLITS: dict[Protocol, DataConfig] = {
@@ -124,10 +127,16 @@ def write_tables(name: str, folder: Path, is_tie_safe: bool = False) -> tuple[Pa
     folder.mkdir(parents=True, exist_ok=True)
     events, items = folder / "events.parquet", folder / "items.parquet"
     if not items.exists():
-        table = _events(pd.read_csv(SHARED / SETS[name] / "interactions.csv.gz"))
+        raw_events, raw_items = movielens.tables() if name == MOVIELENS else _amazon(name)
+        table = _events(raw_events)
         (in_random_days(table, seed=0) if is_tie_safe else table).to_parquet(events, index=False)
-        pq.write_table(_items(pd.read_csv(SHARED / SETS[name] / "items.csv.gz", keep_default_na=False)), items)
+        pq.write_table(_items(raw_items), items)
     return events, items
+
+
+def _amazon(name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    folder = SHARED / AMAZON[name]
+    return pd.read_csv(folder / "interactions.csv.gz"), pd.read_csv(folder / "items.csv.gz", keep_default_na=False)
 
 
 def _events(raw: pd.DataFrame) -> pd.DataFrame:
