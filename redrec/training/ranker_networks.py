@@ -1,4 +1,4 @@
-"""Ranker networks: one small network per scenario, learned from what users chose among their contenders.
+"""Ranker networks: small networks per scenario, learned from what users chose among their contenders.
 
 A network learns the targets' chances: a softmax over the user's contenders. What the features are worth is much the
 same in all scenarios, and a scenario alone has few users who tell. So one network is learned from the users of all
@@ -6,7 +6,8 @@ scenarios, and each scenario's goes on from it with its own; a scenario with too
 
 The common network's linear part starts as the score of the search at the temperature that explains the targets best,
 and learning stops when the users left out are explained worse. All that is measured at one time, and what explained
-those weeks may mislead in others. So what is served is half way between the score and the network, in logits.
+those weeks may mislead in others. So what is served is half way between the score and the network, in logits. Networks
+that begin otherwise rank better or worse by some percent, so three are learned, and the mean of their logits is served.
 
 Shapes: U users, B of them in a step, C contenders, X those of all users, F features, H hidden.
 """
@@ -26,6 +27,7 @@ from redrec.index.ranker import FEATURES, MAX_DEVIATION, Networks
 MIN_USERS = 50  # of fewer nothing is learned
 LEFT_OUT = 0.2  # of the users, to stop by
 SERVED_SHARE = 0.5  # of the network; the rest is the score
+NUM_NETWORKS = 3  # whose mean is served
 NUM_HIDDEN, NUM_EPOCHS, USERS_PER_STEP = 32, 40, 64
 LEARNING_RATE, WEIGHT_DECAY = 3e-3, 0.05
 MIN_DEVIATION = 1e-6
@@ -67,22 +69,34 @@ class FitSplit(NamedTuple):
 
 def fit_networks(scenarios: Sequence[Observed], seed: int) -> Networks:
     """Return the networks that are served, one for each scenario's users; of all at least `MIN_USERS` are needed."""
+    fits = [_fitted(scenarios, NUM_NETWORKS * seed + n) for n in range(NUM_NETWORKS)]
+    return Networks(*map(np.stack, zip(*map(mean_of, zip(*fits, strict=True)), strict=True)))
+
+
+def _fitted(scenarios: Sequence[Observed], seed: int) -> list[Networks]:
+    """Return what is served of one network for each scenario, without the first axis."""
     splits = [FitSplit.drawn(users, seed) for users in scenarios]
     of_all = FitSplit(*map(Observed.of_all, zip(*splits, strict=True)))
-    common = trained(Network(of_all.learned, seed), of_all, seed)
-    fitted = [
-        trained(copy.deepcopy(common), split, seed) if users.num_users >= MIN_USERS else common
+    common = trained(Network(of_all.learned, _scale(Observed.of_all(scenarios)), seed), of_all, seed)
+    return [
+        (trained(copy.deepcopy(common), split, seed) if users.num_users >= MIN_USERS else common).served()
         for users, split in zip(scenarios, splits, strict=True)
     ]
-    return Networks(*map(np.stack, zip(*(network.served() for network in fitted), strict=True)))
+
+
+def mean_of(networks: Sequence[Networks]) -> Networks:
+    """Return one network with the mean logits of several of the same scale, all without the first axis."""
+    mean_F, deviation_F, linear, *hidden = zip(*networks, strict=True)
+    hidden_FH, bias_H, out_H = (np.concatenate(values, axis=-1) for values in hidden)
+    return Networks(mean_F[0], deviation_F[0], np.mean(linear, 0), hidden_FH, bias_H, out_H / len(networks))
 
 
 class Network(nn.Module):
     """A network that is learned; it starts as the score at the temperature of the users' choices."""
 
-    def __init__(self, users: Observed, seed: int) -> None:
+    def __init__(self, users: Observed, scale: tuple[Tensor, Tensor], seed: int) -> None:
         super().__init__()
-        self.mean_F, self.deviation_F = _scale(users)
+        self.mean_F, self.deviation_F = scale
         self.start_F = torch.eye(len(FEATURES))[0] * temperature(users) * self.deviation_F
         self.linear_F = nn.Parameter(self.start_F.clone())
         bound, random = len(FEATURES) ** -0.5, torch.Generator().manual_seed(seed)

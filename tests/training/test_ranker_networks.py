@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from redrec.index.ranker import FEATURES, Networks
-from redrec.training.ranker_networks import MIN_USERS, Observed, fit_networks, temperature
+from redrec.training.ranker_networks import MIN_USERS, Observed, fit_networks, mean_of, temperature
 
 NUM_CONTENDERS = 30
 AGE = FEATURES.index("age")
@@ -79,6 +79,22 @@ def test_scenarios_whose_users_choose_otherwise_are_told_apart():
     networks = fit_networks([observed(400, age_power=3.0), observed(400, age_power=-0.5, seed=3)], seed=0)
     assert share_of_middle_age(networks, 0) > 0.7
     assert share_of_middle_age(networks, 1) < 0.3
+
+
+def test_the_mean_of_networks_has_the_mean_of_their_logits():
+    num_features, num_hidden, rng = len(FEATURES), 4, np.random.default_rng(0)
+    mean_F, deviation_F, features_CF = (
+        rng.normal(size=num_features),
+        rng.random(num_features) + 0.5,
+        random_features(1, 1)[0],
+    )
+    sizes = (num_features, (num_features, num_hidden), num_hidden, num_hidden)
+    networks = [Networks(mean_F, deviation_F, *(rng.normal(size=size) for size in sizes)) for _ in range(2)]
+    of_mean, *of_each = (
+        Networks(*(values[None] for values in network)).logits(features_CF, 0)
+        for network in (mean_of(networks), *networks)
+    )
+    np.testing.assert_allclose(of_mean, np.mean(of_each, axis=0), rtol=1e-6)
 
 
 def test_the_temperature_is_that_of_the_choices():
