@@ -69,15 +69,16 @@ class FitSplit(NamedTuple):
 
 def fit_networks(scenarios: Sequence[Observed], seed: int) -> Networks:
     """Return the networks that are served, one for each scenario's users; of all at least `MIN_USERS` are needed."""
-    fits = [_fitted(scenarios, NUM_NETWORKS * seed + n) for n in range(NUM_NETWORKS)]
+    scale = _scale(Observed.of_all(scenarios))
+    fits = [_fitted(scenarios, scale, NUM_NETWORKS * seed + n) for n in range(NUM_NETWORKS)]
     return Networks(*map(np.stack, zip(*map(mean_of, zip(*fits, strict=True)), strict=True)))
 
 
-def _fitted(scenarios: Sequence[Observed], seed: int) -> list[Networks]:
+def _fitted(scenarios: Sequence[Observed], scale: tuple[Tensor, Tensor], seed: int) -> list[Networks]:
     """Return what is served of one network for each scenario, without the first axis."""
     splits = [FitSplit.drawn(users, seed) for users in scenarios]
     of_all = FitSplit(*map(Observed.of_all, zip(*splits, strict=True)))
-    common = trained(Network(of_all.learned, _scale(Observed.of_all(scenarios)), seed), of_all, seed)
+    common = trained(Network(of_all.learned, scale, seed), of_all, seed)
     return [
         (trained(copy.deepcopy(common), split, seed) if users.num_users >= MIN_USERS else common).served()
         for users, split in zip(scenarios, splits, strict=True)
