@@ -152,7 +152,9 @@ def scorers_of(trial: Trial, preset: str, seed: int, config: Recipe, without: st
     num_scenarios, num_items = trial.allowed_SN.shape
     num_measured = len(trial.measured_scenarios)
     if preset == "popularity":
-        return [trial.without_seen(popularity(train_counts(trial.histories, num_items, num_scenarios)))] * num_measured
+        until = VALIDATION if trains_on_validation(trial.protocol, trial.measured) else TRAIN
+        counts_SN = train_counts(trial.histories, num_items, num_scenarios, until)
+        return [trial.without_seen(popularity(counts_SN))] * num_measured
     if preset == "recent_popularity":
         return [trial.without_seen(recent_popularity(trial.popularity))] * num_measured
     if preset == "own_counts":
