@@ -20,6 +20,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from tests.faults import fork
+
 Fault = Callable[[str, str], tuple[str, str] | None]
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "key",
@@ -107,7 +109,7 @@ def put_with_changed_byte(endpoint: str, bucket: str, key: str) -> None:
 
 def killed(store: FaultyStore, num_requests: int, function: Callable[[], object]) -> bool:
     """Run `function` in a fork, which the store kills at its next request but `num_requests`; say whether it did."""
-    child, started = os.fork(), len(store.requests)
+    child, started = fork(), len(store.requests)
     if child == 0:
         try:
             function()
