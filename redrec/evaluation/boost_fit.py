@@ -14,19 +14,15 @@ Shapes: U users, C contenders of a user, F features, Q interests, D embedding.
 import logging
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 
-from redrec.data.histories import VALIDATION, Histories
-from redrec.data.items import is_allowed
-from redrec.data.split import read_vocabulary
+from redrec.data.histories import VALIDATION
 from redrec.evaluation.cases import Case, EvaluationConfig, cases_of
 from redrec.evaluation.choice_model import Choices, Floats, most_likely
 from redrec.evaluation.contenders import queries_of
 from redrec.evaluation.popularity import Popularity, last_hour
 from redrec.evaluation.scorers import Scorer
-from redrec.folders import DataFolder
 from redrec.history import Ints
 from redrec.index.exact import NO_ITEM, exact_search
 from redrec.index.ranker import RankedQuery
@@ -41,18 +37,25 @@ PRIOR_SD = 2.0  # of a weight, in logits
 
 
 class BoostFit:
-    """Of a data folder; `scorer` has no boosts."""
+    """Of the events that `popularity` counts; `scorer` has no boosts."""
 
-    def __init__(self, scorer: Scorer, data: Path, config: EvaluationConfig, logit_scale: float) -> None:
-        self.scorer, self.config, self.logit_scale = scorer, config, logit_scale
-        self.histories, self.scenarios = Histories(data), read_vocabulary(data).scenarios
-        self.popularity = Popularity(self.histories, is_allowed(DataFolder(data).items, self.scenarios))
+    def __init__(
+        self,
+        scorer: Scorer,
+        popularity: Popularity,
+        scenarios: Sequence[str],
+        config: EvaluationConfig,
+        logit_scale: float,
+    ) -> None:
+        self.scorer, self.popularity, self.scenarios = scorer, popularity, scenarios
+        self.config, self.logit_scale = config, logit_scale
 
     def weights(self, scenario: int, excludes_seen: bool) -> BoostWeights:
         """Return the weights of a scenario, where it leaves out own items or not; zero without targets."""
-        cases = cases_of(self.histories, scenario, VALIDATION, self.config.num_targets, MAX_USERS, seed=0)
-        arguments = self.histories, scenario, self.popularity, self.logit_scale, excludes_seen
-        scale, popular, *own = _most_likely(ScenarioChoices(self.scorer, *arguments).contenders(cases))
+        histories = self.popularity.histories
+        cases = cases_of(histories, scenario, VALIDATION, self.config.num_targets, MAX_USERS, seed=0)
+        choices = ScenarioChoices(self.scorer, scenario, self.popularity, self.logit_scale, excludes_seen)
+        scale, popular, *own = _most_likely(choices.contenders(cases))
         relative = tuple(weight / scale for weight in own)
         weights = BoostWeights(popularity=popular / scale, own=relative, excludes_seen=excludes_seen)
         logger.info("boosts | %s | %d users | %s", self.scenarios[scenario], len(cases), _text(weights))
@@ -76,13 +79,12 @@ class ScenarioChoices:
     def __init__(
         self,
         scorer: Scorer,
-        histories: Histories,
         scenario: int,
         popularity: Popularity,
         logit_scale: float,
         excludes_seen: bool,
     ) -> None:
-        self.scorer, self.histories, self.scenario, self.logit_scale = scorer, histories, scenario, logit_scale
+        self.scorer, self.scenario, self.logit_scale = scorer, scenario, logit_scale
         self.excludes_seen = excludes_seen
         self.popularity, self.is_candidate_N = popularity, popularity.allowed_SN[scenario]
         self.most_popular = lru_cache(1)(self._most_popular)
@@ -93,7 +95,8 @@ class ScenarioChoices:
             return None
         cases = sorted(cases, key=lambda case: case.moment_ms)
         features, is_target = [], []
-        for case, query in zip(cases, queries_of(self.scorer, self.histories, cases, self.scenario), strict=True):
+        queries = queries_of(self.scorer, self.popularity.histories, cases, self.scenario)
+        for case, query in zip(cases, queries, strict=True):
             items_C, features_CF = self._of_user(query)
             features.append(features_CF)
             is_target.append(np.isin(items_C, case.target_T))

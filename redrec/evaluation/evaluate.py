@@ -117,7 +117,7 @@ def _scorers(
     """
     recent, plain = Popularity(histories, allowed_SN), exported_towers(model, trained.history)
     boosted = with_boosts(plain, recent, trained.boosts, trained.logit_scale)
-    leaving_out = partial(without_seen, weights=trained.boosts)
+    leaving_out = partial(without_seen, excludes_S=[weights.excludes_seen for weights in trained.boosts])
     return {
         TOWERS: with_ranker(boosted, Ranker.load(ModelFolder(model).ranker, trained.logit_scale)),
         WITHOUT_RANKER: boosted,

@@ -87,15 +87,15 @@ def with_boosts(
     def own(query: RankedQuery) -> Own:
         return query.own_boosts(weights[query.scenario], logit_scale)
 
-    return without_seen(scorer._replace(boosts=Boosts(popular, own)), weights)
+    return without_seen(scorer._replace(boosts=Boosts(popular, own)), [one.excludes_seen for one in weights])
 
 
-def without_seen(scorer: Scorer, weights: Sequence[BoostWeights]) -> Scorer:
-    """Return the scorer without the user's own items where the weights of a scenario leave them out."""
+def without_seen(scorer: Scorer, excludes_S: Sequence[bool]) -> Scorer:
+    """Return the scorer without the user's own items in the scenarios that leave them out."""
     none_N = np.zeros(len(scorer.embeddings_ND), np.float32)
     boosts = scorer.boosts or Boosts(lambda scenario, moment_ms: none_N, lambda query: NOTHING)
 
     def own(query: RankedQuery) -> Own:
-        return left_out(query.history) if weights[query.scenario].excludes_seen else boosts.own(query)
+        return left_out(query.history) if excludes_S[query.scenario] else boosts.own(query)
 
     return scorer._replace(boosts=boosts._replace(own=own))

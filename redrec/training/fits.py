@@ -28,7 +28,7 @@ def fit_on_validation(
     popularity = Popularity(histories, is_allowed(DataFolder(data).items, scenarios))
     boosts = (configured(recipe.boosts),) * len(scenarios)
     if recipe.boosts.is_fitted and has_validation(histories):
-        fit = BoostFit(towers, data, recipe.evaluation, logit_scale)
+        fit = BoostFit(towers, popularity, scenarios, recipe.evaluation, logit_scale)
         boosts = tuple(fit.weights(s, excludes_seen=False) for s in range(len(scenarios)))
         excludes_S = exclusions(with_boosts(towers, popularity, boosts, logit_scale), data, recipe.evaluation)
         pairs = zip(boosts, excludes_S, strict=True)

@@ -113,6 +113,11 @@ class Network(nn.Module):
         log_chance_UC = logit_UC.masked_fill(~users.is_contender_UC, MASKED).log_softmax(1)
         return -(users.share_UC * log_chance_UC).sum(1).mean()
 
+    @torch.no_grad()
+    def loss_of(self, users: Observed) -> float:
+        """Return the loss of users that nothing is learned from."""
+        return self.loss(users).item()
+
     def served(self) -> Networks:
         """Return what is served of the network: `Networks` without their first axis."""
         linear_F = self.start_F + SERVED_SHARE * (self.linear_F - self.start_F)
@@ -124,13 +129,13 @@ def trained(network: Network, split: FitSplit, seed: int) -> Network:
     """Return the network as it was after the epoch, or at its start, that explains the users left out best."""
     optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     shuffle = torch.Generator().manual_seed(seed)
-    least, best = network.loss(split.left_out).item(), copy.deepcopy(network)
+    least, best = network.loss_of(split.left_out), copy.deepcopy(network)
     for _ in range(NUM_EPOCHS):
         for users_B in torch.randperm(split.learned.num_users, generator=shuffle).split(USERS_PER_STEP):
             optimizer.zero_grad()
             network.loss(split.learned.of(users_B)).backward()
             optimizer.step()
-        loss = network.loss(split.left_out).item()
+        loss = network.loss_of(split.left_out)
         if loss < least:
             least, best = loss, copy.deepcopy(network)
     return best

@@ -18,9 +18,12 @@ def test_the_fit_finds_repeats_and_popularity_where_they_were_planted_and_nothin
     for name, make in (("own", repeating_log), ("popular", partial(log_of, since=60))):
         (tmp_path / name).mkdir()
         data = make(tmp_path / name, is_planted)
-        weights = BoostFit(random_scorer(), data, EvaluationConfig(num_targets=3), logit_scale=10.0).weights(0, False)
         histories = Histories(data)
-        boosted = with_boosts(random_scorer(), Popularity(histories, ALLOWED), [weights], 10.0)
+        popularity = Popularity(histories, ALLOWED)
+        weights = BoostFit(random_scorer(), popularity, ["shop"], EvaluationConfig(num_targets=3), 10.0).weights(
+            0, False
+        )
+        boosted = with_boosts(random_scorer(), popularity, [weights], 10.0)
         gain = hit_rate(boosted, histories) - hit_rate(random_scorer(), histories)
         assert gain > 0.3 if is_planted else abs(gain) < 0.15
         if is_planted:
@@ -28,6 +31,7 @@ def test_the_fit_finds_repeats_and_popularity_where_they_were_planted_and_nothin
 
 
 def test_a_scenario_without_validation_targets_has_no_boosts(tmp_path):
-    histories_of(tmp_path, [("a", f"i{n}", "ads", n) for n in range(9)], has_validation=False)
-    weights = BoostFit(random_scorer(), tmp_path / "data", EvaluationConfig(), logit_scale=10.0).weights(0, False)
+    histories = histories_of(tmp_path, [("a", f"i{n}", "ads", n) for n in range(9)], has_validation=False)
+    popularity = Popularity(histories, ALLOWED)
+    weights = BoostFit(random_scorer(), popularity, ["ads"], EvaluationConfig(), 10.0).weights(0, False)
     assert weights.popularity == sum(weights.own) == 0

@@ -50,7 +50,8 @@ def test_the_list_is_that_of_the_search_without_them_and_so_are_the_ranks(tmp_pa
 @pytest.mark.parametrize("is_planted", [True, False])
 def test_where_users_have_had_what_is_popular_own_items_hide_how_popular_it_is(tmp_path: Path, is_planted: bool):
     data = newcomers_log(tmp_path, is_planted)
-    fit = BoostFit(random_scorer(), data, EvaluationConfig(num_targets=3), logit_scale=10.0)
+    popularity = Popularity(Histories(data), ALLOWED)
+    fit = BoostFit(random_scorer(), popularity, ["shop"], EvaluationConfig(num_targets=3), 10.0)
     among_all, among_new = (fit.weights(0, excludes_seen) for excludes_seen in (False, True))
     assert among_new.excludes_seen and not among_new.has_own
     assert (among_new.popularity > 1.3 * among_all.popularity) == is_planted
@@ -61,10 +62,10 @@ def test_baselines_leave_out_what_the_model_does(tmp_path: Path):
     cases = cases_of(histories, 0, TEST, 10, 40, 0)
     recent = recent_popularity(Popularity(histories, ALLOWED))
     for weights, ranks_of in ((SHOWN, "rank_UT"), (LEFT_OUT, "rank_unseen_UT")):
-        ranks = rank_cases(without_seen(recent, [weights]), histories, cases, 0, ALLOWED[0])
+        ranks = rank_cases(without_seen(recent, [weights.excludes_seen]), histories, cases, 0, ALLOWED[0])
         expected = getattr(rank_cases(recent, histories, cases, 0, ALLOWED[0]), ranks_of)
         assert ranks.rank_UT.tolist() == expected.tolist()
-    plain = without_seen(random_scorer(), [LEFT_OUT])
+    plain = without_seen(random_scorer(), [True])
     alone, served = (rank_cases(scorer, histories, cases, 0, ALLOWED[0]) for scorer in (plain, random_scorer()))
     assert alone.rank_UT.tolist() == served.rank_unseen_UT.tolist() != served.rank_UT.tolist()
 

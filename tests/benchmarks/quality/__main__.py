@@ -45,7 +45,6 @@ from redrec.evaluation.scorers import Scorer, exported_towers, with_boosts, with
 from redrec.folders import ModelFolder
 from redrec.history import Ints
 from redrec.index.ranker import Ranker
-from redrec.model.boosts import OWN_COUNTS, BoostWeights
 from redrec.model.manifest import read_model
 from redrec.training.recipe import Recipe
 from redrec.training.trainer import train
@@ -72,7 +71,6 @@ RESULTS = ROOT / "tests" / "benchmarks" / "results"
 KS = (5, 10, 50, 100)
 NUM_SAMPLED = 999
 MAX_USERS = 100_000
-EXCLUDES = BoostWeights(popularity=0, own=(0,) * len(OWN_COUNTS), excludes_seen=True)
 BASELINES = ("popularity", "recent_popularity", "own_counts", "mean_of_last_n", "next_ids")
 
 
@@ -126,7 +124,7 @@ class Trial:
 
     def without_seen(self, scorer: Scorer) -> Scorer:
         """Return the scorer as `redrec` is under a global split: no user of these sets comes back to an item."""
-        return without_seen(scorer, [EXCLUDES] * len(self.scenarios)) if self.protocol == "global_time" else scorer
+        return without_seen(scorer, [True] * len(self.scenarios)) if self.protocol == "global_time" else scorer
 
     def _among_sampled(self, scorer: Scorer, scenario: int) -> Ints:
         rng, cases = np.random.default_rng(0), self.cases[scenario]
@@ -184,7 +182,11 @@ def _trained(trial: Trial, data: Path, out: Path, config: Recipe, without: str |
     model, towers = read_model(out), exported_towers(out, config.history)
     boosted = with_boosts(towers, trial.popularity, model.boosts, model.logit_scale)
     served = with_ranker(boosted, Ranker.load(ModelFolder(out).ranker, model.logit_scale))
-    return {None: served, "ranker": boosted, "boosts": without_seen(towers, model.boosts)}[without]
+    return {
+        None: served,
+        "ranker": boosted,
+        "boosts": without_seen(towers, [weights.excludes_seen for weights in model.boosts]),
+    }[without]
 
 
 def rival_scorers(trial: Trial, rival: Rival, seed: int) -> list[Scorer]:
