@@ -1,10 +1,12 @@
 """Validation: a score of the towers during training, for early stopping.
 
-The towers are scored with the popularity that they do not learn (`redrec.evaluation.popularity_share`).
+The towers are scored with the popularity that they do not learn (`redrec.evaluation.popularity_share`), and without
+what a user has had where that was no negative.
 
 A full-catalog metric on validation targets, the mean over scenarios: a sparse one counts as much as a busy one.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -45,13 +47,15 @@ class Validation:
         config: ValidationConfig,
         evaluation: EvaluationConfig,
         share_S: NDArray[np.floating],
+        excludes_seen_S: Sequence[bool],
         seed: int,
     ) -> None:
         self.metric, self.k = config.metric, int(config.metric.partition("@")[2])
         self.histories = Histories(data)
         self.allowed_SN = is_allowed(DataFolder(data).items, vocabulary.scenarios)
         self.popularity = Popularity(self.histories, self.allowed_SN)
-        self.weights = [configured(BoostConfig(popularity=share)) for share in share_S]
+        pairs = zip(share_S, excludes_seen_S, strict=True)
+        self.weights = [configured(BoostConfig(popularity=share), excludes) for share, excludes in pairs]
         self.cases = [
             cases_of(self.histories, scenario, VALIDATION, evaluation.num_targets, config.max_users, seed)
             for scenario in range(len(vocabulary.scenarios))

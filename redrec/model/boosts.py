@@ -9,8 +9,8 @@ An item that the user had is boosted by the sum over `OWN_COUNTS` of weight time
 user's events with the item, in the scenario or in all, each halved with every half-life of its age. The newest
 `MAX_COUNTED` events of each scenario count, since a feature store keeps no more.
 
-In a scenario where users rarely come back to an item, their own items are left out (`excludes_seen`): this too is
-decided on the validation split (`redrec.evaluation.seen_items`).
+In a scenario where users rarely come back to an item, their own items are left out (`excludes_seen`), as the training
+split (`redrec.data.repeats`) or the validation split says (`redrec.evaluation.seen_items`).
 
 Boosts are never negative and few items have one. So the k best of a boosted search are among the k best by cosine, the
 popular items and the user's own: an index needs no boost, and search stays exact.
@@ -41,7 +41,6 @@ class BoostConfig(Config):
     is_fitted: bool = True
     popularity: NonNegativeFloat = 0.25
     own: NonNegativeFloat = 0.0  # of the plain count in the scenario
-    excludes_seen: bool = False  # whether a user's own items are left out
 
 
 class BoostWeights(Record):
@@ -56,10 +55,10 @@ class BoostWeights(Record):
         return any(self.own)
 
 
-def configured(config: BoostConfig) -> BoostWeights:
-    """Return the weights that a recipe gives, the same for every scenario."""
+def configured(config: BoostConfig, excludes_seen: bool = False) -> BoostWeights:
+    """Return the weights that a recipe gives for a scenario, which leaves out the user's own items or not."""
     own = tuple(config.own * (count == (True, np.inf)) for count in OWN_COUNTS)
-    return BoostWeights(popularity=config.popularity, own=own, excludes_seen=config.excludes_seen)
+    return BoostWeights(popularity=config.popularity, own=own, excludes_seen=excludes_seen)
 
 
 class Own(NamedTuple):

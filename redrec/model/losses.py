@@ -18,9 +18,11 @@ a uniform and a popularity proposal. For a draw the logQ correction subtracts th
 so the sum over the draw estimates the sum over the catalog (Bengio and Senecal, 2008; Yi et al., 2019); the positive is
 always present and is not corrected. An item may have a prior, a logit that is known without the towers: it is added to
 the target's logit and subtracted from the correction of a negative, so that the towers learn the rest. A negative is
-masked if its id is that of a target of the group, and in a draw also if its cosine with a target is nearly one.
+masked if its id is that of a target of the group, and in a draw also if its cosine with a target is nearly one. Where
+lists leave out what a user has had, that is masked too: the softmax is over the items that a list can show.
 
-Shapes: G query groups, W targets in the window, Q interests, N negatives, D embedding, P permutations.
+Shapes: G query groups, W targets in the window, I items of a group, Q interests, N negatives, D embedding,
+P permutations.
 """
 
 from collections.abc import Callable
@@ -111,7 +113,7 @@ def window_loss(
         negatives_ND: Unit-norm negatives, shared by all groups.
         offset_N: Subtracted from a negative's logit: the log of its expected count in the draw (zero for a whole
             catalog), less its prior.
-        is_false_GN: Where a negative is a target of the group.
+        is_false_GN: Where a negative is none for the group.
         logit_scale: Inverse temperature, a scalar above zero.
     """
     interest_GW = associate(targets_GWD.detach(), is_target_GW, interests_GQD.detach())
@@ -146,14 +148,14 @@ def associate(targets_GWD: Tensor, is_target_GW: Tensor, interests_GQD: Tensor) 
 
 
 @torch.no_grad()
-def is_false_negative(target_GW: Tensor, is_target_GW: Tensor, negative_N: Tensor, num_items: int) -> Tensor:
-    """Return where a negative is a target of the group by id, `is_false_GN`.
+def is_of_group(item_GI: Tensor, is_item_GI: Tensor, negative_N: Tensor, num_items: int) -> Tensor:
+    """Return where a negative is by id one of the group's items, of its targets for example: `is_of_group_GN`.
 
-    Target numbers are below `num_items`; a negative with the number `num_items` is a target of no group.
+    Numbers of the group's items are below `num_items`; a negative with the number `num_items` is of no group.
     """
-    is_target_GX = torch.zeros(len(target_GW), num_items + 2, dtype=torch.bool, device=target_GW.device)
-    is_target_GX.scatter_(1, target_GW.masked_fill(~is_target_GW, num_items + 1), True)
-    return is_target_GX[:, negative_N]
+    is_of_group_GX = torch.zeros(len(item_GI), num_items + 2, dtype=torch.bool, device=item_GI.device)
+    is_of_group_GX.scatter_(1, item_GI.masked_fill(~is_item_GI, num_items + 1), True)
+    return is_of_group_GX[:, negative_N]
 
 
 @torch.no_grad()

@@ -10,13 +10,15 @@ query time is that of the event after the cut. Since users' interests drift, old
 
 Negatives are drawn per scenario, for the whole step, among the items that may be shown there and occur in training. No
 user could have chosen an item that came later: it would be a negative only, and the model would learn that nobody wants
-it. An item has a prior in each scenario, for the loss (`redrec.evaluation.popularity_share`). With several processes,
-each encodes its share. A step depends on (seed, step) alone and not on the number of processes, so a resumed run sees
-the same batches as an uninterrupted one.
+it. Where lists leave out what a user has had, that is no negative of the user's cuts after it. An item has a prior in
+each scenario, for the loss (`redrec.evaluation.popularity_share`). With several processes, each encodes its share. A
+step depends on (seed, step) alone and not on the number of processes, so a resumed run sees the same batches as an
+uninterrupted one.
 
 Shapes: B users of this process, L events, C cuts, W targets, M distinct items, N negatives, S scenarios.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Generic, Literal, NamedTuple
 
@@ -71,6 +73,7 @@ class Negatives(NamedTuple, Generic[Array]):
     offset_N: Array  # what the loss subtracts from a logit: the log of the expected count in the draw, less the prior
     item_N: Array  # index in `items_M`; M if the item is not in this process's batch
     is_full: bool  # whether they are all candidates of the scenario
+    excludes_seen: bool  # whether an item that the user has had before the cut is none
 
 
 class Batch(NamedTuple, Generic[Array]):
@@ -103,7 +106,8 @@ class Batches:
     """Draws the batch of any step.
 
     `counts_SN` is the training popularity of each item in each scenario, `allowed_SN` whether it may be shown there,
-    `prior_SN` its logit before anything is known of the user. A scenario of at most `max_full_catalog` items has all of
+    `prior_SN` its logit before anything is known of the user, `excludes_seen_S` whether what a user has had is no
+    negative. A scenario of at most `max_full_catalog` items has all of
     them as negatives. A refresh trains on the validation split too; of its rows the share `new_share` are cut before
     events of that split alone. Absent, it is no refresh.
     """
@@ -114,6 +118,7 @@ class Batches:
         counts_SN: Ints,
         allowed_SN: NDArray[np.bool_],
         prior_SN: NDArray[np.float32],
+        excludes_seen_S: Sequence[bool],
         config: BatchConfig,
         history_config: HistoryConfig,
         max_full_catalog: int,
@@ -122,7 +127,7 @@ class Batches:
     ) -> None:
         self.until = TRAIN if new_share is None else VALIDATION
         self.histories, self.config, self.history_config, self.seed = histories, config, history_config, seed
-        self.prior_SN = prior_SN
+        self.prior_SN, self.excludes_seen_S = prior_SN, excludes_seen_S
         max_length = history_config.max_length(len(counts_SN))
         # A short one is cheap; one of twice the cuts leaves a choice of them.
         self.max_stretch = max(2 * config.num_cuts, max_length // 4) if config.num_cuts else max(2, max_length)
@@ -164,8 +169,10 @@ class Batches:
         own = [np.split(item_N, shard.num_processes)[shard.rank] for item_N, _ in drawn]
         items_M, (event_BL, target_BCW, *own) = _indexed((event_BL, np.where(is_target_BCW, target_BCW, 0), *own))
         negatives: tuple[Negatives[NDArray], ...] = tuple(
-            Negatives(own_N, offset_N, _index_in(items_M, item_N), proposal.is_full)
-            for own_N, (item_N, offset_N), proposal in zip(own, drawn, self.proposals, strict=True)
+            Negatives(own_N, offset_N, _index_in(items_M, item_N), proposal.is_full, excludes_seen)
+            for own_N, (item_N, offset_N), proposal, excludes_seen in zip(
+                own, drawn, self.proposals, self.excludes_seen_S, strict=True
+            )
         )
         return Batch(
             items_M=items_M,

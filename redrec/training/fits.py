@@ -1,6 +1,9 @@
 """Fits: what is chosen on the validation split once the towers are trained, before a refresh trains on it too."""
 
+from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
 
 from redrec.data.histories import VALIDATION, Histories
 from redrec.data.items import is_allowed
@@ -21,18 +24,22 @@ def has_validation(histories: Histories) -> bool:
 
 
 def fit_on_validation(
-    towers: Scorer, logit_scale: float, data: Path, recipe: Recipe
+    towers: Scorer, logit_scale: float, data: Path, recipe: Recipe, excludes_seen_S: Sequence[bool]
 ) -> tuple[tuple[BoostWeights, ...], Ranker]:
-    """Return the weights of each scenario's boosts, and the ranker of what they find."""
+    """Return the weights of each scenario's boosts, and the ranker of what they find.
+
+    A scenario leaves out what a user has had if it did so in training, or if validation says so.
+    """
     histories, scenarios = Histories(data), read_vocabulary(data).scenarios
     popularity = Popularity(histories, is_allowed(DataFolder(data).items, scenarios))
-    boosts = (configured(recipe.boosts),) * len(scenarios)
+    boosts = tuple(configured(recipe.boosts, excludes) for excludes in excludes_seen_S)
     if recipe.boosts.is_fitted and has_validation(histories):
         fit = BoostFit(towers, popularity, scenarios, recipe.evaluation, logit_scale)
-        boosts = tuple(fit.weights(s, excludes_seen=False) for s in range(len(scenarios)))
-        excludes_S = exclusions(with_boosts(towers, popularity, boosts, logit_scale), data, recipe.evaluation)
-        pairs = zip(boosts, excludes_S, strict=True)
-        boosts = tuple(fit.weights(s, True) if is_out else shown for s, (shown, is_out) in enumerate(pairs))
+        boosts = tuple(fit.weights(s, excludes) for s, excludes in enumerate(excludes_seen_S))
+        decided_S = exclusions(with_boosts(towers, popularity, boosts, logit_scale), data, recipe.evaluation)
+        is_changed_S = np.logical_and(decided_S, np.logical_not(excludes_seen_S))
+        pairs = zip(boosts, is_changed_S, strict=True)
+        boosts = tuple(fit.weights(s, True) if is_changed else kept for s, (kept, is_changed) in enumerate(pairs))
     boosted = with_boosts(towers, popularity, boosts, logit_scale)
     num_contenders = recipe.ranker.num_contenders
     return boosts, fit_ranker(boosted, data, recipe.evaluation, num_contenders, logit_scale, recipe.seed)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from redrec.history import Vocabulary
 from redrec.model.item_tower import ItemContent, ItemTower
-from redrec.model.losses import is_false_negative, is_near_duplicate, window_loss
+from redrec.model.losses import is_near_duplicate, is_of_group, window_loss
 from redrec.model.user_tower import QueryGroups, Sizes, UserTower
 from redrec.training.batches import Batch, Negatives
 from redrec.training.distributed import gathered
@@ -47,30 +47,28 @@ class Towers(nn.Module):
         self, batch: Batch[Tensor], interests_XQD: Tensor, embeddings_MD: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Sum over the scenarios, each with its own negatives; X = B * C groups, some without a target."""
-        target_XW, is_target_XW = batch.target_BCW.flatten(0, 1), batch.is_target_BCW.flatten(0, 1)
-        prior_XW = batch.prior_BCW.flatten(0, 1)
         sums: dict[str, Tensor] = {}
         for group_G, negatives in zip(batch.groups, batch.negatives, strict=True):
-            interests_GQD, target_GW, is_target_GW = interests_XQD[group_G], target_XW[group_G], is_target_XW[group_G]
-            loss, watched = self._scenario_loss(
-                interests_GQD, target_GW, is_target_GW, prior_XW[group_G], negatives, embeddings_MD
-            )
+            loss, watched = self._scenario_loss(batch, group_G, negatives, interests_XQD[group_G], embeddings_MD)
             for name, value in {"loss": loss, **watched}.items():
                 sums[name] = sums.get(name, 0) + value
         return sums.pop("loss"), sums
 
     def _scenario_loss(
         self,
-        interests_GQD: Tensor,
-        target_GW: Tensor,
-        is_target_GW: Tensor,
-        prior_GW: Tensor,
+        batch: Batch[Tensor],
+        group_G: Tensor,
         negatives: Negatives[Tensor],
+        interests_GQD: Tensor,
         embeddings_MD: Tensor,
     ) -> tuple[Tensor, dict[str, Tensor]]:
+        per_cut = batch.target_BCW, batch.is_target_BCW, batch.prior_BCW
+        target_GW, is_target_GW, prior_GW = (values.flatten(0, 1)[group_G] for values in per_cut)
         targets_GWD = embeddings_MD[target_GW]
         negatives_ND = gathered(embeddings_MD[negatives.own_N])
-        is_false_GN = is_false_negative(target_GW, is_target_GW, negatives.item_N, len(embeddings_MD))
+        is_false_GN = is_of_group(target_GW, is_target_GW, negatives.item_N, len(embeddings_MD))
+        if negatives.excludes_seen:
+            is_false_GN |= is_of_group(*seen_by(batch, group_G), negatives.item_N, len(embeddings_MD))
         if not negatives.is_full:
             is_false_GN |= is_near_duplicate(targets_GWD, is_target_GW, negatives_ND)
         return window_loss(
@@ -84,3 +82,10 @@ class Towers(nn.Module):
             self.logit_scale(),
             self.recipe.loss,
         )
+
+
+def seen_by(batch: Batch[Tensor], group_G: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the items of the events of each group's user, `item_GL`, and whether the group's cut comes after them."""
+    user_G, cut_G = group_G // batch.cut_BC.shape[1], batch.cut_BC.flatten()[group_G]
+    position_L = torch.arange(batch.event_BL.shape[1], device=cut_G.device)
+    return batch.event_BL[user_G], batch.events.is_event_BL[user_G] & (position_L < cut_G[:, None])

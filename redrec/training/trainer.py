@@ -23,6 +23,7 @@ from redrec.atomic import settle
 from redrec.config import InputError, load_config
 from redrec.data.histories import TRAIN, VALIDATION, Histories, train_counts
 from redrec.data.items import is_allowed
+from redrec.data.repeats import rarely_repeats
 from redrec.data.split import read_vocabulary
 from redrec.evaluation.popularity_share import popularity_prior, popularity_shares
 from redrec.evaluation.scorers import Scorer
@@ -98,6 +99,7 @@ class TrainingRun:
         self.share_S: NDArray[np.floating] = np.zeros(len(self.vocabulary.scenarios))
         if recipe.boosts.is_fitted:
             self.share_S = popularity_shares(data, recipe.evaluation)
+        self.excludes_seen_S = rarely_repeats(self.histories, len(self.vocabulary.scenarios)).tolist()
         self.batches = self._batches()
         torch.manual_seed(recipe.seed)
         self.towers = Towers(recipe, self.vocabulary, self.content).to(device())
@@ -107,7 +109,15 @@ class TrainingRun:
         self.optimizer = make_optimizer(self.towers, recipe.optimizer)
         self.progress = checkpoint.restore(self.folder.checkpoint, self.towers, self.optimizer, recipe)
         self.validation = (
-            Validation(data, self.vocabulary, recipe.validation, recipe.evaluation, self.share_S, recipe.seed)
+            Validation(
+                data,
+                self.vocabulary,
+                recipe.validation,
+                recipe.evaluation,
+                self.share_S,
+                self.excludes_seen_S,
+                recipe.seed,
+            )
             if recipe.validation.steps_between
             else None
         )
@@ -122,6 +132,7 @@ class TrainingRun:
             counts_SN,
             allowed_SN,
             popularity_prior(counts_SN, self.share_S, allowed_SN),
+            self.excludes_seen_S,
             recipe.batch,
             recipe.history,
             recipe.loss.max_full_catalog,
@@ -177,7 +188,7 @@ class TrainingRun:
         total(0)  # the first has written the checkpoint
         checkpoint.load_best(self.folder.checkpoint, self.towers)
         if served := self._served():
-            boosts, ranker = fit_on_validation(*served, self.data.path, self.recipe)
+            boosts, ranker = fit_on_validation(*served, self.data.path, self.recipe, self.excludes_seen_S)
             ranker.save(self.folder.ranker)
             write_json(self.folder.boosts, [weights.model_dump() for weights in boosts])
         total(0)  # the other processes wait for the first

@@ -185,7 +185,7 @@ def trained_on(histories: Histories) -> set[str]:
     counts_SN = train_counts(histories, len(ITEMS), num_scenarios=1)
     config = BatchConfig(num_users=8, num_uniform_negatives=20, num_popular_negatives=20)
     prior_SN = np.zeros(counts_SN.shape)
-    batches = Batches(histories, counts_SN, counts_SN >= 0, prior_SN, config, HistoryConfig(), 0, seed=0)
+    batches = Batches(histories, counts_SN, counts_SN >= 0, prior_SN, [False], config, HistoryConfig(), 0, seed=0)
     return set().union(*(periods(batches.draw(step, Shard()).items_M) for step in range(10)))
 
 

@@ -25,10 +25,12 @@ def likes(item_of_scenario: dict[int, int]) -> Scorer:
     )
 
 
-def validation_of(tmp_path, **config):
+def validation_of(tmp_path, excludes_seen: bool = False, **config):
     data = tmp_path / "data"
     vocabulary, evaluation = read_vocabulary(data), EvaluationConfig(num_targets=5)
-    return Validation(data, vocabulary, ValidationConfig(**config), evaluation, share_S=np.zeros(2), seed=0)
+    return Validation(
+        data, vocabulary, ValidationConfig(**config), evaluation, np.zeros(2), [excludes_seen] * 2, seed=0
+    )
 
 
 def test_the_score_is_the_mean_over_scenarios_on_validation_targets(tmp_path):
@@ -43,6 +45,15 @@ def test_the_metric_is_the_configured_one(tmp_path):
     histories_of(tmp_path, EVENTS, split="leave_last_out_per_scenario", has_validation=True)
     assert validation_of(tmp_path, metric="hit_rate@8").score(likes({0: 8, 1: 3}), 1.0) == 0.5  # i7 is ninth in ads
     assert validation_of(tmp_path, metric="hit_rate@9").score(likes({0: 8, 1: 3}), 1.0) == 1
+
+
+def test_what_a_user_has_had_is_left_out_where_training_did_so(tmp_path):
+    histories_of(tmp_path, EVENTS, split="leave_last_out_per_scenario", has_validation=True)
+    shown, left_out = (validation_of(tmp_path, is_out, metric="hit_rate@1") for is_out in (False, True))
+    likes_the_event_before = likes({0: 6, 1: 2})
+    assert shown.score(likes_the_event_before, 1.0) == 0
+    assert validation_of(tmp_path, True, metric="hit_rate@9").score(likes_the_event_before, 1.0) == 1
+    assert left_out.score(likes({0: 7, 1: 3}), 1.0) == 1
 
 
 def test_an_unknown_metric_is_refused():

@@ -10,8 +10,8 @@ from redrec.model.config import LossConfig
 from redrec.model.losses import (
     ASSOCIATIONS,
     cluster_targets,
-    is_false_negative,
     is_near_duplicate,
+    is_of_group,
     match_interests,
     window_loss,
 )
@@ -96,7 +96,7 @@ def test_a_negative_that_nearly_is_a_target_does_not_count():
 
 def test_false_negatives_are_known_by_id_in_their_own_group_alone():
     target_GW, is_target_GW = torch.tensor([[3, 5], [7, 9]]), torch.tensor([[True, True], [True, False]])
-    result = is_false_negative(target_GW, is_target_GW, torch.tensor([5, 7, 9, 10]), num_items=10)
+    result = is_of_group(target_GW, is_target_GW, torch.tensor([5, 7, 9, 10]), num_items=10)
     assert result.tolist() == [[True, False, False, False], [False, True, False, False]]
 
 
@@ -112,7 +112,7 @@ def test_with_all_candidates_and_one_interest_it_is_the_cross_entropy():
     """Against torch's own: the catalog holds the positive once, and the loss adds what it masks."""
     catalog, interests = unit(N, D, seed=2), unit(G, 1, D, seed=0)
     target_GW, is_target_GW = torch.tensor([[0], [3], [3], [19]]), torch.ones(G, 1, dtype=torch.bool)
-    is_false = is_false_negative(target_GW, is_target_GW, torch.arange(N), N)
+    is_false = is_of_group(target_GW, is_target_GW, torch.arange(N), N)
     result, _ = window_loss(
         interests,
         catalog[target_GW],

@@ -31,12 +31,16 @@ def make(
     max_full_catalog: int = 0,
     prior_SN: np.ndarray | None = None,
     new_share: float | None = None,
+    excludes_seen: bool = False,
 ) -> Batches:
     histories, scenarios = Histories(data), read_vocabulary(data).scenarios
     counts_SN = train_counts(histories, SMALL_WORLD.num_items, len(scenarios))
     allowed_SN = is_allowed(data / "items.parquet", scenarios)
     prior_SN = np.zeros(counts_SN.shape, np.float32) if prior_SN is None else prior_SN
-    return Batches(histories, counts_SN, allowed_SN, prior_SN, config, history, max_full_catalog, 0, new_share)
+    excludes_seen_S = [excludes_seen] * len(scenarios)
+    return Batches(
+        histories, counts_SN, allowed_SN, prior_SN, excludes_seen_S, config, history, max_full_catalog, 0, new_share
+    )
 
 
 @pytest.fixture
@@ -97,8 +101,8 @@ def test_each_cut_of_a_step_sees_what_serving_would_show_event_by_event(numbered
     config = HistoryConfig(policy=policy, max_events=20, max_events_per_scenario=8)
     histories, vectors_NE = Histories(numbered), np.arange(NUM_UNIQUE)[:, None]
     counts_SN, batch_config = np.ones((3, NUM_UNIQUE), int), BatchConfig(num_users=16)
-    prior_SN = np.zeros(counts_SN.shape)
-    batches = Batches(histories, counts_SN, counts_SN > 0, prior_SN, batch_config, config, 0, seed=0)
+    prior_SN, shown_S = np.zeros(counts_SN.shape), [False] * 3
+    batches = Batches(histories, counts_SN, counts_SN > 0, prior_SN, shown_S, batch_config, config, 0, seed=0)
     num_checked = 0
     for step in range(3):
         batch = batches.draw(step, Shard())
@@ -172,7 +176,7 @@ def arrays_of(values: tuple) -> list:
 def test_a_step_is_the_same_in_whatever_order_steps_are_drawn(batches):
     first, _, again = (batches.draw(step, Shard()) for step in (5, 9, 5))
     one, other = arrays_of(first), arrays_of(again)
-    assert len(one) == 9 + 4 + 3 + 3 * 4  # arrays, event features, groups, negatives
+    assert len(one) == 9 + 4 + 3 + 3 * 5  # arrays, event features, groups, negatives
     assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
@@ -212,8 +216,9 @@ def test_negatives_are_items_that_may_be_shown_in_the_scenario(data):
     histories = Histories(data)
     counts_SN = train_counts(histories, SMALL_WORLD.num_items, 3)
     allowed_SN = np.stack([allowed_N, ~allowed_N, np.ones_like(allowed_N)])
-    config, history = SMALL_RECIPE.batch, SMALL_RECIPE.history
-    batch = Batches(histories, counts_SN, allowed_SN, np.zeros(counts_SN.shape), config, history, 0, 0).draw(0, Shard())
+    config, history, prior_SN = SMALL_RECIPE.batch, SMALL_RECIPE.history, np.zeros(counts_SN.shape)
+    batches = Batches(histories, counts_SN, allowed_SN, prior_SN, [False] * 3, config, history, 0, 0)
+    batch = batches.draw(0, Shard())
     for scenario, negatives in enumerate(batch.negatives):
         assert allowed_SN[scenario][batch.items_M[negatives.own_N]].all()
 

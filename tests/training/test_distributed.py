@@ -95,7 +95,8 @@ def test_the_shards_of_a_step_are_the_step(data):
     counts_SN = train_counts(histories, SMALL_WORLD.num_items, 3)
     allowed_SN = is_allowed(data / "items.parquet", vocabulary.scenarios)
     config = tiny().batch.model_copy(update={"num_uniform_negatives": 33, "num_users": 15})  # neither splits evenly
-    batches = Batches(histories, counts_SN, allowed_SN, np.zeros(counts_SN.shape), config, tiny().history, 0, seed=0)
+    prior_SN, shown_S = np.zeros(counts_SN.shape), [False] * 3
+    batches = Batches(histories, counts_SN, allowed_SN, prior_SN, shown_S, config, tiny().history, 0, seed=0)
     whole, *shards = (batches.draw(7, Shard(*shard)) for shard in ((0, 1), (0, 2), (1, 2)))
     for real_of in (real_events, real_targets):  # a shard is padded to its own longest rows
         assert np.array_equal(np.concatenate([real_of(shard) for shard in shards]), real_of(whole))

@@ -12,10 +12,11 @@ from redrec.data.split import read_vocabulary
 from redrec.model.config import ItemTowerConfig, LossConfig
 from redrec.model.encoders.config import IdsOnlyConfig
 from redrec.model.item_tower import write_item_content
-from redrec.training.batches import Batch, BatchConfig, Batches, Shard
+from redrec.training.batches import Batch, BatchConfig, Batches, Negatives, Shard
 from redrec.training.presets import tiny
 from redrec.training.recipe import Recipe
-from redrec.training.towers import Towers
+from redrec.training.tensors import on_device
+from redrec.training.towers import Towers, seen_by
 from tests.worlds import SMALL_WORLD, write_world
 
 RECIPE = tiny().model_copy(
@@ -31,13 +32,20 @@ def data(tmp_path_factory) -> Path:
     return write_world(tmp_path_factory.mktemp("world"))
 
 
-@pytest.fixture(scope="module")
-def batch(data) -> Batch:
+def step_of(data: Path, config: BatchConfig, excludes_seen: bool = False, max_full_catalog: int = 0) -> Batch:
     histories, scenarios = Histories(data), read_vocabulary(data).scenarios
     counts_SN = train_counts(histories, SMALL_WORLD.num_items, len(scenarios))
     allowed_SN = is_allowed(data / "items.parquet", scenarios)
-    prior_SN = np.zeros(counts_SN.shape, np.float32)
-    return Batches(histories, counts_SN, allowed_SN, prior_SN, RECIPE.batch, RECIPE.history, 0, seed=0).draw(0, Shard())
+    prior_SN, excludes_seen_S = np.zeros(counts_SN.shape, np.float32), [excludes_seen] * len(scenarios)
+    history = RECIPE.history
+    return Batches(
+        histories, counts_SN, allowed_SN, prior_SN, excludes_seen_S, config, history, max_full_catalog, seed=0
+    ).draw(0, Shard())
+
+
+@pytest.fixture(scope="module")
+def batch(data) -> Batch:
+    return step_of(data, RECIPE.batch)
 
 
 def loss_and_towers(data: Path, folder: Path, batch: Batch, recipe: Recipe = RECIPE) -> tuple[torch.Tensor, Towers]:
@@ -81,3 +89,34 @@ def test_replacing_the_targets_of_a_step_changes_its_loss(data, batch, tmp_path)
     """With histories, queries and negatives as they were."""
     one, two = (loss_and_towers(data, tmp_path, b)[0] for b in (batch, with_fresh_targets(batch)[0]))
     assert abs((one - two).item()) > 1e-2
+
+
+def test_the_events_before_a_cut_are_those_that_its_user_has_seen(data):
+    batch = step_of(data, BatchConfig(num_users=4, num_cuts=5))
+    group_G = np.flatnonzero(batch.is_target_BCW[..., 0])
+    item_GL, is_seen_GL = seen_by(on_device(batch, torch.device("cpu")), torch.tensor(group_G))
+    assert len(group_G) > 10
+    for group, item_L, is_seen_L in zip(group_G, item_GL.numpy(), is_seen_GL.numpy(), strict=True):
+        user, cut = divmod(group, batch.cut_BC.shape[1])
+        assert is_seen_L.sum() == batch.cut_BC[user, cut] > 0
+        assert np.array_equal(item_L[is_seen_L], batch.event_BL[user, : batch.cut_BC[user, cut]])
+
+
+def test_seen_items_are_no_negatives_where_lists_leave_them_out(data, tmp_path):
+    """The loss is then that of a step whose negatives are drawn without them."""
+    one_cut = BatchConfig(num_users=1, num_cuts=1)
+    shown, left_out = (step_of(data, one_cut, is_out, SMALL_WORLD.num_items) for is_out in (False, True))
+    seen = np.unique(shown.event_BL[0, : shown.cut_BC[0, 0]])
+    negatives = tuple(_without(of_scenario, seen) for of_scenario in shown.negatives)
+    expected, masked, plain = (
+        loss_and_towers(data, tmp_path, step)[0].item()
+        for step in (shown._replace(negatives=negatives), left_out, shown)
+    )
+    assert masked == pytest.approx(expected, rel=1e-6)
+    assert plain > masked + 1e-3
+
+
+def _without(negatives: Negatives[np.ndarray], items: np.ndarray) -> Negatives[np.ndarray]:
+    is_kept_N = ~np.isin(negatives.own_N, items)
+    own_N, offset_N, item_N = (values[is_kept_N] for values in negatives[:3])
+    return negatives._replace(own_N=own_N, offset_N=offset_N, item_N=item_N)

@@ -38,6 +38,7 @@ from redrec.training.presets import hllm, sasrec, tiny
 from redrec.training.recipe import Recipe
 from redrec.training.trainer import TrainingRun, load_towers, train
 from tests.data.logs import write_clicks
+from tests.evaluation.planted import newcomers_log, repeating_log
 from tests.worlds import SMALL_RECIPE, SMALL_WORLD, write_log, write_world
 
 HALF = ComputeConfig(precision="bfloat16")
@@ -197,6 +198,20 @@ def test_boosts_that_a_recipe_gives_are_in_the_manifest(data, tmp_path):
     boosts = BoostConfig(is_fitted=False, popularity=0.7, own=2.0)
     train(data, tmp_path, changed(optimizer=OptimizerConfig(num_steps=1), boosts=boosts))
     assert read_model(tmp_path).boosts == (configured(boosts),) * 3
+
+
+@pytest.mark.parametrize(("log", "is_left_out"), [(newcomers_log, True), (repeating_log, False)])
+def test_what_nobody_comes_back_to_is_no_negative_and_in_no_list(tmp_path, log, is_left_out):
+    recipe = changed(
+        optimizer=OptimizerConfig(num_steps=1),
+        boosts=BoostConfig(is_fitted=False),
+        validation=ValidationConfig(steps_between=1),
+    )
+    run = TrainingRun(log(tmp_path, is_planted=True), tmp_path / "model", recipe, Shard())
+    run.train(None)
+    assert [negatives.excludes_seen for negatives in run.batches.draw(0, Shard()).negatives] == [is_left_out]
+    assert [weights.excludes_seen for weights in run.validation.weights] == [is_left_out]
+    assert [weights.excludes_seen for weights in read_model(tmp_path / "model").boosts] == [is_left_out]
 
 
 def test_with_a_validation_split_boosts_are_fitted_before_a_refresh_which_resumes_too(data_with_validation, tmp_path):
