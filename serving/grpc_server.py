@@ -4,7 +4,8 @@ KServe's own listens on every host and takes any number of calls; its intercepto
 traceback, and fail where an error has no reason. So they are replaced, and KServe's servicer stays as it is.
 
 A call is taken as a stream of one message, since only then can it be refused before its message is read, and ended if
-none comes. The message is parsed here: gRPC answers INTERNAL to one that it cannot parse.
+none comes. Only gRPC knows how much of a message it holds, so few may be slow to come. The message is parsed here: gRPC
+answers INTERNAL to one that it cannot parse.
 """
 
 import asyncio
@@ -25,7 +26,7 @@ from kserve.protocol.grpc.servicer import InferenceServicer
 from redrec.config import InputError
 from serving.connections import IDLE_SECONDS
 from serving.refusals import RefusedRequest
-from serving.room import MAX_BODY_BYTES, Room, in_time
+from serving.room import MAX_BODY_BYTES, MAX_BYTES, Room, in_time
 from serving.shedding import Admission
 from serving.v2 import check_message
 
@@ -45,6 +46,8 @@ ERRORS: dict[type[Exception], StatusCode] = {
     NotImplementedError: StatusCode.UNIMPLEMENTED,
 }
 MAX_DETAILS_BYTES = 2000  # sent as up to three times as many; clients refuse more than 8 KiB
+MAX_SLOW = MAX_BYTES // MAX_BODY_BYTES  # messages that have not come within `PROMPT_SECONDS`
+PROMPT_SECONDS = 0.1
 REFUSE_SECONDS = 0.5  # enough for what waits in gRPC at a tenfold overload
 AGAIN_MS = ("grpc-retry-pushback-ms", "1000")  # gRPC's Retry-After
 
@@ -86,7 +89,7 @@ class GrpcGuard(aio.ServerInterceptor):
     """What every call passes before and after KServe's servicer."""
 
     def __init__(self, admission: Admission, room: Room) -> None:
-        self.admission, self.room = admission, room
+        self.admission, self.room, self.slow_reads = admission, room, SlowReads()
         self.handlers: dict[str, RpcMethodHandler] = {}
         self.is_stopping = False
 
@@ -123,7 +126,7 @@ class GrpcGuard(aio.ServerInterceptor):
             await abort(context, StatusCode.UNAVAILABLE, "The server stops. Ask again: another one answers.")
         with self.admission.request(is_query=True), self.room.request() as held:
             with self.admission.waiting.elsewhere():
-                message = await read(messages)
+                message = await self.slow_reads.read(messages)
             held.add(len(message))
             request = parsed(handler, message)
             check(request)
@@ -131,16 +134,41 @@ class GrpcGuard(aio.ServerInterceptor):
 
     async def _other(self, handler: RpcMethodHandler, messages: AsyncIterator[bytes], context: Any) -> Any:
         """Answer whatever the load is, as HTTP does: health, readiness, metadata."""
-        return await handler.unary_unary(parsed(handler, await read(messages)), context)
+        return await handler.unary_unary(parsed(handler, await self.slow_reads.read(messages)), context)
 
 
-async def read(messages: AsyncIterator[bytes]) -> bytes:
-    """Return the one message of a call."""
-    async with in_time():
-        message = await anext(messages, None)
-    if message is None:
-        raise RefusedRequest(HTTPStatus.BAD_REQUEST, "The call ended without a message.")
-    return message
+class SlowReads:
+    """The messages that have not come at once; the timeout of each is over if it is one too many."""
+
+    def __init__(self) -> None:
+        self.turns: set[asyncio.Timeout] = set()
+
+    async def read(self, messages: AsyncIterator[bytes]) -> bytes:
+        """Return the one message of a call."""
+        try:
+            async with asyncio.timeout(None) as turn:
+                message = await self._next(messages, turn)
+        except TimeoutError as error:
+            reason = f"The server is busy: it waits for {MAX_SLOW} slow messages. Ask again in a second."
+            raise RefusedRequest(HTTPStatus.SERVICE_UNAVAILABLE, reason) from error
+        if message is None:
+            raise RefusedRequest(HTTPStatus.BAD_REQUEST, "The call ended without a message.")
+        return message
+
+    async def _next(self, messages: AsyncIterator[bytes], turn: asyncio.Timeout) -> bytes | None:
+        timer = asyncio.get_running_loop().call_later(PROMPT_SECONDS, self._add, turn)
+        try:
+            async with in_time():
+                return await anext(messages, None)
+        finally:
+            timer.cancel()
+            self.turns.discard(turn)
+
+    def _add(self, turn: asyncio.Timeout) -> None:
+        if len(self.turns) < MAX_SLOW:
+            self.turns.add(turn)
+        else:
+            turn.reschedule(0)
 
 
 def parsed(handler: RpcMethodHandler, message: bytes) -> Any:
