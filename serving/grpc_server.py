@@ -4,8 +4,8 @@ KServe's own listens on every host and takes any number of calls; its intercepto
 traceback, and fail where an error has no reason. So they are replaced, and KServe's servicer stays as it is.
 
 A call is taken as a stream of one message, since only then can it be refused before its message is read, and ended if
-none comes. Only gRPC knows how much of a message it holds, so few may be slow to come. The message is parsed here: gRPC
-answers INTERNAL to one that it cannot parse.
+none comes. Only gRPC knows how much of a message it holds, so some may come at once and few may be slow. The message is
+parsed here: gRPC answers INTERNAL to one that it cannot parse.
 """
 
 import asyncio
@@ -46,7 +46,8 @@ ERRORS: dict[type[Exception], StatusCode] = {
     NotImplementedError: StatusCode.UNIMPLEMENTED,
 }
 MAX_DETAILS_BYTES = 2000  # sent as up to three times as many; clients refuse more than 8 KiB
-MAX_SLOW = MAX_BYTES // MAX_BODY_BYTES  # messages that have not come within `PROMPT_SECONDS`
+MAX_COMING = 64  # messages that gRPC may hold the beginnings of
+MAX_SLOW = MAX_BYTES // MAX_BODY_BYTES  # of them not there within `PROMPT_SECONDS`
 PROMPT_SECONDS = 0.1
 REFUSE_SECONDS = 0.5  # enough for what waits in gRPC at a tenfold overload
 AGAIN_MS = ("grpc-retry-pushback-ms", "1000")  # gRPC's Retry-After
@@ -89,7 +90,7 @@ class GrpcGuard(aio.ServerInterceptor):
     """What every call passes before and after KServe's servicer."""
 
     def __init__(self, admission: Admission, room: Room) -> None:
-        self.admission, self.room, self.slow_reads = admission, room, SlowReads()
+        self.admission, self.room, self.messages = admission, room, IncomingMessages()
         self.handlers: dict[str, RpcMethodHandler] = {}
         self.is_stopping = False
 
@@ -126,7 +127,7 @@ class GrpcGuard(aio.ServerInterceptor):
             await abort(context, StatusCode.UNAVAILABLE, "The server stops. Ask again: another one answers.")
         with self.admission.request(is_query=True), self.room.request() as held:
             with self.admission.waiting.elsewhere():
-                message = await self.slow_reads.read(messages)
+                message = await self.messages.read(messages)
             held.add(len(message))
             request = parsed(handler, message)
             check(request)
@@ -134,14 +135,14 @@ class GrpcGuard(aio.ServerInterceptor):
 
     async def _other(self, handler: RpcMethodHandler, messages: AsyncIterator[bytes], context: Any) -> Any:
         """Answer whatever the load is, as HTTP does: health, readiness, metadata."""
-        return await handler.unary_unary(parsed(handler, await self.slow_reads.read(messages)), context)
+        return await handler.unary_unary(parsed(handler, await self.messages.read(messages)), context)
 
 
-class SlowReads:
-    """The messages that have not come at once; the timeout of each is over if it is one too many."""
+class IncomingMessages:
+    """The messages that are coming, and those of them that are slow; one too many is over."""
 
     def __init__(self) -> None:
-        self.turns: set[asyncio.Timeout] = set()
+        self.num_coming, self.slow = 0, set[asyncio.Timeout]()
 
     async def read(self, messages: AsyncIterator[bytes]) -> bytes:
         """Return the one message of a call."""
@@ -149,26 +150,32 @@ class SlowReads:
             async with asyncio.timeout(None) as turn:
                 message = await self._next(messages, turn)
         except TimeoutError as error:
-            reason = f"The server is busy: it waits for {MAX_SLOW} slow messages. Ask again in a second."
+            reason = (
+                f"The server is busy: it waits for {MAX_SLOW} slow messages or {MAX_COMING}. Ask again in a second."
+            )
             raise RefusedRequest(HTTPStatus.SERVICE_UNAVAILABLE, reason) from error
         if message is None:
             raise RefusedRequest(HTTPStatus.BAD_REQUEST, "The call ended without a message.")
         return message
 
     async def _next(self, messages: AsyncIterator[bytes], turn: asyncio.Timeout) -> bytes | None:
-        timer = asyncio.get_running_loop().call_later(PROMPT_SECONDS, self._add, turn)
+        if self.num_coming >= MAX_COMING:
+            raise TimeoutError
+        timer = asyncio.get_running_loop().call_later(PROMPT_SECONDS, self._is_slow, turn)
+        self.num_coming += 1
         try:
             async with in_time():
                 return await anext(messages, None)
         finally:
+            self.num_coming -= 1
             timer.cancel()
-            self.turns.discard(turn)
+            self.slow.discard(turn)
 
-    def _add(self, turn: asyncio.Timeout) -> None:
-        if len(self.turns) < MAX_SLOW:
-            self.turns.add(turn)
+    def _is_slow(self, turn: asyncio.Timeout) -> None:
+        if len(self.slow) < MAX_SLOW:
+            self.slow.add(turn)
         else:
-            turn.reschedule(0)
+            turn.reschedule(0)  # at once
 
 
 def parsed(handler: RpcMethodHandler, message: bytes) -> Any:

@@ -39,8 +39,8 @@ from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import (
 
 from redrec.data.tables import connect, read
 from redrec.experiments.allocation import Allocation
-from serving import room
-from serving.grpc_server import AGAIN_MS, INFER, MAX_SLOW, PROMPT_SECONDS, GrpcGuard, options
+from serving import grpc_server, room
+from serving.grpc_server import AGAIN_MS, INFER, MAX_COMING, MAX_SLOW, PROMPT_SECONDS, GrpcGuard, options
 from serving.room import MAX_BODY_BYTES, Room
 from serving.shedding import Admission, Waiting
 from tests.redis_server import free_port
@@ -405,22 +405,37 @@ def test_a_client_that_sends_no_message_is_told_and_makes_nobody_wait(monkeypatc
     assert "did not come within" in refusals[0][1] and "without a message" in refusals[3][1]
 
 
-def test_few_messages_may_be_slow_and_prompt_ones_are_answered_beside_them(monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("num_calls", [MAX_SLOW + 4, MAX_COMING + 4])
+def test_few_messages_may_be_slow_and_prompt_ones_are_answered_beside_them(
+    num_calls: int, monkeypatch: pytest.MonkeyPatch
+):
     """Only gRPC knows how much of a slow message it holds."""
     monkeypatch.setattr(room, "MAX_READ_SECONDS", 1.5)
 
     async def run(lab: Lab) -> tuple[list, Any]:
         lab.servicer.may_answer.set()
         call = lab.channel.stream_unary(INFER)
-        slow = [asyncio.ensure_future(refusal_of(call())) for _ in range(MAX_SLOW + 4)]
+        slow = [asyncio.ensure_future(refusal_of(call())) for _ in range(num_calls)]
         await asyncio.sleep(2 * PROMPT_SECONDS)
         answer = await lab.stub.ModelInfer(SOUND)
         return [await one for one in slow], answer
 
     refusals, answer = in_lab(run)
     codes = Counter(code for code, _ in refusals)
-    assert codes == {StatusCode.DEADLINE_EXCEEDED: MAX_SLOW, StatusCode.RESOURCE_EXHAUSTED: 4}
-    assert {reason for _, reason in refusals if "slow messages" in reason} and answer.id == "request-7"
+    assert codes == {StatusCode.DEADLINE_EXCEEDED: MAX_SLOW, StatusCode.RESOURCE_EXHAUSTED: num_calls - MAX_SLOW}
+    assert "slow messages" in dict(refusals)[StatusCode.RESOURCE_EXHAUSTED] and answer.id == "request-7"
+
+
+def test_messages_come_at_once_up_to_a_limit(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(room, "MAX_READ_SECONDS", 0.5)
+    monkeypatch.setattr(grpc_server, "PROMPT_SECONDS", 60)
+
+    async def run(lab: Lab) -> list:
+        call = lab.channel.stream_unary(INFER)
+        return await asyncio.gather(*[refusal_of(call()) for _ in range(MAX_COMING + 4)])
+
+    codes = Counter(code for code, _ in in_lab(run))
+    assert codes == {StatusCode.DEADLINE_EXCEEDED: MAX_COMING, StatusCode.RESOURCE_EXHAUSTED: 4}
 
 
 def test_a_client_that_gives_up_leaves_nothing_behind():
