@@ -107,9 +107,9 @@ class Batches:
 
     `counts_SN` is the training popularity of each item in each scenario, `allowed_SN` whether it may be shown there,
     `prior_SN` its logit before anything is known of the user, `excludes_seen_S` whether what a user has had is no
-    negative. A scenario of at most `max_full_catalog` items has all of
-    them as negatives. A refresh trains on the validation split too; of its rows the share `new_share` are cut before
-    events of that split alone. Absent, it is no refresh.
+    negative. A scenario of at most `max_full_catalog` items has all of them as negatives. A refresh trains on the
+    validation split too; of its rows the share `new_share` are cut before events of that split alone. Absent, it is no
+    refresh.
     """
 
     def __init__(
