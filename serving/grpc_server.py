@@ -90,7 +90,8 @@ class GrpcGuard(aio.ServerInterceptor):
     """What every call passes before and after KServe's servicer."""
 
     def __init__(self, admission: Admission, room: Room) -> None:
-        self.admission, self.room, self.messages = admission, room, IncomingMessages()
+        self.admission, self.room = admission, room
+        self.queries, self.others = IncomingMessages(), IncomingMessages()
         self.handlers: dict[str, RpcMethodHandler] = {}
         self.is_stopping = False
 
@@ -127,7 +128,7 @@ class GrpcGuard(aio.ServerInterceptor):
             await abort(context, StatusCode.UNAVAILABLE, "The server stops. Ask again: another one answers.")
         with self.admission.request(is_query=True), self.room.request() as held:
             with self.admission.waiting.elsewhere():
-                message = await self.messages.read(messages)
+                message = await self.queries.read(messages)
             held.add(len(message))
             request = parsed(handler, message)
             check(request)
@@ -135,11 +136,11 @@ class GrpcGuard(aio.ServerInterceptor):
 
     async def _other(self, handler: RpcMethodHandler, messages: AsyncIterator[bytes], context: Any) -> Any:
         """Answer whatever the load is, as HTTP does: health, readiness, metadata."""
-        return await handler.unary_unary(parsed(handler, await self.messages.read(messages)), context)
+        return await handler.unary_unary(parsed(handler, await self.others.read(messages)), context)
 
 
 class IncomingMessages:
-    """The messages that are coming, and those of them that are slow; one too many is over."""
+    """The messages that are coming, and those of them that are slow; one too many is refused."""
 
     def __init__(self) -> None:
         self.num_coming, self.slow = 0, set[asyncio.Timeout]()

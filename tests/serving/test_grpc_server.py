@@ -432,7 +432,10 @@ def test_messages_come_at_once_up_to_a_limit(monkeypatch: pytest.MonkeyPatch):
 
     async def run(lab: Lab) -> list:
         call = lab.channel.stream_unary(INFER)
-        return await asyncio.gather(*[refusal_of(call()) for _ in range(MAX_COMING + 4)])
+        coming = asyncio.gather(*[refusal_of(call()) for _ in range(MAX_COMING + 4)])
+        await asyncio.sleep(0.1)
+        assert lab.guard.queries.num_coming == MAX_COMING and (await lab.stub.ServerLive(ServerLiveRequest())).live
+        return await coming
 
     codes = Counter(code for code, _ in in_lab(run))
     assert codes == {StatusCode.DEADLINE_EXCEEDED: MAX_COMING, StatusCode.RESOURCE_EXHAUSTED: 4}
