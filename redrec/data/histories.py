@@ -92,7 +92,7 @@ class Histories:
         num_U = np.zeros(len(self), dtype=np.int64)
         for block in self.blocks():
             index_X = block.start + np.flatnonzero(self.split_N[block] <= until)
-            num_U += np.bincount(np.searchsorted(self.end_U, index_X, side="right"), minlength=len(self))
+            num_U += np.bincount(self.users_of(index_X), minlength=len(self))
         return num_U
 
     def known(self, user: int, end: int, split: int) -> History:
@@ -114,8 +114,12 @@ class Histories:
         for block in self.blocks():
             is_target_B = (self.scenario_N[block] == scenario) & (self.split_N[block] == split)
             index_X = block.start + np.flatnonzero(is_target_B)
-            users.append(np.unique(np.searchsorted(self.end_U, index_X, side="right")))
+            users.append(np.unique(self.users_of(index_X)))
         return np.unique(np.concatenate(users))
+
+    def users_of(self, index_X: Ints) -> Ints:
+        """Return the user of each event, given by its index in the arrays."""
+        return np.searchsorted(self.end_U, index_X, side="right")
 
     def blocks(self) -> list[slice]:
         """Return slices that cover all events, for a scan in blocks."""

@@ -42,8 +42,7 @@ def _train_events(histories: Histories, users: slice) -> tuple[Ints, Ints, Ints]
     """Return the user, the item and the scenario of each training event."""
     begin, end = histories.begin_U[users.start], histories.end_U[users.stop - 1]
     index_X = begin + np.flatnonzero(histories.split_N[begin:end] == TRAIN)
-    user_X = np.searchsorted(histories.end_U, index_X, side="right")
-    return user_X, histories.item_N[index_X], histories.scenario_N[index_X]
+    return histories.users_of(index_X), histories.item_N[index_X], histories.scenario_N[index_X]
 
 
 def _follows_same(*keys_X: Ints) -> NDArray[np.bool_]:

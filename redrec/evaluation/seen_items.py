@@ -5,15 +5,15 @@ do not, an item that they have had is a wasted place in the list.
 """
 
 import logging
-from pathlib import Path
+from collections.abc import Sequence
 
-from redrec.data.histories import VALIDATION, Histories
-from redrec.data.items import is_allowed
-from redrec.data.split import read_vocabulary
+import numpy as np
+
+from redrec.data.histories import VALIDATION
 from redrec.evaluation.cases import EvaluationConfig, cases_of
+from redrec.evaluation.popularity import Popularity
 from redrec.evaluation.ranking import Ranks, rank_cases
 from redrec.evaluation.scorers import Scorer
-from redrec.folders import DataFolder
 from redrec.history import Ints
 
 logger = logging.getLogger(__name__)
@@ -22,17 +22,26 @@ MAX_USERS = 2000  # per scenario
 LIST_LENGTH = 10
 
 
-def exclusions(scorer: Scorer, data: Path, config: EvaluationConfig) -> list[bool]:
-    """Return for each scenario whether the validation users lose nothing by it; `scorer` has the boosts."""
-    histories, scenarios = Histories(data), read_vocabulary(data).scenarios
-    allowed_SN = is_allowed(DataFolder(data).items, scenarios)
-    decided = []
-    for s, name in enumerate(scenarios):
+def exclusions(
+    scorer: Scorer,
+    popularity: Popularity,
+    scenarios: Sequence[str],
+    config: EvaluationConfig,
+    excludes_seen_S: Sequence[bool],
+) -> list[bool]:
+    """Return for each scenario whether its validation users lose nothing by it; `scorer` has the boosts.
+
+    Of the events that `popularity` counts. A scenario that leaves them out by its training split (`excludes_seen_S`)
+    is not looked at.
+    """
+    histories, allowed_SN = popularity.histories, popularity.allowed_SN
+    decided_S = list(excludes_seen_S)
+    for s in np.flatnonzero(np.logical_not(decided_S)).tolist():
         cases = cases_of(histories, s, VALIDATION, config.num_targets, MAX_USERS, seed=0)
-        excludes = excludes_seen(rank_cases(scorer, histories, cases, s, allowed_SN[s]))
-        logger.info("seen items | %s | %d users | %s", name, len(cases), "left out" if excludes else "shown")
-        decided.append(excludes)
-    return decided
+        decided_S[s] = excludes_seen(rank_cases(scorer, histories, cases, s, allowed_SN[s]))
+        text = "left out" if decided_S[s] else "shown"
+        logger.info("seen items | %s | %d users | %s", scenarios[s], len(cases), text)
+    return decided_S
 
 
 def excludes_seen(ranks: Ranks) -> bool:

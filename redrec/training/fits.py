@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from redrec.data.histories import VALIDATION, Histories
 from redrec.data.items import is_allowed
 from redrec.data.split import read_vocabulary
@@ -36,10 +34,12 @@ def fit_on_validation(
     if recipe.boosts.is_fitted and has_validation(histories):
         fit = BoostFit(towers, popularity, scenarios, recipe.evaluation, logit_scale)
         boosts = tuple(fit.weights(s, excludes) for s, excludes in enumerate(excludes_seen_S))
-        decided_S = exclusions(with_boosts(towers, popularity, boosts, logit_scale), data, recipe.evaluation)
-        is_changed_S = np.logical_and(decided_S, np.logical_not(excludes_seen_S))
-        pairs = zip(boosts, is_changed_S, strict=True)
-        boosts = tuple(fit.weights(s, True) if is_changed else kept for s, (kept, is_changed) in enumerate(pairs))
+        boosted = with_boosts(towers, popularity, boosts, logit_scale)
+        decided_S = exclusions(boosted, popularity, scenarios, recipe.evaluation, excludes_seen_S)
+        pairs = zip(boosts, decided_S, strict=True)
+        boosts = tuple(
+            kept if kept.excludes_seen == is_out else fit.weights(s, is_out) for s, (kept, is_out) in enumerate(pairs)
+        )
     boosted = with_boosts(towers, popularity, boosts, logit_scale)
     num_contenders = recipe.ranker.num_contenders
     return boosts, fit_ranker(boosted, data, recipe.evaluation, num_contenders, logit_scale, recipe.seed)

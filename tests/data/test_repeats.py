@@ -9,7 +9,7 @@ from tests.data.logs import histories_of
 NUM_USERS = 60
 
 
-def log_of(num_repeated: int, scenario: str = "ads") -> list[tuple[str, str, str, float]]:
+def log_of(num_repeated: int) -> list[tuple[str, str, str, float]]:
     """Users have four items in feed; in ads five others, but the first users have one of feed's there instead.
 
     The last event, for the test, is everybody's first item again.
@@ -17,7 +17,7 @@ def log_of(num_repeated: int, scenario: str = "ads") -> list[tuple[str, str, str
     events = []
     for user in range(NUM_USERS):
         items = [0, 1, 2, 3, 4, 5, 6, 7, 3 if user < num_repeated else 8, 0]
-        scenarios = ["feed"] * 4 + [scenario] * 6
+        scenarios = ["feed"] * 4 + ["ads"] * 6
         events += [(f"u{user}", f"i{i}", s, n) for n, (i, s) in enumerate(zip(items, scenarios, strict=True))]
     return events
 

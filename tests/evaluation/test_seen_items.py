@@ -28,7 +28,9 @@ def boosted(data: Path, weights: BoostWeights) -> Scorer:
 @pytest.mark.parametrize(("log", "is_left_out"), [(newcomers_log, True), (repeating_log, False)])
 def test_they_are_left_out_where_nobody_comes_back_to_them(tmp_path: Path, log, is_left_out: bool):
     data = log(tmp_path, is_planted=True)
-    assert exclusions(boosted(data, SHOWN), data, EvaluationConfig()) == [is_left_out]
+    popularity = Popularity(Histories(data), ALLOWED)
+    decided = exclusions(boosted(data, SHOWN), popularity, ["shop"], EvaluationConfig(), [False])
+    assert decided == [is_left_out]
 
 
 def test_the_list_is_that_of_the_search_without_them_and_so_are_the_ranks(tmp_path: Path):

@@ -6,17 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from redrec.data.histories import Histories, train_counts
-from redrec.data.items import is_allowed
 from redrec.data.split import read_vocabulary
 from redrec.model.config import ItemTowerConfig, LossConfig
 from redrec.model.encoders.config import IdsOnlyConfig
 from redrec.model.item_tower import write_item_content
-from redrec.training.batches import Batch, BatchConfig, Batches, Negatives, Shard
+from redrec.training.batches import Batch, BatchConfig, Negatives, Shard
 from redrec.training.presets import tiny
 from redrec.training.recipe import Recipe
 from redrec.training.tensors import on_device
 from redrec.training.towers import Towers, seen_by
+from tests.training.test_batches import make
 from tests.worlds import SMALL_WORLD, write_world
 
 RECIPE = tiny().model_copy(
@@ -32,15 +31,9 @@ def data(tmp_path_factory) -> Path:
     return write_world(tmp_path_factory.mktemp("world"))
 
 
-def step_of(data: Path, config: BatchConfig, excludes_seen: bool = False, max_full_catalog: int = 0) -> Batch:
-    histories, scenarios = Histories(data), read_vocabulary(data).scenarios
-    counts_SN = train_counts(histories, SMALL_WORLD.num_items, len(scenarios))
-    allowed_SN = is_allowed(data / "items.parquet", scenarios)
-    prior_SN, excludes_seen_S = np.zeros(counts_SN.shape, np.float32), [excludes_seen] * len(scenarios)
-    history = RECIPE.history
-    return Batches(
-        histories, counts_SN, allowed_SN, prior_SN, excludes_seen_S, config, history, max_full_catalog, seed=0
-    ).draw(0, Shard())
+def step_of(data: Path, config: BatchConfig, max_full_catalog: int = 0, excludes_seen: bool = False) -> Batch:
+    batches = make(data, config, RECIPE.history, max_full_catalog, excludes_seen=excludes_seen)
+    return batches.draw(0, Shard())
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +98,7 @@ def test_the_events_before_a_cut_are_those_that_its_user_has_seen(data):
 def test_seen_items_are_no_negatives_where_lists_leave_them_out(data, tmp_path):
     """The loss is then that of a step whose negatives are drawn without them."""
     one_cut = BatchConfig(num_users=1, num_cuts=1)
-    shown, left_out = (step_of(data, one_cut, is_out, SMALL_WORLD.num_items) for is_out in (False, True))
+    shown, left_out = (step_of(data, one_cut, SMALL_WORLD.num_items, is_out) for is_out in (False, True))
     seen = np.unique(shown.event_BL[0, : shown.cut_BC[0, 0]])
     negatives = tuple(_without(of_scenario, seen) for of_scenario in shown.negatives)
     expected, masked, plain = (
