@@ -1,16 +1,19 @@
 """Seen items: whether a scenario leaves out what a user has had, decided on the validation split.
 
 Where users come back to the same items, as in groceries, a list without them misses most of what they take. Where they
-do not, an item that they have had is a wasted place in the list.
+do not, an item that they have had is a wasted place in the list. The training split has said that they do, now and
+then, in a scenario that is asked here, so leaving them out has to pay beyond chance: a few users decide nothing.
 """
 
 import logging
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from redrec.data.histories import VALIDATION
 from redrec.evaluation.cases import EvaluationConfig, cases_of
+from redrec.evaluation.metrics import user_metrics
 from redrec.evaluation.popularity import Popularity
 from redrec.evaluation.ranking import Ranks, rank_cases
 from redrec.evaluation.scorers import Scorer
@@ -19,6 +22,7 @@ from redrec.history import Ints
 logger = logging.getLogger(__name__)
 
 MAX_USERS = 2000  # per scenario
+NUM_SD = 2  # standard deviations that more users must gain than lose
 LIST_LENGTH = 10
 
 
@@ -29,7 +33,7 @@ def exclusions(
     config: EvaluationConfig,
     excludes_seen_S: Sequence[bool],
 ) -> list[bool]:
-    """Return for each scenario whether its validation users lose nothing by it; `scorer` has the boosts.
+    """Return for each scenario whether its validation users gain by it; `scorer` has the boosts.
 
     Of the events that `popularity` counts. A scenario that leaves them out by its training split (`excludes_seen_S`)
     is not looked at.
@@ -45,19 +49,21 @@ def exclusions(
 
 
 def excludes_seen(ranks: Ranks) -> bool:
-    """Return whether lists without the seen items hit a target of as many users or more.
+    """Return whether lists without the seen items find a target for more users, beyond what chance gives.
 
-    One user has an unseen target behind two seen items and finds it in the shorter list; another loses a seen target:
+    Users have an unseen target behind two seen items and find it in the shorter list, but one loses a seen target:
 
     >>> import numpy as np
-    >>> none = np.empty(0)
-    >>> excludes_seen(Ranks(np.array([[12]]), np.array([[10]]), none, none))
-    True
-    >>> excludes_seen(Ranks(np.array([[3]]), np.array([[0]]), none, none))
+    >>> none, loses = np.empty(0), np.array([[3], [0]])
+    >>> for num_users in (6, 8):
+    ...     of_others = np.repeat([[12], [10]], num_users, axis=1)[..., None]
+    ...     excludes_seen(Ranks(*np.concatenate([of_others, loses[:, None]], axis=1), none, none))
     False
+    True
     """
-    return len(ranks.rank_UT) > 0 and _num_hit(ranks.rank_unseen_UT) >= _num_hit(ranks.rank_UT)
+    gain_U = _hit_rates(ranks.rank_unseen_UT) - _hit_rates(ranks.rank_UT)  # 1, 0 or -1
+    return bool(gain_U.sum() > NUM_SD * np.abs(gain_U).sum() ** 0.5)  # as of a fair coin for each that differs
 
 
-def _num_hit(rank_UT: Ints) -> int:
-    return int(((rank_UT > 0) & (rank_UT <= LIST_LENGTH)).any(1).sum())
+def _hit_rates(rank_UT: Ints) -> NDArray[np.float64]:
+    return user_metrics(rank_UT, (LIST_LENGTH,))[f"hit_rate@{LIST_LENGTH}"]

@@ -5,8 +5,9 @@ event. A cut sees what serving would show at that moment, so the events of a row
 all up to the last cut; `redrec.model.visibility` hides from each cut what has expired. Each cut is queried for one
 scenario: that of the next event, or one that is drawn evenly among the scenarios of the user's later events, so that a
 sparse scenario is trained as often as a busy one. The targets of a cut are the next W events of its scenario, and the
-query time is that of the event after the cut. Since users' interests drift, older positions can be cut less often
-(`half_life_days`).
+query time is that of the event after the cut. A split at one time asks what users choose in a while to come, so W is
+`TARGET_WINDOW`; one that leaves a user's last event out asks for the next event alone, and so does training. Since
+users' interests drift, older positions can be cut less often (`half_life_days`).
 
 Negatives are drawn per scenario, for the whole step, among the items that may be shown there and occur in training. No
 user could have chosen an item that came later: it would be a negative only, and the model would learn that nobody wants
@@ -42,6 +43,7 @@ from redrec.history import (
     padded,
 )
 
+TARGET_WINDOW = 5  # the paper has 10
 NO_SHARE = np.inf  # offset of a negative that only pads a process's share: its weight is zero
 
 
@@ -49,7 +51,7 @@ class BatchConfig(Config):
     num_users: PositiveInt = 64  # of all processes together
     num_cuts: PositiveInt | None = 24  # absent: before every event
     queried: Literal["next", "balanced"] = "next"  # scenario of a cut: the next event's, or drawn evenly
-    target_window: PositiveInt = 5  # the paper has 10
+    target_window: PositiveInt | None = None  # absent: by the split
     half_life_days: PositiveFloat | None = (
         None  # a cut's chance halves with each such age of its target; absent: all stay
     )
@@ -132,6 +134,7 @@ class Batches:
         # A short one is cheap; one of twice the cuts leaves a choice of them.
         self.max_stretch = max(2 * config.num_cuts, max_length // 4) if config.num_cuts else max(2, max_length)
         self.newest_ms = newest_train_ms(histories, self.until)
+        self.target_window = config.target_window or (TARGET_WINDOW if histories.begins_ms else 1)
         num_U, self.first_new_U = histories.num_events(self.until), np.maximum(1, histories.num_train_U)
         self.users = np.flatnonzero(num_U >= 2)  # a target needs an event before it
         self.new_users = np.flatnonzero(num_U > self.first_new_U)
@@ -212,7 +215,7 @@ class Batches:
         if self.config.num_cuts:
             position_C = np.sort(rng.permutation(position_C)[: self.config.num_cuts])
         scenario_C = self._queried(history, position_C, rng)
-        target_CW = next_of_scenario(history, position_C, scenario_C, self.config.target_window)
+        target_CW = next_of_scenario(history, position_C, scenario_C, self.target_window)
         gap_C = gap_bucket(history.timestamp_ms_L[position_C] - history.timestamp_ms_L[position_C - 1])
         kept_L = self._entering(history, position_C[0], position_C[-1])
         events = encode(history, np.zeros(num_events, dtype=np.int64), self.history_config).at(kept_L)

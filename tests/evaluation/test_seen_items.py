@@ -11,9 +11,9 @@ from redrec.evaluation.boost_fit import BoostFit
 from redrec.evaluation.cases import EvaluationConfig, cases_of
 from redrec.evaluation.contenders import best_items, queries_of
 from redrec.evaluation.popularity import Popularity
-from redrec.evaluation.ranking import rank_cases
+from redrec.evaluation.ranking import Ranks, rank_cases
 from redrec.evaluation.scorers import Scorer, with_boosts, without_seen
-from redrec.evaluation.seen_items import exclusions
+from redrec.evaluation.seen_items import excludes_seen, exclusions
 from redrec.model.boosts import OWN_COUNTS, BoostWeights
 from tests.evaluation.planted import ALLOWED, NUM_ITEMS, newcomers_log, random_scorer, repeating_log
 
@@ -31,6 +31,12 @@ def test_they_are_left_out_where_nobody_comes_back_to_them(tmp_path: Path, log, 
     popularity = Popularity(Histories(data), ALLOWED)
     decided = exclusions(boosted(data, SHOWN), popularity, ["shop"], EvaluationConfig(), [False])
     assert decided == [is_left_out]
+
+
+def test_they_are_shown_where_too_few_users_tell():
+    """Without a target that either list finds, nobody gains by leaving them out, and nobody loses."""
+    nobody = Ranks(*np.full((2, 6, 1), NUM_ITEMS), np.empty(0), np.empty(0))
+    assert not excludes_seen(nobody)
 
 
 def test_the_list_is_that_of_the_search_without_them_and_so_are_the_ranks(tmp_path: Path):

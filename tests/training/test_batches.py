@@ -15,7 +15,7 @@ from redrec.data.split import read_vocabulary
 from redrec.datasets.world import SCENARIOS, World
 from redrec.history import HistoryConfig, gap_bucket, tower_inputs
 from redrec.model.visibility import Visibility
-from redrec.training.batches import Batch, BatchConfig, Batches, Proposal, Shard, _candidates
+from redrec.training.batches import TARGET_WINDOW, Batch, BatchConfig, Batches, Proposal, Shard, _candidates
 from tests.worlds import SMALL_RECIPE, SMALL_WORLD, write_world
 
 
@@ -71,6 +71,14 @@ def test_the_targets_are_the_next_events_of_the_queried_scenario(data):
                 assert gap == gap_bucket(history.timestamp_ms_L[cut] - history.timestamp_ms_L[cut - 1])
                 num_checked += 1
     assert num_checked > 500
+
+
+@pytest.mark.parametrize(("split", "window"), [("global_time", TARGET_WINDOW), ("leave_last_out_per_scenario", 1)])
+def test_a_split_that_leaves_the_last_event_out_trains_on_the_next_event_alone(tmp_path, split, window: int):
+    data = tmp_path / "data"
+    prepare(*World(SMALL_WORLD).write(tmp_path / "tables"), data, DataConfig(split=split))
+    assert make(data, BatchConfig()).draw(0, Shard()).target_BCW.shape[2] == window
+    assert make(data, BatchConfig(target_window=3)).draw(0, Shard()).target_BCW.shape[2] == 3
 
 
 NUM_UNIQUE = 150  # events of each user
