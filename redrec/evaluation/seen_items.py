@@ -9,15 +9,13 @@ import logging
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from redrec.data.histories import VALIDATION
 from redrec.evaluation.cases import EvaluationConfig, cases_of
-from redrec.evaluation.metrics import user_metrics
+from redrec.evaluation.metrics import hit_rate
 from redrec.evaluation.popularity import Popularity
 from redrec.evaluation.ranking import Ranks, rank_cases
 from redrec.evaluation.scorers import Scorer
-from redrec.history import Ints
 
 logger = logging.getLogger(__name__)
 
@@ -61,9 +59,6 @@ def excludes_seen(ranks: Ranks) -> bool:
     False
     True
     """
-    gain_U = _hit_rates(ranks.rank_unseen_UT) - _hit_rates(ranks.rank_UT)  # 1, 0 or -1
-    return bool(gain_U.sum() > NUM_SD * np.abs(gain_U).sum() ** 0.5)  # as of a fair coin for each that differs
-
-
-def _hit_rates(rank_UT: Ints) -> NDArray[np.float64]:
-    return user_metrics(rank_UT, (LIST_LENGTH,))[f"hit_rate@{LIST_LENGTH}"]
+    hits_U, hits_unseen_U = (hit_rate(rank_UT, LIST_LENGTH) for rank_UT in (ranks.rank_UT, ranks.rank_unseen_UT))
+    num_gain, num_lose = int((hits_unseen_U & ~hits_U).sum()), int((hits_U & ~hits_unseen_U).sum())
+    return num_gain - num_lose > NUM_SD * (num_gain + num_lose) ** 0.5  # as of a fair coin for each of them
