@@ -4,7 +4,7 @@
 
 Nothing is chosen for a set: `Recipe()` alone, or with the changes of `--change`, to see what another choice would bring.
 `food-kitchen-untitled` is `food-kitchen` with empty titles. Test split of `DataConfig()`: one cutoff, the next ten items of
-each user, all items of the scenario ranked. With `--earlier` the log ends where its test period begins, so that a choice is
+each user, all items of the scenario ranked. `edits` is the history of a git repository, given as `--repository`. With `--earlier` the log ends where its test period begins, so that a choice is
 made on another period than the one it is reported on; `--earlier 2` ends it a test period before that, and so on. Trained
 models stay in `tests/benchmarks/results/defaults`.
 """
@@ -29,15 +29,18 @@ from redrec.folders import DataFolder, EvaluationFolder, read_json
 from redrec.training.recipe import Recipe
 from redrec.training.trainer import train
 from tests.benchmarks.measure import METRICS, ROOT, commit, say
-from tests.benchmarks.quality import datasets
+from tests.benchmarks.quality import datasets, edits
 
 RESULTS = ROOT / "tests" / "benchmarks" / "results" / "defaults"
 GENERATED = ("world", "complete-journey")
 UNTITLED = "-untitled"
+EDITS = "edits"
 
 
-def tables_of(name: str) -> tuple[Path, Path]:
+def tables_of(name: str, repository: Path | None) -> tuple[Path, Path]:
     folder = RESULTS / name / "input"
+    if repository is not None:
+        return edits.write_tables(repository, folder)
     if name in GENERATED:
         return write_tables(name, DemoConfig().world, folder)
     events, items = datasets.write_tables(name.removesuffix(UNTITLED), folder)
@@ -48,11 +51,11 @@ def tables_of(name: str) -> tuple[Path, Path]:
     return events, items
 
 
-def prepared(name: str, recipe: Recipe, num_earlier: int) -> Path:
+def prepared(name: str, recipe: Recipe, num_earlier: int, repository: Path | None) -> Path:
     """Return the data folder of a set, of the events before its last `num_earlier` test periods."""
     data = RESULTS / name / "data"
     if not data.exists():
-        prepare(*tables_of(name), data, recipe.data)
+        prepare(*tables_of(name, repository), data, recipe.data)
     for n in range(num_earlier):
         earlier = RESULTS / name / f"earlier-{n + 1}"
         if not earlier.exists():
@@ -69,9 +72,9 @@ def before_test(data: Path, out: Path) -> Path:
     return out
 
 
-def measured(name: str, recipe: Recipe, num_earlier: int) -> dict[str, Any]:
+def measured(name: str, recipe: Recipe, num_earlier: int, repository: Path | None) -> dict[str, Any]:
     """Return the metrics of the recipe on a set, and the CPU seconds of its training."""
-    data = prepared(name, recipe, num_earlier)
+    data = prepared(name, recipe, num_earlier, repository)
     out = data.with_name(f"{data.name}-models") / hashlib.sha256(recipe.model_dump_json().encode()).hexdigest()[:8]
     files, spent = EvaluationFolder(out / "evaluation"), out / "spent.json"
     if not files.metrics.exists():
@@ -99,16 +102,20 @@ def shown(metrics: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.defaults")
     real = [*datasets.SETS, f"food-kitchen{UNTITLED}"]
-    parser.add_argument("--set", choices=[*real, *GENERATED], default="world")
+    parser.add_argument("--set", choices=[*real, *GENERATED, EDITS], default="world")
+    parser.add_argument("--repository", type=Path, help=f"a git clone, for {EDITS}")
     parser.add_argument("--seed", type=int, default=0)
     leave_out = "leave the events of the last N test periods out, and test before them (default: 0; without N: 1)"
     parser.add_argument("--earlier", type=int, nargs="?", const=1, default=0, metavar="N", help=leave_out)
     parser.add_argument("--change", action="append", default=[], help="path.of.field=JSON; may be given again")
     parser.add_argument("--json", action="store_true", help="end on one JSON line (default: an indented document)")
     arguments = parser.parse_args()
+    if (arguments.set == EDITS) != (arguments.repository is not None):
+        parser.error(f"--set {EDITS} and --repository go together.")
+    name = arguments.set if arguments.repository is None else f"{EDITS}-{arguments.repository.absolute().name}"
     recipe = changed(Recipe(), [f"seed={arguments.seed}", *arguments.change])
-    report = {"benchmark": "defaults", "commit": commit(), **vars(arguments)}
-    report["result"] = shown(measured(arguments.set, recipe, arguments.earlier))
+    report = {"benchmark": "defaults", "commit": commit(), **vars(arguments), "repository": str(arguments.repository)}
+    report["result"] = shown(measured(name, recipe, arguments.earlier, arguments.repository))
     print(json.dumps(report, indent=None if arguments.json else 1))
 
 
