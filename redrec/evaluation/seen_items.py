@@ -2,7 +2,7 @@
 
 Where users come back to the same items, as in groceries, a list without them misses most of what they take. Where they
 do not, an item that they have had is a wasted place in the list. The training split has said that they do, now and
-then, in a scenario that is asked here, so leaving them out has to pay beyond chance: a few users decide nothing.
+then, in a scenario that is decided here, so leaving them out has to pay beyond chance: a few users decide nothing.
 """
 
 import logging
