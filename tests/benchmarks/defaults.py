@@ -4,9 +4,9 @@
 
 Nothing is chosen for a set: `Recipe()` alone, or with the changes of `--change`, to see what another choice would bring.
 `food-kitchen-untitled` is `food-kitchen` with empty titles. Test split of `DataConfig()`: one cutoff, the next ten items of
-each user, all items of the scenario ranked. `edits` is the history of a git repository, given as `--repository`. With `--earlier` the log ends where its test period begins, so that a choice is
-made on another period than the one it is reported on; `--earlier 2` ends it a test period before that, and so on. Trained
-models stay in `tests/benchmarks/results/defaults`.
+each user, all items of the scenario ranked. With `--earlier` the log ends where its test period begins, so that a choice is
+made on another period than the one it is reported on; `--earlier 2` ends it a test period before that, and so on. Instead
+of a set it takes the history of any git clone, `--repository PATH`. Trained models stay in `tests/benchmarks/results/defaults`.
 """
 
 import argparse
@@ -34,7 +34,6 @@ from tests.benchmarks.quality import datasets, edits
 RESULTS = ROOT / "tests" / "benchmarks" / "results" / "defaults"
 GENERATED = ("world", "complete-journey")
 UNTITLED = "-untitled"
-EDITS = "edits"
 
 
 def tables_of(name: str, repository: Path | None) -> tuple[Path, Path]:
@@ -102,19 +101,18 @@ def shown(metrics: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.defaults")
     real = [*datasets.SETS, f"food-kitchen{UNTITLED}"]
-    parser.add_argument("--set", choices=[*real, *GENERATED, EDITS], default="world")
-    parser.add_argument("--repository", type=Path, help=f"a git clone, for {EDITS}")
+    parser.add_argument("--set", choices=[*real, *GENERATED], default="world")
+    parser.add_argument("--repository", type=Path, help="a git clone, for its history instead of a set")
     parser.add_argument("--seed", type=int, default=0)
     leave_out = "leave the events of the last N test periods out, and test before them (default: 0; without N: 1)"
     parser.add_argument("--earlier", type=int, nargs="?", const=1, default=0, metavar="N", help=leave_out)
     parser.add_argument("--change", action="append", default=[], help="path.of.field=JSON; may be given again")
     parser.add_argument("--json", action="store_true", help="end on one JSON line (default: an indented document)")
     arguments = parser.parse_args()
-    if (arguments.set == EDITS) != (arguments.repository is not None):
-        parser.error(f"--set {EDITS} and --repository go together.")
-    name = arguments.set if arguments.repository is None else f"{EDITS}-{arguments.repository.absolute().name}"
+    name = f"edits-{arguments.repository.absolute().name}" if arguments.repository else arguments.set
     recipe = changed(Recipe(), [f"seed={arguments.seed}", *arguments.change])
-    report = {"benchmark": "defaults", "commit": commit(), **vars(arguments), "repository": str(arguments.repository)}
+    report = {"benchmark": "defaults", "commit": commit(), **vars(arguments), "set": name}
+    report["repository"] = str(arguments.repository)
     report["result"] = shown(measured(name, recipe, arguments.earlier, arguments.repository))
     print(json.dumps(report, indent=None if arguments.json else 1))
 

@@ -17,14 +17,14 @@ MAX_FILES = 30  # of a commit; one that touches more says little of its author
 MIN_EDITS = 3  # of an author
 MIN_SHARE = 0.05  # of the edits, for a folder of its own
 OTHERS = "others"
-COMMIT, FIELD = "\x01", "\x02"
+COMMIT, FIELD = "@@@", " at "
 
 
 def write_tables(repository: Path, folder: Path) -> tuple[Path, Path]:
     """Write `events.parquet` and `items.parquet` of a repository's history into `folder`, and return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     events, items = folder / "events.parquet", folder / "items.parquet"
-    edits = pd.DataFrame(_edits(repository), columns=["user_id", "item_id", "timestamp"])
+    edits = pd.DataFrame(edits_of(_log(repository)), columns=["user_id", "item_id", "timestamp"])
     edits = edits[edits.groupby("user_id")["user_id"].transform("size") >= MIN_EDITS]
     top = edits["item_id"].str.partition("/")[0]
     share = top.map(top.value_counts(normalize=True))
@@ -34,14 +34,21 @@ def write_tables(repository: Path, folder: Path) -> tuple[Path, Path]:
     return events, items
 
 
-def _edits(repository: Path) -> Iterator[tuple[str, str, int]]:
-    """Yield the author, the file and the time in milliseconds of each edit."""
-    form = f"--format={COMMIT}%ae{FIELD}%at"
-    log = ["git", "-C", str(repository), "log", "--no-merges", "--no-renames", "--name-only", form]
-    text = subprocess.run(log, capture_output=True, text=True, errors="replace", check=True).stdout
-    for commit in text.split(COMMIT)[1:]:
+def edits_of(log: str) -> Iterator[tuple[str, str, int]]:
+    r"""Yield the author, the file and the time in milliseconds of each edit in a log of `_log`.
+
+    >>> list(edits_of("@@@A@b.c at 17\n\nlib/x.py\nREADME\n@@@bot@b.c at 18\n\nlib/y.py\n"))
+    [('a@b.c', 'lib/x.py', 17000), ('a@b.c', 'README', 17000)]
+    """
+    for commit in log.split(COMMIT)[1:]:
         head, *files = filter(None, commit.split("\n"))
         author, _, seconds = head.partition(FIELD)
         if len(files) <= MAX_FILES and "bot" not in author:
             for file in files:
                 yield author.lower(), file, int(seconds) * 1000
+
+
+def _log(repository: Path) -> str:
+    form = f"--format={COMMIT}%ae{FIELD}%at"
+    words = ["git", "-C", str(repository), "log", "--no-merges", "--no-renames", "--name-only", form]
+    return subprocess.run(words, capture_output=True, text=True, errors="replace", check=True).stdout
