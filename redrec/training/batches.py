@@ -51,7 +51,7 @@ class BatchConfig(Config):
     num_users: PositiveInt = 64  # of all processes together
     num_cuts: PositiveInt | None = 24  # absent: before every event
     queried: Literal["next", "balanced"] = "next"  # scenario of a cut: the next event's, or drawn evenly
-    target_window: PositiveInt | None = None  # absent: by the split
+    target_window: PositiveInt | None = None  # absent: five, or the next event alone, by the split
     half_life_days: PositiveFloat | None = (
         None  # a cut's chance halves with each such age of its target; absent: all stay
     )
