@@ -117,6 +117,11 @@ class Histories:
             users.append(np.unique(self.users_of(index_X)))
         return np.unique(np.concatenate(users))
 
+    @property
+    def has_cutoff(self) -> bool:
+        """Whether the split is at one time; otherwise it leaves each user's last events out."""
+        return bool(self.begins_ms)
+
     def users_of(self, index_X: Ints) -> Ints:
         """Return the user of each event, given by its index in the arrays."""
         return np.searchsorted(self.end_U, index_X, side="right")

@@ -134,7 +134,7 @@ class Batches:
         # A short one is cheap; one of twice the cuts leaves a choice of them.
         self.max_stretch = max(2 * config.num_cuts, max_length // 4) if config.num_cuts else max(2, max_length)
         self.newest_ms = newest_train_ms(histories, self.until)
-        self.target_window = config.target_window or (TARGET_WINDOW if histories.begins_ms else 1)
+        self.target_window = config.target_window or (TARGET_WINDOW if histories.has_cutoff else 1)
         num_U, self.first_new_U = histories.num_events(self.until), np.maximum(1, histories.num_train_U)
         self.users = np.flatnonzero(num_U >= 2)  # a target needs an event before it
         self.new_users = np.flatnonzero(num_U > self.first_new_U)

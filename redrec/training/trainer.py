@@ -86,8 +86,7 @@ class TrainingRun:
         self.data, self.folder, self.shard = DataFolder(data), ModelFolder(out), shard
         self.vocabulary, self.histories = read_vocabulary(data), Histories(data)
         num_users = int((self.histories.num_train_U >= 2).sum())
-        has_cutoff = bool(self.histories.begins_ms)
-        optimizer = recipe.optimizer.for_users(num_users, recipe.batch.num_users, has_cutoff)
+        optimizer = recipe.optimizer.for_users(num_users, recipe.batch.num_users, self.histories.has_cutoff)
         self.recipe = recipe = recipe.model_copy(update={"optimizer": optimizer})
         self.is_first = shard.rank == 0
         out.mkdir(parents=True, exist_ok=True)

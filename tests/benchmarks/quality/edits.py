@@ -17,7 +17,7 @@ MAX_FILES = 30  # of a commit; one that touches more says little of its author
 MIN_EDITS = 3  # of an author
 MIN_SHARE = 0.05  # of the edits, for a folder of its own
 OTHERS = "others"
-COMMIT, FIELD = "@@@", " at "
+COMMIT, FIELD = "\x01", "\x02"  # in no address or path
 
 
 def write_tables(repository: Path, folder: Path) -> tuple[Path, Path]:
@@ -37,7 +37,7 @@ def write_tables(repository: Path, folder: Path) -> tuple[Path, Path]:
 def edits_of(log: str) -> Iterator[tuple[str, str, int]]:
     r"""Yield the author, the file and the time in milliseconds of each edit in a log of `_log`.
 
-    >>> list(edits_of("@@@A@b.c at 17\n\nlib/x.py\nREADME\n@@@bot@b.c at 18\n\nlib/y.py\n"))
+    >>> list(edits_of("\x01A@b.c\x0217\n\nlib/x.py\nREADME\n\x01bot@b.c\x0218\n\nlib/y.py\n"))
     [('a@b.c', 'lib/x.py', 17000), ('a@b.c', 'README', 17000)]
     """
     for commit in log.split(COMMIT)[1:]:

@@ -83,7 +83,7 @@ class Referee:
 
     def _moment_ms(self, history: History, moment_ms: int) -> int:
         """Return the time of the query: of the newest event if there is no cutoff; the target's would be a leak."""
-        return int(moment_ms) if self.histories.begins_ms else int(history.timestamp_ms_L[-1:].max(initial=0))
+        return int(moment_ms) if self.histories.has_cutoff else int(history.timestamp_ms_L[-1:].max(initial=0))
 
     def _key(self, history: History, moment_ms: int) -> tuple[bytes, bytes, int]:
         known = self._known(history)
