@@ -21,7 +21,7 @@ Shapes: B users of this process, L events, C cuts, W targets, M distinct items, 
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Generic, Literal, NamedTuple
+from typing import Generic, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,21 @@ class BatchConfig(Config):
     )
     num_uniform_negatives: NonNegativeInt = 512  # of a scenario
     num_popular_negatives: NonNegativeInt = 512
+
+    @property
+    def num_targets(self) -> int:
+        """Return the number of targets of a cut, once it is known (`for_split`)."""
+        assert self.target_window is not None
+        return self.target_window
+
+    def for_split(self, has_cutoff: bool) -> Self:
+        """Return the configuration with its number of targets.
+
+        >>> [BatchConfig().for_split(has_cutoff).num_targets for has_cutoff in (True, False)]
+        [5, 1]
+        """
+        of_split = TARGET_WINDOW if has_cutoff else 1
+        return self.model_copy(update={"target_window": self.target_window or of_split})
 
 
 class Shard(NamedTuple):
@@ -128,13 +143,13 @@ class Batches:
         new_share: float | None = None,
     ) -> None:
         self.until = TRAIN if new_share is None else VALIDATION
-        self.histories, self.config, self.history_config, self.seed = histories, config, history_config, seed
+        self.config = config = config.for_split(histories.has_cutoff)
+        self.histories, self.history_config, self.seed = histories, history_config, seed
         self.prior_SN, self.excludes_seen_S = prior_SN, excludes_seen_S
         max_length = history_config.max_length(len(counts_SN))
         # A short one is cheap; one of twice the cuts leaves a choice of them.
         self.max_stretch = max(2 * config.num_cuts, max_length // 4) if config.num_cuts else max(2, max_length)
         self.newest_ms = newest_train_ms(histories, self.until)
-        self.target_window = config.target_window or (TARGET_WINDOW if histories.has_cutoff else 1)
         num_U, self.first_new_U = histories.num_events(self.until), np.maximum(1, histories.num_train_U)
         self.users = np.flatnonzero(num_U >= 2)  # a target needs an event before it
         self.new_users = np.flatnonzero(num_U > self.first_new_U)
@@ -215,7 +230,7 @@ class Batches:
         if self.config.num_cuts:
             position_C = np.sort(rng.permutation(position_C)[: self.config.num_cuts])
         scenario_C = self._queried(history, position_C, rng)
-        target_CW = next_of_scenario(history, position_C, scenario_C, self.target_window)
+        target_CW = next_of_scenario(history, position_C, scenario_C, self.config.num_targets)
         gap_C = gap_bucket(history.timestamp_ms_L[position_C] - history.timestamp_ms_L[position_C - 1])
         kept_L = self._entering(history, position_C[0], position_C[-1])
         events = encode(history, np.zeros(num_events, dtype=np.int64), self.history_config).at(kept_L)

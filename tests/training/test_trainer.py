@@ -32,7 +32,7 @@ from redrec.model.boosts import BoostConfig, configured
 from redrec.model.config import LossConfig, TransformerConfig, UserTowerConfig
 from redrec.model.manifest import read_model
 from redrec.training.__main__ import main
-from redrec.training.batches import Shard
+from redrec.training.batches import TARGET_WINDOW, BatchConfig, Shard
 from redrec.training.config import MIN_STEPS, ComputeConfig, OptimizerConfig
 from redrec.training.presets import hllm, sasrec, tiny
 from redrec.training.recipe import Recipe
@@ -159,10 +159,11 @@ def test_a_step_in_micro_batches_is_the_same_step(data, tmp_path):
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)
 
 
-def test_a_recipe_without_a_number_of_steps_gets_one_and_keeps_it(data, tmp_path):
-    run = TrainingRun(data, tmp_path, changed(optimizer=OptimizerConfig()), Shard())
-    assert run.recipe.optimizer.num_steps == MIN_STEPS
-    assert json.loads((tmp_path / "recipe.json").read_text())["optimizer"]["num_steps"] == MIN_STEPS
+def test_what_a_recipe_leaves_to_the_log_is_saved_as_it_was_resolved(data, tmp_path):
+    run = TrainingRun(data, tmp_path, changed(optimizer=OptimizerConfig(), batch=BatchConfig()), Shard())
+    assert (run.recipe.optimizer.num_steps, run.recipe.batch.target_window) == (MIN_STEPS, TARGET_WINDOW)
+    saved = json.loads((tmp_path / "recipe.json").read_text())
+    assert (saved["optimizer"]["num_steps"], saved["batch"]["target_window"]) == (MIN_STEPS, TARGET_WINDOW)
 
 
 def rates_after(data: Path, out: Path, num_steps: int) -> list[float]:
