@@ -11,12 +11,12 @@ ablation (RED-Rec, arXiv:2510.14788), which names them without formulas. In redr
 | `quota_2d` | the newest `max_events_per_scenario` of each | the scenario            | of the scenario           |
 
 With a quota, a busy scenario cannot push out a sparse one. As served, that was worth nothing on any set that was
-measured (`tests/benchmarks/README.md`), so the default is `sorted`; the preset `paper` has `quota_2d`. "Scenario after
-scenario" means vocabulary order, and oldest first within a scenario. An event has two encodings, whatever else enters:
-the log-bucketed time since the previous event (0 for the first), and its position, counted back from the moment of the
-query: one history is queried at many moments in training, and each must find it as serving would
-(`redrec.model.visibility`). So the arrays are in time order in every policy; events at the same time keep their input
-order. Only numpy is imported here, since the serving image has no torch.
+measured (`tests/benchmarks/quality/README.md`), so the default is `sorted`; the preset `paper` has `quota_2d`.
+"Scenario after scenario" means vocabulary order, and oldest first within a scenario. An event has two encodings,
+whatever else enters: the log-bucketed time since the previous event (0 for the first), and its position, counted back
+from the moment of the query: one history is queried at many moments in training, and each must find it as serving
+would (`redrec.model.visibility`). So the arrays are in time order in every policy; events at the same time keep their
+input order. Only numpy is imported here, since the serving image has no torch.
 
 Shapes: B users, L events, E item vector, S scenarios.
 """
