@@ -9,12 +9,10 @@ query time is that of the event after the cut. A split at one time asks what use
 `TARGET_WINDOW`; one that leaves a user's last event out asks for the next event alone, and so does training. Since
 users' interests drift, older positions can be cut less often (`half_life_days`).
 
-Negatives are drawn per scenario, for the whole step, among the items that may be shown there and occur in training. No
-user could have chosen an item that came later: it would be a negative only, and the model would learn that nobody wants
-it. Where lists leave out what a user has had, that is no negative of the user's cuts after it. An item has a prior in
-each scenario, for the loss (`redrec.evaluation.popularity_share`). With several processes, each encodes its share. A
-step depends on (seed, step) alone and not on the number of processes, so a resumed run sees the same batches as an
-uninterrupted one.
+A step has negatives of its own for each scenario (`redrec.training.negatives`). Where lists leave out what a user has
+had, that is no negative of the user's cuts after it. An item has a prior in each scenario, for the loss
+(`redrec.evaluation.popularity_share`). With several processes, each encodes its share. A step depends on (seed, step)
+alone and not on the number of processes, so a resumed run sees the same batches as an uninterrupted one.
 
 Shapes: B users of this process, L events, C cuts, W targets, M distinct items, N negatives, S scenarios.
 """
@@ -42,9 +40,9 @@ from redrec.history import (
     mix,
     padded,
 )
+from redrec.training.negatives import Negatives, Proposal, candidates
 
 TARGET_WINDOW = 5  # the paper has 10
-NO_SHARE = np.inf  # offset of a negative that only pads a process's share: its weight is zero
 
 
 class BatchConfig(Config):
@@ -81,16 +79,6 @@ class Shard(NamedTuple):
     num_processes: int = 1
     micro_batch: int = 0
     num_micro_batches: int = 1
-
-
-class Negatives(NamedTuple, Generic[Array]):
-    """One scenario's negatives: `own_N` is this process's share, the other arrays are of all, in order of rank."""
-
-    own_N: Array  # index in `items_M`
-    offset_N: Array  # what the loss subtracts from a logit: the log of the expected count in the draw, less the prior
-    item_N: Array  # index in `items_M`; M if the item is not in this process's batch
-    is_full: bool  # whether they are all candidates of the scenario
-    excludes_seen: bool  # whether an item that the user has had before the cut is none
 
 
 class Batch(NamedTuple, Generic[Array]):
@@ -156,8 +144,8 @@ class Batches:
         self.num_new = round(config.num_users * (new_share or 0)) if len(self.new_users) else 0
         self.shuffle = lru_cache(maxsize=4)(self._shuffled)  # a step is in one epoch or across two
         self.proposals = tuple(
-            Proposal(*of_scenario, config, max_full_catalog)
-            for of_scenario in zip(counts_SN, _candidates(counts_SN, allowed_SN), prior_SN, strict=True)
+            Proposal(*of_scenario, config.num_uniform_negatives, config.num_popular_negatives, max_full_catalog)
+            for of_scenario in zip(counts_SN, candidates(counts_SN, allowed_SN), prior_SN, strict=True)
         )
 
     def draw(self, step: int, shard: Shard) -> Batch[NDArray]:
@@ -279,45 +267,6 @@ def _groups(scenario_BC: Ints, is_target_BCW: NDArray[np.bool_], num_scenarios: 
     """Return `Batch.groups`."""
     has_target_BC = is_target_BCW[..., 0]
     return tuple(np.flatnonzero((scenario_BC == scenario) & has_target_BC) for scenario in range(num_scenarios))
-
-
-def _candidates(counts_SN: Ints, allowed_SN: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return whether an item may be a scenario's negative; if all items of a scenario are new, all may be."""
-    is_candidate_SN = allowed_SN & counts_SN.any(0)
-    return np.where(is_candidate_SN.any(1, keepdims=True), is_candidate_SN, allowed_SN)
-
-
-class Proposal:
-    """The source of one scenario's negatives: all candidates, or a mixture of a uniform and a popularity draw."""
-
-    def __init__(
-        self,
-        count_N: Ints,
-        is_candidate_N: NDArray[np.bool_],
-        prior_N: NDArray[np.float32],
-        config: BatchConfig,
-        max_full_catalog: int,
-    ) -> None:
-        self.candidates = np.flatnonzero(is_candidate_N)
-        self.config, self.is_full = config, len(self.candidates) <= max_full_catalog
-        count = count_N[self.candidates].astype(float)
-        share = count / count.sum() if count.any() else np.full(len(count), 1 / len(count))
-        self.cumulative = np.cumsum(share)
-        expected = config.num_popular_negatives * share + config.num_uniform_negatives / len(self.candidates)
-        self.prior = prior_N[self.candidates]
-        self.log_count = np.log(expected + 1e-12).astype(np.float32)
-
-    def draw(self, rng: np.random.Generator, num_processes: int) -> tuple[Ints, NDArray[np.float32]]:
-        """Return items and their offsets, padded to a multiple of `num_processes`."""
-        if self.is_full:
-            drawn, offset = np.arange(len(self.candidates)), -self.prior
-        else:
-            uniform = rng.integers(len(self.candidates), size=self.config.num_uniform_negatives)
-            at = rng.random(self.config.num_popular_negatives) * self.cumulative[-1]
-            drawn = np.concatenate([uniform, np.searchsorted(self.cumulative, at, side="right")])
-            offset = self.log_count[drawn] - self.prior[drawn]
-        rest = (0, -len(drawn) % num_processes)
-        return self.candidates[np.pad(drawn, rest)], np.pad(offset, rest, constant_values=NO_SHARE)
 
 
 def _stacked(rows: list[Ints], num_cuts: int, filler: int) -> Ints:

@@ -10,8 +10,9 @@ from redrec.history import Vocabulary
 from redrec.model.item_tower import ItemContent, ItemTower
 from redrec.model.losses import is_near_duplicate, is_of_group, window_loss
 from redrec.model.user_tower import QueryGroups, Sizes, UserTower
-from redrec.training.batches import Batch, Negatives
+from redrec.training.batches import Batch
 from redrec.training.distributed import gathered
+from redrec.training.negatives import Negatives
 from redrec.training.recipe import Recipe
 from redrec.training.tensors import on_device
 

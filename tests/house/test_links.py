@@ -7,7 +7,10 @@ import pytest
 
 from tests.house.source import ROOT
 
-PAGES = [ROOT / "README.md", *sorted(page for folder in ("docs", "helm", "tests") for page in (ROOT / folder).rglob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    *sorted(page for folder in ("docs", "helm", "tests") for page in (ROOT / folder).rglob("*.md")),
+]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 

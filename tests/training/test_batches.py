@@ -15,7 +15,7 @@ from redrec.data.split import read_vocabulary
 from redrec.datasets.world import SCENARIOS, World
 from redrec.history import HistoryConfig, gap_bucket, tower_inputs
 from redrec.model.visibility import Visibility
-from redrec.training.batches import TARGET_WINDOW, Batch, BatchConfig, Batches, Proposal, Shard, _candidates
+from redrec.training.batches import TARGET_WINDOW, Batch, BatchConfig, Batches, Shard
 from tests.worlds import SMALL_RECIPE, SMALL_WORLD, write_world
 
 
@@ -193,29 +193,6 @@ def test_an_epoch_takes_every_trainable_user_once(batches):
     seen = np.concatenate([batches._users_of(step) for step in range(len(batches.users) // num_users + 1)])
     assert set(seen[: len(batches.users)]) == set(batches.users)
     assert len(set(seen[: len(batches.users)])) == len(batches.users)
-
-
-def test_the_draw_of_negatives_has_the_counts_it_claims(batches):
-    """Mean count of each item over many draws against exp(log_count), within five standard errors."""
-    num_draws, proposal = 400, batches.proposals[0]
-    draws = [proposal.draw(np.random.default_rng(n), num_processes=1)[0] for n in range(num_draws)]
-    seen_N = np.bincount(np.concatenate(draws), minlength=SMALL_WORLD.num_items) / num_draws
-    expected_N = np.zeros(SMALL_WORLD.num_items)
-    expected_N[proposal.candidates] = np.exp(proposal.log_count)
-    assert (np.abs(seen_N - expected_N) < 5 * np.sqrt(expected_N / num_draws) + 1e-6).all()
-
-
-def test_a_scenario_that_nothing_is_known_of_has_negatives_too():
-    proposal = Proposal(np.zeros(9, np.int64), np.arange(9) < 6, np.zeros(9), BatchConfig(), max_full_catalog=0)
-    item_N, log_count_N = proposal.draw(np.random.default_rng(0), num_processes=1)
-    assert set(item_N) == set(range(6))
-    assert np.allclose(np.exp(log_count_N), len(item_N) / 6)
-
-
-def test_an_item_without_training_events_is_no_negative_unless_the_scenario_has_no_other():
-    counts_SN = np.array([[0, 2, 0, 0], [1, 0, 0, 0]])  # items 2 and 3 are new
-    allowed_SN = np.array([[True, True, True, False], [False, False, True, True]])
-    assert _candidates(counts_SN, allowed_SN).tolist() == [[True, True, False, False], [False, False, True, True]]
 
 
 def test_negatives_are_items_that_may_be_shown_in_the_scenario(data):

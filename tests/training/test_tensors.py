@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from redrec.training.batches import Negatives
+from redrec.training.negatives import Negatives
 from redrec.training.tensors import on_device
 
 

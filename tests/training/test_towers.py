@@ -10,7 +10,8 @@ from redrec.data.split import read_vocabulary
 from redrec.model.config import ItemTowerConfig, LossConfig
 from redrec.model.encoders.config import IdsOnlyConfig
 from redrec.model.item_tower import write_item_content
-from redrec.training.batches import Batch, BatchConfig, Negatives, Shard
+from redrec.training.batches import Batch, BatchConfig, Shard
+from redrec.training.negatives import Negatives
 from redrec.training.presets import tiny
 from redrec.training.recipe import Recipe
 from redrec.training.tensors import on_device
