@@ -10,8 +10,8 @@ from cli.table import table
 from redrec.config import InputError
 from redrec.data.findings import Finding
 from redrec.data.mapping import EVENT_MAPPINGS, ITEM_MAPPINGS, ColumnMapping
-from redrec.data.prepare import BadRowsError, DataQuality, TableQuality
 from redrec.data.profile import TableProfile
+from redrec.data.quality import BadRowsError, DataQuality, TableQuality
 
 
 def quality_text(quality: DataQuality) -> str:

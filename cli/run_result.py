@@ -12,7 +12,7 @@ from cli.quality import quality_text
 from cli.table import indented, interval, table
 from redrec.bundle.manifest import read_manifest
 from redrec.config import load_config
-from redrec.data.prepare import DataQuality
+from redrec.data.quality import DataQuality
 from redrec.drift.verdicts import Drift
 from redrec.folders import DriftFolder, RunFolder, read_json
 

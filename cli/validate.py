@@ -11,7 +11,8 @@ from redrec.config import InputError, changed, section
 from redrec.folders import DataFolder, check_replaceable
 
 if TYPE_CHECKING:
-    from redrec.data.prepare import DataConfig, DataQuality
+    from redrec.data.prepare import DataConfig
+    from redrec.data.quality import DataQuality
 
 SUMMARY = "check an event log and an item table, and report their quality"
 EXAMPLE = f"# after `redrec demo`\nredrec validate {EXAMPLE_TABLES}"

@@ -6,7 +6,8 @@ from tempfile import TemporaryDirectory
 from redrec.config import InputError
 from redrec.data.inputs import read_input
 from redrec.data.items import unknown_scenarios
-from redrec.data.prepare import DataConfig, TableQuality, checked_catalog, write_items
+from redrec.data.prepare import DataConfig, checked_catalog, write_items
+from redrec.data.quality import TableQuality
 from redrec.data.sources import Source
 from redrec.data.tables import connect
 

@@ -14,16 +14,14 @@ The folder holds `events.parquet`, `items.parquet` (row = item index), `quaranti
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import ibis
 import ibis.expr.types as ir
-import pyarrow as pa
 from ibis.backends.sql import SQLBackend
 from pydantic import Field, field_validator
 
 from redrec.atomic import replaced_folder
-from redrec.config import Config, InputError, Record
+from redrec.config import Config
 from redrec.data import columns as c
 from redrec.data import validity
 from redrec.data.arrays import HistoryArrays, Tally, TieOrder
@@ -42,13 +40,20 @@ from redrec.data.findings import Finding, LimitsConfig, findings_of, item_findin
 from redrec.data.histories import USERS
 from redrec.data.inputs import ColumnChoices, Input, check_columns, read_input
 from redrec.data.items import id_ranks
+from redrec.data.quality import (
+    NUM_EXAMPLES,
+    DataQuality,
+    ScenarioQuality,
+    TableQuality,
+    require_enough,
+    scenario_qualities,
+    table_quality,
+)
 from redrec.data.sources import Source
 from redrec.data.split import SplitPolicy, SplitRule
-from redrec.data.tables import Engine, batches, connect, write
-from redrec.data.times import UTC_TIME, TimeFormat, time_format
+from redrec.data.tables import Engine, batches, connect, num_rows, write
+from redrec.data.times import UTC_TIME, time_format
 from redrec.folders import DataFolder, write_json
-
-NUM_EXAMPLES = 3
 
 
 class DataConfig(Config):
@@ -85,44 +90,6 @@ class DataConfig(Config):
 
 
 DEFAULTS = DataConfig()
-
-
-class BadRowsError(InputError):
-    """Too many rows of a table are bad; `quality` has its counts and examples."""
-
-    def __init__(self, message: str, name: str, quality: "TableQuality") -> None:
-        super().__init__(message)
-        self.name, self.quality = name, quality
-
-
-class TableQuality(Record):
-    """Counts of one table's rows; `examples` are quarantined rows as they came, by reason."""
-
-    mapping: str
-    used: tuple[str, ...]  # columns
-    ignored: tuple[str, ...]
-    notices: tuple[str, ...]  # what was changed in all rows, and how times of items are read
-    rows: int
-    kept: int
-    quarantined: dict[str, int]
-    examples: dict[str, tuple[str, ...]]
-
-
-class ScenarioQuality(Record):
-    events: int
-    users: int
-    items: int
-    first_ms: int  # the time of its first event
-    last_ms: int
-
-
-class DataQuality(Record):
-    events: TableQuality
-    items: TableQuality
-    times: TimeFormat
-    scenarios: dict[str, ScenarioQuality]
-    users_with_one_event: int  # kept: they can be served and evaluated, but give no training target
-    findings: tuple[Finding, ...]
 
 
 def prepare(events: Source, items: Source, out: Path, config: DataConfig = DEFAULTS) -> DataQuality:
@@ -164,7 +131,7 @@ def _prepare(
     arrays, bad_events, event_quality = _write_good_events(connection, typed, catalog, out, scratch, config)
 
     tally = arrays.tally(item_quality.kept)
-    scenarios = _scenarios(tally, config)
+    scenarios = scenario_qualities(tally, config.scenarios)
     split = _split(arrays, tuple(scenarios), config)
     arrays.finish(split)
     write_items(catalog, split.scenarios, DataFolder(out).items)
@@ -195,8 +162,8 @@ def checked_catalog(
     source = source._replace(notices=(*source.notices, *noticed))
     checked = _stored(connection, checked_items(typed_items(source.table, formats)), scratch / "items.parquet")
     bad = checked.filter(checked[REASON].notnull()).select(REASON, "row")
-    quality = _quality(_num_rows(checked), bad, source)
-    _require_enough(quality, "items", config.max_quarantined_share)
+    quality = table_quality(num_rows(checked), bad, source)
+    require_enough(quality, "items", config.max_quarantined_share)
     return checked.filter(checked[REASON].isnull()).drop(REASON, "row"), bad, quality
 
 
@@ -210,10 +177,10 @@ def _write_good_events(
     files = EventFiles(folder.events, scratch / "bad.parquet", scratch / "repeats.parquet")
     counts = write_events(batches(sorted_events(checked), scratch), files, arrays)
     bad = _bad_events(connection, typed.table, files, counts, scratch)
-    quality = _quality(counts.rows, bad, typed)
+    quality = table_quality(counts.rows, bad, typed)
     if validity.UNKNOWN_ITEM in quality.quarantined:
         quality = quality.model_copy(update={"notices": (*quality.notices, _known_ids(catalog))})
-    _require_enough(quality, "events", config.max_quarantined_share)
+    require_enough(quality, "events", config.max_quarantined_share)
     return arrays, bad, quality
 
 
@@ -245,67 +212,6 @@ def _bad_events(
     return ibis.union(bad, _stored(connection, repeated, scratch / "repeated.parquet"))
 
 
-def _num_rows(table: ir.Table) -> int:
-    counted: pa.Table = table.aggregate(num=table.count()).to_pyarrow()
-    return int(counted["num"][0].as_py())
-
-
-def _quality(num_rows: int, bad: ir.Table, source: Input) -> TableQuality:
-    position = ibis.row_number().over(group_by=REASON, order_by=bad.row)
-    counted = bad.mutate(position=position, num=bad.count().over(group_by=REASON))
-    first = counted.filter(counted.position < NUM_EXAMPLES).order_by(REASON, "position")
-    rows = first.select(REASON, "row", "num").to_pyarrow().to_pylist()
-    quarantined = {row[REASON]: row["num"] for row in rows}
-    return TableQuality(
-        mapping=source.mapping,
-        used=source.used,
-        ignored=source.ignored,
-        notices=source.notices,
-        rows=num_rows,
-        kept=num_rows - sum(quarantined.values()),
-        quarantined=quarantined,
-        examples={reason: _rows_with(reason, rows) for reason in quarantined},
-    )
-
-
-def _rows_with(reason: str, rows: list[dict[str, Any]]) -> tuple[str, ...]:
-    return tuple(row["row"] for row in rows if row[REASON] == reason)
-
-
-def _require_enough(quality: TableQuality, name: str, max_share: float) -> None:
-    if quality.rows == 0:
-        raise InputError(f"{name}: the table has a header and no rows. Give at least one row.")
-    num_bad = quality.rows - quality.kept
-    if quality.kept == 0 or num_bad > max_share * quality.rows:
-        reasons = "; ".join(
-            f"{count:,} x {reason} (such as: {quality.examples[reason][0]})"
-            for reason, count in quality.quarantined.items()
-        )
-        noticed = f" Notice: {'; '.join(quality.notices)}." if quality.notices else ""
-        raise BadRowsError(
-            f"{name}: {num_bad:,} of {quality.rows:,} rows are bad, allowed is a share of {max_share}: {reasons}."
-            f"{noticed} Correct the table, or raise data.max_quarantined_share in the recipe.",
-            name,
-            quality,
-        )
-
-
-def _scenarios(tally: Tally, config: DataConfig) -> dict[str, ScenarioQuality]:
-    fields = (tally.events_S, tally.users_S, tally.items_S, tally.first_ms_S, tally.last_ms_S)
-    counts = [dict(zip(ScenarioQuality.model_fields, values, strict=True)) for values in zip(*fields, strict=True)]
-    qualities = {
-        name: ScenarioQuality(**of_scenario) for name, of_scenario in zip(tally.scenarios, counts, strict=True)
-    }
-    seen = dict(sorted(qualities.items(), key=lambda item: (-item[1].events, item[0])))
-    empty = [name for name in config.scenarios or () if name not in seen]
-    if empty:
-        raise InputError(
-            f"events: scenario {', '.join(empty)} is configured and has no events; seen: {', '.join(seen)}. "
-            "Remove it from data.scenarios, or add its events."
-        )
-    return {name: seen[name] for name in config.scenarios or seen}
-
-
 def _findings(
     tally: Tally,
     tie_order: TieOrder,
@@ -315,7 +221,7 @@ def _findings(
     limits: LimitsConfig,
 ) -> tuple[Finding, ...]:
     events_of_scenario = {name: quality.events for name, quality in scenarios.items()}
-    num_untitled = _num_rows(items.filter(items[c.TITLE].fill_null("") == ""))
+    num_untitled = num_rows(items.filter(items[c.TITLE].fill_null("") == ""))
     return findings_of(tally, tie_order, events_of_scenario, num_items, num_untitled, limits)
 
 

@@ -125,6 +125,11 @@ def errors_of(connection: SQLBackend) -> type[Exception]:
     return PySparkException
 
 
+def num_rows(table: ir.Table) -> int:
+    counted: int = table.count().to_pyarrow().as_py()
+    return counted
+
+
 def epoch_ms(time: ir.TimestampValue) -> ir.IntegerValue:
     seconds = time.truncate("s").epoch_seconds().cast("int64")  # DuckDB would round it
     return seconds * 1000 + time.millisecond().cast("int64")

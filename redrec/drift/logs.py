@@ -14,7 +14,7 @@ from ibis.backends.sql import SQLBackend
 from redrec.config import InputError
 from redrec.data import columns as c
 from redrec.data.sources import Source, open_source
-from redrec.data.tables import read, write
+from redrec.data.tables import num_rows, read, write
 from redrec.data.times import time_format, utc_times
 from redrec.drift.columns import Kind, columns_of, typed
 from redrec.drift.windows import Window, reference_window
@@ -56,15 +56,15 @@ def read_logs(connection: SQLBackend, sources: Sources, scratch: Path) -> Logs:
     """
     opened = _open(connection, sources, scratch)
     logs = logs_of(opened["reference"], opened["current"], opened["items"])
-    num_rows = [_num_rows(opened[name]) for name in ("reference", "current")]
+    rows = [num_rows(opened[name]) for name in ("reference", "current")]
     logs = logs._replace(
         reference=_stored(logs.reference, scratch / "reference", "reference"),
         current=_stored(logs.current, scratch / "current", "current"),
         vectors=_vectors(opened["vectors"]) if "vectors" in opened else None,
     )
-    logs = logs._replace(left_out=(num_rows[0] - _num_rows(logs.reference), num_rows[1] - _num_rows(logs.current)))
+    logs = logs._replace(left_out=(rows[0] - num_rows(logs.reference), rows[1] - num_rows(logs.current)))
     available = Window(*extent(logs.reference, "reference")).whole_days
-    if num_rows[1] == 0:
+    if rows[1] == 0:
         return logs._replace(shortage="the current log has no row")
     return comparable(logs, available, Window(*extent(logs.current, "current")).whole_days)
 
@@ -137,11 +137,6 @@ def _with_category(events: ir.Table, items: ir.Table) -> ir.Table:
         category=items[c.CATEGORY].cast("string").nullif("").max()
     )
     return events.left_join(categories, events[c.ITEM_ID] == categories["item"]).drop("item")
-
-
-def _num_rows(events: ir.Table) -> int:
-    num: int = events.count().to_pyarrow().as_py()
-    return num
 
 
 def _stored(events: ir.Table, folder: Path, name: str) -> ir.Table:

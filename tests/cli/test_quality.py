@@ -1,7 +1,7 @@
 """Quality report: what was done to a table is said before what is wrong with it."""
 
 from cli.quality import schemas, table_quality_lines
-from redrec.data.prepare import TableQuality
+from redrec.data.quality import TableQuality
 
 
 def test_a_table_is_described_by_its_columns_notices_and_bad_rows():

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from redrec.data.histories import Histories
-from redrec.data.prepare import DataConfig, DataQuality, prepare
+from redrec.data.prepare import DataConfig, prepare
+from redrec.data.quality import DataQuality
 
 LENIENT = DataConfig(max_quarantined_share=0.9)
 ITEMS = [{"item_id": f"i{n}", "title": f"title {n}"} for n in range(4)]

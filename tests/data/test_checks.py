@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from redrec.config import InputError
-from redrec.data.prepare import DataConfig, DataQuality, prepare
+from redrec.data.prepare import DataConfig, prepare
+from redrec.data.quality import DataQuality
 from tests.data.logs import GOOD, ITEMS, LENIENT, at, event, prepared
 
 

@@ -7,7 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from redrec.config import InputError
-from redrec.data.prepare import BadRowsError, DataConfig, DataQuality, prepare
+from redrec.data.prepare import DataConfig, prepare
+from redrec.data.quality import BadRowsError, DataQuality
 
 ITEMS = pa.table({"item_id": ["1001", "1002"], "title": ["Tea", "Cup"]})
 CONSTANTS = {"scenario": "web", "action": "view"}

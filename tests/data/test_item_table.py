@@ -8,7 +8,8 @@ import pytest
 
 from redrec.config import InputError
 from redrec.data.item_table import write_item_table
-from redrec.data.prepare import BadRowsError, DataConfig
+from redrec.data.prepare import DataConfig
+from redrec.data.quality import BadRowsError
 
 SCENARIOS = ("feed", "ads")
 

@@ -9,22 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from redrec.config import InputError
-from redrec.data.prepare import DataConfig, prepare
-from tests.data.logs import GOOD, ITEMS, at, event, prepared
+from redrec.data.prepare import prepare
+from tests.data.logs import GOOD, ITEMS, event, prepared
 
 FOOD_KITCHEN = Path(__file__).parents[3] / "shared" / "data" / "amazon-food-kitchen"
-
-
-def test_a_configured_scenario_without_events_is_refused(tmp_path):
-    with pytest.raises(InputError, match="scenario search is configured and has no events; seen: ads"):
-        prepared(tmp_path, GOOD, DataConfig(scenarios=("ads", "search")))
-    assert not (tmp_path / "data").exists()
-
-
-def test_too_many_bad_rows_are_refused_with_an_example(tmp_path):
-    with pytest.raises(InputError, match=r"4 of 16 rows are bad.*item_id is not in the item table.*item_id=nowhere"):
-        prepared(tmp_path, GOOD + [event(item_id="nowhere", timestamp=at(d + 1)) for d in range(4)], DataConfig())
-    assert [path.name for path in tmp_path.iterdir() if "data" in path.name] == []
 
 
 def test_a_missing_column_is_named_with_the_columns_seen(tmp_path):
@@ -86,20 +74,6 @@ def test_amazon_columns_without_positions_lose_the_order_of_a_day(tmp_path):
     pq.write_table(pa.Table.from_pylist(ITEMS), tmp_path / "items.parquet")
     quality = prepare(tmp_path / "events.csv", tmp_path / "items.parquet", tmp_path / "data")
     assert [(f.what, f.count) for f in quality.findings if "midnight" in f.what] == [("events are at midnight UTC", 4)]
-
-
-def test_the_report_has_the_format_of_times_and_the_span_of_each_scenario(tmp_path):
-    seconds = [round(at(day).timestamp()) for day in (3, 1, 2, 5, 4)]
-    scenarios = ["ads", "ads", "ads", "feed", "feed"]
-    events = [event(scenario=s, timestamp=t, item_id=f"i{t % 4}") for s, t in zip(scenarios, seconds, strict=True)]
-
-    quality = prepared(tmp_path, events)
-
-    assert quality.times.model_dump() == {"what": "numbers of seconds since 1970", "unit": "s"}
-    assert {name: (s.first_ms, s.last_ms) for name, s in quality.scenarios.items()} == {
-        "ads": (seconds[1] * 1000, seconds[0] * 1000),
-        "feed": (seconds[4] * 1000, seconds[3] * 1000),
-    }
 
 
 @pytest.mark.skipif(not FOOD_KITCHEN.is_dir(), reason="the Food-Kitchen set is not next to the checkout")
