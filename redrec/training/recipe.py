@@ -1,5 +1,7 @@
 """Recipe: every choice of one training run in one frozen object, saved with the model."""
 
+from typing import Self
+
 from redrec.config import Config
 from redrec.data.prepare import DataConfig
 from redrec.drift.config import DriftConfig
@@ -32,3 +34,13 @@ class Recipe(Config):
     drift: DriftConfig = DriftConfig()
     compute: ComputeConfig = ComputeConfig()
     seed: int = 0
+
+    def resolved(self, num_users: int, has_cutoff: bool) -> Self:
+        """Return the recipe with what it leaves to the log: the number of steps, and of targets of a cut.
+
+        Args:
+            num_users: Users with two training events or more.
+            has_cutoff: Whether the split is at one time, and does not leave each user's last events out.
+        """
+        optimizer = self.optimizer.for_users(num_users, self.batch.num_users, has_cutoff)
+        return self.model_copy(update={"optimizer": optimizer, "batch": self.batch.for_split(has_cutoff)})

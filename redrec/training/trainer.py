@@ -79,20 +79,14 @@ def load_towers(model: Path, vocabulary: Vocabulary) -> Towers:
     return towers.eval()
 
 
-def resolved(recipe: Recipe, histories: Histories) -> Recipe:
-    """Return the recipe with the choices that it leaves to the log: the number of steps, and of targets of a cut."""
-    num_users, has_cutoff = int((histories.num_train_U >= 2).sum()), histories.has_cutoff
-    optimizer = recipe.optimizer.for_users(num_users, recipe.batch.num_users, has_cutoff)
-    return recipe.model_copy(update={"optimizer": optimizer, "batch": recipe.batch.for_split(has_cutoff)})
-
-
 class TrainingRun:
     """One training run of one process: its data, its towers and its state."""
 
     def __init__(self, data: Path, out: Path, recipe: Recipe, shard: Shard) -> None:
         self.data, self.folder, self.shard = DataFolder(data), ModelFolder(out), shard
         self.vocabulary, self.histories = read_vocabulary(data), Histories(data)
-        self.recipe = recipe = resolved(recipe, self.histories)
+        num_users = int((self.histories.num_train_U >= 2).sum())
+        self.recipe = recipe = recipe.resolved(num_users, self.histories.has_cutoff)
         self.is_first = shard.rank == 0
         out.mkdir(parents=True, exist_ok=True)
         if self.is_first:
