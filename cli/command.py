@@ -21,7 +21,7 @@ HEADLINE = "hit_rate@10"  # the metric that texts show
 CONSTANT = re.compile("(^|,)(scenario|action)=")  # columns that all events may share
 EXAMPLE_TABLES = "--events demo/input/events.parquet --items demo/input/items.parquet"  # `redrec demo` writes these
 # of redrec.training.presets, whose import takes a second
-PRESETS = ("redrec", "paper", "hllm", "sasrec", "complete_journey", "tiny")
+PRESETS = ("redrec", "paper", "hllm", "sasrec", "tiny")
 
 
 class Outcome(NamedTuple):

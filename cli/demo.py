@@ -26,17 +26,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="YAML or JSON file with fields of cli.demo_run.DemoConfig: the world and the experiment "
         "(default: its defaults)",
     )
-    add_recipe(parser, default="the one made for the data set")
+    add_recipe(parser)
 
 
 def run(arguments: argparse.Namespace) -> Outcome:
-    from cli.demo_run import OWN_RECIPES, DemoConfig, DemoFolder, demo
+    from cli.demo_run import DemoConfig, DemoFolder, demo
     from redrec.config import load_config
     from redrec.folders import check_replaceable
 
     folder = DemoFolder(arguments.out)
     check_replaceable(arguments.out, folder.names if folder.run.is_dir() else set(), "demo")
     config = load_config(DemoConfig, arguments.config) if arguments.config else DemoConfig()
-    recipe = load_recipe(arguments.recipe or OWN_RECIPES[arguments.data], arguments.settings)
+    recipe = load_recipe(arguments.recipe or "redrec", arguments.settings)
     result = demo(arguments.data, arguments.out, recipe, config, say)
     return Outcome(result.as_json(), result.text())

@@ -33,7 +33,6 @@ CAVEATS = {
     "complete-journey": CAVEAT,
     "world": "The world is generated: what a model should find is planted, and the oracle knows it.",
 }
-OWN_RECIPES = {"complete-journey": "complete_journey", "world": "redrec"}  # preset made for a data set
 PLANTED_EFFECTS = (0.15, 0.0, -0.15)  # relative change of the click rate, by scenario in turn
 START = datetime(2026, 1, 5, tzinfo=UTC)
 DAYS = 7

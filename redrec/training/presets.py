@@ -48,19 +48,6 @@ def sasrec() -> Recipe:
     )
 
 
-def complete_journey() -> Recipe:
-    """For the grocery demo.
-
-    Tables have no decay: every product is bought often, and with decay the ranking of the validation split was worse.
-    """
-    return Recipe(
-        batch=BatchConfig(num_users=128, num_cuts=4, queried="balanced", target_window=10),
-        optimizer=OptimizerConfig(
-            num_steps=500, learning_rate=3e-3, table_learning_rate=6e-2, table_weight_decay=0, refresh_share=0.1
-        ),
-    )
-
-
 def tiny() -> Recipe:
     """A recipe that trains in seconds, for tests that need a model but not its quality."""
     return Recipe(
@@ -72,6 +59,4 @@ def tiny() -> Recipe:
     )
 
 
-PRESETS: dict[str, Callable[[], Recipe]] = {
-    preset.__name__: preset for preset in (redrec, paper, hllm, sasrec, complete_journey, tiny)
-}
+PRESETS: dict[str, Callable[[], Recipe]] = {preset.__name__: preset for preset in (redrec, paper, hllm, sasrec, tiny)}

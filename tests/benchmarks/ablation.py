@@ -33,7 +33,6 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cli.demo_run import OWN_RECIPES
 from redrec.config import changed
 from redrec.data.prepare import prepare
 from redrec.data.split import read_vocabulary
@@ -75,26 +74,20 @@ def shared_queries() -> Iterator[None]:
 
 
 def recipe_of(data: str, without: str, seed: int) -> Recipe:
-    """Return the paper's model with a set's own window, without an idea."""
+    """Return the paper's mixing and interests, with the default's window, without an idea."""
     whole = PRESETS["paper"]()
     num_events = len(read_vocabulary(folder_of(data)).scenarios) * whole.history.max_events_per_scenario
     history = whole.history.model_copy(update={"max_events": num_events})
     update = {"seed": seed, "history": history, "user_tower": whole.user_tower}
-    return changed(own_recipe(data).model_copy(update=update), CHANGES.get(without, []))
+    return changed(Recipe().model_copy(update=update), CHANGES.get(without, []))
 
 
 def folder_of(data: str) -> Path:
     folder = RESULTS / data / "data"
     if not folder.exists():
         tables, world = RESULTS / data / "input", WORLDS.get(data)
-        prepare(
-            *(World(world).write(tables) if world else complete_journey.write(tables)), folder, own_recipe(data).data
-        )
+        prepare(*(World(world).write(tables) if world else complete_journey.write(tables)), folder, Recipe().data)
     return folder
-
-
-def own_recipe(data: str) -> Recipe:
-    return PRESETS[OWN_RECIPES[COMPLETE_JOURNEY if data == COMPLETE_JOURNEY else "world"]]()
 
 
 def users_of(data: str, without: str, seed: int) -> Path:

@@ -41,7 +41,6 @@ EXPECTED = {
     "paper": HASHED | QUERIES,
     "hllm": HASHED | NO_QUERIES,
     "sasrec": {"items.ids.weight": TABLE} | NO_QUERIES,
-    "complete_journey": HASHED | QUERIES,
     "tiny": HASHED | QUERIES,
 }
 
