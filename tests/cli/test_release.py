@@ -25,6 +25,8 @@ from redrec.training.trainer import train
 from tests.bundles import write_tables
 from tests.worlds import TinyRun, names_of_new_run
 
+RESOLVED = tiny().resolved(num_users=0, has_cutoff=True)  # its number of steps is given, whatever the users
+
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Path:
@@ -71,12 +73,12 @@ def test_without_a_recipe_option_the_models_own_recipe_is_used(trained, tiny_run
     monkeypatch.setattr("pipelines.local.run_release", copied_run)
     assert release(trained / "data", trained / "model", tmp_path / "run") == 0
     assert recipes == [read_model(trained / "model").recipe]
-    assert Recipe.model_validate(recipes[0]) == tiny()
+    assert Recipe.model_validate(recipes[0]) == RESOLVED
 
 
 def test_settings_change_the_models_own_recipe(trained):
     recipe = json.loads(released_recipe(None, ["drift.min_users=150"], trained / "model"))
-    assert Recipe.model_validate(recipe) == changed(tiny(), ["drift.min_users=150"])
+    assert Recipe.model_validate(recipe) == changed(RESOLVED, ["drift.min_users=150"])
 
 
 @pytest.mark.parametrize("recipe", [None, "redrec"])
