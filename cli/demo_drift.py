@@ -1,4 +1,4 @@
-"""Demo drift: the last two weeks of the example events, the second with a planted change in one scenario."""
+"""Demo drift: the last two whole weeks of the example events, the second with a planted change in one scenario."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -24,24 +24,43 @@ class PlantedDrift(NamedTuple):
     drift: "Drift"
 
 
-def planted_drift(events: Path, items: Path, scenario: str, reference: Path, current: Path) -> PlantedDrift:
+def planted_drift(events: Path, items: Path, reference: Path, current: Path) -> PlantedDrift:
     """Write both weeks, and return what `redrec drift` says of them."""
     from redrec.drift.config import DriftConfig
     from redrec.drift.drift import opened
     from redrec.drift.logs import Sources
 
-    write_weeks(events, scenario, reference, current)
+    config = DriftConfig()
+    scenario = write_weeks(events, reference, current, config.min_users)
     with opened(Sources(reference, current, items)) as windows:
-        return PlantedDrift(scenario, windows.drift(DriftConfig()))
+        return PlantedDrift(scenario, windows.drift(config))
 
 
-def write_weeks(events: Path, scenario: str, reference: Path, current: Path) -> None:
+def write_weeks(events: Path, reference: Path, current: Path, min_users: int) -> str:
+    """Write both weeks, and return the scenario with the change: the smallest with `min_users` in each week."""
     newest = pc.max(pq.read_table(events, columns=[c.TIMESTAMP])[c.TIMESTAMP]).as_py()
-    last = pq.read_table(events, filters=[(c.TIMESTAMP, ">", newest - 2 * WEEK)])
-    is_current = pc.greater(last[c.TIMESTAMP], pa.scalar(newest - WEEK, last.schema.field(c.TIMESTAMP).type))
+    end = newest.replace(hour=0, minute=0, second=0, microsecond=0)  # the newest day is seldom whole
+    last = pq.read_table(events, filters=[(c.TIMESTAMP, ">=", end - 2 * WEEK), (c.TIMESTAMP, "<", end)])
+    is_current = pc.greater_equal(last[c.TIMESTAMP], pa.scalar(end - WEEK, last.schema.field(c.TIMESTAMP).type))
+    before, now = last.filter(pc.invert(is_current)), last.filter(is_current)
+    scenario = _smallest((before, now), min_users)
     reference.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(last.filter(pc.invert(is_current)), reference)
-    pq.write_table(_changed(last.filter(is_current), scenario), current)
+    pq.write_table(before, reference)
+    pq.write_table(_changed(now, scenario), current)
+    return scenario
+
+
+def _smallest(weeks: tuple[pa.Table, pa.Table], min_users: int) -> str:
+    """Return the scenario with the fewest users of those with enough in each week."""
+    users = [_users_by_scenario(week) for week in weeks]
+    fewest = {name: min(week.get(name, 0) for week in users) for name in users[-1]}
+    enough = [name for name in fewest if fewest[name] >= min_users]
+    return min(enough or fewest, key=lambda name: fewest[name])
+
+
+def _users_by_scenario(events: pa.Table) -> dict[str, int]:
+    counted = events.group_by(c.SCENARIO).aggregate([(c.USER_ID, "count_distinct")])
+    return dict(zip(*(column.to_pylist() for column in counted.columns), strict=True))
 
 
 def _changed(events: pa.Table, scenario: str) -> pa.Table:

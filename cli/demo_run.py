@@ -131,7 +131,7 @@ def demo(data: str, out: Path, recipe: "Recipe", config: DemoConfig, progress: C
     write_experiment(simulate(simulation, plan), plan, files)
     decisions = decide(files.exposures, files.outcomes, plan).scenarios
     progress(f"Writing two weeks, one with a planted drift, to {files.current.parent}")
-    drift = planted_drift(events, items, list(result.metrics["scenarios"])[-1], files.reference, files.current)
+    drift = planted_drift(events, items, files.reference, files.current)
     return Demo(data, result, simulation, decisions, drift)
 
 
