@@ -52,8 +52,8 @@ def write_weeks(events: Path, reference: Path, current: Path, min_users: int) ->
 
 def _smallest(weeks: tuple[pa.Table, pa.Table], min_users: int) -> str:
     """Return the scenario with the fewest users of those with enough in each week."""
-    users = [_users_by_scenario(week) for week in weeks]
-    fewest = {name: min(week.get(name, 0) for week in users) for name in users[-1]}
+    before, now = (_users_by_scenario(week) for week in weeks)
+    fewest = {name: min(users, before.get(name, 0)) for name, users in now.items()}
     enough = [name for name in fewest if fewest[name] >= min_users]
     return min(enough or fewest, key=lambda name: fewest[name])
 
